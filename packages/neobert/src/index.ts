@@ -1,0 +1,3 @@
+// The public surface of `neobert`: what works without libtorch. Training lives in `neobert/train`.
+
+export {};

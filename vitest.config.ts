@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+// A native addon wants a process of its own, and two cores want few of them.
+export default defineConfig({
+  test: {
+    include: ["packages/*/src/**/*.test.ts", "test/**/*.test.ts"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    passWithNoTests: false,
+  },
+});
