@@ -1,0 +1,154 @@
+// Which folder may import which: imports point one way. The table below is the rule; the test parses every source file's
+// import statements (static, re-export and dynamic) with TypeScript's own parser. Tests may import what they like.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { describe, expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const NEOBERT = join(ROOT, "packages/neobert/src");
+const TORCH = join(ROOT, "packages/torch/src");
+
+// Folder of packages/neobert/src -> folders it may import. "type X": only with `import type`. "torch": @neobert/torch;
+// "torch*": only in files whose name starts with torch. "index" is the file src/index.ts.
+const ALLOWED: Record<string, string[]> = {
+  files: [],
+  tokenizer: [],
+  hub: ["files"],
+  data: ["files", "hub", "tokenizer"],
+  model: ["files", "torch*"],
+  encoder: ["files", "hub", "model", "tokenizer", "torch*"],
+  evaluate: ["data", "files", "hub", "tokenizer", "type encoder"],
+  export: ["encoder", "files", "hub", "model", "tokenizer", "torch*"],
+  serve: ["type encoder"],
+  train: ["data", "encoder", "evaluate", "export", "files", "hub", "model", "tokenizer", "torch"],
+  index: ["data", "encoder", "evaluate", "export", "files", "hub", "model", "serve", "tokenizer"],
+  cli: [
+    "data",
+    "encoder",
+    "evaluate",
+    "export",
+    "files",
+    "hub",
+    "index",
+    "model",
+    "serve",
+    "tokenizer",
+    "train",
+    "torch",
+  ],
+};
+
+interface Import {
+  file: string;
+  specifier: string;
+  kind: "static" | "type" | "dynamic";
+}
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))
+    .map((path) => join(folder, path));
+}
+
+function importsOf(file: string, text = readFileSync(file, "utf8")): Import[] {
+  const found: Import[] = [];
+  const add = (node: ts.Node | undefined, kind: Import["kind"]) => {
+    if (node && ts.isStringLiteralLike(node)) found.push({ file, specifier: node.text, kind });
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) add(node.moduleSpecifier, node.importClause?.isTypeOnly ? "type" : "static");
+    else if (ts.isExportDeclaration(node)) add(node.moduleSpecifier, node.isTypeOnly ? "type" : "static");
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, "type");
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+      add(node.arguments[0], "dynamic");
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(file, text, ts.ScriptTarget.Latest));
+  return found;
+}
+
+// "encoder" for src/encoder/pooling.ts, "index" for src/index.ts.
+function folderOf(file: string): string {
+  return relative(NEOBERT, file).split("/")[0]!.replace(/\.ts$/, "");
+}
+
+/** Our own folder or package that an import reaches; undefined for packages of others. */
+function targetOf({ file, specifier }: Import): string | undefined {
+  if (specifier.startsWith(".")) return folderOf(resolve(dirname(file), specifier).replace(/\.js$/, ".ts"));
+  if (specifier === "@neobert/torch" || specifier.startsWith("@neobert/torch/")) return "torch";
+  return /^neobert(\/|$)/.test(specifier) ? specifier : undefined;
+}
+
+function isAllowed(one: Import): boolean {
+  const folder = folderOf(one.file);
+  const target = targetOf(one);
+  if (target === undefined || target === folder) return true;
+  const allowed = ALLOWED[folder] ?? [];
+  return (
+    allowed.includes(target) ||
+    (one.kind === "type" && allowed.includes(`type ${target}`)) ||
+    (/\/torch[^/]*$/.test(one.file) && allowed.includes(`${target}*`))
+  );
+}
+
+const describeImport = ({ file, specifier, kind }: Import) => `${relative(ROOT, file)}: ${kind} import of ${specifier}`;
+
+describe("imports point one way", () => {
+  test("every folder of packages/neobert/src has a row in the table of allowed imports", () => {
+    const folders = new Set(sourceFiles(NEOBERT).map(folderOf));
+    expect([...folders].filter((folder) => !(folder in ALLOWED))).toEqual([]);
+  });
+
+  test("no file of packages/neobert imports a folder that its row does not name", () => {
+    const refused = sourceFiles(NEOBERT)
+      .flatMap((file) => importsOf(file))
+      .filter((one) => !isAllowed(one));
+    expect(refused.map(describeImport)).toEqual([]);
+  });
+
+  test("packages/torch imports nothing of packages/neobert and stays in its own folder", () => {
+    const refused = sourceFiles(TORCH)
+      .flatMap((file) => importsOf(file))
+      .filter(({ file, specifier }) =>
+        specifier.startsWith(".")
+          ? relative(TORCH, resolve(dirname(file), specifier)).startsWith("..")
+          : /^(@neobert\/|neobert(\/|$))/.test(specifier),
+      );
+    expect(refused.map(describeImport)).toEqual([]);
+  });
+
+  test("loading neobert does not load @neobert/torch: no chain of static imports leads there", () => {
+    const reached = new Set<string>();
+    const loads: string[] = [];
+    const visit = (file: string): void => {
+      if (reached.has(file) || !existsSync(file)) return;
+      reached.add(file);
+      for (const one of importsOf(file).filter(({ kind }) => kind === "static")) {
+        if (targetOf(one) === "torch") loads.push(describeImport(one));
+        else if (one.specifier.startsWith(".")) visit(resolve(dirname(file), one.specifier.replace(/\.js$/, ".ts")));
+      }
+    };
+    visit(join(NEOBERT, "index.ts"));
+    expect(reached.size).toBeGreaterThan(0);
+    expect(loads).toEqual([]);
+  });
+
+  test("the check itself refuses what the table forbids, in each form an import can have", () => {
+    const refused = (path: string, text: string) =>
+      importsOf(join(NEOBERT, path), text).filter((one) => !isAllowed(one)).length;
+    expect(refused("tokenizer/a.ts", 'import { x } from "../files/a.js";')).toBe(1);
+    expect(refused("tokenizer/a.ts", 'export { x } from "../files/a.js";')).toBe(1);
+    expect(refused("tokenizer/a.ts", 'const x = await import("../cli/main.js");')).toBe(1);
+    expect(refused("tokenizer/a.ts", 'import "./b.js"; import zlib from "node:zlib";')).toBe(0);
+    expect(refused("model/neobert.ts", 'import { tensor } from "@neobert/torch";')).toBe(1);
+    expect(refused("model/torch-ops.ts", 'import { tensor } from "@neobert/torch";')).toBe(0);
+    expect(refused("serve/http.ts", 'import { Encoder } from "../encoder/encoder.js";')).toBe(1);
+    expect(refused("serve/http.ts", 'import { type Encoder } from "../encoder/encoder.js";')).toBe(1);
+    expect(refused("serve/http.ts", 'import type { Encoder } from "../encoder/encoder.js";')).toBe(0);
+    expect(refused("train/loop.ts", 'import { run } from "../cli/main.js";')).toBe(1);
+    expect(refused("data/reader.ts", 'import { Tensor } from "neobert";')).toBe(1);
+  });
+});

@@ -1,0 +1,55 @@
+// Writes packages/neobert/src/tokenizer/unicode-tables.ts by asking Hugging Face's Rust tokenizers about every code
+// point: what BertNormalizer drops, turns into a space or strips as an accent, what BertPreTokenizer cuts at, and which
+// of the runtime's NFD decompositions it lacks. Run: node tools/unicode-tables.mjs
+
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { loadPeer, peerVersion } from "../bench/tokenizer-peer.mjs";
+
+const { bertNormalizer, bertPreTokenizer } = loadPeer();
+const off = { cleanText: false, handleChineseChars: false, stripAccents: false, lowercase: false };
+const clean = bertNormalizer({ ...off, cleanText: true });
+const strip = bertNormalizer({ ...off, stripAccents: true });
+const preTokenizer = bertPreTokenizer();
+
+function classOf(char) {
+  const text = `a${char}b`;
+  const dropped = clean.normalizeString(text) === "ab";
+  const pieces = preTokenizer.preTokenizeString(text).length;
+  if (pieces === 2) return dropped ? "V" : "S";
+  if (dropped) return "D";
+  if (pieces === 3) return "P";
+  return strip.normalizeString(text) === "ab" ? "M" : "O";
+}
+
+const runs = [];
+const undecomposed = [];
+for (let code = 0; code < 0x110000; code++) {
+  const surrogate = code >= 0xd800 && code < 0xe000;
+  const char = String.fromCodePoint(code);
+  const kind = surrogate ? "D" : classOf(char);
+  if (runs.at(-1)?.kind === kind) runs.at(-1).length++;
+  else runs.push({ kind, length: 1 });
+  if (!surrogate && char.normalize("NFD") !== char && strip.normalizeString(char) === char) undecomposed.push(code);
+}
+
+const table = runs.map((run) => run.length.toString(36) + run.kind).join("");
+const lines = table.match(/.{1,110}/g).map((line) => `  "${line}",`);
+writeFileSync(
+  fileURLToPath(new URL("../packages/neobert/src/tokenizer/unicode-tables.ts", import.meta.url)),
+  `// Written by tools/unicode-tables.mjs from Hugging Face tokenizers ${peerVersion}; do not edit. Its Unicode tables are older than
+// those of JavaScript engines, so \\p{...} would give other words for characters added since.
+
+/** The class of every code point from 0 up as runs: length in base 36, then D dropped, S space, V space that is
+ * dropped by clean_text, M accent (Mn), P punctuation, O any other. Surrogates are D, as U+FFFD is. */
+export const classRuns = [
+${lines.join("\n")}
+].join("");
+
+/** Code points whose canonical decomposition is newer than those tables: left whole. */
+export const undecomposed: readonly number[] = [
+  ${undecomposed.map((code) => `0x${code.toString(16)}`).join(", ")},
+];
+`,
+);
+console.log(`${runs.length} runs, ${table.length} characters, ${undecomposed.length} undecomposed`);
