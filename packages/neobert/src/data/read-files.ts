@@ -3,9 +3,9 @@
 // alone, so the same sources give the same documents in the same order on every machine.
 
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, readdirSync, statSync } from "node:fs";
+import { createReadStream, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { globToRegExp, isGlob } from "../files/glob.js";
+import { globToRegExp, isGlob, walkFiles } from "../files/glob.js";
 import type { HubOptions } from "../hub/resolve.js";
 
 export type SourceFormat = "text" | "jsonl" | "json" | "csv" | "tsv" | "parquet";
@@ -87,7 +87,7 @@ export async function hashFile(path: string): Promise<string> {
 }
 
 function filesOfFolder(folder: string): string[] {
-  const files = walk(folder, Number.POSITIVE_INFINITY).filter((path) => sourceFormat(path) !== null);
+  const files = walkFiles(folder).filter((path) => sourceFormat(path) !== null);
   if (files.length > 0) return files.map((path) => join(folder, path));
   throw new Error(
     `${folder}: expected files ending in ${Object.keys(FORMATS).join(", ")} (plain, .gz or .zst), got none\n` +
@@ -102,25 +102,7 @@ function filesOfGlob(pattern: string): string[] {
   const rest = segments.slice(fixed);
   const depth = rest.some((segment) => segment.includes("**")) ? Number.POSITIVE_INFINITY : rest.length;
   const matches = globToRegExp(rest.join("/"));
-  const files = existsSync(folder) ? walk(folder, depth).filter((path) => matches.test(path)) : [];
+  const files = existsSync(folder) ? walkFiles(folder, depth).filter((path) => matches.test(path)) : [];
   if (files.length > 0) return files.map((path) => (fixed === 0 ? path : join(folder, path)));
   throw new Error(`${pattern}: expected files that match the pattern, got none\nThe search began in ${folder}.`);
-}
-
-/** Paths of the files under a folder, relative to it, sorted. Links to files are followed, links to folders are not. */
-function walk(folder: string, depth: number, prefix = ""): string[] {
-  const files: string[] = [];
-  for (const entry of readdirSync(join(folder, prefix), { withFileTypes: true })) {
-    const path = `${prefix}${entry.name}`;
-    if (entry.name.startsWith(".")) continue;
-    if (entry.isDirectory()) {
-      if (depth > 1) files.push(...walk(folder, depth - 1, `${path}/`));
-    } else if (
-      entry.isFile() ||
-      (entry.isSymbolicLink() && statSync(join(folder, path), { throwIfNoEntry: false })?.isFile())
-    ) {
-      files.push(path);
-    }
-  }
-  return prefix === "" ? files.sort() : files;
 }

@@ -1,0 +1,188 @@
+// Names to local files: a folder is itself, a name is a repository of the Hugging Face Hub, downloaded once into the
+// cache that Python uses too. Settings come from the variables that Hugging Face documents: HF_ENDPOINT, HF_TOKEN,
+// HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. What is in the cache is used without asking whether it is still the newest.
+
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { globToRegExp, walkFiles } from "../files/glob.js";
+import { type RemoteFile, RepoCache, type RepoType } from "./cache.js";
+
+export interface HubOptions {
+  /** Branch, tag or commit; default `main`. */
+  revision?: string;
+  /** Never ask the Hub; default: whether HF_HUB_OFFLINE is set. */
+  offline?: boolean;
+  /** Ask the Hub for the newest commit of the revision even if one is in the cache. */
+  refresh?: boolean;
+  /** The cache's folder; default as HF_HUB_CACHE and HF_HOME say. */
+  cacheDir?: string;
+  onProgress?: (progress: DownloadProgress) => void;
+  signal?: AbortSignal;
+}
+
+export interface DownloadProgress {
+  file: string;
+  fileBytes: number;
+  /** Bytes of this file so far. */
+  receivedBytes: number;
+}
+
+/** Patterns of the files to get; see `globToRegExp`. */
+export interface FileChoice {
+  files?: string[];
+}
+
+// What any of our engines reads; weights in other formats (pickled, TensorFlow, ONNX variants) stay where they are.
+const MODEL_FILES = ["*.json", "*.txt", "*.md", "*.safetensors", "*_*/*.json", "*_*/*.safetensors"];
+
+interface Snapshot {
+  folder: string;
+  paths: string[];
+}
+
+/**
+ * Returns the local folder of a model: `nameOrFolder` itself if such a folder exists, else the snapshot of the
+ * Hub's repository of this name (`owner/name`), with config, tokenizer and safetensors files or those of `files`.
+ * Throws where it is neither, saying where it looked.
+ */
+export async function resolveModel(nameOrFolder: string, options: HubOptions & FileChoice = {}): Promise<string> {
+  if (isFolder(nameOrFolder)) return nameOrFolder;
+  return (await fetchSnapshot("model", nameOrFolder, options.files ?? MODEL_FILES, options)).folder;
+}
+
+/**
+ * Returns the local paths of a data set's files, sorted: those of a folder if one exists under this name, else those
+ * of the Hub's repository (`owner/name`); all of them or those that match `files`.
+ * Throws where there is none, saying where it looked.
+ */
+export async function resolveDataset(nameOrFolder: string, options: HubOptions & FileChoice = {}): Promise<string[]> {
+  const patterns = options.files ?? ["**"];
+  const { folder, paths } = isFolder(nameOrFolder)
+    ? { folder: nameOrFolder, paths: matching(walkFiles(nameOrFolder), patterns) }
+    : await fetchSnapshot("dataset", nameOrFolder, patterns, options);
+  return paths.map((path) => join(folder, path)).sort();
+}
+
+async function fetchSnapshot(type: RepoType, name: string, patterns: string[], options: HubOptions): Promise<Snapshot> {
+  if (!/^[\w-][\w.-]*(\/[\w-][\w.-]*)?$/.test(name)) {
+    throw new Error(`${name}: expected a folder or a name OWNER/NAME of the Hub, got a path where there is no folder`);
+  }
+  const hub = await import("@huggingface/hub");
+  const cacheDir = options.cacheDir ?? hub.getHFHubCachePath();
+  const revision = options.revision ?? "main";
+  const offline = options.offline ?? /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
+  const hubUrl = (process.env.HF_ENDPOINT || hub.HUB_URL).replace(/\/+$/, "");
+  const cache = new RepoCache(cacheDir, type, name);
+
+  const known = cache.commitOf(revision);
+  if (known && !options.refresh) {
+    const wanted = wantedPaths(cache.listing(known), patterns);
+    if (wanted?.length && wanted.every((path) => cache.has(known, path))) {
+      return { folder: cache.snapshotFolder(known), paths: wanted };
+    }
+  }
+  // What the cache holds of a commit, complete or not, when the Hub cannot be asked.
+  const held = (): Snapshot | null => {
+    const folder = known && cache.snapshotFolder(known);
+    const paths = folder && existsSync(folder) ? matching(walkFiles(folder), patterns) : [];
+    return folder && paths.length > 0 ? { folder, paths } : null;
+  };
+  const notFound = (reason: string) =>
+    new Error(
+      `${name}: expected a folder or a ${type} of the Hub (revision ${revision}), got neither\n` +
+        `Looked in ${process.cwd()}, in the cache ${cache.folder}, and ${reason}`,
+    );
+  if (offline) {
+    const snapshot = held();
+    if (snapshot) return snapshot;
+    throw notFound("not on the Hub, since HF_HUB_OFFLINE or offline is set: unset it to download.");
+  }
+
+  const access = {
+    hubUrl,
+    ...(process.env.HF_TOKEN && { accessToken: process.env.HF_TOKEN }),
+    fetch: (url: Parameters<typeof fetch>[0], init?: RequestInit) =>
+      fetch(url, { ...init, ...(options.signal && { signal: options.signal }) }),
+  };
+  const repo = { type, name };
+  let commit: string;
+  const files: RemoteFile[] = [];
+  try {
+    const question = { ...access, name, revision, additionalFields: ["sha" as const] };
+    const info = type === "model" ? await hub.modelInfo(question) : await hub.datasetInfo(question);
+    commit = info.sha;
+    for await (const entry of hub.listFiles({ ...access, repo, revision: commit, recursive: true })) {
+      if (entry.type !== "file") continue;
+      files.push({
+        path: safePath(entry.path, name),
+        bytes: entry.size,
+        etag: entry.lfs?.oid ?? entry.oid!,
+        isLarge: !!entry.lfs,
+      });
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    const status = error instanceof hub.HubApiError ? error.statusCode : null;
+    const snapshot = status === null || status >= 500 ? held() : null;
+    if (snapshot) return snapshot;
+    throw notFound(`at ${hubUrl}: ${explain(error, status)}`);
+  }
+  cache.record(revision, commit, files);
+  const chosen = new Set(wantedPaths(files, patterns));
+  if (chosen.size === 0) {
+    throw new Error(
+      `${name}: expected files that match ${patterns.join(" ")}, got ${files.map(({ path }) => path).join(", ") || "an empty repository"}\n` +
+        "Choose some of these with files.",
+    );
+  }
+  for (const file of files) {
+    if (!chosen.has(file.path) || cache.has(commit, file.path)) continue;
+    let receivedBytes = 0;
+    const open = async () => {
+      const blob = await hub.downloadFile({ ...access, repo, path: file.path, revision: commit });
+      if (blob) return blob;
+      throw new Error(`${name}: expected ${file.path} at ${hubUrl}, got nothing\nTry again, with refresh.`);
+    };
+    await cache.add(commit, file, open, (count) => {
+      receivedBytes += count;
+      options.onProgress?.({ file: file.path, fileBytes: file.bytes, receivedBytes });
+    });
+  }
+  return { folder: cache.snapshotFolder(commit), paths: [...chosen] };
+}
+
+function explain(error: unknown, status: number | null): string {
+  if (status === 404) return "nothing of this name and revision. Check both.";
+  if (status === 401 || status === 403) {
+    return `no access (${status}). Check the name; a private or gated repository needs HF_TOKEN, and its terms accepted.`;
+  }
+  const { message, cause } = error as Error;
+  return `${cause instanceof Error ? cause.message || message : message}. Check the network, HF_ENDPOINT and HF_TOKEN.`;
+}
+
+function wantedPaths(files: RemoteFile[] | null, patterns: string[]): string[] | null {
+  return (
+    files &&
+    matching(
+      files.map(({ path }) => path),
+      patterns,
+    )
+  );
+}
+
+function matching(paths: string[], patterns: string[]): string[] {
+  const expressions = patterns.map(globToRegExp);
+  return paths.filter((path) => expressions.some((expression) => expression.test(path))).sort();
+}
+
+/** The path, which is about to be joined to the cache's, or an error if it would lead out of there. */
+function safePath(path: string, name: string): string {
+  if (/^[/\\]|\\|:|(^|\/)\.\.?(\/|$)/.test(path)) {
+    throw new Error(`${name}: expected paths inside the repository, got ${JSON.stringify(path)}\nDo not trust it.`);
+  }
+  return path;
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
