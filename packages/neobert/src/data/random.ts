@@ -4,7 +4,15 @@
 // [0, n) that needs no memory: a Feistel network over the next even power of two, walked until it lands below n.
 
 /** The uses of randomness in `data`, kept apart so that no two of them share a draw. */
-export const randomStreams = { mixture: 1, order: 2, masking: 3, forcedMask: 4, heldOut: 5, evaluation: 6 } as const;
+export const randomStreams = {
+  mixture: 1,
+  order: 2,
+  masking: 3,
+  forcedMask: 4,
+  heldOut: 5,
+  evaluation: 6,
+  evaluationOrder: 7,
+} as const;
 
 const twoTo32 = 2 ** 32;
 

@@ -1,0 +1,186 @@
+// The batches of pretraining: pieces drawn from a mixture, packed without padding, masked. The batch of step n depends on
+// the options, the seed and the data alone; the state between two steps is a cursor of plain JSON (draw counts, and the
+// few hundred pieces that wait for a bin), so a run continues at any step, across epochs, with the batches it would have had.
+import { createHash } from "node:crypto";
+import { type Batch, forcedMaskOf, makeBatch, type PieceItem } from "./batch.js";
+import { Masker, type MaskingOptions } from "./masking.js";
+import { Mixture } from "./mixture.js";
+import { Packer } from "./packing.js";
+import { type LongDocuments, PieceIndex } from "./pieces.js";
+import { randomStreams } from "./random.js";
+import { openShards, type TokenShards } from "./shards.js";
+
+/** What `createBatches` makes batches from; plain JSON, so that a worker can be handed it. */
+export interface BatchOptions {
+  /** Folders of token shards (the `train` of a prepared folder), each with the weight its pieces are drawn with. */
+  sources: { path: string; weight: number }[];
+  /** Tokens of the longest piece, [CLS] and [SEP] counted. */
+  maxLength: number;
+  /** What becomes of longer documents; default "cut". */
+  longDocuments?: LongDocuments;
+  /** Upper bounds, in tokens, of an optimizer step and of each of its micro-batches. */
+  tokensPerStep: number;
+  microBatchTokens: number;
+  seed: number;
+  masking?: Partial<MaskingOptions>;
+  /** Pieces that may wait for a gap that they fill; default 256. */
+  lookAheadPieces?: number;
+}
+
+/** Where a run's data stand between two steps: plain JSON. */
+export interface BatchCursor {
+  /** The step that comes next. */
+  step: number;
+  /** How many pieces each source has given. */
+  draws: number[];
+  /** The pieces drawn but not yet used: source and draw number. */
+  waiting: [source: number, draw: number][];
+  /** Hash of the data and of the options that decide the order of the pieces. */
+  fingerprint: string;
+}
+
+/** All micro-batches of one optimizer step. */
+export interface StepBatch {
+  step: number;
+  microBatches: Batch[];
+  /** Masked positions of the whole step: what its loss is divided by. */
+  targets: number;
+  /** Tokens of the whole step, [CLS] and [SEP] counted. */
+  tokens: number;
+  /** Continues with the step after this one. */
+  cursor: BatchCursor;
+}
+
+/**
+ * The steps' batches from `cursor` on (from the start without one). Throws if the options contradict each other or the
+ * data, or if the cursor belongs to other data.
+ */
+export function createBatches(options: BatchOptions, cursor?: BatchCursor): StepBatches {
+  return new StepBatches(options, cursor);
+}
+
+export class StepBatches {
+  /** The sources' shards, in the order of the options. */
+  readonly sources: TokenShards[];
+  private readonly mixture: Mixture;
+  private readonly packer: Packer<PieceItem>;
+  private readonly masker: Masker;
+  private readonly fingerprint: string;
+  private readonly microBatches: number;
+  private readonly budget: number;
+  private step = 0;
+  private readonly draws: number[];
+
+  constructor(options: BatchOptions, cursor?: BatchCursor) {
+    const { maxLength, longDocuments = "cut", tokensPerStep, microBatchTokens, seed, lookAheadPieces = 256 } = options;
+    if (options.sources.length === 0) throw new Error("createBatches: expected at least one source, got none");
+    for (const { path, weight } of options.sources) {
+      if (!(weight > 0 && weight < Number.POSITIVE_INFINITY)) {
+        throw new RangeError(`createBatches: expected a weight above 0 for ${path}, got ${weight}`);
+      }
+    }
+    ({ count: this.microBatches, budget: this.budget } = divideStep(tokensPerStep, microBatchTokens, maxLength));
+    this.sources = options.sources.map(({ path }) => openShards(path));
+    checkSameTokenizer(this.sources);
+    const indexes = this.sources.map((shards) => new PieceIndex(shards, maxLength, longDocuments));
+    const weighted = indexes.map((index, source) => ({ index, weight: options.sources[source]!.weight }));
+    this.mixture = new Mixture(weighted, seed);
+    const { specialIds, tokenizer } = this.sources[0]!.manifest;
+    this.masker = new Masker(options.masking ?? {}, specialIds, tokenizer.vocabSize, seed);
+    const data = this.sources.map(({ fingerprint }) => fingerprint);
+    this.fingerprint = createHash("sha256")
+      .update(JSON.stringify({ data, maxLength, longDocuments, seed }))
+      .digest("hex");
+    this.draws = this.sources.map(() => 0);
+    const waiting: PieceItem[] = [];
+    if (cursor !== undefined) {
+      if (cursor.fingerprint !== this.fingerprint) {
+        throw new Error(
+          "createBatches: expected the data, maxLength, longDocuments and seed that the cursor was made with, got others\n" +
+            "Resume with the run's own data and settings, or start anew without the cursor.",
+        );
+      }
+      this.step = cursor.step;
+      this.draws = [...cursor.draws];
+      for (const [source, draw] of cursor.waiting) waiting.push(this.item(source, draw));
+    }
+    this.packer = new Packer(() => this.draw(), Math.max(1, lookAheadPieces), waiting);
+  }
+
+  get cursor(): BatchCursor {
+    return {
+      step: this.step,
+      draws: [...this.draws],
+      waiting: this.packer.waiting.map(({ source, draw }) => [source, draw]),
+      fingerprint: this.fingerprint,
+    };
+  }
+
+  /** Makes the next step's batches. Throws if the step has no token to predict. */
+  nextStep(): StepBatch {
+    const step = this.step;
+    const microBatches: Batch[] = [];
+    let [targets, tokens] = [0, 0];
+    for (let microBatch = 0; microBatch < this.microBatches; microBatch++) {
+      const items = this.packer.bin(this.budget);
+      const forced = forcedMaskOf(step, microBatch);
+      const batch = makeBatch(step, items, this.sources, this.masker, randomStreams.masking, forced);
+      targets += batch.maskedRows.length;
+      tokens += batch.ids.length;
+      microBatches.push(batch);
+    }
+    if (targets === 0) {
+      throw new Error(
+        `createBatches: expected a token to predict in step ${step}, got special tokens only\n` +
+          "The tokenizer turns this text into [UNK]: prepare the data with one that knows its characters.",
+      );
+    }
+    this.step++;
+    return { step, microBatches, targets, tokens, cursor: this.cursor };
+  }
+
+  close(): void {
+    for (const shards of this.sources) shards.close();
+  }
+
+  private draw(): PieceItem {
+    const source = this.mixture.sourceOf(this.draws.reduce((sum, count) => sum + count, 0));
+    return this.item(source, this.draws[source]!++);
+  }
+
+  private item(source: number, draw: number): PieceItem {
+    const piece = this.mixture.piece(source, draw);
+    return { source, draw, piece, size: piece.length + 2 };
+  }
+}
+
+/** Micro-batches of equal budget that keep within both bounds, so that none of them is a small rest. */
+function divideStep(tokensPerStep: number, microBatchTokens: number, maxLength: number) {
+  for (const [name, value] of Object.entries({ tokensPerStep, microBatchTokens, maxLength })) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new RangeError(`createBatches: expected ${name} to be a whole number above 0, got ${value}`);
+    }
+  }
+  const count = Math.ceil(tokensPerStep / microBatchTokens);
+  const budget = Math.floor(tokensPerStep / count);
+  if (budget < maxLength) {
+    throw new RangeError(
+      `createBatches: expected micro-batches of at least maxLength = ${maxLength} tokens, got ${budget} ` +
+        `(tokensPerStep ${tokensPerStep} in ${count})\nRaise tokensPerStep or microBatchTokens, or lower maxLength.`,
+    );
+  }
+  return { count, budget };
+}
+
+function checkSameTokenizer(sources: readonly TokenShards[]): void {
+  const first = sources[0]!;
+  for (const { folder, documents, manifest } of sources) {
+    if (documents === 0) throw new Error(`createBatches: expected documents in ${folder}, got none`);
+    if (manifest.tokenizer.hash !== first.manifest.tokenizer.hash) {
+      throw new Error(
+        `createBatches: expected all sources from one tokenizer, got ${first.manifest.tokenizer.hash} in ${first.folder} ` +
+          `and ${manifest.tokenizer.hash} in ${folder}\nPrepare them with the same tokenizer.`,
+      );
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// The manifest of a folder of token shards (`manifest.json`): what the numbers in its files are and where they came from.
+// A shard is two flat little-endian files: `tokens-00000.bin`, the documents' token ids one after another without [CLS] and
+// [SEP], and `offsets-00000.bin`, documents + 1 uint32 of where each document begins. Numpy reads both with `fromfile`.
+import { z } from "zod";
+
+export const manifestFile = "manifest.json";
+export const shardFiles = (shard: number) => {
+  const number = String(shard).padStart(5, "0");
+  return { tokens: `tokens-${number}.bin`, offsets: `offsets-${number}.bin` };
+};
+
+const count = z.int().nonnegative();
+
+export const specialIdsSchema = z.strictObject({ cls: count, sep: count, mask: count, pad: count, unk: count });
+/** The ids of [CLS], [SEP], [MASK], [PAD] and [UNK] in the tokenizer's vocabulary. */
+export type SpecialIds = z.infer<typeof specialIdsSchema>;
+
+export const sourceFileSchema = z.strictObject({ path: z.string(), bytes: count, sha256: z.string() });
+export type SourceFile = z.infer<typeof sourceFileSchema>;
+
+export const shardSchema = z.strictObject({ documents: count, tokens: count, sha256: z.string() });
+/** One shard's counts and the sha256 of its tokens file. */
+export type ShardEntry = z.infer<typeof shardSchema>;
+
+export const tokenizerSchema = z.strictObject({ hash: z.string(), vocabSize: count });
+
+export const settingsSchema = z.strictObject({
+  column: z.string(),
+  minTokens: count,
+  maxTokens: count.nullable(),
+  shardTokens: count,
+  validation: z.strictObject({ fraction: z.number(), seed: count }).nullable(),
+});
+/** The settings of `prepareData` that decide which tokens a folder holds. */
+export type PrepareSettings = z.infer<typeof settingsSchema>;
+
+export const manifestSchema = z.strictObject({
+  format: z.literal("neobert-tokens"),
+  version: z.literal(1),
+  split: z.enum(["train", "validation"]),
+  dtype: z.enum(["uint16", "uint32"]),
+  documents: count,
+  tokens: count,
+  tokenizer: tokenizerSchema,
+  specialIds: specialIdsSchema,
+  settings: settingsSchema,
+  sources: z.array(sourceFileSchema),
+  shards: z.array(shardSchema),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/** The narrowest type that holds every id of a vocabulary: uint16 up to 65,536 entries. */
+export const tokenType = (vocabSize: number): Manifest["dtype"] => (vocabSize <= 65_536 ? "uint16" : "uint32");
+
+export type TokenArray = Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
+export const newTokenArray = (dtype: Manifest["dtype"], length: number): TokenArray =>
+  dtype === "uint16" ? new Uint16Array(length) : new Uint32Array(length);
