@@ -1,0 +1,21 @@
+// The addon's entry: one environment record a JavaScript thread, then every area binds its ops.
+#include "convert.h"
+
+namespace binding {
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Environment());
+  defineMemory(exports);
+  defineElementwise(exports);
+  defineShape(exports);
+  defineNn(exports);
+  defineAutograd(exports);
+  defineRandom(exports);
+  defineOptim(exports);
+  defineAttention(exports);
+  return exports;
+}
+
+NODE_API_MODULE(torch, initialize)
+
+}  // namespace binding

@@ -1,0 +1,225 @@
+// Type-directed conversion: the type of a C++ function says how its JavaScript arguments are read and its result is
+// given back, so that an op is bound in one line, `define(exports, "exp", &Tensor::exp)`. Exceptions become JavaScript
+// errors `op: message`, thrown in the caller's stack and without libtorch's backtrace.
+#pragma once
+#include <c10/core/Device.h>
+#include <c10/core/Scalar.h>
+#include <c10/core/ScalarType.h>
+#include <c10/util/Exception.h>
+
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "handles.h"
+
+namespace binding {
+
+using at::Tensor;
+using Shape = std::vector<int64_t>;
+using Tensors = std::vector<Tensor>;
+
+at::ScalarType dtypeFromName(const std::string& name);
+std::string dtypeName(at::ScalarType dtype);
+
+// FromJs<T>::Held is what lives during the call; it converts to T.
+template <class T>
+struct FromJs;
+
+template <class T>
+struct FromJs<const T&> : FromJs<T> {};
+
+inline double numberFrom(Napi::Value value, const char* what) {
+  if (!value.IsNumber()) throw std::invalid_argument(std::string("expected ") + what + ", got " + value.ToString().Utf8Value());
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+template <>
+struct FromJs<double> {
+  using Held = double;
+  static Held get(Napi::Value value) { return numberFrom(value, "a number"); }
+};
+
+template <>
+struct FromJs<int64_t> {
+  using Held = int64_t;
+  static Held get(Napi::Value value) {
+    double number = numberFrom(value, "an integer");
+    if (number != static_cast<double>(static_cast<int64_t>(number)))
+      throw std::invalid_argument("expected an integer, got " + std::to_string(number));
+    return static_cast<int64_t>(number);
+  }
+};
+
+template <>
+struct FromJs<bool> {
+  using Held = bool;
+  static Held get(Napi::Value value) { return value.ToBoolean().Value(); }
+};
+
+template <>
+struct FromJs<std::string> {
+  using Held = std::string;
+  static Held get(Napi::Value value) { return value.ToString().Utf8Value(); }
+};
+
+template <>
+struct FromJs<Tensor> {
+  using Held = Tensor;
+  static Held get(Napi::Value value) {
+    return Environment::of(value.Env()).tensors.get(numberFrom(value, "a tensor"));
+  }
+};
+
+template <>
+struct FromJs<at::Generator> {
+  using Held = at::Generator;
+  static Held get(Napi::Value value) {
+    return Environment::of(value.Env()).generators.get(numberFrom(value, "a generator"));
+  }
+};
+
+// A whole number is an integer scalar, so that int64 tensors stay int64 under `x.mul(2)`.
+template <>
+struct FromJs<at::Scalar> {
+  using Held = at::Scalar;
+  static Held get(Napi::Value value) {
+    if (value.IsBoolean()) return at::Scalar(value.As<Napi::Boolean>().Value());
+    double number = numberFrom(value, "a number");
+    bool whole = number >= -9007199254740992.0 && number <= 9007199254740992.0 && number == std::floor(number);
+    return whole ? at::Scalar(static_cast<int64_t>(number)) : at::Scalar(number);
+  }
+};
+
+template <>
+struct FromJs<at::ScalarType> {
+  using Held = at::ScalarType;
+  static Held get(Napi::Value value) { return dtypeFromName(value.ToString().Utf8Value()); }
+};
+
+template <>
+struct FromJs<at::Device> {
+  using Held = at::Device;
+  static Held get(Napi::Value value) { return at::Device(value.ToString().Utf8Value()); }
+};
+
+template <class T>
+struct FromJs<std::vector<T>> {
+  using Held = std::vector<T>;
+  static Held get(Napi::Value value) {
+    if (!value.IsArray()) throw std::invalid_argument("expected an array, got " + value.ToString().Utf8Value());
+    auto array = value.As<Napi::Array>();
+    Held items;
+    items.reserve(array.Length());
+    for (uint32_t i = 0; i < array.Length(); i++) items.push_back(FromJs<T>::get(array.Get(i)));
+    return items;
+  }
+};
+
+template <>
+struct FromJs<at::IntArrayRef> : FromJs<Shape> {};
+
+template <class T>
+struct FromJs<std::optional<T>> {
+  using Held = std::optional<T>;
+  static Held get(Napi::Value value) {
+    if (value.IsUndefined() || value.IsNull()) return std::nullopt;
+    return FromJs<T>::get(value);
+  }
+};
+
+// Typed arrays arrive as they are; the op that takes one reads it itself.
+template <>
+struct FromJs<Napi::TypedArray> {
+  using Held = Napi::TypedArray;
+  static Held get(Napi::Value value) {
+    if (!value.IsTypedArray()) throw std::invalid_argument("expected a typed array, got " + value.ToString().Utf8Value());
+    return value.As<Napi::TypedArray>();
+  }
+};
+
+inline Napi::Value toJs(Napi::Env env, Tensor tensor) {
+  return Napi::Number::New(env, Environment::of(env).tensors.put(std::move(tensor)));
+}
+inline Napi::Value toJs(Napi::Env env, at::Generator generator) {
+  return Napi::Number::New(env, Environment::of(env).generators.put(std::move(generator)));
+}
+inline Napi::Value toJs(Napi::Env env, double number) { return Napi::Number::New(env, number); }
+inline Napi::Value toJs(Napi::Env env, int64_t number) { return Napi::Number::New(env, static_cast<double>(number)); }
+inline Napi::Value toJs(Napi::Env env, bool flag) { return Napi::Boolean::New(env, flag); }
+inline Napi::Value toJs(Napi::Env env, const std::string& text) { return Napi::String::New(env, text); }
+inline Napi::Value toJs(Napi::Env, Napi::Value value) { return value; }
+// An undefined tensor (no gradient yet) is `undefined`, not a handle.
+inline Napi::Value toJs(Napi::Env env, const std::optional<Tensor>& tensor) {
+  return tensor ? toJs(env, *tensor) : env.Undefined();
+}
+template <class T>
+Napi::Value toJs(Napi::Env env, const std::vector<T>& items) {
+  auto array = Napi::Array::New(env, items.size());
+  for (size_t i = 0; i < items.size(); i++) array.Set(static_cast<uint32_t>(i), toJs(env, items[i]));
+  return array;
+}
+inline Napi::Value toJs(Napi::Env env, const std::tuple<Tensor, Tensor>& pair) {
+  return toJs(env, Tensors{std::get<0>(pair), std::get<1>(pair)});
+}
+
+// The result and argument types of a lambda, a function, or a method of Tensor.
+template <class F>
+struct Signature : Signature<decltype(&F::operator())> {};
+template <class R, class... A>
+struct Signature<R (*)(A...)> {
+  template <class F>
+  static Napi::Value run(F& f, const Napi::CallbackInfo& info) { return run(f, info, std::index_sequence_for<A...>{}); }
+  template <class F, size_t... I>
+  static Napi::Value run(F& f, const Napi::CallbackInfo& info, std::index_sequence<I...>) {
+    // Braces: arguments are converted from left to right, so the first wrong one is the one reported.
+    std::tuple<typename FromJs<A>::Held...> args{FromJs<A>::get(info[I])...};
+    if constexpr (std::is_void_v<R>) {
+      f(std::get<I>(args)...);
+      return info.Env().Undefined();
+    } else {
+      return toJs(info.Env(), f(std::get<I>(args)...));
+    }
+  }
+};
+template <class C, class R, class... A>
+struct Signature<R (C::*)(A...) const> : Signature<R (*)(A...)> {};
+
+template <class F>
+Napi::Value guarded(const char* name, F& f, const Napi::CallbackInfo& info) {
+  try {
+    return Signature<F>::run(f, info);
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const c10::Error& error) {
+    throw Napi::Error::New(info.Env(), std::string(name) + ": " + error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    throw Napi::Error::New(info.Env(), std::string(name) + ": " + error.what());
+  }
+}
+
+// Binds a lambda or function under `name`. `name` must be a literal: it is kept for error messages.
+template <class F>
+void define(Napi::Object& exports, const char* name, F f) {
+  exports.Set(name, Napi::Function::New(exports.Env(), [name, f](const Napi::CallbackInfo& info) mutable {
+                return guarded(name, f, info);
+              }, name));
+}
+
+// Binds a method of Tensor: its receiver is the first argument.
+template <class R, class... A>
+void define(Napi::Object& exports, const char* name, R (Tensor::*method)(A...) const) {
+  define(exports, name, [method](const Tensor& self, A... args) { return (self.*method)(args...); });
+}
+
+void defineMemory(Napi::Object& exports);
+void defineElementwise(Napi::Object& exports);
+void defineShape(Napi::Object& exports);
+void defineNn(Napi::Object& exports);
+void defineAutograd(Napi::Object& exports);
+void defineRandom(Napi::Object& exports);
+void defineOptim(Napi::Object& exports);
+void defineAttention(Napi::Object& exports);
+
+}  // namespace binding

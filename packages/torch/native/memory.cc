@@ -1,0 +1,112 @@
+// Creation, the way in and out of typed arrays, properties of a tensor, lifetime, threads.
+#include <ATen/Parallel.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
+#include <ATen/Context.h>
+#include <ATen/Version.h>
+#include <torch/csrc/api/include/torch/version.h>
+
+#include <cstring>
+
+#include "convert.h"
+
+namespace binding {
+
+static const std::pair<const char*, at::ScalarType> kDtypes[] = {
+    {"float32", at::kFloat}, {"float64", at::kDouble}, {"bfloat16", at::kBFloat16}, {"int64", at::kLong},
+    {"int32", at::kInt},     {"uint8", at::kByte},     {"bool", at::kBool}};
+
+at::ScalarType dtypeFromName(const std::string& name) {
+  for (auto& [known, dtype] : kDtypes)
+    if (name == known) return dtype;
+  throw std::invalid_argument("expected dtype float32, float64, bfloat16, int64, int32, uint8 or bool, got " + name);
+}
+
+std::string dtypeName(at::ScalarType dtype) {
+  for (auto& [name, known] : kDtypes)
+    if (dtype == known) return name;
+  return c10::toString(dtype);
+}
+
+static at::TensorOptions options(at::ScalarType dtype, at::Device device) {
+  return at::TensorOptions().dtype(dtype).device(device);
+}
+
+static void* bytesOf(const Napi::TypedArray& array) {
+  return static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+}
+
+static void checkBytes(const Napi::TypedArray& array, int64_t bytes) {
+  if (static_cast<int64_t>(array.ByteLength()) != bytes)
+    throw std::invalid_argument("expected a typed array of " + std::to_string(bytes) + " bytes, got " +
+                                std::to_string(array.ByteLength()));
+}
+
+// A tensor over the array's own memory: both see each other's writes, and the array lives as long as the tensor.
+static Tensor borrow(Napi::TypedArray array, const Shape& shape, at::ScalarType dtype) {
+  int64_t numel = 1;
+  for (int64_t size : shape) numel *= size;
+  checkBytes(array, numel * static_cast<int64_t>(c10::elementSize(dtype)));
+  if (numel == 0) return at::empty(shape, options(dtype, at::kCPU));
+  auto& environment = Environment::of(array.Env());
+  auto* reference = new Napi::ObjectReference(Napi::Persistent(array.As<Napi::Object>()));
+  auto release = [borrowed = environment.borrowed, reference](void*) {
+    std::lock_guard<std::mutex> lock(borrowed->mutex);
+    if (!borrowed->closed) borrowed->released.push_back(reference);
+  };
+  return at::from_blob(bytesOf(array), shape, release, options(dtype, at::kCPU));
+}
+
+void defineMemory(Napi::Object& exports) {
+  define(exports, "borrow", borrow);
+  define(exports, "copyTo", [](Tensor tensor, Napi::TypedArray array) {
+    Tensor source = tensor.detach().cpu().contiguous();
+    checkBytes(array, static_cast<int64_t>(source.nbytes()));
+    if (source.nbytes()) std::memcpy(bytesOf(array), source.const_data_ptr(), source.nbytes());
+  });
+  define(exports, "item", [](Tensor tensor) {
+    TORCH_CHECK(tensor.numel() == 1, "expected a tensor of one element, got shape ", tensor.sizes());
+    return tensor.scalar_type() == at::kLong ? static_cast<double>(tensor.item<int64_t>()) : tensor.item<double>();
+  });
+
+  define(exports, "empty", [](Shape shape, at::ScalarType dtype, at::Device device) {
+    return at::empty(shape, options(dtype, device));
+  });
+  define(exports, "full", [](Shape shape, at::Scalar value, at::ScalarType dtype, at::Device device) {
+    return at::full(shape, value, options(dtype, device));
+  });
+  define(exports, "arange", [](at::Scalar start, at::Scalar end, at::Scalar step, at::ScalarType dtype, at::Device device) {
+    return at::arange(start, end, step, options(dtype, device));
+  });
+  define(exports, "eye", [](int64_t n, at::ScalarType dtype, at::Device device) { return at::eye(n, options(dtype, device)); });
+
+  define(exports, "shape", [](Tensor tensor) { return tensor.sizes().vec(); });
+  define(exports, "strides", [](Tensor tensor) { return tensor.strides().vec(); });
+  define(exports, "dtype", [](Tensor tensor) { return dtypeName(tensor.scalar_type()); });
+  define(exports, "device", [](Tensor tensor) { return tensor.device().str(); });
+  define(exports, "isContiguous", [](Tensor tensor) { return tensor.is_contiguous(); });
+  define(exports, "sharesMemory", [](Tensor a, Tensor b) { return a.is_alias_of(b); });
+  define(exports, "toDtype", [](Tensor tensor, at::ScalarType dtype) { return tensor.to(dtype); });
+  define(exports, "toDevice", [](Tensor tensor, at::Device device) { return tensor.to(device); });
+  define(exports, "contiguous", [](Tensor tensor) { return tensor.contiguous(); });
+  define(exports, "clone", [](Tensor tensor) { return tensor.clone(); });
+
+  exports.Set("dispose", Napi::Function::New(exports.Env(), [](const Napi::CallbackInfo& info) {
+    auto& environment = Environment::of(info.Env());
+    environment.tensors.release(info[0].As<Napi::Number>().DoubleValue());
+    environment.dropReleased();
+  }));
+  exports.Set("liveTensors", Napi::Function::New(exports.Env(), [](const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(Environment::of(info.Env()).tensors.live()));
+  }));
+  define(exports, "setNumThreads", [](int64_t threads) { at::set_num_threads(static_cast<int>(threads)); });
+  define(exports, "getNumThreads", []() { return static_cast<int64_t>(at::get_num_threads()); });
+  define(exports, "cudaIsAvailable", []() { return at::hasCUDA(); });
+  define(exports, "version", []() { return std::string(TORCH_VERSION); });
+  define(exports, "cpuCapability", []() { return at::get_cpu_capability(); });
+}
+
+}  // namespace binding

@@ -1,0 +1,42 @@
+// Seeded generators, whose whole state can be saved and put back, and the ops that draw from them.
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/ops/randperm.h>
+
+#include "convert.h"
+
+namespace binding {
+
+static at::Generator makeGenerator(int64_t seed, at::Device device) {
+  at::Generator generator = device.is_cpu() ? at::make_generator<at::CPUGeneratorImpl>()
+                                            : at::globalContext().defaultGenerator(device).clone();
+  generator.set_current_seed(static_cast<uint64_t>(seed));
+  return generator;
+}
+
+void defineRandom(Napi::Object& exports) {
+  using at::Generator;
+  define(exports, "makeGenerator", makeGenerator);
+  exports.Set("disposeGenerator", Napi::Function::New(exports.Env(), [](const Napi::CallbackInfo& info) {
+    Environment::of(info.Env()).generators.release(info[0].As<Napi::Number>().DoubleValue());
+  }));
+  define(exports, "setSeed", [](Generator generator, int64_t seed) { generator.set_current_seed(static_cast<uint64_t>(seed)); });
+  define(exports, "generatorState", [](Generator generator) { return generator.get_state(); });
+  define(exports, "setGeneratorState", [](Generator generator, Tensor state) { generator.set_state(state); });
+  define(exports, "normal_", [](Tensor x, double mean, double std, std::optional<Generator> generator) {
+    x.normal_(mean, std, generator);
+  });
+  define(exports, "uniform_", [](Tensor x, double low, double high, std::optional<Generator> generator) {
+    x.uniform_(low, high, generator);
+  });
+  define(exports, "bernoulli_", [](Tensor x, double p, std::optional<Generator> generator) { x.bernoulli_(p, generator); });
+  define(exports, "randint_", [](Tensor x, int64_t low, int64_t high, std::optional<Generator> generator) {
+    x.random_(low, high, generator);
+  });
+  define(exports, "randperm", [](int64_t n, std::optional<Generator> generator, at::Device device) {
+    return at::randperm(n, generator, at::TensorOptions().dtype(at::kLong).device(device));
+  });
+  define(exports, "manualSeed", [](int64_t seed) { at::manual_seed(static_cast<uint64_t>(seed)); });
+}
+
+}  // namespace binding

@@ -1,0 +1,39 @@
+// libtorch for TypeScript: the public names.
+
+export {
+  arange,
+  empty,
+  eye,
+  fromTypedArray,
+  full,
+  ones,
+  rand,
+  randint,
+  randn,
+  randperm,
+  type TensorOptions,
+  tensor,
+  zeros,
+} from "./creation.js";
+export {
+  binaryCrossEntropyWithLogits,
+  cat,
+  crossEntropy,
+  dropout,
+  embedding,
+  grad,
+  layerNorm,
+  linear,
+  mseLoss,
+  packedAttention,
+  rmsNorm,
+  scaledDotProductAttention,
+  stack,
+  where,
+} from "./functional.js";
+export type { Device, DType, TypedArray } from "./native.js";
+export { Adam, type AdamOptions, type AdamState, AdamW, clipGradNorm_, type ParameterGroup } from "./optim.js";
+export { Generator, manualSeed } from "./random.js";
+export { cpuCapability, cudaIsAvailable, getNumThreads, liveTensors, setNumThreads, version } from "./runtime.js";
+export { enableGrad, keep, noGrad, tidy } from "./scope.js";
+export { type Dims, Tensor } from "./tensor.js";

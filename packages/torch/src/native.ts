@@ -1,0 +1,150 @@
+// The native addon and its types: the one place that says what crosses between TypeScript and C++. A tensor crosses as
+// a handle (a number); `Tensor` wraps it. Optional arguments are `undefined`.
+
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+export type Handle = number;
+export type DType = "float32" | "float64" | "bfloat16" | "int64" | "int32" | "uint8" | "bool";
+/** Where a tensor lives: "cpu", "cuda" or "cuda:1". */
+export type Device = "cpu" | "cuda" | `cuda:${number}`;
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | Int32Array
+  | Uint32Array
+  | Uint16Array
+  | Uint8Array;
+export type Reduction = "none" | "mean" | "sum";
+
+type Unary =
+  | "neg" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "square" | "reciprocal" | "sin" | "cos" | "tanh" | "erf"
+  | "sigmoid" | "relu" | "round" | "floor" | "silu" | "isnan" | "isfinite" | "logicalNot" | "all" | "any"
+  | "contiguous" | "clone" | "detach" | "nonzero"; // biome-ignore format: a list
+type Binary =
+  | "mul" | "div" | "pow" | "maximum" | "minimum" | "eq" | "ne" | "lt" | "le" | "gt" | "ge"
+  | "logicalAnd" | "logicalOr" | "matmul" | "maskedSelect"; // biome-ignore format: a list
+type WithScalar =
+  | "addScalar" | "mulScalar" | "divScalar" | "powScalar"
+  | "eqScalar" | "neScalar" | "ltScalar" | "leScalar" | "gtScalar" | "geScalar"; // biome-ignore format: a list
+
+type Optional<T> = T | undefined;
+
+export type Native = Record<Unary, (x: Handle) => Handle> &
+  Record<Binary, (a: Handle, b: Handle) => Handle> &
+  Record<WithScalar, (a: Handle, b: number) => Handle> &
+  Record<"add" | "sub", (a: Handle, b: Handle, alpha: number) => Handle> &
+  Record<"sum" | "mean" | "amax" | "amin", (x: Handle, dims: Optional<number[]>, keepdim: boolean) => Handle> &
+  Record<"mul_" | "div_" | "copy_", (x: Handle, other: Handle) => void> &
+  Record<"addScalar_" | "mulScalar_" | "divScalar_" | "fill_", (x: Handle, value: number) => void> &
+  Record<"reshape" | "view" | "permute" | "expand" | "repeat" | "flip", (x: Handle, shape: number[]) => Handle> &
+  Record<"cumsum" | "softmax" | "logSoftmax" | "unsqueeze", (x: Handle, dim: number) => Handle> &
+  Record<"tril" | "triu", (x: Handle, diagonal: number) => Handle> &
+  Record<"cat" | "stack", (tensors: Handle[], dim: number) => Handle> &
+  Record<"indexSelect" | "gather", (x: Handle, dim: number, index: Handle) => Handle> &
+  Record<"indexAdd_" | "indexCopy_", (x: Handle, dim: number, index: Handle, source: Handle) => void> &
+  Record<"normal_" | "uniform_" | "randint_", (x: Handle, a: number, b: number, generator: Optional<Handle>) => void> &
+  Record<
+    "adamW_" | "adam_",
+    (
+      params: Handle[],
+      averages: Handle[],
+      squares: Handle[],
+      steps: Handle[],
+      lr: number,
+      beta1: number,
+      beta2: number,
+      weightDecay: number,
+      eps: number,
+    ) => void
+  > & {
+    borrow(array: TypedArray, shape: number[], dtype: DType): Handle;
+    copyTo(x: Handle, array: TypedArray): void;
+    item(x: Handle): number;
+    empty(shape: number[], dtype: DType, device: Device): Handle;
+    full(shape: number[], value: number, dtype: DType, device: Device): Handle;
+    arange(start: number, end: number, step: number, dtype: DType, device: Device): Handle;
+    eye(n: number, dtype: DType, device: Device): Handle;
+    shape(x: Handle): number[];
+    strides(x: Handle): number[];
+    dtype(x: Handle): DType;
+    device(x: Handle): Device;
+    isContiguous(x: Handle): boolean;
+    sharesMemory(a: Handle, b: Handle): boolean;
+    toDtype(x: Handle, dtype: DType): Handle;
+    toDevice(x: Handle, device: Device): Handle;
+    dispose(x: Handle): void;
+    liveTensors(): number;
+    setNumThreads(threads: number): void;
+    getNumThreads(): number;
+    cudaIsAvailable(): boolean;
+    version(): string;
+    cpuCapability(): string;
+
+    gelu(x: Handle, approximate: "none" | "tanh"): Handle;
+    clamp(x: Handle, low: Optional<number>, high: Optional<number>): Handle;
+    maskedFill(x: Handle, mask: Handle, value: number): Handle;
+    where(condition: Handle, a: Handle, b: Handle): Handle;
+    variance(x: Handle, dims: Optional<number[]>, correction: number, keepdim: boolean): Handle;
+    norm(x: Handle, p: number, dims: Optional<number[]>, keepdim: boolean): Handle;
+    argmax(x: Handle, dim: Optional<number>, keepdim: boolean): Handle;
+    logsumexp(x: Handle, dims: number[], keepdim: boolean): Handle;
+    topk(x: Handle, k: number, dim: number, largest: boolean): [Handle, Handle];
+    sort(x: Handle, dim: number, descending: boolean): [Handle, Handle];
+    add_(x: Handle, other: Handle, alpha: number): void;
+
+    flatten(x: Handle, startDim: number, endDim: number): Handle;
+    transpose(x: Handle, dim0: number, dim1: number): Handle;
+    squeeze(x: Handle, dim: Optional<number>): Handle;
+    narrow(x: Handle, dim: number, start: number, length: number): Handle;
+    select(x: Handle, dim: number, index: number): Handle;
+    split(x: Handle, sizes: number[], dim: number): Handle[];
+    chunk(x: Handle, chunks: number, dim: number): Handle[];
+    unbind(x: Handle, dim: number): Handle[];
+
+    linear(x: Handle, weight: Handle, bias: Optional<Handle>): Handle;
+    embedding(weight: Handle, indices: Handle): Handle;
+    layerNorm(x: Handle, shape: number[], weight: Optional<Handle>, bias: Optional<Handle>, eps: number): Handle;
+    rmsNorm(x: Handle, shape: number[], weight: Optional<Handle>, eps: number): Handle;
+    crossEntropy(x: Handle, target: Handle, reduction: Reduction, ignoreIndex: number, labelSmoothing: number): Handle;
+    binaryCrossEntropyWithLogits(x: Handle, target: Handle, reduction: Reduction): Handle;
+    mseLoss(x: Handle, target: Handle, reduction: Reduction): Handle;
+    scaledDotProductAttention(q: Handle, k: Handle, v: Handle, mask: Optional<Handle>, scale: Optional<number>): Handle;
+    packedAttention(q: Handle, k: Handle, v: Handle, cuSeqlens: number[], scale: number): Handle;
+
+    requiresGrad(x: Handle): boolean;
+    requiresGrad_(x: Handle, flag: boolean): void;
+    isLeaf(x: Handle): boolean;
+    grad(x: Handle): Optional<Handle>;
+    setGrad(x: Handle, grad: Optional<Handle>): void;
+    backward(x: Handle, gradient: Optional<Handle>, retainGraph: boolean): void;
+    gradients(outputs: Handle[], inputs: Handle[], gradOutputs: Optional<Handle[]>): Optional<Handle>[];
+    isGradEnabled(): boolean;
+    setGradEnabled(enabled: boolean): void;
+
+    makeGenerator(seed: number, device: Device): Handle;
+    disposeGenerator(generator: Handle): void;
+    setSeed(generator: Handle, seed: number): void;
+    generatorState(generator: Handle): Handle;
+    setGeneratorState(generator: Handle, state: Handle): void;
+    bernoulli_(x: Handle, p: number, generator: Optional<Handle>): void;
+    randperm(n: number, generator: Optional<Handle>, device: Device): Handle;
+    manualSeed(seed: number): void;
+
+    clipGradNorm_(params: Handle[], maxNorm: number): number;
+  };
+
+function load(): Native {
+  const path = fileURLToPath(new URL("../native/build/Release/torch.node", import.meta.url));
+  try {
+    return createRequire(import.meta.url)(path) as Native;
+  } catch (error) {
+    throw new Error(
+      `@neobert/torch: expected the compiled addon at ${path}, got: ${(error as Error).message.split("\n")[0]}\n` +
+        "In the repository, `npm run setup` finds or fetches libtorch and compiles it.",
+    );
+  }
+}
+
+export const native: Native = load();

@@ -1,0 +1,33 @@
+// What this thread and build of libtorch are: threads, CUDA, version, live tensors.
+
+import { native } from "./native.js";
+
+/** Sets the number of threads of this JavaScript thread's ops. libtorch starts with one in an addon. */
+export function setNumThreads(threads: number): void {
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new RangeError(`setNumThreads: expected an integer of 1 or more, got ${threads}`);
+  native.setNumThreads(threads);
+}
+
+export function getNumThreads(): number {
+  return native.getNumThreads();
+}
+
+/** Tensors of this thread that have not been freed. */
+export function liveTensors(): number {
+  return native.liveTensors();
+}
+
+export function cudaIsAvailable(): boolean {
+  return native.cudaIsAvailable();
+}
+
+/** libtorch's version, such as "2.9.1". */
+export function version(): string {
+  return native.version();
+}
+
+/** The vector instructions that libtorch's kernels use here: "DEFAULT", "AVX2" or "AVX512". */
+export function cpuCapability(): string {
+  return native.cpuCapability();
+}
