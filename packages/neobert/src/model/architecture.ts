@@ -1,0 +1,68 @@
+// What an encoder's file says about itself: config, parameters, forward pass, heads. `architectures` is the plain table
+// from a config's `model_type` to that file; a variant of a paper is a field of its config, never an entry here.
+
+import { type NeoBERTConfig, neobert } from "./neobert.js";
+import type { Batch, Ops, Rows, Weights } from "./ops.js";
+
+/** What stands on top of the encoder; `none` is the bare encoder. */
+export type Head = "none" | "maskedLM" | "sequenceClassification" | "tokenClassification";
+
+export type Initializer =
+  | { kind: "uniform"; range: number; zeroRow?: number } // in [-range, range); zeroRow: a padding row
+  | { kind: "normal"; std: number }
+  | { kind: "constant"; value: number };
+
+export interface ParameterSpec {
+  /** The published name, with the prefix that a model with a head has. */
+  name: string;
+  shape: number[];
+  /** Only a `matrix` is multiplied in the compute type; everything else stays float32. */
+  role: "matrix" | "embedding" | "vector";
+  init: Initializer;
+  /** In a normalised (nGPT) model: the dimension along which the training loop keeps this matrix at unit norm. */
+  unitNormDim?: 0 | 1;
+}
+
+export interface Architecture<Config> {
+  modelType: string;
+  /** The published class of each head, for `architectures` in config.json. */
+  classNames: Record<Head, string>;
+  /** What a model with a head puts before the encoder's names; a bare encoder is stored without it. */
+  prefix: string;
+  /** Reads a config.json; throws naming every wrong field. */
+  parseConfig(raw: unknown): Config;
+  parameters(config: Config, head: Head): ParameterSpec[];
+  /** Longest sequence that the parameters allow, `Infinity` where positions are computed. */
+  maxPositions(config: Config): number;
+  /** Last hidden state [N, C], or its rows [M, C] where some are asked for. */
+  forward<T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>, options?: { rows?: Rows<T> }): T;
+  /** Logits [M, V] of hidden rows [M, C]. */
+  maskedLogits<T>(ops: Ops<T>, weights: Weights<T>, hidden: T): T;
+  /** Summed cross entropy of hidden rows [M, C] against labels [M]. */
+  maskedLoss<T>(ops: Ops<T>, weights: Weights<T>, hidden: T, labels: T): T;
+  /** Logits [B, number of labels], from the batch on. */
+  sequenceLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>): T;
+  /** Logits [M, number of labels] of hidden rows [M, C]. */
+  tokenLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T): T;
+}
+
+/** The config of any architecture in the table. */
+export type ModelConfig = NeoBERTConfig;
+
+export const architectures: Record<string, Architecture<ModelConfig>> = { neobert };
+
+/** The entry for the `model_type` of a config.json; throws naming the known ones. */
+export function architectureOf(config: unknown): Architecture<ModelConfig> {
+  const modelType = (config as { model_type?: unknown } | null)?.model_type;
+  const architecture = typeof modelType === "string" ? architectures[modelType] : undefined;
+  if (architecture) return architecture;
+  throw new Error(
+    `config.json: expected model_type to be one of ${Object.keys(architectures).join(", ")}, got ${JSON.stringify(modelType)}`,
+  );
+}
+
+/** The head that `architectures` in a config.json names; the bare encoder where it names none that is known. */
+export function headOf(config: ModelConfig, { classNames }: Architecture<ModelConfig>): Head {
+  const heads = Object.keys(classNames) as Head[];
+  return heads.find((head) => config.architectures?.includes(classNames[head])) ?? "none";
+}

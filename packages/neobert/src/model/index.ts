@@ -1,0 +1,18 @@
+// The encoders without an engine: configs, parameters, the forward pass over `Ops`, checkpoint names, initial values.
+// The libtorch side is `torch-model.js` and `torch-ops.js`, imported where libtorch is there.
+
+export {
+  type Architecture,
+  architectureOf,
+  architectures,
+  type Head,
+  headOf,
+  type Initializer,
+  type ModelConfig,
+  type ParameterSpec,
+} from "./architecture.js";
+export { type MatchedNames, type MatchOptions, matchCheckpointNames, savedName } from "./checkpoint-names.js";
+export { toFloat32 } from "./float32.js";
+export { initialValues } from "./init.js";
+export { type NeoBERTConfig, neobert, parseNeoBERTConfig } from "./neobert.js";
+export type { Batch, Norm, Ops, Qkv, QkvProjection, RotaryAngles, Rows, SplitOptions, Weights } from "./ops.js";

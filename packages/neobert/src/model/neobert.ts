@@ -1,0 +1,307 @@
+// NeoBERT (Le Breton et al. 2025, arXiv 2502.19587): a deep, narrow encoder with rotary positions, pre-RMSNorm, SwiGLU
+// and no biases. The config's ablation fields give the paper's other models: learned positions, LayerNorm, GELU (M0)
+// and the normalised transformer (nGPT, Loshchilov et al. 2024, arXiv 2410.01131). Names, shapes and layouts are those
+// of the published checkpoints. C hidden size, H heads, D = C / H, I inner size, V vocabulary, N tokens of the batch.
+
+import { z } from "zod";
+import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
+import type { Batch, Norm, Ops, RotaryAngles, Rows, Weights } from "./ops.js";
+
+const size = z.int().positive();
+const range = z.number().nonnegative();
+const probability = z.number().min(0).lt(1);
+
+// NOTE: the defaults are the published class's, for files that leave a field out. The released model differs in
+// norm_eps (1e-5) and max_length (4096), so a checkpoint's own file has to be read.
+const schema = z.looseObject({
+  model_type: z.literal("neobert").default("neobert"),
+  architectures: z.array(z.string()).optional(),
+  hidden_size: size.default(768),
+  num_hidden_layers: size.default(28),
+  num_attention_heads: size.default(12),
+  dim_head: size.optional(),
+  /** Before SwiGLU's reduction to two thirds: 3072 means 2048 gated units. */
+  intermediate_size: size.default(3072),
+  embedding_init_range: range.default(0.02),
+  decoder_init_range: range.default(0.02),
+  classifier_init_range: range.default(0.02),
+  norm_eps: range.default(1e-6),
+  vocab_size: size.default(30522),
+  pad_token_id: z.int().nonnegative().default(0),
+  /** Longest training sequence. A limit only with learned positions, whose table has max_length + 1 rows. */
+  max_length: size.default(1024),
+  dropout: probability.default(0),
+  classifier_dropout: probability.default(0.1),
+  id2label: z.record(z.string(), z.string()).optional(),
+  num_labels: size.optional(),
+  rope: z.boolean().default(true),
+  rms_norm: z.boolean().default(true),
+  hidden_act: z.preprocess(
+    (value) => (typeof value === "string" ? value.toLowerCase() : value),
+    z.enum(["swiglu", "gelu"]).default("swiglu"),
+  ),
+  ngpt: z.boolean().default(false),
+  /** Deviation that nGPT's scaling parameters are expressed in. */
+  base_scale: z
+    .number()
+    .positive()
+    .default(1 / Math.sqrt(960)),
+});
+
+/** The published config.json field for field, and the ablations' fields. Fields not known here are kept. */
+export type NeoBERTConfig = z.output<typeof schema>;
+
+const ROTARY_THETA = 10000;
+
+/**
+ * Reads a NeoBERT config.json (the parsed object), filling in the published class's defaults.
+ * Throws naming every wrong field at once.
+ */
+export function parseNeoBERTConfig(raw: unknown): NeoBERTConfig {
+  const result = schema.safeParse(raw);
+  if (!result.success) {
+    const issues = result.error.issues.map(({ path, message }) => `${path.join(".") || "config"}: ${message}`);
+    throw new Error(`NeoBERTConfig: expected a valid config.json, got\n  ${issues.join("\n  ")}`);
+  }
+  const config = result.data;
+  const { hidden_size: C, num_attention_heads: H } = config;
+  const wrong = (expected: string, got: string) => new Error(`NeoBERTConfig: expected ${expected}, got ${got}`);
+  if (C % H !== 0) throw wrong("hidden_size to be a multiple of num_attention_heads", `${C} and ${H}`);
+  const D = C / H;
+  if (config.dim_head !== undefined && config.dim_head !== D) {
+    throw wrong(`dim_head to be hidden_size / num_attention_heads = ${D}`, `${config.dim_head}`);
+  }
+  if (config.rope && D % 2 !== 0) throw wrong("an even head width, which rotary positions need", `${D}`);
+  if (config.pad_token_id >= config.vocab_size) {
+    throw wrong(`pad_token_id below vocab_size ${config.vocab_size}`, `${config.pad_token_id}`);
+  }
+  return { ...config, dim_head: D };
+}
+
+const numLabels = (config: NeoBERTConfig) =>
+  config.id2label ? Object.keys(config.id2label).length : (config.num_labels ?? 2);
+
+const layerPrefix = (layer: number) => `model.transformer_encoder.${layer}`;
+
+function parameters(config: NeoBERTConfig, head: Head): ParameterSpec[] {
+  const { hidden_size: C, vocab_size: V, base_scale: scale, ngpt } = config;
+  const uniform: Initializer = { kind: "uniform", range: config.decoder_init_range };
+  const vector = (name: string, length: number, value: number): ParameterSpec => {
+    return { name, shape: [length], role: "vector", init: { kind: "constant", value } };
+  };
+  const matrix = (
+    name: string,
+    rows: number,
+    columns: number,
+    init: Initializer = uniform,
+    unitNormDim?: 0 | 1,
+  ): ParameterSpec => {
+    return {
+      name,
+      shape: [rows, columns],
+      role: "matrix",
+      init,
+      ...(ngpt && unitNormDim !== undefined && { unitNormDim }),
+    };
+  };
+  const norm = (name: string) => [
+    vector(`${name}.weight`, C, 1),
+    ...(config.rms_norm ? [] : [vector(`${name}.bias`, C, 0)]),
+  ];
+  const table = (name: string, rows: number, zeroRow: number): ParameterSpec => {
+    return {
+      name,
+      shape: [rows, C],
+      role: "embedding",
+      init: { kind: "uniform", range: config.embedding_init_range, zeroRow },
+    };
+  };
+
+  const specs = [
+    { ...table("model.encoder.weight", V, config.pad_token_id), ...(ngpt && { unitNormDim: 1 as const }) },
+  ];
+  if (!config.rope) specs.push(table("model.positional_embedding.weight", config.max_length + 1, 0));
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const name = (rest: string) => `${layerPrefix(layer)}.${rest}`;
+    specs.push(matrix(name("qkv.weight"), 3 * C, C, uniform, 1), matrix(name("wo.weight"), C, C, uniform, 0));
+    if (ngpt) {
+      const I = config.intermediate_size;
+      const output: Initializer = { kind: "normal", std: scale / Math.sqrt(2 * config.num_hidden_layers) };
+      specs.push(matrix(name("c_fc.weight"), 2 * I, C, uniform, 1), matrix(name("mlp_c_proj.weight"), C, I, output, 0));
+      specs.push(vector(name("attn_alpha"), C, scale), vector(name("mlp_alpha"), C, scale));
+      specs.push(vector(name("sqk"), C, scale), vector(name("suv"), 2 * I, 1));
+      continue;
+    }
+    specs.push(...norm(name("attention_norm")), ...norm(name("ffn_norm")));
+    if (config.hidden_act === "swiglu") {
+      const I = 8 * Math.ceil(Math.floor((2 * config.intermediate_size) / 3) / 8);
+      specs.push(matrix(name("ffn.w12.weight"), 2 * I, C), matrix(name("ffn.w3.weight"), C, I));
+    } else {
+      const I = config.intermediate_size;
+      specs.push(matrix(name("ffn.0.weight"), I, C), matrix(name("ffn.2.weight"), C, I));
+    }
+  }
+  specs.push(...norm("model.layer_norm"));
+  // The published nGPT class has these logit scales, and the norm above, but its forward pass uses neither.
+  if (ngpt) specs.push(vector("model.sz", V, scale));
+
+  const classifier: Initializer = { kind: "normal", std: config.classifier_init_range };
+  const labels = numLabels(config);
+  if (head === "maskedLM") specs.push(matrix("decoder.weight", V, C, uniform, 1), vector("decoder.bias", V, 0));
+  if (head === "sequenceClassification") {
+    specs.push(matrix("dense.weight", C, C, classifier), vector("dense.bias", C, 0));
+  }
+  if (head === "sequenceClassification" || head === "tokenClassification") {
+    specs.push(matrix("classifier.weight", labels, C, classifier), vector("classifier.bias", labels, 0));
+  }
+  return specs;
+}
+
+interface Layer<T> {
+  ops: Ops<T>;
+  config: NeoBERTConfig;
+  batch: Batch<T>;
+  rotary?: RotaryAngles<T>;
+  /** Set in the last layer where only some rows are asked for: what follows attention sees those alone. */
+  rows?: Rows<T>;
+  weight: (name: string) => T;
+}
+
+/**
+ * Last hidden state [N, C], after the final norm, or of the rows asked for [M, C]. Asking for rows saves the output
+ * projection and feed-forward of the other rows in the last layer, and changes nothing else.
+ */
+export function forward<T>(
+  ops: Ops<T>,
+  weights: Weights<T>,
+  config: NeoBERTConfig,
+  batch: Batch<T>,
+  { rows }: { rows?: Rows<T> } = {},
+): T {
+  let x = ops.embedding(weights("model.encoder.weight"), batch.ids); // [N] -> [N, C]
+  let rotary: RotaryAngles<T> | undefined;
+  if (config.rope) rotary = ops.rotaryAngles(ops.positions(batch, 0), config.dim_head!, ROTARY_THETA);
+  // Row 0 of the table is the padding's, so the first token has position 1.
+  else x = ops.add(x, ops.embedding(weights("model.positional_embedding.weight"), ops.positions(batch, 1)));
+
+  const last = config.num_hidden_layers - 1;
+  const layerAt = (layer: number): Layer<T> => {
+    const weight = (name: string) => weights(`${layerPrefix(layer)}.${name}`);
+    return { ops, config, batch, weight, ...(rotary && { rotary }), ...(layer === last && rows && { rows }) };
+  };
+  if (config.ngpt) {
+    for (let layer = 0; layer <= last; layer++) {
+      [x] = ops.block((x) => [normalisedBlock(layerAt(layer), x!)], x) as [T];
+    }
+    return x;
+  }
+
+  const norm = (name: string): Norm<T> => {
+    const weight = weights(`${name}.weight`);
+    const eps = config.norm_eps;
+    return config.rms_norm
+      ? { kind: "rms", weight, eps }
+      : { kind: "layer", weight, bias: weights(`${name}.bias`), eps };
+  };
+  // Between blocks goes the residual stream with the norm that its reader wants, which is one fused addNorm.
+  let h = ops.norm(x, norm(`${layerPrefix(0)}.attention_norm`));
+  for (let layer = 0; layer <= last; layer++) {
+    const here = layerPrefix(layer);
+    const next = layer < last ? `${layerPrefix(layer + 1)}.attention_norm` : "model.layer_norm";
+    [x, h] = ops.block(
+      (x, h) => {
+        const [residual, attended] = attentionBlock(layerAt(layer), x!, h!);
+        const [x1, h1] = ops.addNorm(residual, attended, norm(`${here}.ffn_norm`));
+        return ops.addNorm(x1, feedForward(layerAt(layer), h1), norm(next));
+      },
+      x,
+      h,
+    ) as [T, T];
+  }
+  return h;
+}
+
+/** The residual and what attention adds to it, both [N, C], or [M, C] in the last layer with rows. */
+function attentionBlock<T>({ ops, config, batch, rotary, rows, weight }: Layer<T>, x: T, h: T): [T, T] {
+  const { num_attention_heads: heads, dim_head: D, ngpt } = config;
+  const qkv = ops.splitQkv(
+    { layout: "perHead", qkv: ops.linear(h, weight("qkv.weight")) }, // [N, C] -> [N, 3C] -> 3 of [N, H, D]
+    { heads, ...(rotary && { rotary: { ...rotary, pairing: "adjacent" } }) },
+  );
+  if (ngpt) {
+    const sqk = ops.splitHeads(ops.multiply(weight("sqk"), 1 / config.base_scale), heads); // [C] -> [H, D]
+    qkv.q = ops.multiply(ops.l2Normalize(qkv.q), sqk);
+    qkv.k = ops.multiply(ops.l2Normalize(qkv.k), sqk);
+  }
+  // Unit vectors have products of deviation 1 / sqrt(D), so nGPT scales up where others scale down.
+  let attended = ops.attention(qkv, batch, ngpt ? Math.sqrt(D!) : 1 / Math.sqrt(D!)); // [N, H, D] -> [N, C]
+  if (rows) {
+    attended = ops.gatherRows(attended, rows, batch); // [N, C] -> [M, C]
+    x = ops.gatherRows(x, rows, batch);
+  }
+  return [x, ops.dropout(ops.linear(attended, weight("wo.weight")), config.dropout)];
+}
+
+function feedForward<T>({ ops, config, weight }: Layer<T>, h: T): T {
+  let inner: T;
+  if (config.ngpt) {
+    const suv = ops.multiply(weight("suv"), Math.sqrt(config.hidden_size));
+    inner = ops.gatedUnit(ops.multiply(ops.linear(h, weight("c_fc.weight")), suv), "last"); // [N, C] -> [N, 2I] -> [N, I]
+    return ops.dropout(ops.linear(inner, weight("mlp_c_proj.weight")), config.dropout);
+  }
+  if (config.hidden_act === "swiglu") {
+    inner = ops.gatedUnit(ops.linear(h, weight("ffn.w12.weight")), "first"); // [N, C] -> [N, 2I] -> [N, I]
+    return ops.dropout(ops.linear(inner, weight("ffn.w3.weight")), config.dropout);
+  }
+  inner = ops.gelu(ops.linear(h, weight("ffn.0.weight")));
+  return ops.dropout(ops.linear(inner, weight("ffn.2.weight")), config.dropout);
+}
+
+/** nGPT's block: each half moves the unit vector x along the sphere, by a learned rate a component (its section 2.2). */
+function normalisedBlock<T>(layer: Layer<T>, x: T): T {
+  const { ops, config, weight } = layer;
+  const step = (from: T, to: T, alpha: T): T => {
+    const a = ops.l2Normalize(from);
+    const b = ops.l2Normalize(to);
+    const rate = ops.abs(ops.multiply(alpha, 0.05 / config.base_scale)); // 0.05 at the start
+    return ops.l2Normalize(ops.add(a, ops.multiply(ops.add(b, ops.multiply(a, -1)), rate)));
+  };
+  const [residual, attended] = attentionBlock(layer, x, x);
+  const middle = step(residual, attended, weight("attn_alpha"));
+  return step(middle, feedForward(layer, middle), weight("mlp_alpha"));
+}
+
+export const neobert: Architecture<NeoBERTConfig> = {
+  modelType: "neobert",
+  classNames: {
+    none: "NeoBERT",
+    maskedLM: "NeoBERTLMHead",
+    sequenceClassification: "NeoBERTForSequenceClassification",
+    tokenClassification: "NeoBERTForTokenClassification",
+  },
+  prefix: "model.",
+  parseConfig: parseNeoBERTConfig,
+  parameters,
+  maxPositions: (config) => (config.rope ? Number.POSITIVE_INFINITY : config.max_length),
+  forward,
+  // NOTE: the decoder is never tied to the embedding, whatever a config's tie_word_embeddings says.
+  maskedLogits: (ops, weights, hidden) => ops.linear(hidden, weights("decoder.weight"), weights("decoder.bias")),
+  maskedLoss: (ops, weights, hidden, labels) =>
+    ops.linearCrossEntropy(hidden, weights("decoder.weight"), weights("decoder.bias"), labels),
+  sequenceLogits(ops, weights, config, batch) {
+    const first = forward(ops, weights, config, batch, { rows: "first" }); // [B, C]
+    const dense = ops.linear(
+      ops.dropout(first, config.classifier_dropout),
+      weights("dense.weight"),
+      weights("dense.bias"),
+    );
+    const pooled = ops.dropout(ops.tanh(dense), config.classifier_dropout);
+    return ops.linear(pooled, weights("classifier.weight"), weights("classifier.bias"));
+  },
+  tokenLogits: (ops, weights, config, hidden) =>
+    ops.linear(
+      ops.dropout(hidden, config.classifier_dropout),
+      weights("classifier.weight"),
+      weights("classifier.bias"),
+    ),
+};

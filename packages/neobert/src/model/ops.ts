@@ -1,0 +1,93 @@
+// The vocabulary in which every encoder is written. An engine implements it once: for libtorch `T` is a tensor and each
+// call computes; for an ONNX export `T` is a value of the graph being built. All ops act on the last dimension and
+// leave the leading ones alone ([N, C] packed, [B, S, C] in an exported graph); only `Batch` knows the layout. Their
+// granularity is that of fused kernels, so making one fast changes no model. Norm statistics, softmax, rotary angles
+// and losses are float32 whatever the compute type.
+
+/** The token ids of a batch; each engine adds what tells it where sequences begin and end. */
+export interface Batch<T> {
+  readonly ids: T;
+}
+
+/** Row indices [M] into the tokens of a batch, or the first token ([CLS]) of each sequence. */
+export type Rows<T> = T | "first";
+
+export interface Norm<T> {
+  /** `rms`: x / sqrt(mean(x^2) + eps) * weight; `layer`: the mean subtracted first, and the bias added. */
+  kind: "rms" | "layer";
+  weight: T;
+  bias?: T;
+  eps: number;
+}
+
+/** Cosines and sines [.., D/2] of each token's rotary angles, float32. */
+export interface RotaryAngles<T> {
+  cos: T;
+  sin: T;
+}
+
+/** The three published layouts of query, key and value, with C = H * D. */
+export type QkvProjection<T> =
+  | { layout: "separate"; q: T; k: T; v: T } // three of [.., C]
+  | { layout: "blocks"; qkv: T } // [.., 3C] as q | k | v
+  | { layout: "perHead"; qkv: T }; // [.., 3C] as q0 | k0 | v0 | q1 | k1 | v1 ...
+
+export interface SplitOptions<T> {
+  heads: number;
+  /** Rotates q and k: component pairs (2j, 2j + 1) when `adjacent`, (j, j + D/2) when `half`. */
+  rotary?: RotaryAngles<T> & { pairing: "adjacent" | "half" };
+}
+
+export interface Qkv<T> {
+  q: T;
+  k: T;
+  v: T;
+}
+
+export interface Ops<T> {
+  /** Rows of `weight` [V, C] at `indices` [..]: [.., C]. */
+  embedding(weight: T, indices: T): T;
+  /** Positions of the tokens, counted from `first` anew in each sequence: whole numbers, shaped like the ids. */
+  positions(batch: Batch<T>, first: number): T;
+  /** Angles position * theta^(-2j/D), j = 0 .. D/2 - 1, for heads of width D = `headWidth`. No longest position. */
+  rotaryAngles(positions: T, headWidth: number, theta: number): RotaryAngles<T>;
+
+  /** x [.., I] times the transpose of `weight` [O, I], plus `bias` [O]: [.., O]. Computed in the weight's dtype. */
+  linear(x: T, weight: T, bias?: T): T;
+  norm(x: T, norm: Norm<T>): T;
+  /** The sum x + y and its norm: what follows every residual connection. */
+  addNorm(x: T, y: T, norm: Norm<T>): [sum: T, normed: T];
+  /** x [.., 2I]: silu of the half named by `gate`, times the other half: [.., I]. */
+  gatedUnit(x: T, gate: "first" | "last"): T;
+  /** The exact GELU, by the error function. */
+  gelu(x: T): T;
+  tanh(x: T): T;
+  abs(x: T): T;
+  add(x: T, y: T): T;
+  /** x times a number, or times `factor` of the same or broadcastable shape. */
+  multiply(x: T, factor: T | number): T;
+  /** x / max(||x||, 1e-12) over the last dimension. */
+  l2Normalize(x: T): T;
+  /** Zeroes with probability `p` and scales the rest by 1 / (1 - p) in training; the identity otherwise. */
+  dropout(x: T, p: number): T;
+
+  /** [.., H * D] -> [.., H, D]. */
+  splitHeads(x: T, heads: number): T;
+  /** Query, key and value [.., H, D] each, query and key rotated where `rotary` is given. */
+  splitQkv(projection: QkvProjection<T>, options: SplitOptions<T>): Qkv<T>;
+  /** softmax(q k^T * scale) v in each sequence, heads side by side again: [.., H * D]. Never crosses a border. */
+  attention(qkv: Qkv<T>, batch: Batch<T>, scale: number): T;
+
+  /** The rows of x [.., C] that `rows` names: [M, C], or [B, C] for `first`. */
+  gatherRows(x: T, rows: Rows<T>, batch: Batch<T>): T;
+  /** One vector a sequence, [B, C]: the first token's or the mean over its tokens. */
+  pool(x: T, batch: Batch<T>, how: "cls" | "mean"): T;
+  /** Sum over rows of -log softmax(x weight^T + bias)[label]: x [M, C], weight [V, C], labels [M]; a float32 scalar. */
+  linearCrossEntropy(x: T, weight: T, bias: T | undefined, labels: T): T;
+
+  /** fn(...state): the place where temporary values are freed and where activations may be recomputed. */
+  block(fn: (...state: T[]) => T[], ...state: T[]): T[];
+}
+
+/** The parameter of a published name. */
+export type Weights<T> = (name: string) => T;

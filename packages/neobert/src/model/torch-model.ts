@@ -1,0 +1,225 @@
+// A model on libtorch: its config, its parameters as float32 master weights that want gradients, and what is asked of
+// it: the masked-language-model loss, logits, hidden states, class logits. The training loop may hand in other
+// tensors for the same names (bfloat16 copies of the matrices) and its own ops (dropout, recomputed blocks).
+
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Device, fromTypedArray, keep, noGrad, type Tensor, tidy } from "@neobert/torch";
+import { writeFileAtomic } from "../files/atomic.js";
+import { openCheckpoint } from "../files/checkpoint.js";
+import { writeSafetensors } from "../files/safetensors.js";
+import {
+  type Architecture,
+  architectureOf,
+  type Head,
+  headOf,
+  type ModelConfig,
+  type ParameterSpec,
+} from "./architecture.js";
+import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
+import { toFloat32 } from "./float32.js";
+import { initialValues } from "./init.js";
+import type { Rows, Weights } from "./ops.js";
+import { type TorchBatch, TorchOps } from "./torch-ops.js";
+
+/** Sequences packed one after another: ids [N] and the borders cuSeqlens [B + 1], from 0 to N. */
+export interface PackedBatch {
+  ids: Int32Array;
+  cuSeqlens: Int32Array;
+}
+
+/** A packed batch with the rows that were masked [M] and the ids that stood there [M]. */
+export interface MaskedBatch extends PackedBatch {
+  maskedRows: Int32Array;
+  labels: Int32Array;
+}
+
+export interface RunOptions {
+  /** Ops with dropout or recomputed blocks; plain ones by default. */
+  ops?: TorchOps;
+  /** The tensor to compute with for each name; the master weights by default. */
+  weights?: Weights<Tensor>;
+}
+
+export interface CreateOptions {
+  head?: Head;
+  /** Seed of fresh parameters. */
+  seed?: number;
+  device?: Device;
+}
+
+export interface LoadOptions extends CreateOptions {
+  /** Start the head anew where the checkpoint lacks it. */
+  freshHead?: boolean;
+}
+
+/** Call `loss`, `logits` and the like inside `tidy`, which frees what they leave behind. */
+export class TorchModel {
+  readonly architecture: Architecture<ModelConfig>;
+  readonly config: ModelConfig;
+  readonly head: Head;
+  readonly device: Device;
+  readonly specs: ParameterSpec[];
+  /** Published name -> master weight, in the order of `specs`. */
+  readonly weights: Map<string, Tensor>;
+
+  private constructor(config: ModelConfig, head: Head, device: Device, values: (spec: ParameterSpec) => Float32Array) {
+    this.architecture = architectureOf(config);
+    this.config = config;
+    this.head = head;
+    this.device = device;
+    this.specs = this.architecture.parameters(config, head);
+    this.weights = new Map(
+      this.specs.map((spec) => {
+        const { name, shape } = spec;
+        return [name, keep(fromTypedArray(values(spec), { shape, device, requiresGrad: true }))];
+      }),
+    );
+  }
+
+  /** A fresh model of a config (a parsed config.json); masked language modelling on the CPU unless told otherwise. */
+  static create(config: unknown, { head = "maskedLM", seed = 0, device = "cpu" }: CreateOptions = {}): TorchModel {
+    const parsed = architectureOf(config).parseConfig(config);
+    const model = new TorchModel(parsed, head, device, (spec) => initialValues(spec, seed));
+    model.normalizeWeights();
+    return model;
+  }
+
+  /**
+   * Loads a Hugging Face folder; the head is the one its config names unless another is asked for.
+   * Throws one error that lists every missing and unexpected tensor.
+   */
+  static load(folder: string, options: LoadOptions = {}): TorchModel {
+    const { freshHead = false, seed = 0, device = "cpu" } = options;
+    const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+    const architecture = architectureOf(raw);
+    const config = architecture.parseConfig(raw);
+    const head = options.head ?? headOf(config, architecture);
+    const checkpoint = openCheckpoint(folder);
+    try {
+      const found = new Map(checkpoint.names().map((name) => [name, checkpoint.info(name).shape]));
+      const { stored } = matchCheckpointNames(found, { architecture, config, head, freshHead, where: folder });
+      return new TorchModel(config, head, device, (spec) => {
+        const name = stored.get(spec.name);
+        return name === undefined ? initialValues(spec, seed) : toFloat32(checkpoint.read(name));
+      });
+    } finally {
+      checkpoint.close();
+    }
+  }
+
+  /** Writes `config.json` and `model.safetensors` (float32) into `folder`, made if need be. */
+  save(folder: string): void {
+    mkdirSync(folder, { recursive: true });
+    const { auto_map: _, ...config } = this.config;
+    const written = { ...config, architectures: [this.architecture.classNames[this.head]], torch_dtype: "float32" };
+    writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(written, null, 2)}\n`);
+    const tensors = this.specs.map(({ name, shape }) => ({
+      name: savedName(name, this.architecture, this.head),
+      dtype: "F32" as const,
+      shape,
+      data: () => tidy(() => this.weight(name).detach().toTypedArray()) as Float32Array<ArrayBuffer>,
+    }));
+    writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
+  }
+
+  weight(name: string): Tensor {
+    const weight = this.weights.get(name);
+    if (!weight) throw new Error(`internal: no parameter ${name} in ${this.architecture.classNames[this.head]}`);
+    return weight;
+  }
+
+  /** Sum over the masked rows of the cross entropy, a float32 scalar with a graph, and their count. */
+  loss(batch: MaskedBatch, run: RunOptions = {}): { sum: Tensor; count: number } {
+    this.#expectHead("loss", "maskedLM");
+    const { ops, weights } = this.#run(run);
+    const hidden = this.#forward("loss", batch, run, this.#rows(batch.maskedRows)); // [M, C]
+    const labels = fromTypedArray(batch.labels, { device: this.device }).to("int64");
+    return { sum: this.architecture.maskedLoss(ops, weights, hidden, labels), count: batch.labels.length };
+  }
+
+  /** Masked-language-model logits [M, V] of some rows of the batch. */
+  logits(batch: PackedBatch, rows: Int32Array, run: RunOptions = {}): Tensor {
+    this.#expectHead("logits", "maskedLM");
+    const { ops, weights } = this.#run(run);
+    return this.architecture.maskedLogits(ops, weights, this.#forward("logits", batch, run, this.#rows(rows)));
+  }
+
+  /** Last hidden state [N, C], or of each sequence's first token only, [B, C]. */
+  hidden(batch: PackedBatch, { rows, ...run }: RunOptions & { rows?: "first" } = {}): Tensor {
+    return this.#forward("hidden", batch, run, rows);
+  }
+
+  /** Class logits [B, number of labels] of the sequences. */
+  sequenceLogits(batch: PackedBatch, run: RunOptions = {}): Tensor {
+    this.#expectHead("sequenceLogits", "sequenceClassification");
+    const { ops, weights } = this.#run(run);
+    return this.architecture.sequenceLogits(ops, weights, this.config, this.#batch("sequenceLogits", batch));
+  }
+
+  /** Class logits [N, number of labels] of the tokens. */
+  tokenLogits(batch: PackedBatch, run: RunOptions = {}): Tensor {
+    this.#expectHead("tokenLogits", "tokenClassification");
+    const { ops, weights } = this.#run(run);
+    return this.architecture.tokenLogits(ops, weights, this.config, this.#forward("tokenLogits", batch, run));
+  }
+
+  /**
+   * Brings the matrices of a normalised (nGPT) model back to unit norm along the hidden dimension, in place, as its
+   * paper does after each optimizer step (section 2.6, point 2). Nothing happens to other models.
+   */
+  normalizeWeights(): void {
+    tidy(() =>
+      noGrad(() => {
+        for (const { name, unitNormDim } of this.specs) {
+          if (unitNormDim === undefined) continue;
+          const weight = this.weight(name);
+          weight.div_(weight.norm(2, unitNormDim, true).clamp(1e-12));
+        }
+      }),
+    );
+  }
+
+  dispose(): void {
+    for (const weight of this.weights.values()) weight.dispose();
+  }
+
+  #run({ ops = new TorchOps(), weights = (name) => this.weight(name) }: RunOptions): Required<RunOptions> {
+    return { ops, weights };
+  }
+
+  #rows(rows: Int32Array): Tensor {
+    return fromTypedArray(rows, { device: this.device });
+  }
+
+  #forward(where: string, batch: PackedBatch, run: RunOptions, rows?: Rows<Tensor>): Tensor {
+    const { ops, weights } = this.#run(run);
+    return this.architecture.forward(ops, weights, this.config, this.#batch(where, batch), rows ? { rows } : {});
+  }
+
+  #batch(where: string, { ids, cuSeqlens }: PackedBatch): TorchBatch {
+    const { vocab_size: V } = this.config;
+    const foreign = ids.findIndex((id) => id < 0 || id >= V);
+    if (foreign >= 0) {
+      throw new Error(
+        `${where}: expected ids from 0 to ${V - 1}, got ${ids[foreign]} in row ${foreign}\nUse the model's own tokenizer.`,
+      );
+    }
+    const longest = cuSeqlens.reduce((longest, end, i) => Math.max(longest, end - (cuSeqlens[i - 1] ?? 0)), 0);
+    const limit = this.architecture.maxPositions(this.config);
+    if (longest > limit) {
+      throw new Error(
+        `${where}: expected sequences of at most ${limit} tokens, got ${longest}\nTruncate them: this model has learned positions.`,
+      );
+    }
+    return { ids: fromTypedArray(ids, { device: this.device }), cuSeqlens: [...cuSeqlens] };
+  }
+
+  #expectHead(where: string, head: Head): void {
+    if (this.head === head) return;
+    const { classNames } = this.architecture;
+    throw new Error(
+      `${where}: expected ${classNames[head]}, got ${classNames[this.head]}\nLoad the model with head: "${head}".`,
+    );
+  }
+}

@@ -1,0 +1,232 @@
+// The encoders' vocabulary on libtorch: each op computes at once and is differentiable. Batches are packed. Matrices
+// may be bfloat16: a linear layer casts its input to the weight's dtype, as autocast does, while norms, rotary
+// angles, the residual stream and losses stay float32. Needs the addon: import this file only where it is there.
+
+import {
+  cat,
+  crossEntropy,
+  type DType,
+  dropout,
+  embedding,
+  fromTypedArray,
+  type Generator,
+  layerNorm,
+  linear,
+  noGrad,
+  packedAttention,
+  rmsNorm,
+  stack,
+  type Tensor,
+  tidy,
+} from "@neobert/torch";
+import type { Batch, Norm, Ops, Qkv, QkvProjection, RotaryAngles, Rows, SplitOptions } from "./ops.js";
+
+/** Sequences one after another: ids [N], and the N at which each begins and the last ends: cuSeqlens [B + 1]. */
+export interface TorchBatch extends Batch<Tensor> {
+  cuSeqlens: number[];
+}
+
+export interface TorchOpsOptions {
+  /** Where dropout draws from; without one there is no dropout. */
+  generator?: Generator;
+  /** Keep only the blocks' inputs and compute each block again on the way back: slower, and far less memory. */
+  checkpoint?: boolean;
+}
+
+interface CheckpointedBlock {
+  fn: (...state: Tensor[]) => Tensor[];
+  state: Tensor[];
+  outputs: Tensor[];
+  randomState: Uint8Array | undefined;
+}
+
+/** Call its ops, and what uses them, inside `tidy`: all but a block's own values live until that ends. */
+export class TorchOps implements Ops<Tensor> {
+  readonly #generator: Generator | undefined;
+  readonly #checkpoint: boolean;
+  #blocks: CheckpointedBlock[] = [];
+
+  constructor({ generator, checkpoint = false }: TorchOpsOptions = {}) {
+    this.#generator = generator;
+    this.#checkpoint = checkpoint;
+  }
+
+  embedding(weight: Tensor, indices: Tensor): Tensor {
+    return embedding(indices, weight);
+  }
+
+  positions({ cuSeqlens, ids }: TorchBatch, first: number): Tensor {
+    const positions = new Int32Array(cuSeqlens.at(-1)!);
+    for (const [i, start] of cuSeqlens.slice(0, -1).entries()) {
+      for (let row = start; row < cuSeqlens[i + 1]!; row++) positions[row] = row - start + first;
+    }
+    return fromTypedArray(positions, { device: ids.device });
+  }
+
+  rotaryAngles(positions: Tensor, headWidth: number, theta: number): RotaryAngles<Tensor> {
+    // The float32 steps of the published code: exponent, power, reciprocal.
+    const frequencies = Float32Array.from({ length: headWidth / 2 }, (_, j) =>
+      Math.fround(1 / Math.fround(theta ** Math.fround((2 * j) / headWidth))),
+    );
+    const angles = positions
+      .to("float32")
+      .unsqueeze(-1)
+      .mul(fromTypedArray(frequencies, { device: positions.device })); // [N] -> [N, D/2]
+    return { cos: angles.cos(), sin: angles.sin() };
+  }
+
+  linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+    const { dtype } = weight;
+    return linear(cast(x, dtype), weight, bias && cast(bias, dtype));
+  }
+
+  norm(x: Tensor, { kind, weight, bias, eps }: Norm<Tensor>): Tensor {
+    const shape = [x.shape.at(-1)!];
+    return kind === "rms"
+      ? rmsNorm(cast(x, "float32"), shape, weight, { eps })
+      : layerNorm(cast(x, "float32"), shape, weight, bias, { eps });
+  }
+
+  addNorm(x: Tensor, y: Tensor, norm: Norm<Tensor>): [Tensor, Tensor] {
+    const sum = x.add(y);
+    return [sum, this.norm(sum, norm)];
+  }
+
+  gatedUnit(x: Tensor, gate: "first" | "last"): Tensor {
+    const [first, last] = x.chunk(2, -1) as [Tensor, Tensor];
+    return gate === "first" ? first.silu().mul(last) : last.silu().mul(first);
+  }
+
+  gelu(x: Tensor): Tensor {
+    return x.gelu();
+  }
+
+  tanh(x: Tensor): Tensor {
+    return x.tanh();
+  }
+
+  abs(x: Tensor): Tensor {
+    return x.abs();
+  }
+
+  add(x: Tensor, y: Tensor): Tensor {
+    return x.add(y);
+  }
+
+  multiply(x: Tensor, factor: Tensor | number): Tensor {
+    return x.mul(factor);
+  }
+
+  l2Normalize(x: Tensor): Tensor {
+    const wide = cast(x, "float32");
+    return wide.div(wide.norm(2, -1, true).clamp(1e-12));
+  }
+
+  dropout(x: Tensor, p: number): Tensor {
+    return this.#generator && p > 0 ? dropout(x, p, this.#generator) : x;
+  }
+
+  splitHeads(x: Tensor, heads: number): Tensor {
+    return x.reshape(...x.shape.slice(0, -1), heads, x.shape.at(-1)! / heads);
+  }
+
+  splitQkv(projection: QkvProjection<Tensor>, { heads, rotary }: SplitOptions<Tensor>): Qkv<Tensor> {
+    const [q, k, v] = this.#split(projection, heads);
+    return rotary ? { q: rotate(q, rotary), k: rotate(k, rotary), v } : { q, k, v };
+  }
+
+  #split(projection: QkvProjection<Tensor>, heads: number): [Tensor, Tensor, Tensor] {
+    if (projection.layout === "separate") {
+      const { q, k, v } = projection;
+      return [this.splitHeads(q, heads), this.splitHeads(k, heads), this.splitHeads(v, heads)];
+    }
+    const { layout, qkv } = projection;
+    const parts =
+      layout === "perHead"
+        ? this.splitHeads(qkv, heads).chunk(3, -1) // [N, 3C] -> [N, H, 3D] -> 3 of [N, H, D]
+        : qkv.chunk(3, -1).map((part) => this.splitHeads(part, heads)); // [N, 3C] -> 3 of [N, C] -> 3 of [N, H, D]
+    return parts as [Tensor, Tensor, Tensor];
+  }
+
+  attention({ q, k, v }: Qkv<Tensor>, { cuSeqlens }: TorchBatch, scale: number): Tensor {
+    const output = packedAttention(cast(q, v.dtype), cast(k, v.dtype), v, cuSeqlens, { scale });
+    return output.flatten(-2); // [N, H, D] -> [N, C]
+  }
+
+  gatherRows(x: Tensor, rows: Rows<Tensor>, { cuSeqlens }: TorchBatch): Tensor {
+    const { device } = x;
+    return x.indexSelect(
+      0,
+      rows === "first" ? fromTypedArray(Int32Array.from(cuSeqlens.slice(0, -1)), { device }) : rows,
+    );
+  }
+
+  pool(x: Tensor, batch: TorchBatch, how: "cls" | "mean"): Tensor {
+    if (how === "cls") return this.gatherRows(x, "first", batch);
+    const means = batch.cuSeqlens.slice(0, -1).map((start, i) => {
+      return x.narrow(0, start, batch.cuSeqlens[i + 1]! - start).mean(0); // [T, C] -> [C]
+    });
+    return stack(means, 0);
+  }
+
+  linearCrossEntropy(x: Tensor, weight: Tensor, bias: Tensor | undefined, labels: Tensor): Tensor {
+    const logits = cast(this.linear(x, weight, bias), "float32"); // [M, C] -> [M, V]
+    return crossEntropy(logits, labels, { reduction: "sum" });
+  }
+
+  block(fn: (...state: Tensor[]) => Tensor[], ...state: Tensor[]): Tensor[] {
+    const wanted = state.some(({ requiresGrad }) => requiresGrad);
+    if (!this.#checkpoint || !wanted) return tidy(() => fn(...state));
+    const randomState = this.#generator?.getState();
+    const outputs = tidy(() => noGrad(() => fn(...state)).map((output) => output.detach().requiresGrad_()));
+    this.#blocks.push({ fn, state, outputs, randomState });
+    return outputs;
+  }
+
+  /**
+   * Backward from a loss that these ops computed: `loss.backward()`, then, with `checkpoint`, each block again from
+   * the last to the first, with the dropout it had. Gradients are added to the parameters' `grad`.
+   */
+  backward(loss: Tensor): void {
+    loss.backward();
+    const randomState = this.#generator?.getState();
+    for (const { fn, state, outputs, randomState: before } of this.#blocks.reverse()) {
+      tidy(() => {
+        if (before) this.#generator!.setState(before);
+        const inputs = state.map((input) => input.detach().requiresGrad_());
+        backwardThrough(fn(...inputs), outputs);
+        backwardThrough(state, inputs);
+      });
+    }
+    this.#blocks = [];
+    if (randomState) this.#generator!.setState(randomState);
+  }
+}
+
+/** Backward from `tensors`, whose gradients stand in `grad` of the leaves that took their place. */
+function backwardThrough(tensors: Tensor[], leaves: Tensor[]): void {
+  const terms = tensors.flatMap((tensor, i) => {
+    const gradient = leaves[i]!.grad;
+    return gradient && tensor.requiresGrad ? [tensor.mul(gradient).sum()] : [];
+  });
+  if (terms.length > 0) stack(terms, 0).sum().backward();
+}
+
+function rotate(x: Tensor, { cos, sin, pairing }: NonNullable<SplitOptions<Tensor>["rotary"]>): Tensor {
+  const wide = cast(x, "float32"); // [N, H, D]
+  const [c, s] = [cos.unsqueeze(-2), sin.unsqueeze(-2)]; // [N, D/2] -> [N, 1, D/2]
+  const turn = (a: Tensor, b: Tensor) => [a.mul(c).sub(b.mul(s)), b.mul(c).add(a.mul(s))];
+  let rotated: Tensor;
+  if (pairing === "half") {
+    const [a, b] = wide.chunk(2, -1) as [Tensor, Tensor];
+    rotated = cat(turn(a, b), -1);
+  } else {
+    const [a, b] = wide.reshape(...x.shape.slice(0, -1), -1, 2).unbind(-1) as [Tensor, Tensor];
+    rotated = stack(turn(a, b), -1).flatten(-2); // 2 of [N, H, D/2] -> [N, H, D/2, 2] -> [N, H, D]
+  }
+  return cast(rotated, x.dtype);
+}
+
+function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : x.to(dtype);
+}
