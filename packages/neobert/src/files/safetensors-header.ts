@@ -61,13 +61,12 @@ export function compareEntries(a: { name: string; dtype: Dtype }, b: { name: str
 }
 
 /** The header with its 8 bytes of length, padded with spaces to a multiple of 8. */
-export function formatHeader({ metadata, entries }: Header): Buffer {
+export function formatHeader(entries: HeaderEntry[], metadata?: Record<string, string>): Buffer {
   const fields: [string, unknown][] = entries.map(({ name, dtype, shape, start, byteLength }) => [
     name,
     { dtype, shape, data_offsets: [start, start + byteLength] },
   ]);
-  const keys = Object.keys(metadata).sort();
-  if (keys.length > 0) fields.unshift(["__metadata__", Object.fromEntries(keys.map((key) => [key, metadata[key]]))]);
+  if (metadata) fields.unshift(["__metadata__", Object.fromEntries(Object.entries(metadata).sort())]);
   const json = Buffer.from(
     `{${fields.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(",")}}`,
   );

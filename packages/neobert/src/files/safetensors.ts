@@ -139,7 +139,7 @@ function readBytes(fd: number, position: number, byteLength: number, path: strin
 export function writeSafetensors(
   path: string,
   tensors: Iterable<TensorToWrite>,
-  metadata: Record<string, string> = {},
+  metadata?: Record<string, string>,
 ): void {
   const sorted = [...tensors].sort(compareEntries);
   let start = 0;
@@ -156,7 +156,7 @@ export function writeSafetensors(
     start += byteLength;
     return { name, dtype, shape, byteLength, start: start - byteLength };
   });
-  const header = formatHeader({ metadata, entries });
+  const header = formatHeader(entries, metadata);
   if (header.length - 8 > MAX_HEADER_BYTES) {
     throw new Error(
       `writeSafetensors: expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${header.length - 8}`,
