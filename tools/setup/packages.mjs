@@ -1,4 +1,5 @@
-// The npm packages: installed with `npm ci` when what lies in node_modules is not what package-lock.json names.
+// The npm packages: installed when what lies in node_modules is not what package-lock.json names. `npm install` and not
+// `npm ci`: it leaves what fits in place, and a lock file written where some platforms' packages were not to be had serves too.
 // onnxruntime-node's own download at install time is switched off: the package carries the CPU libraries it needs.
 import { join } from "node:path";
 import { readText, run, SetupError, tail } from "./steps.mjs";
@@ -19,14 +20,16 @@ export async function installPackages({ root, logFile }) {
   if (missing.length === 0) return "up to date with package-lock.json";
   const npm = process.env.npm_execpath;
   const [program, ...first] = npm?.endsWith("js") ? [process.execPath, npm] : ["npm"];
-  const { code, output } = await run(program, [...first, "ci", "--no-audit", "--no-fund"], {
+  const { code, output } = await run(program, [...first, "install", "--no-save", "--no-audit", "--no-fund"], {
     cwd: root,
     env: { ONNXRUNTIME_NODE_INSTALL: "skip" },
     logFile,
   });
   if (code !== 0) {
+    const reasons = output.split("\n").filter((line) => /^npm err/i.test(line));
     throw new SetupError(
-      `${tail(output, 15)}\nset-up: npm ci failed\ncheck the network and npm's proxy and registry settings (the whole output is in ${logFile})`,
+      `${reasons.slice(0, 8).join("\n") || tail(output, 8)}\nset-up: npm install failed\n` +
+        `check the network and npm's proxy and registry settings (the whole output is in ${logFile})`,
     );
   }
   return `${missing.length} from npm installed`;
