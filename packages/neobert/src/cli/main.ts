@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+// The `neobert` program. Exit status 0 when the command did its work, 1 when it did not.
+
+import { buildProgram, errorText } from "./program.js";
+
+try {
+  const args = process.argv.slice(2);
+  const program = await buildProgram(args);
+  await program.parseAsync(args, { from: "user" });
+} catch (error) {
+  console.error(errorText(error));
+  process.exitCode = 1;
+}

@@ -1,0 +1,78 @@
+import { Command, type CommanderError } from "commander";
+import { expect, test } from "vitest";
+import { buildProgram, errorText } from "./program.js";
+
+/** Two commands of which only `brew` may be loaded; what they are given lands in `poured`. */
+function kitchen() {
+  const poured: unknown[] = [];
+  const brew = () =>
+    new Command("brew")
+      .option("--strong")
+      .argument("<pot>")
+      .action((pot, options) => poured.push([pot, options]));
+  const table = {
+    brew: { summary: "make tea", load: async () => brew() },
+    burn: { summary: "make toast", load: (): Promise<Command> => Promise.reject(new Error("burn was loaded")) },
+  };
+  return { poured, table };
+}
+
+async function run(args: string[], table = kitchen().table): Promise<{ output: string; code: string }> {
+  let output = "";
+  const write = (text: string) => {
+    output += text;
+  };
+  const program = await buildProgram(args, table);
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ writeOut: write, writeErr: write });
+  }
+  const code = await program.parseAsync(args, { from: "user" }).then(
+    () => "",
+    (error: CommanderError) => error.code,
+  );
+  return { output, code };
+}
+
+test("the help lists every command without loading one", async () => {
+  const { output } = await run(["--help"], {
+    ...kitchen().table,
+    brew: { summary: "make tea", load: () => Promise.reject(new Error("brew was loaded")) },
+  });
+  expect(output).toMatch(/brew +make tea/);
+  expect(output).toMatch(/burn +make toast/);
+});
+
+test("a command gets its own arguments and options, and no other command is loaded", async () => {
+  const { poured, table } = kitchen();
+  await run(["brew", "big", "--strong"], table);
+  expect(poured).toEqual([["big", { strong: true }]]);
+  expect((await run(["help", "brew"])).output).toContain("--strong");
+});
+
+test("the four commands of the package are in the help", async () => {
+  const help = (await buildProgram([])).helpInformation();
+  for (const name of ["tokenizer", "data", "pretrain", "fill-mask"])
+    expect(help).toMatch(new RegExp(`^ +${name}\\b`, "m"));
+});
+
+test("a misspelt command is refused with the one that was meant", async () => {
+  const { output, code } = await run(["brwe"]);
+  expect(code).toBe("commander.unknownCommand");
+  expect(output).toContain("Did you mean brew?");
+});
+
+test("--version prints the package's version", async () => {
+  expect((await run(["--version"])).output).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test("a known error shows its message and cause, a bug or NEOBERT_DEBUG=1 the stack", () => {
+  const known = new Error("RUN.yaml:3: steps: expected a number, got nothing", { cause: new Error("ENOENT") });
+  expect(errorText(known, false)).toBe("RUN.yaml:3: steps: expected a number, got nothing (ENOENT)");
+  expect(errorText(known, true)).toContain("program.test.ts");
+  expect(errorText(new Error("internal: row without a batch"), false)).toContain("program.test.ts");
+  expect(errorText(new TypeError("x is not a function"), false)).toContain("program.test.ts");
+  expect(errorText(new TypeError("fetch failed", { cause: new Error("no route") }), false)).toBe(
+    "fetch failed (no route)",
+  );
+  expect(errorText("stopped", false)).toBe("neobert: stopped");
+});

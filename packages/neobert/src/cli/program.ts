@@ -1,0 +1,68 @@
+// The table of `neobert`'s commands and what happens to their errors. A command's module is imported only when that
+// command is asked for, so `neobert --help` starts at once and libtorch is loaded by the commands that need it.
+
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+
+export interface CommandEntry {
+  summary: string;
+  load(): Promise<Command>;
+}
+
+const commands: Record<string, CommandEntry> = {
+  tokenizer: {
+    summary: "train a WordPiece vocabulary",
+    load: async () => (await import("./tokenizer.js")).tokenizerCommand(),
+  },
+  data: {
+    summary: "tokenize text into shards, and look at them",
+    load: async () => (await import("./data.js")).dataCommand(),
+  },
+  pretrain: {
+    summary: "pretrain a model as a run file says",
+    load: async () => (await import("./pretrain.js")).pretrainCommand(),
+  },
+  "fill-mask": {
+    summary: "fill the [MASK] tokens of a text",
+    load: async () => (await import("./fill-mask.js")).fillMaskCommand(),
+  },
+};
+
+function packageVersion(): string {
+  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+}
+
+/**
+ * The program for these arguments (`process.argv` without its first two): the command asked for with all its options,
+ * the others by name and summary only.
+ */
+export async function buildProgram(args: readonly string[], table = commands): Promise<Command> {
+  const program = new Command("neobert")
+    .description("Pretrain NeoBERT and use what comes out")
+    .version(packageVersion())
+    .showHelpAfterError("(--help shows what there is)");
+  const words = args.filter((arg) => !arg.startsWith("-"));
+  const wanted = words[0] === "help" ? words[1] : words[0];
+  for (const [name, { summary, load }] of Object.entries(table)) {
+    program.addCommand((name === wanted ? await load() : new Command(name)).summary(summary));
+  }
+  return program;
+}
+
+/**
+ * What the user reads about an error: its message and, in brackets, its cause. Our own broken invariants, plain bugs
+ * and every error under `NEOBERT_DEBUG=1` come with the stack.
+ */
+export function errorText(error: unknown, debug = process.env.NEOBERT_DEBUG === "1"): string {
+  if (!(error instanceof Error)) return `neobert: ${String(error)}`;
+  const { message, stack, cause } = error;
+  const isBug = message.startsWith("internal:") || error instanceof ReferenceError || isPlainTypeError(error);
+  if (isBug || debug) return stack ?? message;
+  const reason = cause instanceof Error && !message.includes(cause.message) ? ` (${cause.message})` : "";
+  return `${message}${reason}`;
+}
+
+// A failed fetch is a TypeError too, but has a cause; wrong arguments of ours say what was expected.
+function isPlainTypeError(error: Error): boolean {
+  return error instanceof TypeError && error.cause === undefined && !error.message.includes("expected");
+}
