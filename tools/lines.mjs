@@ -1,6 +1,6 @@
 // Prints the lines of code and of tests by folder, the median and the longest files, from what git tracks.
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 const SOURCE = /(\.(ts|mjs|cc|h|py|sh|gyp)|^\.ci\/run)$/;
 
@@ -8,7 +8,7 @@ const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--
   encoding: "utf8",
 })
   .split("\0")
-  .filter((path) => SOURCE.test(path))
+  .filter((path) => SOURCE.test(path) && existsSync(path))
   .map((path) => ({ path, lines: countLines(path), isTest: /\.test\.ts$|^test\//.test(path) }));
 
 const folders = new Map();

@@ -1,6 +1,7 @@
 # The addon: every .cc file of this folder, against the libtorch that the set-up script found (its folders come as variables).
 # libtorch_cpu, libc10 and the OpenMP library they load are linked by name, not libtorch (it wants libtorch_cuda).
-# OpenMP is on for compiling only: linking with -fopenmp could load a second OpenMP library beside libtorch's.
+# OpenMP is on for compiling only: linking with -fopenmp could load a second OpenMP library beside libtorch's. macOS has no
+# header for it, so loops of our own run on one thread there (untested).
 {
   "variables": {
     "libtorch_include%": "",
@@ -42,7 +43,6 @@
               "GCC_ENABLE_CPP_RTTI": "YES",
               "MACOSX_DEPLOYMENT_TARGET": "11.0",
               "OTHER_CPLUSPLUSFLAGS": [
-                "-Xclang -fopenmp",
                 "-isystem<(libtorch_include)",
                 "-isystem<(libtorch_include)/torch/csrc/api/include",
               ],
