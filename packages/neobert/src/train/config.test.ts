@@ -5,9 +5,11 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { parseNeoBERTConfig } from "../model/neobert.js";
 import { formatRunConfig, loadRunConfig, parseRunConfig } from "./config.js";
 import { configReference } from "./config-reference.js";
 import { runSchema } from "./config-schema.js";
+import { learningRate } from "./schedule.js";
 
 const minimal = "out: out/run\nmodel: {}\ndata: shards\nsteps: 500\n";
 const parse = (text: string, ...overrides: string[]) => parseRunConfig(text, { file: "RUN.yaml", overrides });
@@ -194,6 +196,12 @@ describe("the reference", () => {
   });
 });
 
+test("the fields of `model` are those of NeoBERT's config.json, and each is accepted", () => {
+  const published = Object.keys(parseNeoBERTConfig({ model_type: "neobert" })).filter((key) => key !== "model_type");
+  const { from: _, ...fields } = runSchema.shape.model.shape;
+  expect(Object.keys(fields).sort()).toEqual(published.sort());
+});
+
 const runs = fileURLToPath(new URL("../../../../runs/", import.meta.url));
 
 describe("runs/", () => {
@@ -203,4 +211,33 @@ describe("runs/", () => {
       expect(parseRunConfig(formatRunConfig(run), { file })).toEqual(run);
     });
   }
+
+  const rate = (file: string, step: number) => {
+    const run = loadRunConfig(join(runs, file));
+    return learningRate({ ...run.schedule, peakLr: run.optimizer.lr }, step);
+  };
+
+  test("the full-size runs have the paper's learning rates, tokens and mixture", () => {
+    expect([0, 1000, 2000].map((step) => rate("neobert-1024.yaml", step))).toEqual([0, 3e-4, 6e-4]);
+    for (const step of [900_000, 999_999]) expect(rate("neobert-1024.yaml", step)).toBeCloseTo(6e-5, 12);
+    for (const step of [0, 49_999]) expect(rate("neobert-4096.yaml", step)).toBe(6e-5);
+    const [first, second] = ["neobert-1024.yaml", "neobert-4096.yaml"].map((file) => loadRunConfig(join(runs, file)));
+    expect([first!.steps, first!.maxLength, first!.tokensPerStep]).toEqual([1_000_000, 1024, 2 ** 21]);
+    expect([second!.steps, second!.maxLength, second!.tokensPerStep]).toEqual([50_000, 4096, 2 ** 21]);
+    expect(second!.data.train.map(({ weight }) => weight)).toEqual([0.2, 0.4, 0.4]);
+    expect(second!.model.from).toBe(first!.out);
+  });
+
+  test("the small run's second phase starts from its first, at the rate where that ended", () => {
+    const [first, second] = ["mini-1024.yaml", "mini-4096.yaml"].map((file) => loadRunConfig(join(runs, file)));
+    expect(second!.model.from).toBe(first!.out);
+    expect(rate("mini-4096.yaml", 0)).toBeCloseTo(rate("mini-1024.yaml", first!.steps - 1), 12);
+  });
+
+  test("each can be tried for three steps with the README's overrides", () => {
+    for (const file of ["neobert-1024.yaml", "neobert-4096.yaml"]) {
+      const run = loadRunConfig(join(runs, file), ["steps=3", "tokensPerStep=8192", "data=shards"]);
+      expect([run.steps, run.tokensPerStep, run.microBatchTokens]).toEqual([3, 8192, 8192]);
+    }
+  });
 });
