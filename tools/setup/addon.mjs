@@ -73,19 +73,18 @@ async function checkTools() {
   for (const name of wanted) if ((await run(name, ["--version"])).code !== 0) missing.push(name);
   if (missing.length > 0) {
     throw new SetupError(
-      `set-up: expected ${wanted.join(" and ")} on the PATH to compile the addon, ${missing.join(" and ")} is missing\n` +
+      `set-up: expected ${wanted.join(" and ")} on the PATH to compile the addon, found no ${missing.join(", no ")}\n` +
         "install them (Debian, Ubuntu: apt install g++ make; macOS: xcode-select --install)",
     );
   }
 }
 
+// From the first error to where make gives up; node-gyp's own report after it says nothing more.
 function compilerErrors(output) {
   const lines = output.split("\n");
-  const first = lines.findIndex((line) => /error:|Error:|gyp ERR!/.test(line));
-  return first < 0
-    ? tail(output)
-    : lines
-        .slice(first, first + 30)
-        .join("\n")
-        .trimEnd();
+  const first = lines.findIndex((line) => /\berror:/.test(line));
+  if (first < 0) return tail(output);
+  const rest = lines.slice(first, first + 30);
+  const end = rest.findIndex((line) => /^make/.test(line));
+  return rest.slice(0, end < 0 ? rest.length : end).join("\n");
 }
