@@ -130,11 +130,15 @@ async function* splitArray(path: string): AsyncGenerator<string> {
   let depth = 0;
   let inString = false;
   let escaped = false;
+  let closed = false;
   let element = "";
   for await (const chunk of readText(path)) {
     let start = 0;
     for (let at = 0; at < chunk.length; at++) {
       const character = chunk[at]!;
+      if (closed && /\S/.test(character)) {
+        throw new Error(`${path}: expected one array, got ${chunk.slice(at, at + 40)} after it`);
+      }
       if (escaped) escaped = false;
       else if (inString) {
         if (character === "\\") escaped = true;
@@ -147,17 +151,15 @@ async function* splitArray(path: string): AsyncGenerator<string> {
         element += chunk.slice(start, at);
         if (element.trim() !== "") yield element;
         element = "";
-        start = at + 1;
+        closed = true;
       } else if (character === "," && depth === 1) {
         yield element + chunk.slice(start, at);
         element = "";
         start = at + 1;
       }
     }
-    element = limited(element + chunk.slice(start), path, "Is it one array of objects?");
+    if (!closed) element = limited(element + chunk.slice(start), path, "Is it one array of objects?");
   }
-  if (depth !== 0)
+  if (!closed)
     throw new Error(`${path}: expected an array with a closing ], got the end of the file\nCopy or download it again.`);
-  if (element.trim() !== "")
-    throw new Error(`${path}: expected one array, got ${element.trim().slice(0, 40)} after it`);
 }
