@@ -113,6 +113,10 @@ export const runSchema = z.strictObject({
   steps: count.describe("Optimizer steps of the whole run"),
   tokensPerStep: count.default(2_097_152).describe("Tokens of an optimizer step, all micro-batches together"),
   microBatchTokens: count.default(16_384).describe("Tokens of a forward pass; at most `tokensPerStep`"),
+  activationCheckpointing: z
+    .boolean()
+    .default(false)
+    .describe("Recompute activations in the backward pass: much less memory, a further forward pass of time"),
   masking: maskingSchema.prefault({}).describe("Masked-language-model targets"),
   optimizer: optimizerSchema.prefault({}).describe("Optimizer"),
   schedule: scheduleSchema.prefault({}).describe("Learning-rate schedule, in steps from the start of the run"),
