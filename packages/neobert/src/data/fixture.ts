@@ -33,7 +33,16 @@ export function writeFixtureShards(
     tokens: documents.reduce((sum, { length }) => sum + length, 0),
     tokenizer: { hash: tokenizerHash, vocabSize },
     specialIds: fixtureSpecialIds,
-    settings: { column: "text", minTokens: 1, maxTokens: null, shardTokens: 1000, validation: null },
+    settings: {
+      format: null,
+      column: "text",
+      header: true,
+      split: "file",
+      minTokens: 1,
+      maxTokens: null,
+      shardTokens: 1000,
+      validation: null,
+    },
     sources: [],
     shards,
   };

@@ -1,8 +1,18 @@
-// The public face of `data`: text files to token shards, token shards to batches.
+// The public face of `data`: text to token shards, token shards to batches.
 export { type Batch, describePieces } from "./batch.js";
 export { type BatchCursor, type BatchOptions, createBatches, type StepBatch, StepBatches } from "./batches.js";
 export { type EvaluationOptions, evaluationBatches } from "./evaluation.js";
+export { type DataReport, inspectData } from "./inspect.js";
 export type { Manifest, PrepareSettings, SpecialIds } from "./manifest.js";
 export { defaultMasking, type MaskingOptions } from "./masking.js";
 export type { LongDocuments } from "./pieces.js";
+export { type PrefetchedStep, prefetchBatches } from "./prefetch.js";
+export {
+  type PrepareOptions,
+  type PrepareProgress,
+  type PrepareResult,
+  prepareData,
+  preparedTokenizer,
+} from "./prepare.js";
+export { type ReadOptions, readDocuments, type SourceDocument } from "./read.js";
 export { openShards, type TokenShards } from "./shards.js";

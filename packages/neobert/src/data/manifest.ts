@@ -25,7 +25,10 @@ export type ShardEntry = z.infer<typeof shardSchema>;
 export const tokenizerSchema = z.strictObject({ hash: z.string(), vocabSize: count });
 
 export const settingsSchema = z.strictObject({
+  format: z.enum(["text", "jsonl", "json", "csv", "tsv", "parquet"]).nullable(),
   column: z.string(),
+  header: z.boolean(),
+  split: z.enum(["file", "line", "paragraph"]),
   minTokens: count,
   maxTokens: count.nullable(),
   shardTokens: count,

@@ -1,0 +1,40 @@
+// `prepareData` on real books: MB/s of text and tokens/s from gzipped JSON lines to finished shards, all cores against
+// one. The two sides are interleaved; each number is the minimum and median of five runs, start of workers included.
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { prepareData } from "../packages/neobert/dist/data/prepare.js";
+
+const shared = (path) => fileURLToPath(new URL(`../../shared/data/${path}`, import.meta.url));
+const [books, tokenizer] = [shared("classic-books/books.jsonl.gz"), shared("tokenizers/bert-base-uncased")];
+const rounds = 5;
+
+if (existsSync(books) && existsSync(tokenizer)) await measure();
+else console.log("data: skipped, ../shared/data/classic-books or tokenizers/bert-base-uncased is not there");
+
+async function measure() {
+  const cores = availableParallelism();
+  const sides = cores > 1 ? [cores, 1] : [1];
+  const seconds = new Map(sides.map((workers) => [workers, []]));
+  let last;
+  for (let round = 0; round < rounds; round++) {
+    for (const workers of sides) {
+      const out = mkdtempSync(join(tmpdir(), "neobert-bench-"));
+      const start = performance.now();
+      await prepareData({ sources: books, tokenizer, out, workers, onProgress: (progress) => (last = progress) });
+      seconds.get(workers).push((performance.now() - start) / 1000);
+      rmSync(out, { recursive: true });
+    }
+  }
+  console.log(
+    `data: ${cpus()[0].model}, ${cores} cores; ${(last.textBytes / 1e6).toFixed(1)} MB, ${last.tokens} tokens`,
+  );
+  for (const [workers, times] of seconds) {
+    const sorted = times.toSorted((a, b) => a - b);
+    const [best, median] = [sorted[0], sorted[rounds >> 1]];
+    const speed = (time) =>
+      `${(last.textBytes / 1e6 / time).toFixed(1)} MB/s (${(last.tokens / 1e6 / time).toFixed(2)}M tokens/s)`;
+    console.log(`  ${workers} workers: best ${speed(best)}, median ${speed(median)}`);
+  }
+}

@@ -1,0 +1,194 @@
+// `neobert data prepare` and `neobert data inspect`: text into token shards, and a look at them.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { type DataReport, inspectData } from "../data/inspect.js";
+import { manifestFile } from "../data/manifest.js";
+import type { LongDocuments } from "../data/pieces.js";
+import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare.js";
+
+type PrepareFlags = Omit<PrepareOptions, "sources" | "validation" | "onProgress" | "signal"> & {
+  validationFraction?: number;
+  validationSeed: number;
+};
+
+interface InspectFlags {
+  maxLength: number;
+  microBatchTokens: number;
+  longDocuments: LongDocuments;
+  examples: number;
+  seed: number;
+  tokenizer?: string;
+  json?: boolean;
+}
+
+/** The command `data` with its subcommands. */
+export function dataCommand(): Command {
+  const data = new Command("data").summary("tokenize text into shards, and look at them");
+  data
+    .command("prepare")
+    .summary("tokenize text into shards")
+    .description(
+      "Tokenizes text with all cores into OUT/train and OUT/validation. Stopped at any moment, the same command goes on;\n" +
+        "run again when all is done, it does nothing.",
+    )
+    .argument("<sources...>", "files, folders, patterns or hf://datasets/OWNER/NAME")
+    .requiredOption("--tokenizer <folder>", "folder with tokenizer.json or vocab.txt")
+    .requiredOption("--out <folder>", "folder to make")
+    .option("--column <name>", "column or key that holds the text", "text")
+    .addOption(
+      new Option("--format <format>", "format of all files, where names do not tell").choices(
+        "text jsonl json csv tsv parquet".split(" "),
+      ),
+    )
+    .option("--no-header", "CSV and TSV have no line of column names; columns are named 0, 1, 2 ...")
+    .addOption(
+      new Option("--split <unit>", "how text files are cut into documents")
+        .choices(["file", "line", "paragraph"])
+        .default("file"),
+    )
+    .option("--min-tokens <n>", "drop documents of fewer tokens", wholeNumber, 1)
+    .option("--max-tokens <n>", "drop documents of more tokens", wholeNumber)
+    .option("--validation-fraction <share>", "share of the documents put aside as OUT/validation", Number)
+    .option("--validation-seed <n>", "seed that chooses them", wholeNumber, 0)
+    .option("--shard-tokens <n>", "tokens after which a shard ends", wholeNumber, 2 ** 26)
+    .option("--workers <n>", "worker threads (default: one a core)", wholeNumber)
+    .option("--force", "make the folder anew if settings or inputs have changed")
+    .action(prepare);
+  data
+    .command("inspect")
+    .summary("show lengths, examples and packing efficiency")
+    .argument("<folder>", "a prepared folder, or one of its splits")
+    .option("--max-length <n>", "tokens of the longest piece", wholeNumber, 1024)
+    .option("--micro-batch-tokens <n>", "tokens of a packed batch", wholeNumber, 16_384)
+    .addOption(
+      new Option("--long-documents <way>", "documents over the longest piece")
+        .choices(["cut", "truncate"])
+        .default("cut"),
+    )
+    .option("--examples <n>", "documents to show", wholeNumber, 3)
+    .option("--seed <n>", "chooses the examples", wholeNumber, 0)
+    .option("--tokenizer <folder>", "tokenizer of the examples (default: the copy in the prepared folder)")
+    .option("--json", "print the report as JSON")
+    .action(inspect);
+  return data;
+}
+
+async function prepare(sources: string[], { validationFraction, validationSeed, ...flags }: PrepareFlags) {
+  const stop = new AbortController();
+  const onSignal = () => stop.abort(new Error("stopped: the finished shards are kept, and the same command goes on"));
+  process.once("SIGINT", onSignal);
+  const show = progressPrinter();
+  try {
+    const validation =
+      validationFraction === undefined ? undefined : { fraction: validationFraction, seed: validationSeed };
+    const result = await prepareData({
+      ...flags,
+      sources,
+      ...(validation && { validation }),
+      onProgress: show.update,
+      signal: stop.signal,
+    });
+    show.end();
+    console.log(summary(result));
+  } finally {
+    show.end();
+    process.off("SIGINT", onSignal);
+  }
+}
+
+/** One rewritten line on a terminal, elsewhere a line every ten seconds. */
+function progressPrinter() {
+  const { stderr } = process;
+  const pauseMs = stderr.isTTY ? 200 : 10_000;
+  let last = stderr.isTTY ? 0 : performance.now();
+  let open = false;
+  return {
+    update: (progress: PrepareProgress) => {
+      if (performance.now() - last < pauseMs) return;
+      last = performance.now();
+      open = stderr.isTTY;
+      stderr.write(stderr.isTTY ? `\r${progressLine(progress)}\x1b[K` : `${progressLine(progress)}\n`);
+    },
+    end: () => {
+      if (open) stderr.write("\r\x1b[K");
+      open = false;
+    },
+  };
+}
+
+/** `tokenizing 3/10 files, 12,345 documents, 5.2M tokens, 1.3M tokens/s, 5.4 MB/s` */
+export function progressLine({
+  phase,
+  filesDone,
+  files,
+  documents,
+  tokens,
+  textBytes,
+  seconds,
+}: PrepareProgress): string {
+  const start = `${phase} ${grouped(filesDone)}/${grouped(files)} files`;
+  if (phase === "hashing" || seconds === 0) return start;
+  const speeds = `${millions(tokens / seconds)} tokens/s, ${(textBytes / seconds / 1e6).toFixed(1)} MB/s`;
+  return `${start}, ${grouped(documents)} documents, ${millions(tokens)} tokens, ${speeds}`;
+}
+
+function summary({ status, train, validation, dropped }: PrepareResult): string {
+  const first = {
+    prepared: "prepared:",
+    resumed: "resumed behind the finished shards, and prepared the rest:",
+    unchanged: "nothing to do, all is there already:",
+  }[status];
+  const lines = [train, validation].flatMap((split) =>
+    split ? [`  ${split.folder}: ${grouped(split.documents)} documents, ${grouped(split.tokens)} tokens`] : [],
+  );
+  if (dropped.short + dropped.long > 0) {
+    lines.push(`  dropped: ${grouped(dropped.short)} too short, ${grouped(dropped.long)} too long`);
+  }
+  return [first, ...lines].join("\n");
+}
+
+function inspect(folder: string, { json, ...flags }: InspectFlags) {
+  const splits = existsSync(join(folder, manifestFile))
+    ? [folder]
+    : ["train", "validation"].map((split) => join(folder, split)).filter((path) => existsSync(path));
+  const reports = (splits.length > 0 ? splits : [folder]).map((path) => ({
+    folder: path,
+    ...inspectData(path, flags),
+  }));
+  if (json) console.log(JSON.stringify(reports, null, 2));
+  else for (const report of reports) console.log(`${report.folder}\n${reportText(report, flags)}\n`);
+}
+
+/** The report as lines of text, with a bar for each bucket of lengths by its share of the tokens. */
+export function reportText(report: DataReport, { maxLength, microBatchTokens }: InspectFlags): string {
+  const { documents, tokens, shards, dtype, lengths, histogram, pieces, packing, examples } = report;
+  const percentiles = lengths.percentiles.map(({ percent, length }) => `${percent}%: ${grouped(length)}`).join("  ");
+  const bars = histogram.map(({ from, to, documents: some, tokens: held }) => {
+    const range = `${grouped(from)}-${grouped(to - 1)}`.padStart(19);
+    const bar = "#".repeat(Math.round((40 * held) / tokens)).padEnd(40);
+    return `  ${range} ${bar} ${percentage(held / tokens)} of tokens, ${grouped(some)} documents`;
+  });
+  return [
+    `  ${grouped(documents)} documents, ${grouped(tokens)} tokens in ${shards} shards of ${dtype}`,
+    `  tokens a document: min ${lengths.min}, mean ${lengths.mean.toFixed(1)}, max ${grouped(lengths.max)}`,
+    `    ${percentiles}`,
+    ...bars,
+    `  ${grouped(pieces)} pieces of at most ${grouped(maxLength)} tokens`,
+    `  packed into ${grouped(microBatchTokens)} tokens: ${percentage(packing.packed)} of the positions hold a token ` +
+      `(padded rows of ${grouped(maxLength)}: ${percentage(packing.padded)})`,
+    ...examples.flatMap(({ document, length, text }) => [
+      `  document ${document}, ${grouped(length)} tokens:`,
+      `    ${text}`,
+    ]),
+  ].join("\n");
+}
+
+function wholeNumber(value: string): number {
+  if (/^\d+$/.test(value)) return Number(value);
+  throw new InvalidArgumentError(`expected a whole number, got ${value}`);
+}
+
+const grouped = (value: number) => value.toLocaleString("en-US");
+const millions = (value: number) => (value < 1e6 ? grouped(Math.round(value)) : `${(value / 1e6).toFixed(1)}M`);
+const percentage = (share: number) => `${(100 * share).toFixed(1)} %`;

@@ -1,0 +1,14 @@
+// Worker entry: makes one step's batches for every message, and hands their arrays over without copying.
+import { parentPort, workerData } from "node:worker_threads";
+import { type BatchCursor, type BatchOptions, createBatches } from "./batches.js";
+
+const { options, cursor } = workerData as { options: BatchOptions; cursor: BatchCursor | undefined };
+const batches = createBatches(options, cursor);
+
+parentPort!.on("message", () => {
+  const step = batches.nextStep();
+  const buffers = step.microBatches.flatMap(({ ids, cuSeqlens, maskedRows, labels, pieces }) =>
+    [ids, cuSeqlens, maskedRows, labels, pieces].map(({ buffer }) => buffer),
+  );
+  parentPort!.postMessage(step, buffers);
+});

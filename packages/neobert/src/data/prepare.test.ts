@@ -1,0 +1,199 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { loadTokenizer } from "../tokenizer/index.js";
+import { type PrepareOptions, prepareData } from "./prepare.js";
+import { randomBelow } from "./random.js";
+import { openShards } from "./shards.js";
+import { workerFile } from "./worker-file.js";
+
+const root = mkdtempSync(join(tmpdir(), "neobert-prepare-"));
+afterAll(() => rmSync(root, { recursive: true }));
+
+const words = "the a of to river mountain winter summer people government shall union states free bread light".split(
+  " ",
+);
+const tokenizerFolder = join(root, "tokenizer");
+mkdirSync(tokenizerFolder);
+const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+const vocabulary = [
+  "[PAD]",
+  "[UNK]",
+  "[CLS]",
+  "[SEP]",
+  "[MASK]",
+  ".",
+  ...letters,
+  ...letters.map((c) => `##${c}`),
+  ...words,
+];
+writeFileSync(join(tokenizerFolder, "vocab.txt"), [...new Set(vocabulary)].join("\n"));
+
+/** Documents of 1 to 60 words, in two JSON-lines files and one text file split at lines. */
+const documents = Array.from({ length: 400 }, (_, document) => {
+  const length = 1 + randomBelow(60, 1, 1, document);
+  return Array.from({ length }, (_, word) => words[randomBelow(words.length, document, 2, word)]).join(" ");
+});
+const input = join(root, "input");
+mkdirSync(input);
+const jsonLines = (some: string[]) => some.map((text) => `${JSON.stringify({ text })}\n`).join("");
+writeFileSync(join(input, "a.jsonl"), jsonLines(documents.slice(0, 150)));
+writeFileSync(join(input, "b.jsonl"), jsonLines(documents.slice(150, 330)));
+writeFileSync(join(input, "c.txt"), `${documents.slice(330).join("\n")}\n`);
+
+let runs = 0;
+const optionsOf = (more: Partial<PrepareOptions> = {}): PrepareOptions => ({
+  sources: input,
+  tokenizer: tokenizerFolder,
+  out: join(root, `out-${runs++}`),
+  split: "line",
+  shardTokens: 1500,
+  validation: { fraction: 0.1, seed: 3 },
+  workers: 2,
+  ...more,
+});
+
+/** sha256 of every file under a folder, by path. */
+function filesOf(folder: string): Record<string, string> {
+  const paths = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const hashes = paths.map((entry) => {
+    const path = join(entry.parentPath, entry.name);
+    return [path.slice(folder.length), createHash("sha256").update(readFileSync(path)).digest("hex")] as const;
+  });
+  return Object.fromEntries(hashes.sort());
+}
+
+function documentsOf(folder: string): number[][] {
+  const shards = openShards(folder);
+  const all = Array.from({ length: shards.documents }, (_, document) => [...shards.document(document)]);
+  shards.close();
+  return all;
+}
+
+const tokenizer = loadTokenizer(tokenizerFolder);
+const tokenized = documents.map((text) => [...tokenizer.encodeIds(text)]);
+
+test("train and validation hold every document once, whole, in the order of the input", async () => {
+  const options = optionsOf();
+  const result = await prepareData(options);
+  expect(result.status).toBe("prepared");
+  const [train, validation] = [documentsOf(result.train.folder), documentsOf(result.validation!.folder)];
+  expect(openShards(result.train.folder).manifest.shards.length).toBeGreaterThan(5);
+  expect(validation.length).toBeGreaterThan(20);
+  expect(validation.length).toBeLessThan(60);
+  let [inTrain, inValidation] = [0, 0];
+  for (const ids of tokenized) {
+    if (JSON.stringify(train[inTrain]) === JSON.stringify(ids)) inTrain++;
+    else expect(validation[inValidation++]).toEqual(ids);
+  }
+  expect([inTrain, inValidation]).toEqual([train.length, validation.length]);
+});
+
+test("the manifest counts documents and tokens and names tokenizer, special ids and the hash of each source", async () => {
+  const { manifest } = openShards((await prepareData(optionsOf({ validation: undefined }))).train.folder);
+  expect(manifest.documents).toBe(400);
+  expect(manifest.tokens).toBe(tokenized.flat().length);
+  expect(manifest.shards.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(manifest.tokens);
+  expect(manifest.tokenizer).toEqual({ hash: tokenizer.hash, vocabSize: tokenizer.vocabSize });
+  expect(manifest.specialIds).toEqual({ pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 });
+  expect(manifest.sources.map(({ path }) => path)).toEqual(
+    ["a.jsonl", "b.jsonl", "c.txt"].map((name) => join(input, name)),
+  );
+  for (const { path, bytes, sha256 } of manifest.sources) {
+    const content = readFileSync(path);
+    expect([bytes, sha256]).toEqual([content.length, createHash("sha256").update(content).digest("hex")]);
+  }
+});
+
+test("the output is the same bytes whatever the number of workers", async () => {
+  const [one, three] = [optionsOf({ workers: 1 }), optionsOf({ workers: 3 })];
+  await prepareData(one);
+  await prepareData(three);
+  expect(filesOf(one.out)).toEqual(filesOf(three.out));
+});
+
+test("minTokens and maxTokens keep exactly the documents of that length", async () => {
+  const result = await prepareData(optionsOf({ minTokens: 20, maxTokens: 40, validation: undefined }));
+  const kept = tokenized.filter(({ length }) => length >= 20 && length <= 40);
+  expect(documentsOf(result.train.folder)).toEqual(kept);
+  const short = tokenized.filter(({ length }) => length < 20).length;
+  expect(result.dropped).toEqual({ short, long: 400 - short - kept.length });
+});
+
+test("a second run does nothing and says so; other settings or inputs are refused by name unless forced", async () => {
+  const sources = join(root, "changing.jsonl");
+  writeFileSync(sources, jsonLines(documents.slice(0, 50)));
+  const options = optionsOf({ sources });
+  const first = await prepareData(options);
+  const before = filesOf(options.out);
+  expect(await prepareData(options)).toEqual({ ...first, status: "unchanged" });
+  expect(filesOf(options.out)).toEqual(before);
+  await expect(prepareData({ ...options, minTokens: 5 })).rejects.toThrow(
+    /got others\n {2}minTokens: 1, now 5\n.*--force/,
+  );
+  writeFileSync(sources, jsonLines(documents.slice(0, 40)));
+  await expect(prepareData(options)).rejects.toThrow(/changing.jsonl: "[0-9a-f]{64}", now "[0-9a-f]{64}"\n/);
+  expect(filesOf(options.out)).toEqual(before);
+  const forced = await prepareData({ ...options, force: true });
+  expect(forced.status).toBe("prepared");
+  expect(forced.train.documents + forced.validation!.documents).toBe(40);
+});
+
+test("a run that stops between shards keeps the finished ones, and the next ends with the bytes of an unbroken run", async () => {
+  const whole = optionsOf();
+  await prepareData(whole);
+  const broken = optionsOf();
+  const stop = new AbortController();
+  const onProgress = ({ filesDone }: { filesDone: number }) => filesDone === 1 && stop.abort(new Error("enough"));
+  await expect(prepareData({ ...broken, signal: stop.signal, onProgress })).rejects.toThrow("enough");
+  expect(() => openShards(join(broken.out, "train"))).toThrow(/not finished: run the same/);
+  expect(existsSync(join(broken.out, "train", "tokens-00001.bin"))).toBe(true);
+  expect((await prepareData(broken)).status).toBe("resumed");
+  expect(filesOf(broken.out)).toEqual(filesOf(whole.out));
+});
+
+test("killed at any moment and run again until it ends, it gives the bytes of an unbroken run", async () => {
+  const sources = join(root, "long.jsonl");
+  writeFileSync(sources, jsonLines(Array.from({ length: 60 }, () => documents).flat()));
+  const whole = optionsOf({ sources, shardTokens: 20_000 });
+  await prepareData(whole);
+  const broken = { ...whole, out: join(root, `out-${runs++}`) };
+  const prepareUrl = workerFile("prepare").href;
+  const script = `import { prepareData } from ${JSON.stringify(prepareUrl)}; await prepareData(${JSON.stringify(broken)});`;
+  let [kills, ended] = [0, false];
+  while (!ended) {
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });
+    const delay = 200 + randomBelow(600, 9, 9, kills);
+    const timer = setTimeout(() => child.kill("SIGKILL"), kills < 12 ? delay : 60_000);
+    const code = await new Promise((resolve) => child.once("exit", resolve));
+    clearTimeout(timer);
+    ended = code === 0;
+    if (!ended) kills++;
+  }
+  expect(kills).toBeGreaterThan(0);
+  expect(filesOf(broken.out)).toEqual(filesOf(whole.out));
+}, 120_000);
+
+test("a split that ends up empty is an error with the counts", async () => {
+  await expect(prepareData(optionsOf({ minTokens: 10_000 }))).rejects.toThrow(
+    /documents for train, got none of 400 \(400 too short, 0 too long\)/,
+  );
+});
+
+test("an unreadable document and a broken tokenizer end the run with their own message", async () => {
+  const sources = join(root, "broken.jsonl");
+  writeFileSync(sources, `${jsonLines(documents.slice(0, 20))}{"text": 1\n`);
+  await expect(prepareData(optionsOf({ sources }))).rejects.toThrow(/broken.jsonl/);
+  await expect(prepareData(optionsOf({ tokenizer: join(root, "nowhere") }))).rejects.toThrow(/nowhere/);
+});
+
+test("settings that cannot work are refused before anything is read", async () => {
+  await expect(prepareData(optionsOf({ minTokens: 0 }))).rejects.toThrow(
+    /minTokens to be a whole number above 0, got 0/,
+  );
+  await expect(prepareData(optionsOf({ validation: { fraction: 1 } }))).rejects.toThrow(/between 0 and 1, got 1/);
+  await expect(prepareData(optionsOf({ maxTokens: 3, minTokens: 5 }))).rejects.toThrow(/at least minTokens = 5, got 3/);
+});
