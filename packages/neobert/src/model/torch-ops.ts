@@ -93,8 +93,10 @@ export class TorchOps implements Ops<Tensor> {
   }
 
   gatedUnit(x: Tensor, gate: "first" | "last"): Tensor {
-    const [first, last] = x.chunk(2, -1) as [Tensor, Tensor];
-    return gate === "first" ? first.silu().mul(last) : last.silu().mul(first);
+    // In bfloat16 the product is rounded once, not its factor before it as well.
+    const [first, last] = cast(x, "float32").chunk(2, -1) as [Tensor, Tensor];
+    const product = gate === "first" ? first.silu().mul(last) : last.silu().mul(first);
+    return cast(product, x.dtype);
   }
 
   gelu(x: Tensor): Tensor {
