@@ -1,7 +1,7 @@
 // Compiles the Node-API addon against a libtorch folder with node-gyp. Unchanged sources are not looked at again (a hash
 // in build/ tells), changed ones are recompiled one by one by make; another libtorch rebuilds all. The binary uses
 // Node-API only, so it serves every Node version. Folders are arguments: the published package compiles with this too.
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { hashFiles, listFiles, readText, run, SetupError, tail } from "./steps.mjs";
@@ -16,13 +16,15 @@ export async function buildAddon({ nativeFolder, libtorch, nodeGyp, logFile, not
   const addon = join(nativeFolder, "build", "Release", "torch.node");
   const stamp = join(nativeFolder, "build", "sources.sha256");
   const sources = listFiles(nativeFolder, () => true);
-  const built = [libtorch.folder, libtorch.version, libtorch.cuda, process.platform, process.arch];
-  const hash = hashFiles(sources, ...built);
+  const against = JSON.stringify([libtorch.folder, libtorch.version, libtorch.cuda, process.platform, process.arch]);
+  const hash = hashFiles(sources, against);
   const previous = readText(stamp)?.split("\n");
   if (existsSync(addon) && previous?.[0] === hash) return "up to date";
-  if (previous?.[1] !== JSON.stringify(built)) rmSync(join(nativeFolder, "build"), { recursive: true, force: true });
+  if (previous?.[1] !== against) rmSync(join(nativeFolder, "build"), { recursive: true, force: true });
 
   await checkTools();
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, `not built\n${against}`);
   const gyp = (command, args) =>
     run(process.execPath, [nodeGyp, command, ...headers(), ...args], {
       cwd: nativeFolder,
@@ -57,7 +59,7 @@ export async function buildAddon({ nativeFolder, libtorch, nodeGyp, logFile, not
         "set LIBTORCH to a whole libtorch, or unset it and delete the one in the user's cache to have it fetched anew",
     );
   }
-  writeFileSync(stamp, `${hash}\n${JSON.stringify(built)}`);
+  writeFileSync(stamp, `${hash}\n${against}`);
   return `compiled, ${jobs} at a time`;
 }
 
