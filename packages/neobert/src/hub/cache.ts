@@ -61,7 +61,7 @@ export class RepoCache {
   async add(
     commit: string,
     file: RemoteFile,
-    open: () => Promise<Blob>,
+    open: () => Promise<Blob | null>,
     onBytes: (count: number) => void,
   ): Promise<void> {
     const blob = join(this.folder, "blobs", file.etag);
@@ -71,7 +71,8 @@ export class RepoCache {
     rmSync(pointer, { force: true });
     try {
       symlinkSync(relative(dirname(pointer), blob), pointer);
-    } catch {
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EEXIST") return; // another process was here first
       renameSync(blob, pointer); // Windows without the right to make links: as Python does, the snapshot holds the file
     }
   }
@@ -82,7 +83,13 @@ export class RepoCache {
   }
 }
 
-async function download(blob: string, file: RemoteFile, body: Blob, onBytes: (count: number) => void): Promise<void> {
+async function download(
+  blob: string,
+  file: RemoteFile,
+  body: Blob | null,
+  onBytes: (count: number) => void,
+): Promise<void> {
+  if (!body) throw new Error("no such file");
   mkdirSync(dirname(blob), { recursive: true });
   const temporary = temporaryPath(blob);
   const hash = createHash("sha256");
@@ -98,9 +105,9 @@ async function download(blob: string, file: RemoteFile, body: Blob, onBytes: (co
   try {
     const chunks = Readable.fromWeb(body.stream() as Parameters<typeof Readable.fromWeb>[0]);
     await pipeline(chunks, count, createWriteStream(temporary, { flags: "wx" }));
-    if (bytes !== file.bytes) throw new Error(`${file.path}: expected ${file.bytes} bytes, got ${bytes}\nTry again.`);
+    if (bytes !== file.bytes) throw new Error(`${bytes} bytes instead of ${file.bytes}`);
     if (file.isLarge && hash.digest("hex") !== file.etag) {
-      throw new Error(`${file.path}: expected contents with SHA-256 ${file.etag}, got others\nTry again.`);
+      throw new Error("contents with another SHA-256");
     }
     renameSync(temporary, blob);
   } catch (error) {

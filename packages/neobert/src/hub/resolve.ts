@@ -4,6 +4,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { ListFileEntry } from "@huggingface/hub";
 import { globToRegExp, walkFiles } from "../files/glob.js";
 import { type RemoteFile, RepoCache, type RepoType } from "./cache.js";
 
@@ -106,20 +107,13 @@ async function fetchSnapshot(type: RepoType, name: string, patterns: string[], o
   };
   const repo = { type, name };
   let commit: string;
-  const files: RemoteFile[] = [];
+  const entries: ListFileEntry[] = [];
   try {
     const question = { ...access, name, revision, additionalFields: ["sha" as const] };
     const info = type === "model" ? await hub.modelInfo(question) : await hub.datasetInfo(question);
     commit = info.sha;
-    for await (const entry of hub.listFiles({ ...access, repo, revision: commit, recursive: true })) {
-      if (entry.type !== "file") continue;
-      files.push({
-        path: safePath(entry.path, name),
-        bytes: entry.size,
-        etag: entry.lfs?.oid ?? entry.oid!,
-        isLarge: !!entry.lfs,
-      });
-    }
+    for await (const entry of hub.listFiles({ ...access, repo, revision: commit, recursive: true }))
+      entries.push(entry);
   } catch (error) {
     options.signal?.throwIfAborted();
     const status = error instanceof hub.HubApiError ? error.statusCode : null;
@@ -127,6 +121,11 @@ async function fetchSnapshot(type: RepoType, name: string, patterns: string[], o
     if (snapshot) return snapshot;
     throw notFound(`at ${hubUrl}: ${explain(error, status)}`);
   }
+  const files = entries
+    .filter(({ type }) => type === "file")
+    .map(({ path, size, lfs, oid }): RemoteFile => {
+      return { path: safePath(path, name), bytes: size, etag: lfs?.oid ?? oid!, isLarge: lfs !== undefined };
+    });
   cache.record(revision, commit, files);
   const chosen = new Set(wantedPaths(files, patterns));
   if (chosen.size === 0) {
@@ -138,15 +137,19 @@ async function fetchSnapshot(type: RepoType, name: string, patterns: string[], o
   for (const file of files) {
     if (!chosen.has(file.path) || cache.has(commit, file.path)) continue;
     let receivedBytes = 0;
-    const open = async () => {
-      const blob = await hub.downloadFile({ ...access, repo, path: file.path, revision: commit });
-      if (blob) return blob;
-      throw new Error(`${name}: expected ${file.path} at ${hubUrl}, got nothing\nTry again, with refresh.`);
-    };
-    await cache.add(commit, file, open, (count) => {
-      receivedBytes += count;
-      options.onProgress?.({ file: file.path, fileBytes: file.bytes, receivedBytes });
-    });
+    const open = () => hub.downloadFile({ ...access, repo, path: file.path, revision: commit });
+    try {
+      await cache.add(commit, file, open, (count) => {
+        receivedBytes += count;
+        options.onProgress?.({ file: file.path, fileBytes: file.bytes, receivedBytes });
+      });
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      const got = error instanceof Error ? error.message : error; // the library's streams throw strings
+      throw new Error(
+        `${name}: expected ${file.path} from ${hubUrl}, got ${got}\nRun it again: what is whole is kept.`,
+      );
+    }
   }
   return { folder: cache.snapshotFolder(commit), paths: [...chosen] };
 }

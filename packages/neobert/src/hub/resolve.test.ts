@@ -1,0 +1,249 @@
+// A small server on 127.0.0.1 answers as the Hub does: repository info, tree, and files by range.
+
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { readDocuments } from "../data/read.js";
+import { resolveDataset, resolveModel } from "./resolve.js";
+
+const COMMIT = "0123456789abcdef0123456789abcdef01234567";
+const NEXT_COMMIT = "89abcdef0123456789abcdef0123456789abcdef";
+const weights = Buffer.alloc(300_000, "weights");
+const repositories: Record<string, Record<string, Buffer>> = {
+  "models/acme/tiny": {
+    "config.json": Buffer.from('{"model_type":"neobert"}'),
+    "model.safetensors": weights,
+    "pytorch_model.bin": Buffer.from("pickle"),
+    "1_Pooling/config.json": Buffer.from("{}"),
+    "onnx/model.onnx": Buffer.from("onnx"),
+  },
+  "datasets/acme/words": {
+    "README.md": Buffer.from("# Words"),
+    "data/train.jsonl": Buffer.from('{"text":"one"}\n{"text":"two"}\n'),
+    "data/test.csv": Buffer.from("text\nthree\n"),
+  },
+  "models/acme/evil": { "../../escaped.json": Buffer.from("{}") },
+};
+const sha = (algorithm: string, bytes: Buffer) => createHash(algorithm).update(bytes).digest("hex");
+const etagOf = (path: string, bytes: Buffer) => sha(path.endsWith(".safetensors") ? "sha256" : "sha1", bytes);
+
+let server: Server;
+let requests: { url: string; token: string | undefined }[] = [];
+let head = COMMIT;
+let failure: "none" | "cut" | "damaged" = "none";
+
+function answer(request: IncomingMessage, response: ServerResponse) {
+  const url = new URL(request.url!, "http://hub");
+  requests.push({ url: url.pathname, token: request.headers.authorization });
+  const send = (status: number, body: unknown) =>
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  const api = /^\/api\/((?:models|datasets)\/\w+\/\w+)\/(revision|tree)\/(\w+)$/.exec(url.pathname);
+  if (api) {
+    const files = repositories[api[1]!];
+    if (!files || !["main", head].includes(api[3]!)) return send(404, { error: "Repository not found" });
+    if (api[2] === "revision")
+      return send(200, { _id: "1", id: api[1], sha: head, lastModified: "2025-01-01T00:00:00Z" });
+    return send(
+      200,
+      Object.entries(files).map(([path, bytes]) => ({
+        type: "file",
+        path,
+        size: bytes.length,
+        oid: sha("sha1", bytes),
+        ...(path.endsWith(".safetensors") && {
+          lfs: { oid: sha("sha256", bytes), size: bytes.length, pointerSize: 1 },
+        }),
+      })),
+    );
+  }
+  const resolve = /^\/(datasets\/)?(\w+\/\w+)\/resolve\/\w+\/(.+)$/.exec(url.pathname);
+  const bytes = resolve && repositories[`${resolve[1] ?? "models/"}${resolve[2]}`]?.[resolve[3]!];
+  if (!bytes) return send(404, { error: "Entry not found" });
+  const headers = { etag: `"${etagOf(resolve[3]!, bytes)}"`, "content-type": "application/octet-stream" };
+  if (request.headers.range === "bytes=0-0") {
+    const range = `bytes 0-0/${bytes.length}`;
+    return response.writeHead(206, { ...headers, "content-range": range }).end(bytes.subarray(0, 1));
+  }
+  response.writeHead(200, { ...headers, "content-length": bytes.length });
+  if (failure === "cut") return response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy());
+  return response.end(failure === "damaged" ? Buffer.alloc(bytes.length) : bytes);
+}
+
+let cacheDir: string;
+let endpoint: string;
+
+beforeAll(async () => {
+  server = createServer(answer);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+beforeEach(() => {
+  cacheDir = mkdtempSync(join(tmpdir(), "hub-"));
+  vi.stubEnv("HF_ENDPOINT", endpoint);
+  vi.stubEnv("HF_HUB_CACHE", cacheDir);
+  vi.stubEnv("HF_HUB_OFFLINE", "");
+  vi.stubEnv("HF_TOKEN", "");
+  requests = [];
+  head = COMMIT;
+  failure = "none";
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(cacheDir, { recursive: true });
+});
+
+test("a model's config and safetensors are downloaded into the layout that Python's cache has", async () => {
+  const progress = new Map<string, [number, number]>();
+  const folder = await resolveModel("acme/tiny", {
+    onProgress: ({ file, receivedBytes, fileBytes }) => progress.set(file, [receivedBytes, fileBytes]),
+  });
+  const repository = join(cacheDir, "models--acme--tiny");
+  expect(folder).toBe(join(repository, "snapshots", COMMIT));
+  expect(readdirSync(folder).sort()).toEqual(["1_Pooling", "config.json", "model.safetensors"]);
+  expect(readFileSync(join(repository, "refs", "main"), "utf8")).toBe(COMMIT);
+  expect(readlinkSync(join(folder, "model.safetensors"))).toBe(`../../blobs/${sha("sha256", weights)}`);
+  expect(readFileSync(join(folder, "model.safetensors")).equals(weights)).toBe(true);
+  expect(readFileSync(join(folder, "1_Pooling", "config.json"), "utf8")).toBe("{}");
+  expect(progress.get("model.safetensors")).toEqual([weights.length, weights.length]);
+  expect(readdirSync(join(repository, "blobs")).length).toBe(3);
+});
+
+test("a second call makes no request, one for other files makes some", async () => {
+  const first = await resolveModel("acme/tiny");
+  requests = [];
+  expect(await resolveModel("acme/tiny")).toBe(first);
+  expect(await resolveModel("acme/tiny", { revision: COMMIT })).toBe(first);
+  expect(requests).toEqual([]);
+  await resolveModel("acme/tiny", { files: ["onnx/*"] });
+  expect(readFileSync(join(first, "onnx", "model.onnx"), "utf8")).toBe("onnx");
+  expect(requests.some(({ url }) => url.includes("model.safetensors"))).toBe(false);
+});
+
+test("a moved branch is followed with refresh only, and blobs that did not change are not downloaded again", async () => {
+  await resolveModel("acme/tiny");
+  head = NEXT_COMMIT;
+  expect(await resolveModel("acme/tiny")).toContain(COMMIT);
+  requests = [];
+  const folder = await resolveModel("acme/tiny", { refresh: true });
+  expect(folder).toContain(NEXT_COMMIT);
+  expect(readFileSync(join(folder, "model.safetensors")).equals(weights)).toBe(true);
+  expect(requests.every(({ url }) => url.startsWith("/api/"))).toBe(true);
+});
+
+test("HF_TOKEN is sent with every request, and none without it", async () => {
+  await resolveModel("acme/tiny", { files: ["config.json"] });
+  expect(new Set(requests.map(({ token }) => token))).toEqual(new Set([undefined]));
+  vi.stubEnv("HF_TOKEN", "hf_secret");
+  requests = [];
+  await resolveDataset("acme/words");
+  expect(requests.length).toBeGreaterThan(4);
+  expect(new Set(requests.map(({ token }) => token))).toEqual(new Set(["Bearer hf_secret"]));
+});
+
+test("a folder of this name wins without a request", async () => {
+  const folder = join(cacheDir, "my-model");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "b.txt"), "");
+  expect(await resolveModel(folder)).toBe(folder);
+  expect(await resolveDataset(folder)).toEqual([join(folder, "b.txt")]);
+  expect(requests).toEqual([]);
+});
+
+test("a name that is nowhere is an error that says where was looked and keeps nothing", async () => {
+  const failed = resolveModel("acme/absent");
+  await expect(failed).rejects.toThrow(
+    /acme\/absent: expected a folder or a model of the Hub \(revision main\), got neither/,
+  );
+  await expect(failed).rejects.toThrow(`at ${endpoint}: nothing of this name and revision`);
+  await expect(failed).rejects.toThrow(cacheDir);
+  await expect(resolveModel("acme/tiny", { revision: "nope" })).rejects.toThrow("revision nope");
+  await expect(resolveModel("./absent/folder")).rejects.toThrow("got a path where there is no folder");
+  await expect(resolveModel("acme/tiny", { files: ["*.gguf"] })).rejects.toThrow(
+    "expected files that match *.gguf, got config.json",
+  );
+  expect(existsSync(join(cacheDir, "models--acme--absent"))).toBe(false);
+});
+
+test("offline, the cache serves what it has, and the error for what it has not says how to get it", async () => {
+  vi.stubEnv("HF_HUB_OFFLINE", "1");
+  await expect(resolveModel("acme/tiny")).rejects.toThrow("not on the Hub, since HF_HUB_OFFLINE or offline is set");
+  expect(requests).toEqual([]);
+  const online = await resolveModel("acme/tiny", { offline: false, files: ["config.json"] });
+  requests = [];
+  expect(await resolveModel("acme/tiny")).toBe(online);
+  expect(requests).toEqual([]);
+});
+
+test("a snapshot that Python made is used where the Hub cannot be reached", async () => {
+  const repository = join(cacheDir, "models--acme--other");
+  const snapshot = join(repository, "snapshots", COMMIT);
+  mkdirSync(snapshot, { recursive: true });
+  mkdirSync(join(repository, "refs"));
+  writeFileSync(join(repository, "refs", "main"), COMMIT);
+  writeFileSync(join(snapshot, "config.json"), "{}");
+  vi.stubEnv("HF_ENDPOINT", "http://127.0.0.1:9");
+  expect(await resolveModel("acme/other")).toBe(snapshot);
+  await expect(resolveModel("acme/tiny")).rejects.toThrow("Check the network, HF_ENDPOINT and HF_TOKEN");
+});
+
+test.each(["cut", "damaged"] as const)(
+  "a %s download leaves no file under a final name, and the next call mends it",
+  async (kind) => {
+    failure = kind;
+    await expect(resolveModel("acme/tiny", { files: ["model.safetensors"] })).rejects.toThrow(
+      `acme/tiny: expected model.safetensors from ${endpoint}, got `,
+    );
+    const repository = join(cacheDir, "models--acme--tiny");
+    expect(readdirSync(join(repository, "blobs"))).toEqual([]);
+    expect(existsSync(join(repository, "snapshots"))).toBe(false);
+    failure = "none";
+    const folder = await resolveModel("acme/tiny", { files: ["model.safetensors"] });
+    expect(readFileSync(join(folder, "model.safetensors")).equals(weights)).toBe(true);
+  },
+);
+
+test("an aborted call stops and leaves no half file", async () => {
+  const controller = new AbortController();
+  const stopped = resolveModel("acme/tiny", { signal: controller.signal, onProgress: () => controller.abort() });
+  await expect(stopped).rejects.toThrow(/abort/i);
+  const kept = readdirSync(join(cacheDir, "models--acme--tiny", "blobs"));
+  expect(kept.filter((name) => name.endsWith(".tmp") || name === sha("sha256", weights))).toEqual([]);
+});
+
+test("a path that leads out of the cache is refused", async () => {
+  await expect(resolveModel("acme/evil", { files: ["**"] })).rejects.toThrow('got "../../escaped.json"');
+  expect(existsSync(join(cacheDir, "..", "escaped.json"))).toBe(false);
+});
+
+test("documents are read from a data set of the Hub, all of it or by pattern and revision", async () => {
+  const read = async (source: string) => {
+    const texts: string[] = [];
+    for await (const { text } of readDocuments(source)) texts.push(text);
+    return texts;
+  };
+  expect(await read("hf://datasets/acme/words")).toEqual(["three", "one", "two"]);
+  expect(await read(`hf://datasets/acme/words@${COMMIT}/data/*.jsonl`)).toEqual(["one", "two"]);
+  expect((await resolveDataset("acme/words")).map((path) => basename(path))).toEqual([
+    "README.md",
+    "test.csv",
+    "train.jsonl",
+  ]);
+  await expect(read("hf://datasets/words")).rejects.toThrow("expected hf://datasets/OWNER/NAME");
+});
