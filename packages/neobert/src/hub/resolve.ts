@@ -6,6 +6,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ListFileEntry } from "@huggingface/hub";
 import { globToRegExp, walkFiles } from "../files/glob.js";
+import { modelFolder } from "../files/run-folder.js";
 import { type RemoteFile, RepoCache, type RepoType } from "./cache.js";
 
 export interface HubOptions {
@@ -42,12 +43,12 @@ interface Snapshot {
 }
 
 /**
- * Returns the local folder of a model: `nameOrFolder` itself if such a folder exists, else the snapshot of the
+ * Returns the local folder of a model: `nameOrFolder` itself (or its model, if it is a run's) if such a folder exists, else the snapshot of the
  * Hub's repository of this name (`owner/name`), with config, tokenizer and safetensors files or those of `files`.
  * Throws where it is neither, saying where it looked.
  */
 export async function resolveModel(nameOrFolder: string, options: HubOptions & FileChoice = {}): Promise<string> {
-  if (isFolder(nameOrFolder)) return nameOrFolder;
+  if (isFolder(nameOrFolder)) return modelFolder(nameOrFolder);
   return (await fetchSnapshot("model", nameOrFolder, options.files ?? MODEL_FILES, options)).folder;
 }
 

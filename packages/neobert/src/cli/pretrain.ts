@@ -1,0 +1,66 @@
+// `neobert pretrain RUN.yaml [key=value ...]`: thin over `pretrain` of neobert/train. Ctrl-C writes a checkpoint and stops;
+// a second Ctrl-C stops at once.
+
+import { Command } from "commander";
+import { loadRunConfig } from "../train/config.js";
+import { configReference } from "../train/config-reference.js";
+import { describeRun } from "../train/dry-run.js";
+import { pretrain } from "../train/pretrain.js";
+import { Progress } from "../train/progress.js";
+
+interface PretrainFlags {
+  resume?: boolean;
+  dryRun?: boolean;
+  helpConfig?: boolean;
+}
+
+export function pretrainCommand(): Command {
+  return new Command("pretrain")
+    .description("Pretrains a model as a run file says; runs/ has examples.")
+    .argument("[run.yaml]", "the run file")
+    .argument("[key=value...]", "options of the run file to set anew, such as optimizer.lr=1e-4")
+    .option("--resume", "go on from the run's latest checkpoint")
+    .option("--dry-run", "only show parameters, memory and tokens a step")
+    .option("--help-config", "show every option of a run file")
+    .action(run);
+}
+
+async function run(file: string | undefined, overrides: string[], flags: PretrainFlags): Promise<void> {
+  if (flags.helpConfig) {
+    console.log(configReference());
+    return;
+  }
+  if (file === undefined) throw new Error("pretrain: expected a run file, got none\nThe folder runs/ has examples.");
+  const config = loadRunConfig(file, overrides);
+  if (flags.dryRun) {
+    console.log(await describeRun(config));
+    return;
+  }
+  const controller = new AbortController();
+  const progress = new Progress({ steps: config.steps });
+  const interrupt = () => {
+    if (controller.signal.aborted) process.exit(130);
+    progress.note(
+      "stopping after this micro-batch (Ctrl-C again: at once, losing the steps since the last checkpoint)",
+    );
+    controller.abort();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  try {
+    const result = await pretrain(config, {
+      resume: flags.resume ?? false,
+      signal: controller.signal,
+      onStep: (state) => progress.update(state),
+      onNote: (text) => progress.note(text),
+    });
+    progress.end();
+    if (result.finished) console.log(`finished ${result.step} steps: ${result.model}`);
+    else
+      console.log(`stopped after ${result.step} steps: ${result.checkpoint ?? "nothing to save"}; go on with --resume`);
+  } finally {
+    progress.end();
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}

@@ -1,0 +1,8 @@
+// `neobert/train`: what makes models. Needs libtorch.
+
+export { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare.js";
+export { loadRunConfig, parseRunConfig, type RunConfig } from "./config.js";
+export type { MaskedScores } from "./evaluate.js";
+export type { PretrainResult } from "./loop.js";
+export { type PretrainOptions, pretrain } from "./pretrain.js";
+export { type TrainTokenizerOptions, trainTokenizer } from "./train-tokenizer.js";
