@@ -75,11 +75,15 @@ export function parseNeoBERTConfig(raw: unknown): NeoBERTConfig {
   if (config.pad_token_id >= config.vocab_size) {
     throw wrong(`pad_token_id below vocab_size ${config.vocab_size}`, `${config.pad_token_id}`);
   }
+  const labels = config.id2label && Object.keys(config.id2label).length;
+  if (labels !== undefined && config.num_labels !== undefined && labels !== config.num_labels) {
+    throw wrong(`num_labels to be the ${labels} of id2label`, `${config.num_labels}`);
+  }
   return { ...config, dim_head: D };
 }
 
-const numLabels = (config: NeoBERTConfig) =>
-  config.id2label ? Object.keys(config.id2label).length : (config.num_labels ?? 2);
+const numLabels = ({ id2label, num_labels = 2 }: NeoBERTConfig) =>
+  id2label ? Object.keys(id2label).length : num_labels;
 
 const layerPrefix = (layer: number) => `model.transformer_encoder.${layer}`;
 
@@ -257,7 +261,7 @@ function feedForward<T>({ ops, config, weight }: Layer<T>, h: T): T {
   return ops.dropout(ops.linear(inner, weight("ffn.2.weight")), config.dropout);
 }
 
-/** nGPT's block: each half moves the unit vector x along the sphere, by a learned rate a component (its section 2.2). */
+/** nGPT's block: each half moves the unit vector x along the sphere, by a learned rate a component. */
 function normalisedBlock<T>(layer: Layer<T>, x: T): T {
   const { ops, config, weight } = layer;
   const step = (from: T, to: T, alpha: T): T => {

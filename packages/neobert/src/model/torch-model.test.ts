@@ -226,6 +226,29 @@ describe.each(["base", "m0", "ngpt"])("the reference's model %s", (variant) => {
   });
 });
 
+test("the sequences' losses, divided by the whole batch's count and accumulated, give the batch's gradient", () => {
+  const { batch } = new Golden("base/expected.safetensors");
+  withModel(TorchModel.load(join(goldenRoot, "base")), (model) => {
+    model.loss(batch).sum.div(batch.labels.length).backward();
+    const whole = gradients(model);
+    for (const weight of model.weights.values()) weight.grad = undefined;
+    for (let i = 0; i + 1 < batch.cuSeqlens.length; i++) {
+      const [start, end] = [batch.cuSeqlens[i]!, batch.cuSeqlens[i + 1]!];
+      const isHere = (row: number) => row >= start && row < end;
+      const part = {
+        ids: batch.ids.slice(start, end),
+        cuSeqlens: Int32Array.of(0, end - start),
+        maskedRows: batch.maskedRows.filter(isHere).map((row) => row - start),
+        labels: batch.labels.filter((_, j) => isHere(batch.maskedRows[j]!)),
+      };
+      model.loss(part).sum.div(batch.labels.length).backward();
+    }
+    for (const [name, gradient] of gradients(model)) {
+      expect(largestDifference(gradient, whole.get(name)!), name).toBeLessThan(1e-5 * largest(whole.get(name)!));
+    }
+  });
+});
+
 test("sequence classification has the reference's logits, loss and gradients", () => {
   const golden = new Golden("classification/expected.safetensors");
   withModel(loadClassifier(), (model) => {

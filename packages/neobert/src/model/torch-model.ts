@@ -166,7 +166,7 @@ export class TorchModel {
 
   /**
    * Brings the matrices of a normalised (nGPT) model back to unit norm along the hidden dimension, in place, as its
-   * paper does after each optimizer step (section 2.6, point 2). Nothing happens to other models.
+   * paper does after each optimizer step. Nothing happens to other models.
    */
   normalizeWeights(): void {
     tidy(() =>

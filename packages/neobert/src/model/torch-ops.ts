@@ -40,7 +40,10 @@ interface CheckpointedBlock {
   randomState: Uint8Array | undefined;
 }
 
-/** Call its ops, and what uses them, inside `tidy`: all but a block's own values live until that ends. */
+/**
+ * One forward pass, and one backward where a loss comes of it; cheap to make anew. Call its ops, and what uses them,
+ * inside `tidy`: all but a block's own values live until that ends.
+ */
 export class TorchOps implements Ops<Tensor> {
   readonly #generator: Generator | undefined;
   readonly #checkpoint: boolean;
