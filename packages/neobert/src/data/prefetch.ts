@@ -18,7 +18,7 @@ export async function* prefetchBatches(
   cursor?: BatchCursor,
   { depth = 4 } = {},
 ): AsyncGenerator<PrefetchedStep, never> {
-  const worker = new Worker(workerFile("prefetch-worker"), { workerData: { options, cursor } });
+  const worker = new Worker(workerFile("prefetch-worker"), { workerData: { options, cursor }, execArgv: [] });
   const ready: StepBatch[] = [];
   let failure: Error | undefined;
   let wake = () => {};

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { loadTokenizer } from "../tokenizer/index.js";
-import { type PrepareOptions, prepareData } from "./prepare.js";
+import { type PrepareOptions, type PrepareProgress, prepareData } from "./prepare.js";
 import { randomBelow } from "./random.js";
 import { openShards } from "./shards.js";
 import { workerFile } from "./worker-file.js";
@@ -147,7 +147,9 @@ test("a run that stops between shards keeps the finished ones, and the next ends
   await prepareData(whole);
   const broken = optionsOf();
   const stop = new AbortController();
-  const onProgress = ({ filesDone }: { filesDone: number }) => filesDone === 1 && stop.abort(new Error("enough"));
+  const onProgress = ({ phase, filesDone }: PrepareProgress) => {
+    if (phase === "tokenizing" && filesDone === 1) stop.abort(new Error("enough"));
+  };
   await expect(prepareData({ ...broken, signal: stop.signal, onProgress })).rejects.toThrow("enough");
   expect(() => openShards(join(broken.out, "train"))).toThrow(/not finished: run the same/);
   expect(existsSync(join(broken.out, "train", "tokens-00001.bin"))).toBe(true);
@@ -166,10 +168,11 @@ test("killed at any moment and run again until it ends, it gives the bytes of an
   let [kills, ended] = [0, false];
   while (!ended) {
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });
-    const delay = 200 + randomBelow(600, 9, 9, kills);
-    const timer = setTimeout(() => child.kill("SIGKILL"), kills < 12 ? delay : 60_000);
-    const code = await new Promise((resolve) => child.once("exit", resolve));
+    const exit = new Promise<number | null>((resolve) => child.once("exit", resolve));
+    const timer = setTimeout(() => child.kill("SIGKILL"), kills < 12 ? 200 + randomBelow(600, 9, 9, kills) : 60_000);
+    const code = await exit; // null when killed
     clearTimeout(timer);
+    if (code !== null) expect(code).toBe(0);
     ended = code === 0;
     if (!ended) kills++;
   }

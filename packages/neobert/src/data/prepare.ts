@@ -2,11 +2,11 @@
 // documents aside for validation, and writes shards. The output is a function of the inputs and settings alone (not of
 // workers, timing or interruptions); after a kill the same call goes on behind the last finished shard. A shard of
 // `train` and one of `validation` always end at the same place in the input, so one position is all the state.
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
-import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
+import { loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import {
   type Manifest,
   manifestFile,
@@ -68,7 +68,6 @@ export interface PrepareResult {
 
 const splits = ["train", "validation"] as const;
 type Split = (typeof splits)[number];
-const tokenizerFiles = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
 /**
  * Tokenizes `sources` into `out/train` and `out/validation`. Throws if `out` was made with other settings or inputs and
@@ -108,7 +107,7 @@ export async function prepareData(options: PrepareOptions): Promise<PrepareResul
   if (previous?.complete) return resultOf(out, previous, "unchanged");
   const state = previous ?? fresh;
   clearOut(out, wantedSplits(settings), previous !== undefined);
-  copyTokenizer(options.tokenizer, join(out, "tokenizer"));
+  saveTokenizer(tokenizer, join(out, "tokenizer"));
   writeState(out, state);
   const run = new Preparation(out, state);
   const batches = readBatches(files, state.position, options);
@@ -277,9 +276,4 @@ function clearOut(out: string, folders: Split[], goesOn: boolean): void {
   for (const folder of [out, ...folders.map((split) => join(out, split))]) {
     for (const name of readdirSync(folder)) if (/\.(part|tmp)$/.test(name)) rmSync(join(folder, name));
   }
-}
-
-function copyTokenizer(from: string, to: string): void {
-  mkdirSync(to, { recursive: true });
-  for (const name of tokenizerFiles) if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
 }

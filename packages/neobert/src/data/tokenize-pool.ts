@@ -72,7 +72,10 @@ class TokenizePool {
   }
 
   private start() {
-    const worker = new Worker(workerFile("tokenize-worker"), { workerData: { tokenizer: this.tokenizer } });
+    const worker = new Worker(workerFile("tokenize-worker"), {
+      workerData: { tokenizer: this.tokenizer },
+      execArgv: [],
+    });
     const entry = { worker, waiters: [] as Waiter[] };
     const failAll = (error: Error) => {
       for (const { reject } of entry.waiters.splice(0)) reject(error);
