@@ -1,0 +1,14 @@
+// Tokenizers: WordPiece from and to Hugging Face's files, and its training.
+
+export type { Encoding, TruncationStrategy } from "./encoding.js";
+export { IdBuffer } from "./id-buffer.js";
+export { loadTokenizer, saveTokenizer } from "./load.js";
+export type { TokenizerJSON } from "./schema.js";
+export {
+  type EncodeOptions,
+  type SpecialIds,
+  type SpecialTokens,
+  Tokenizer,
+  type TokenizerOptions,
+} from "./tokenizer.js";
+export { type TrainingProgress, trainWordPiece, type WordPieceTrainerOptions } from "./train.js";

@@ -1,0 +1,309 @@
+// `Tokenizer`: text to ids and back, from a tokenizer.json, equal to Hugging Face's Rust tokenizers. Runs anywhere
+// (no node: modules; files are in load.ts). `encode` gives everything a model or a tagger needs; `encodeIds` and
+// `encodeInto` give ids alone, fast. A model type is a row in `textModels`: it brings its normalizer and pre-tokenizer.
+
+import { AddedTokens } from "./added-tokens.js";
+import { decodeWordPieces } from "./decode.js";
+import { type Encoding, makeEncoding, pad, type Side, type TruncationStrategy, truncatePair } from "./encoding.js";
+import { IdBuffer } from "./id-buffer.js";
+import { parseTokenizerJSON, type TokenizerJSON } from "./schema.js";
+import { sha256 } from "./sha256.js";
+import { addedTokenCount, applyTemplate, type Template, templateFromJSON } from "./template.js";
+import { WordPiece } from "./wordpiece.js";
+
+export interface EncodeOptions {
+  /** The second text of a pair. */
+  pair?: string;
+  addSpecialTokens?: boolean;
+  /** Greatest number of tokens, special ones included. */
+  maxLength?: number;
+  /** How to reach `maxLength`; false cuts nothing. Default: the tokenizer.json's setting, else "longestFirst". */
+  truncation?: TruncationStrategy | false;
+  /** Tokens that neighbouring overflowing pieces share. */
+  stride?: number;
+  /** "longest" pads to the longest of a batch, "maxLength" to `maxLength`. Default: the tokenizer.json's setting. */
+  padding?: "longest" | "maxLength" | false;
+  padToMultipleOf?: number;
+  /** "codePoint" counts offsets as Python does; "utf16" as `text.slice` does. Default "codePoint". */
+  offsetUnit?: "codePoint" | "utf16";
+}
+
+export interface SpecialTokens {
+  pad?: string;
+  unk?: string;
+  cls?: string;
+  sep?: string;
+  mask?: string;
+}
+
+export type SpecialIds = { readonly [name in keyof SpecialTokens]: number | undefined };
+
+export interface TokenizerOptions {
+  /** Names of the special tokens where they are not the usual [PAD], [UNK], [CLS], [SEP], [MASK]. */
+  specialTokens?: SpecialTokens;
+  /** The model's greatest number of tokens, as in tokenizer_config.json. Kept, not enforced. */
+  modelMaxLength?: number | undefined;
+}
+
+type TextModel = Pick<WordPiece, "normalize" | "tokenize" | "encodeIds">;
+
+const textModels: Record<
+  TokenizerJSON["model"]["type"],
+  (json: TokenizerJSON, vocab: Map<string, number>) => TextModel
+> = { WordPiece: wordPieceFrom };
+
+/** The names that BERT gave its special tokens. */
+export const usualSpecialTokens = { pad: "[PAD]", unk: "[UNK]", cls: "[CLS]", sep: "[SEP]", mask: "[MASK]" };
+
+const strategies = { LongestFirst: "longestFirst", OnlyFirst: "onlyFirst", OnlySecond: "onlySecond" } as const;
+
+export class Tokenizer {
+  readonly specialTokens: Readonly<SpecialTokens>;
+  readonly specialIds: SpecialIds;
+  readonly modelMaxLength: number | undefined;
+  private readonly json: TokenizerJSON;
+  private readonly model: TextModel;
+  private readonly template: Template;
+  private readonly rawAdded: AddedTokens;
+  private readonly normalizedAdded: AddedTokens;
+  private readonly idOf: Map<string, number>;
+  private readonly tokenOf = new Map<number, string>();
+  private readonly skipped: Set<number>;
+  private hashed: string | undefined;
+
+  private constructor(json: TokenizerJSON, options: TokenizerOptions) {
+    this.json = json;
+    this.modelMaxLength = options.modelMaxLength;
+    this.idOf = new Map(Object.entries(json.model.vocab));
+    const model = textModels[json.model.type](json, new Map(this.idOf));
+    this.model = model;
+    for (const token of json.added_tokens) this.idOf.set(token.content, token.id);
+    for (const [token, id] of this.idOf) this.tokenOf.set(id, token);
+    this.skipped = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
+    this.rawAdded = new AddedTokens(
+      json.added_tokens.filter((token) => !token.normalized),
+      (content) => content,
+    );
+    this.normalizedAdded = new AddedTokens(
+      json.added_tokens.filter((token) => token.normalized),
+      (content) => model.normalize(content).text,
+    );
+    this.template = templateFromJSON(json.post_processor);
+    this.specialTokens = { ...usualSpecialTokens, unk: json.model.unk_token, ...options.specialTokens };
+    this.specialIds = Object.fromEntries(
+      Object.entries(this.specialTokens).map(([name, token]) => [name, this.idOf.get(token)]),
+    );
+  }
+
+  /** The tokenizer of a parsed tokenizer.json.
+   * Throws where the object is malformed or of a kind that is not supported, saying where. */
+  static fromJSON(json: unknown, options: TokenizerOptions = {}): Tokenizer {
+    return new Tokenizer(parseTokenizerJSON(json), options);
+  }
+
+  /** The tokenizer.json, as Hugging Face tokenizers loads it. */
+  toJSON(): TokenizerJSON {
+    return this.json;
+  }
+
+  /** SHA-256 of what decides the tokens: the tokenizer.json without truncation and padding, keys sorted. */
+  get hash(): string {
+    this.hashed ??= sha256(canonicalJSON({ ...this.json, truncation: null, padding: null }));
+    return this.hashed;
+  }
+
+  /** Number of different tokens, added ones included. */
+  get vocabSize(): number {
+    return this.idOf.size;
+  }
+
+  tokenToId(token: string): number | undefined {
+    return this.idOf.get(token);
+  }
+
+  idToToken(id: number): string | undefined {
+    return this.tokenOf.get(id);
+  }
+
+  /** Ids, offsets, masks and tokens of a text or a pair, truncated and padded as asked.
+   * Throws where truncation cannot reach `maxLength` or padding is asked for without a padding token. */
+  encode(text: string, options: EncodeOptions = {}): Encoding {
+    return this.encodeBatch([options.pair === undefined ? text : [text, options.pair]], options)[0]!;
+  }
+
+  /** `encode` for texts and pairs; padding "longest" gives all the length of the longest. */
+  encodeBatch(texts: readonly (string | readonly [string, string])[], options: EncodeOptions = {}): Encoding[] {
+    const encodings = texts.map((item) => {
+      const [first, second] = typeof item === "string" ? [item, options.pair] : item;
+      return this.encodeOne(first, second, options);
+    });
+    return this.padBatch(encodings, options);
+  }
+
+  /** The ids of a text without special tokens, truncation or padding: the fast path. */
+  encodeIds(text: string): Int32Array<ArrayBuffer> {
+    const sink = new IdBuffer(text.length + 1);
+    this.encodeInto(text, sink);
+    return sink.toArray();
+  }
+
+  /** Appends what `encodeIds` gives to `sink`. */
+  encodeInto(text: string, sink: IdBuffer): void {
+    if (!this.normalizedAdded.isEmpty) {
+      const { ids } = this.pieces(text);
+      sink.reserve(ids.length);
+      for (let i = 0; i < ids.length; i++) sink.push(ids.ids[i]!);
+      return;
+    }
+    for (const { start, end, id } of this.rawAdded.split(text)) {
+      if (id >= 0) sink.push(id);
+      else this.model.encodeIds(text, start, end, sink);
+    }
+  }
+
+  /** The text of `ids`. Ids outside the vocabulary are left out, as Hugging Face does. */
+  decode(ids: Iterable<number>, options: { skipSpecialTokens?: boolean } = {}): string {
+    const skip = options.skipSpecialTokens ?? true;
+    const tokens: string[] = [];
+    for (const id of ids) {
+      const token = this.tokenOf.get(id);
+      if (token !== undefined && !(skip && this.skipped.has(id))) tokens.push(token);
+    }
+    const { decoder } = this.json;
+    return decoder ? decodeWordPieces(tokens, decoder.prefix, decoder.cleanup) : tokens.join(" ");
+  }
+
+  private encodeOne(first: string, second: string | undefined, options: EncodeOptions): Encoding {
+    const { addSpecialTokens = true, offsetUnit = "codePoint" } = options;
+    const parts = second === undefined ? this.template.single : this.template.pair;
+    const room = this.roomForText(addSpecialTokens ? addedTokenCount(parts) : 0, options);
+    let a = this.encodeText(first, 0, offsetUnit);
+    let b = second === undefined ? undefined : this.encodeText(second, 1, offsetUnit);
+    if (room) {
+      [a, b] = truncatePair(a, b, room.tokens, room.strategy, room.stride, sideOf(this.json.truncation));
+    }
+    return applyTemplate(parts, b ? [a, b] : [a], addSpecialTokens);
+  }
+
+  /** How many tokens truncation leaves to the texts, and its settings; undefined where nothing is cut. */
+  private roomForText(specialCount: number, options: EncodeOptions) {
+    const saved = this.json.truncation;
+    const maxLength = options.maxLength ?? saved?.max_length;
+    const strategy = options.truncation ?? strategies[saved?.strategy ?? "LongestFirst"];
+    if (strategy === false) return undefined;
+    if (maxLength === undefined) {
+      if (options.truncation === undefined) return undefined;
+      throw new RangeError("encode: expected maxLength with truncation, got none\nPass maxLength, in tokens.");
+    }
+    if (!Number.isInteger(maxLength) || maxLength < specialCount) {
+      throw new RangeError(
+        `encode: expected maxLength of at least the ${specialCount} special tokens, got ${maxLength}\n` +
+          "Raise maxLength, or pass addSpecialTokens: false.",
+      );
+    }
+    return { tokens: maxLength - specialCount, strategy, stride: options.stride ?? saved?.stride ?? 0 };
+  }
+
+  private encodeText(text: string, typeId: number, offsetUnit: "codePoint" | "utf16"): Encoding {
+    const { ids, offsets } = this.pieces(text);
+    const idArray = ids.toArray();
+    const places = offsets.toArray();
+    if (offsetUnit === "codePoint") toCodePoints(places, text);
+    const tokens = Array.from(idArray, (id) => this.tokenOf.get(id)!);
+    return makeEncoding(idArray, places, tokens, typeId, false);
+  }
+
+  private pieces(text: string) {
+    const out = { ids: new IdBuffer(64), offsets: new IdBuffer(128) };
+    for (const segment of this.rawAdded.split(text)) {
+      if (segment.id >= 0) {
+        out.ids.push(segment.id);
+        out.offsets.push(segment.start);
+        out.offsets.push(segment.end);
+        continue;
+      }
+      const aligned = this.model.normalize(text.slice(segment.start, segment.end));
+      for (const { start, end, id } of this.normalizedAdded.split(aligned.text)) {
+        if (id >= 0) {
+          out.ids.push(id);
+          out.offsets.push(aligned.starts[start]! + segment.start);
+          out.offsets.push(aligned.ends[end - 1]! + segment.start);
+        } else {
+          this.model.tokenize(aligned, start, end, segment.start, out);
+        }
+      }
+    }
+    return out;
+  }
+
+  private padBatch(encodings: Encoding[], options: EncodeOptions): Encoding[] {
+    const saved = this.json.padding;
+    const mode = options.padding ?? (saved ? (saved.strategy === "BatchLongest" ? "longest" : "fixed") : false);
+    if (mode === false) return encodings;
+    let length = 0;
+    if (mode === "longest") length = Math.max(...encodings.map((encoding) => encoding.ids.length));
+    else if (mode === "maxLength") length = options.maxLength ?? this.json.truncation?.max_length ?? -1;
+    else if (saved && saved.strategy !== "BatchLongest") length = saved.strategy.Fixed;
+    if (length < 0) {
+      throw new RangeError('encode: expected maxLength with padding "maxLength", got none\nPass maxLength, in tokens.');
+    }
+    const multiple = options.padToMultipleOf ?? saved?.pad_to_multiple_of ?? 1;
+    const padded = Math.ceil(length / multiple) * multiple;
+    const token = saved
+      ? { id: saved.pad_id, typeId: saved.pad_type_id, token: saved.pad_token }
+      : { id: this.specialIds.pad ?? -1, typeId: 0, token: this.specialTokens.pad ?? "" };
+    if (token.id < 0) {
+      throw new Error(
+        `encode: expected a padding token, got a vocabulary without ${token.token}\n` +
+          "Name it with fromJSON(json, { specialTokens: { pad } }).",
+      );
+    }
+    return encodings.map((encoding) => pad(encoding, padded, token, sideOf(saved)));
+  }
+}
+
+function canonicalJSON(value: unknown): string {
+  return JSON.stringify(value, (_, part) =>
+    typeof part === "object" && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}
+
+function sideOf(settings: { direction: "Left" | "Right" } | null): Side {
+  return settings?.direction === "Left" ? "left" : "right";
+}
+
+/** Turns positions in code units of `text` into positions in code points, in place. */
+function toCodePoints(places: Int32Array, text: string): void {
+  if (!/[\ud800-\udbff]/.test(text)) return;
+  const codePoints = new Int32Array(text.length + 1);
+  for (let unit = 0, count = 0; unit < text.length; count++) {
+    const next = unit + (text.codePointAt(unit)! > 0xffff ? 2 : 1);
+    codePoints.fill(count + 1, unit + 1, next + 1);
+    unit = next;
+  }
+  for (let i = 0; i < places.length; i++) places[i] = codePoints[places[i]!]!;
+}
+
+function wordPieceFrom(json: TokenizerJSON, vocab: Map<string, number>): WordPiece {
+  const { model, normalizer } = json;
+  if (!vocab.has(model.unk_token)) {
+    throw new Error(
+      `tokenizer.json: expected unk_token ${model.unk_token} in the vocabulary, got ${vocab.size} tokens without it\n` +
+        "Set model.unk_token to the token that stands for unknown words.",
+    );
+  }
+  return new WordPiece({
+    vocab,
+    unkToken: model.unk_token,
+    continuingSubwordPrefix: model.continuing_subword_prefix,
+    maxInputCharsPerWord: model.max_input_chars_per_word,
+    normalizer: {
+      cleanText: normalizer.clean_text,
+      handleChineseChars: normalizer.handle_chinese_chars,
+      stripAccents: normalizer.strip_accents ?? normalizer.lowercase,
+      lowercase: normalizer.lowercase,
+    },
+  });
+}

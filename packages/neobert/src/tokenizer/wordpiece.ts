@@ -1,0 +1,142 @@
+// The WordPiece model together with the normalizer and pre-tokenizer it goes with: greedy longest match from the left,
+// a word that does not come out even is unknown as a whole (Wu et al. 2016; BERT's tokenization.py). `encodeIds` is the
+// fast path: it hashes words straight from the text and looks their ids up (8 times and more the Rust tokenizers, see
+// bench/tokenizer.mjs); `tokenize` gives offsets too.
+
+import { type AlignedText, asciiFolding, type BertNormalizerOptions, normalizeBert, splitBert } from "./bert-text.js";
+import { IdBuffer } from "./id-buffer.js";
+import { WordCache } from "./word-cache.js";
+
+export interface WordPieceOptions {
+  vocab: ReadonlyMap<string, number>;
+  unkToken: string;
+  continuingSubwordPrefix: string;
+  maxInputCharsPerWord: number;
+  normalizer: BertNormalizerOptions;
+}
+
+/** Where `tokenize` writes: ids, and two code-unit positions in the original text for each. */
+export interface Pieces {
+  ids: IdBuffer;
+  offsets: IdBuffer;
+}
+
+const noId = -1;
+
+export class WordPiece {
+  private readonly normalizer: BertNormalizerOptions;
+  private readonly vocab: ReadonlyMap<string, number>;
+  private readonly continuations = new Map<string, number>();
+  private readonly longestPiece: number;
+  private readonly unkId: number;
+  private readonly maxInputCharsPerWord: number;
+  private readonly folding: Int16Array;
+  private readonly asciiIds = new Int32Array(128);
+  private readonly cache = new WordCache();
+  private readonly wordIds = new IdBuffer(128);
+  private readonly wordEnds = new IdBuffer(128);
+
+  constructor(options: WordPieceOptions) {
+    const { vocab, unkToken, continuingSubwordPrefix: prefix } = options;
+    this.vocab = vocab;
+    this.normalizer = options.normalizer;
+    this.maxInputCharsPerWord = options.maxInputCharsPerWord;
+    this.unkId = vocab.get(unkToken)!;
+    let longestPiece = 1;
+    for (const [token, id] of vocab) {
+      if (token.startsWith(prefix)) this.continuations.set(token.slice(prefix.length), id);
+      longestPiece = Math.max(longestPiece, token.length);
+    }
+    this.longestPiece = longestPiece;
+    this.folding = asciiFolding(options.normalizer);
+    for (let code = 0; code < 128; code++) {
+      const char = String.fromCharCode(code);
+      this.asciiIds[code] = char.trim() === "" ? noId : (vocab.get(char) ?? this.unkId);
+    }
+  }
+
+  normalize(text: string): AlignedText {
+    return normalizeBert(text, this.normalizer);
+  }
+
+  /** Appends the pieces of `aligned.text[from, to)`; `shift` is added to their offsets. */
+  tokenize(aligned: AlignedText, from: number, to: number, shift: number, out: Pieces): void {
+    splitBert(aligned.text, from, to, (start, end) => {
+      this.splitWord(aligned.text, start, end);
+      let at = start;
+      for (let i = 0; i < this.wordIds.length; i++) {
+        const pieceEnd = this.wordEnds.ids[i]!;
+        out.ids.push(this.wordIds.ids[i]!);
+        out.offsets.push(aligned.starts[at]! + shift);
+        out.offsets.push(aligned.ends[pieceEnd - 1]! + shift);
+        at = pieceEnd;
+      }
+    });
+  }
+
+  /** Appends the ids of `text[from, to)`. */
+  encodeIds(text: string, from: number, to: number, sink: IdBuffer): void {
+    const { folding, asciiIds, cache } = this;
+    let i = from;
+    while (i < to) {
+      const start = i;
+      let hash = 0x811c9dc5;
+      for (; i < to; i++) {
+        const code = text.charCodeAt(i);
+        const folded = code < 128 ? folding[code]! : code;
+        if (folded < 0) break;
+        hash = Math.imul(hash ^ folded, 0x01000193);
+      }
+      if (i > start && !cache.append(hash, text, start, i, folding, sink)) this.encodeNew(hash, text, start, i, sink);
+      if (i < to) {
+        const id = asciiIds[text.charCodeAt(i++)]!;
+        if (id !== noId) sink.push(id);
+      }
+    }
+  }
+
+  /** The ids of a run without ASCII spaces and punctuation that the cache does not hold; other scripts may have many
+   * words in it. Cutting at ASCII is safe: nothing before it combines with what follows. */
+  private encodeNew(hash: number, text: string, start: number, end: number, sink: IdBuffer): void {
+    const from = sink.length;
+    const { text: normalized } = this.normalize(text.slice(start, end));
+    splitBert(normalized, 0, normalized.length, (wordStart, wordEnd) => {
+      this.splitWord(normalized, wordStart, wordEnd);
+      sink.reserve(this.wordIds.length);
+      for (let i = 0; i < this.wordIds.length; i++) sink.ids[sink.length++] = this.wordIds.ids[i]!;
+    });
+    if (end - start <= WordCache.maxWordLength) {
+      this.cache.add(hash, text, start, end, this.folding, sink.ids.subarray(from, sink.length));
+    }
+  }
+
+  /** Writes the pieces of one word into `wordIds` and the positions where they end into `wordEnds`. */
+  private splitWord(text: string, start: number, end: number): void {
+    const { wordIds, wordEnds } = this;
+    wordIds.clear();
+    wordEnds.clear();
+    let at = this.isTooLong(text, start, end) ? -1 : start;
+    while (at >= 0 && at < end) {
+      const vocab = at === start ? this.vocab : this.continuations;
+      let pieceEnd = Math.min(end, at + this.longestPiece);
+      let id: number | undefined;
+      while (pieceEnd > at && (id = vocab.get(text.slice(at, pieceEnd))) === undefined) pieceEnd--;
+      if (id !== undefined) {
+        wordIds.push(id);
+        wordEnds.push(pieceEnd);
+      }
+      at = id === undefined ? -1 : pieceEnd;
+    }
+    if (at === end) return;
+    wordIds.clear();
+    wordEnds.clear();
+    wordIds.push(this.unkId);
+    wordEnds.push(end);
+  }
+
+  private isTooLong(text: string, start: number, end: number): boolean {
+    const limit = this.maxInputCharsPerWord;
+    const units = end - start;
+    return units > limit && (units > 2 * limit || Array.from(text.slice(start, end)).length > limit);
+  }
+}
