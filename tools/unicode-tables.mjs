@@ -2,6 +2,7 @@
 // point: what BertNormalizer drops, turns into a space or strips as an accent, what BertPreTokenizer cuts at, and which
 // of the runtime's NFD decompositions it lacks. Run: node tools/unicode-tables.mjs
 
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { loadPeer, peerVersion } from "../bench/tokenizer-peer.mjs";
@@ -35,8 +36,9 @@ for (let code = 0; code < 0x110000; code++) {
 
 const table = runs.map((run) => run.length.toString(36) + run.kind).join("");
 const lines = table.match(/.{1,110}/g).map((line) => `  "${line}",`);
+const file = fileURLToPath(new URL("../packages/neobert/src/tokenizer/unicode-tables.ts", import.meta.url));
 writeFileSync(
-  fileURLToPath(new URL("../packages/neobert/src/tokenizer/unicode-tables.ts", import.meta.url)),
+  file,
   `// Written by tools/unicode-tables.mjs from Hugging Face tokenizers ${peerVersion}; do not edit. Its Unicode tables are older than
 // those of JavaScript engines, so \\p{...} would give other words for characters added since.
 
@@ -52,4 +54,5 @@ export const undecomposed: readonly number[] = [
 ];
 `,
 );
+execFileSync("npx", ["biome", "format", "--write", file]);
 console.log(`${runs.length} runs, ${table.length} characters, ${undecomposed.length} undecomposed`);

@@ -1,4 +1,5 @@
-// `neobert tokenizer train` as a user runs it.
+// `neobert tokenizer train` as a user runs it: a text file in,
+// a folder out that loads.
 
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

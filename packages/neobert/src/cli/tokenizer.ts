@@ -1,4 +1,5 @@
-// `neobert tokenizer train`: a WordPiece vocabulary from text files, saved as Hugging Face's libraries read it.
+// `neobert tokenizer train`: a WordPiece vocabulary from text files, saved as Hugging Face's libraries read it. Progress
+// goes to standard error, the closing line to standard output.
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { TrainingProgress } from "../tokenizer/index.js";

@@ -1,8 +1,8 @@
 // BertNormalizer and BertPreTokenizer: cleaning, spaces around Chinese characters, accents, lower case, and the cut
 // into words at white space and punctuation, with every character's place in the original text. Equal to Hugging
 // Face's Rust tokenizers code point by code point (character classes: unicode-tables.ts); lower case is taken per
-// character, so no final sigma. NOTE: canonical reordering is left out, since accents are dropped right after and
-// the marks that stay (Hangul tone marks, musical stems) do not stand in a wrong order in real text.
+// character, so no final sigma. NOTE: NFD's reordering of marks is left out. Accents are dropped right after it, so it
+// shows only beside the few marks that stay (Hangul tone marks, musical stems): an offset there may differ by a mark.
 
 import { classRuns, undecomposed } from "./unicode-tables.js";
 

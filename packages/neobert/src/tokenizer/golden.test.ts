@@ -1,4 +1,5 @@
-// Against ids and offsets made by Hugging Face's Rust tokenizers. The vocabularies are not in the repository.
+// Against ids and offsets made by Hugging Face's Rust tokenizers. The vocabularies are not in the repository but beside
+// it, in ../shared/data; without them these tests are skipped.
 
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

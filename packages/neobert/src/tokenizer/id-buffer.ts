@@ -1,4 +1,5 @@
 // A growing Int32Array, the sink of the fast path: one buffer serves many texts without an allocation per text.
+// `ids` is longer than what is in it; `length` says how much counts.
 
 export class IdBuffer {
   ids: Int32Array<ArrayBuffer>;

@@ -1,4 +1,5 @@
-// Tokenizers: WordPiece from and to Hugging Face's files, and its training.
+// Tokenizers: WordPiece from and to Hugging Face's files, and its training. For Node, since load.ts reads files;
+// a browser imports tokenizer.js, which needs nothing of Node.
 
 export type { Encoding, TruncationStrategy } from "./encoding.js";
 export { IdBuffer } from "./id-buffer.js";

@@ -72,52 +72,65 @@ function learnTokens(
   options: WordPieceTrainerOptions,
 ): string[] {
   const { vocabSize, minFrequency = 2, onProgress } = options;
-  const letters = alphabet(counts, options);
   const words = [...counts.keys()].sort();
-  const ids = new Map<string, number>();
-  const idOf = (token: string) => {
-    if (!ids.has(token)) ids.set(token, ids.size);
-    return ids.get(token)!;
-  };
-  for (const token of [...specialTokens, ...letters]) idOf(token);
-  const inside = new Set(words.flatMap((word) => Array.from(word).slice(1)));
-  for (const letter of letters) if (inside.has(letter)) idOf(prefix + letter);
-  if (ids.size > vocabSize) {
+  const frequencies = words.map((word) => counts.get(word)!);
+  const letters = alphabet(counts, options);
+  const tokens = firstTokens(words, letters, specialTokens, prefix);
+  if (tokens.length > vocabSize) {
     throw new RangeError(
-      `trainWordPiece: expected vocabSize of at least ${ids.size} (special tokens and letters), got ${vocabSize}\n` +
+      `trainWordPiece: expected vocabSize of at least ${tokens.length} (special tokens and letters), got ${vocabSize}\n` +
         "Raise vocabSize, or lower limitAlphabet so that rare letters become unknown.",
     );
   }
+  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const symbols = wordSymbols(words, new Set(letters), ids, prefix);
 
-  const kept = new Set(letters);
-  const symbols = words.map((word) => {
-    const chars = Array.from(word);
-    return chars.flatMap((char, i) => (kept.has(char) ? [idOf(i === 0 ? char : prefix + char)] : []));
-  });
   const queue = new PairQueue();
   for (const [index, word] of symbols.entries()) {
-    const count = counts.get(words[index]!)!;
-    for (let i = 1; i < word.length; i++) queue.add(word[i - 1]!, word[i]!, count, index);
+    for (let i = 1; i < word.length; i++) queue.add(word[i - 1]!, word[i]!, frequencies[index]!, index);
   }
   queue.enqueue();
-
-  const tokens = [...ids.keys()];
   while (tokens.length < vocabSize) {
     const pair = queue.pop();
     if (!pair || pair.count < minFrequency) break;
     const right = tokens[pair.right]!;
     const token = tokens[pair.left]! + (right.startsWith(prefix) ? right.slice(prefix.length) : right);
-    const merged = idOf(token);
-    if (merged === tokens.length) tokens.push(token);
+    // Two pairs can spell the same token.
+    const merged = ids.get(token) ?? tokens.push(token) - 1;
+    ids.set(token, merged);
     for (const index of pair.words) {
       mergePair(symbols[index]!, pair.left, pair.right, merged, (left, second, change) =>
-        queue.add(left, second, change * counts.get(words[index]!)!, index),
+        queue.add(left, second, change * frequencies[index]!, index),
       );
     }
     queue.enqueue();
     if (tokens.length % 1024 === 0) onProgress?.({ stage: "merging", done: tokens.length, total: vocabSize });
   }
   return tokens;
+}
+
+/** Special tokens, letters, and those letters again with the prefix that some word has after its first. */
+function firstTokens(words: string[], letters: string[], specialTokens: string[], prefix: string): string[] {
+  const inside = new Set<string>();
+  for (const word of words) for (const char of Array.from(word).slice(1)) inside.add(char);
+  const continuing = letters.filter((letter) => inside.has(letter)).map((letter) => prefix + letter);
+  return [...new Set([...specialTokens, ...letters, ...continuing])];
+}
+
+/** Each word as the ids of its letters; letters that are not kept are skipped. */
+function wordSymbols(
+  words: string[],
+  kept: ReadonlySet<string>,
+  ids: ReadonlyMap<string, number>,
+  prefix: string,
+): number[][] {
+  return words.map((word) => {
+    const symbols: number[] = [];
+    for (const [i, char] of Array.from(word).entries()) {
+      if (kept.has(char)) symbols.push(ids.get(i === 0 ? char : prefix + char)!);
+    }
+    return symbols;
+  });
 }
 
 /** The characters to keep, by code point. */
