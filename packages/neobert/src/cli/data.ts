@@ -29,8 +29,8 @@ export function dataCommand(): Command {
     .command("prepare")
     .summary("tokenize text into shards")
     .description(
-      "Tokenizes text with all cores into OUT/train and OUT/validation. Stopped at any moment, the same command goes on;\n" +
-        "run again when all is done, it does nothing.",
+      "Tokenizes text with all cores into OUT/train and OUT/validation. Stopped at any moment, the same command goes " +
+        "on; run again when all is done, it does nothing.",
     )
     .argument("<sources...>", "files, folders, patterns or hf://datasets/OWNER/NAME")
     .requiredOption("--tokenizer <folder>", "folder with tokenizer.json or vocab.txt")
@@ -170,7 +170,7 @@ export function reportText(report: DataReport, { maxLength, microBatchTokens }: 
     return `  ${range} ${bar} ${percentage(held / tokens)} of tokens, ${grouped(some)} documents`;
   });
   return [
-    `  ${grouped(documents)} documents, ${grouped(tokens)} tokens in ${shards} shards of ${dtype}`,
+    `  ${grouped(documents)} documents, ${grouped(tokens)} tokens in ${shards} ${shards === 1 ? "shard" : "shards"} of ${dtype}`,
     `  tokens a document: min ${lengths.min}, mean ${lengths.mean.toFixed(1)}, max ${grouped(lengths.max)}`,
     `    ${percentiles}`,
     ...bars,

@@ -41,7 +41,7 @@ test("`data prepare` and `data inspect` turn text into shards and show lengths a
   expect(printed.pop()).toMatch(/^nothing to do/);
   await run("inspect", out, "--max-length", "16");
   const text = printed.pop()!;
-  expect(text).toContain("3 documents, 9 tokens in 1 shards of uint16");
+  expect(text).toContain("3 documents, 9 tokens in 1 shard of uint16");
   expect(text).toContain("the river rises");
   expect(text).toContain("packed into 16,384 tokens");
   log.mockRestore();

@@ -2,7 +2,7 @@
 // where in the input the next one begins. It is replaced atomically after every shard, so a kill loses at most the shard
 // in progress; and it tells a second run with other settings or inputs from one that has nothing left to do.
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../files/atomic.js";
 import { settingsSchema, shardSchema, sourceFileSchema, specialIdsSchema, tokenizerSchema } from "./manifest.js";
@@ -71,11 +71,13 @@ export function differences(before: PrepareState, after: PrepareState): string[]
   }
   compare("tokenizer", before.tokenizer.hash, after.tokenizer.hash);
   for (let file = 0; file < Math.max(before.sources.length, after.sources.length); file++) {
-    const [old, now] = [before.sources[file], after.sources[file]];
-    if (old?.path !== now?.path) compare(`source ${file + 1}`, old?.path, now?.path);
-    else compare(`${now?.path}`, old?.sha256, now?.sha256);
+    // A file may have moved, but its name tells its format.
+    compare(`source ${file + 1}`, identityOf(before.sources[file]), identityOf(after.sources[file]));
   }
   return lines;
 }
+
+const identityOf = (file: PrepareState["sources"][number] | undefined) =>
+  file && `${basename(file.path)} ${file.sha256}`;
 
 const show = (value: unknown) => (value === undefined ? "none" : JSON.stringify(value));

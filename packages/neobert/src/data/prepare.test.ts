@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -135,9 +144,17 @@ test("a second run does nothing and says so; other settings or inputs are refuse
     /got others\n {2}minTokens: 1, now 5\n.*--force/,
   );
   writeFileSync(sources, jsonLines(documents.slice(0, 40)));
-  await expect(prepareData(options)).rejects.toThrow(/changing.jsonl: "[0-9a-f]{64}", now "[0-9a-f]{64}"\n/);
+  await expect(prepareData(options)).rejects.toThrow(
+    /source 1: "changing.jsonl [0-9a-f]{64}", now "changing.jsonl [0-9a-f]{64}"\n/,
+  );
   expect(filesOf(options.out)).toEqual(before);
-  const forced = await prepareData({ ...options, force: true });
+  writeFileSync(sources, jsonLines(documents.slice(0, 50)));
+  mkdirSync(join(root, "moved"));
+  renameSync(sources, join(root, "moved", "changing.jsonl"));
+  const moved = { ...options, sources: join(root, "moved", "changing.jsonl") };
+  expect((await prepareData(moved)).status).toBe("unchanged");
+  writeFileSync(moved.sources, jsonLines(documents.slice(0, 40)));
+  const forced = await prepareData({ ...moved, force: true });
   expect(forced.status).toBe("prepared");
   expect(forced.train.documents + forced.validation!.documents).toBe(40);
 });
@@ -180,10 +197,12 @@ test("killed at any moment and run again until it ends, it gives the bytes of an
   expect(filesOf(broken.out)).toEqual(filesOf(whole.out));
 }, 120_000);
 
-test("a split that ends up empty is an error with the counts", async () => {
-  await expect(prepareData(optionsOf({ minTokens: 10_000 }))).rejects.toThrow(
+test("a split that ends up empty is an error with the counts, and binds the next run to nothing", async () => {
+  const options = optionsOf({ minTokens: 10_000 });
+  await expect(prepareData(options)).rejects.toThrow(
     /documents for train, got none of 400 \(400 too short, 0 too long\)/,
   );
+  expect((await prepareData({ ...options, minTokens: 2 })).status).toBe("prepared");
 });
 
 test("an unreadable document and a broken tokenizer end the run with their own message", async () => {

@@ -79,7 +79,7 @@ export async function prepareData(options: PrepareOptions): Promise<PrepareResul
   const settings = settingsOf(options);
   const tokenizer = loadTokenizer(options.tokenizer);
   const files = await fetchSources(options.sources);
-  const previous = options.force ? undefined : readState(out);
+  const previous = options.force ? undefined : stateWithShards(out);
   const empty = { filesDone: 0, files: files.length, documents: 0, tokens: 0, textBytes: 0, seconds: 0 };
   const sources = await hashSources(files, previous?.sources ?? [], (filesDone) => {
     signal?.throwIfAborted();
@@ -140,6 +140,12 @@ export async function prepareData(options: PrepareOptions): Promise<PrepareResul
 /** The folder of the tokenizer that a split (`OUT/train`) or a whole prepared folder (`OUT`) was made with. */
 export function preparedTokenizer(folder: string): string {
   return [join(folder, "tokenizer"), join(folder, "..", "tokenizer")].find((path) => existsSync(path)) ?? folder;
+}
+
+/** The state of an earlier run; one that finished no shard binds nobody to its settings. */
+function stateWithShards(out: string): PrepareState | undefined {
+  const state = readState(out);
+  return splits.some((split) => state && state.shards[split].length > 0) ? state : undefined;
 }
 
 function specialIdsOf(tokenizer: Tokenizer): SpecialIds {

@@ -15,10 +15,9 @@ const maxOpenFiles = 64;
 export function openShards(folder: string): TokenShards {
   const path = join(folder, manifestFile);
   if (!existsSync(path)) throw new Error(missingManifest(folder));
-  const text = readFileSync(path, "utf8");
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
     throw new Error(`openShards: expected JSON in ${path}, got ${(error as Error).message}`);
   }
@@ -30,7 +29,7 @@ export function openShards(folder: string): TokenShards {
         "Prepare the data again with this version: neobert data prepare --force",
     );
   }
-  return new TokenShards(folder, parsed.data, createHash("sha256").update(text).digest("hex"));
+  return new TokenShards(folder, parsed.data);
 }
 
 function missingManifest(folder: string): string {
@@ -46,15 +45,16 @@ function missingManifest(folder: string): string {
 export class TokenShards {
   readonly folder: string;
   readonly manifest: Manifest;
-  /** sha256 of the manifest, which holds the sha256 of each shard: equal fingerprints mean equal tokens. */
+  /** Hash of what decides the documents, the sha256 of each shard among it: equal fingerprints mean equal data. */
   readonly fingerprint: string;
   private readonly firstDocuments: number[] = [0];
   private readonly open = new Map<string, number>();
 
-  constructor(folder: string, manifest: Manifest, fingerprint: string) {
+  constructor(folder: string, manifest: Manifest) {
     this.folder = folder;
     this.manifest = manifest;
-    this.fingerprint = fingerprint;
+    const { tokenizer, settings, shards } = manifest;
+    this.fingerprint = createHash("sha256").update(JSON.stringify({ tokenizer, settings, shards })).digest("hex");
     for (const [shard, { documents, tokens }] of manifest.shards.entries()) {
       const files = shardFiles(shard);
       this.checkSize(files.tokens, tokens * this.bytesPerToken);
