@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
 import { loadTokenizer } from "../tokenizer/index.js";
 import { type PrepareOptions, type PrepareProgress, prepareData } from "./prepare.js";
@@ -182,18 +183,23 @@ test("killed at any moment and run again until it ends, it gives the bytes of an
   const broken = { ...whole, out: join(root, `out-${runs++}`) };
   const prepareUrl = workerFile("prepare").href;
   const script = `import { prepareData } from ${JSON.stringify(prepareUrl)}; await prepareData(${JSON.stringify(broken)});`;
-  let [kills, ended] = [0, false];
-  while (!ended) {
+  const statePath = join(broken.out, "prepare.json");
+  const finishedShards = (): number =>
+    existsSync(statePath) ? JSON.parse(readFileSync(statePath, "utf8")).shards.train.length : 0;
+  let [kills, running] = [0, true];
+  while (running) {
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });
-    const exit = new Promise<number | null>((resolve) => child.once("exit", resolve));
-    const timer = setTimeout(() => child.kill("SIGKILL"), kills < 12 ? 200 + randomBelow(600, 9, 9, kills) : 60_000);
-    const code = await exit; // null when killed
-    clearTimeout(timer);
+    const exit = new Promise<number | null>((resolve) => child.once("exit", resolve)); // null when killed
+    const target = finishedShards() + randomBelow(5, 9, 1, kills);
+    while (child.exitCode === null && finishedShards() < target) await setTimeout(5);
+    await setTimeout(randomBelow(60, 9, 2, kills));
+    if (kills < 30) child.kill("SIGKILL");
+    const code = await exit;
     if (code !== null) expect(code).toBe(0);
-    ended = code === 0;
-    if (!ended) kills++;
+    running = code === null;
+    if (running) kills++;
   }
-  expect(kills).toBeGreaterThan(0);
+  expect(kills).toBeGreaterThan(7); // over 30 shards, at most 4 between two kills
   expect(filesOf(broken.out)).toEqual(filesOf(whole.out));
 }, 120_000);
 
