@@ -21,6 +21,7 @@ using Shape = std::vector<int64_t>;
 using Tensors = std::vector<Tensor>;
 
 at::ScalarType dtypeFromName(const std::string& name);
+at::Device deviceFromName(const std::string& name);
 std::string dtypeName(at::ScalarType dtype);
 
 // FromJs<T>::Held is what lives during the call; it converts to T.
@@ -46,8 +47,8 @@ struct FromJs<int64_t> {
   using Held = int64_t;
   static Held get(Napi::Value value) {
     double number = numberFrom(value, "an integer");
-    if (number != static_cast<double>(static_cast<int64_t>(number)))
-      throw std::invalid_argument("expected an integer, got " + std::to_string(number));
+    if (!(number >= -0x1p63 && number < 0x1p63 && number == std::floor(number)))
+      throw std::invalid_argument("expected an integer, got " + value.ToString().Utf8Value());
     return static_cast<int64_t>(number);
   }
 };
@@ -101,7 +102,7 @@ struct FromJs<at::ScalarType> {
 template <>
 struct FromJs<at::Device> {
   using Held = at::Device;
-  static Held get(Napi::Value value) { return at::Device(value.ToString().Utf8Value()); }
+  static Held get(Napi::Value value) { return deviceFromName(value.ToString().Utf8Value()); }
 };
 
 template <class T>

@@ -25,6 +25,13 @@ at::ScalarType dtypeFromName(const std::string& name) {
   throw std::invalid_argument("expected dtype float32, float64, bfloat16, int64, int32, uint8 or bool, got " + name);
 }
 
+at::Device deviceFromName(const std::string& name) {
+  at::Device device(name);
+  TORCH_CHECK(device.is_cpu() || (device.is_cuda() && at::hasCUDA()), "expected ",
+              at::hasCUDA() ? "device cpu or cuda" : "device cpu, as this libtorch finds no CUDA", ", got ", name);
+  return device;
+}
+
 std::string dtypeName(at::ScalarType dtype) {
   for (auto& [name, known] : kDtypes)
     if (dtype == known) return name;
@@ -35,8 +42,12 @@ static at::TensorOptions options(at::ScalarType dtype, at::Device device) {
   return at::TensorOptions().dtype(dtype).device(device);
 }
 
+// Asked of the array itself, since node-addon-api's ArrayBuffer refuses shared memory.
 static void* bytesOf(const Napi::TypedArray& array) {
-  return static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+  void* bytes = nullptr;
+  napi_status status = napi_get_typedarray_info(array.Env(), array, nullptr, nullptr, &bytes, nullptr, nullptr);
+  NAPI_THROW_IF_FAILED(array.Env(), status, nullptr);
+  return bytes;
 }
 
 static void checkBytes(const Napi::TypedArray& array, int64_t bytes) {
@@ -48,7 +59,10 @@ static void checkBytes(const Napi::TypedArray& array, int64_t bytes) {
 // A tensor over the array's own memory: both see each other's writes, and the array lives as long as the tensor.
 static Tensor borrow(Napi::TypedArray array, const Shape& shape, at::ScalarType dtype) {
   int64_t numel = 1;
-  for (int64_t size : shape) numel *= size;
+  for (int64_t size : shape) {
+    TORCH_CHECK(size >= 0, "expected a shape of sizes that are 0 or more, got ", at::IntArrayRef(shape));
+    numel *= size;
+  }
   checkBytes(array, numel * static_cast<int64_t>(c10::elementSize(dtype)));
   if (numel == 0) return at::empty(shape, options(dtype, at::kCPU));
   auto& environment = Environment::of(array.Env());
@@ -69,7 +83,11 @@ void defineMemory(Napi::Object& exports) {
   });
   define(exports, "item", [](Tensor tensor) {
     TORCH_CHECK(tensor.numel() == 1, "expected a tensor of one element, got shape ", tensor.sizes());
-    return tensor.scalar_type() == at::kLong ? static_cast<double>(tensor.item<int64_t>()) : tensor.item<double>();
+    if (tensor.scalar_type() != at::kLong) return tensor.item<double>();
+    int64_t value = tensor.item<int64_t>();
+    TORCH_CHECK(value >= -(1LL << 53) && value <= (1LL << 53),
+                "expected an integer that a number holds exactly, got ", value, "\ntoTypedArray gives it as a BigInt.");
+    return static_cast<double>(value);
   });
 
   define(exports, "empty", [](Shape shape, at::ScalarType dtype, at::Device device) {
@@ -102,7 +120,11 @@ void defineMemory(Napi::Object& exports) {
   exports.Set("liveTensors", Napi::Function::New(exports.Env(), [](const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), static_cast<double>(Environment::of(info.Env()).tensors.live()));
   }));
-  define(exports, "setNumThreads", [](int64_t threads) { at::set_num_threads(static_cast<int>(threads)); });
+  define(exports, "setNumThreads", [](int64_t threads) {
+    // NOTE: a thread's first parallel op would otherwise replace its number by the one that any thread set last.
+    at::get_num_threads();
+    at::set_num_threads(static_cast<int>(threads));
+  });
   define(exports, "getNumThreads", []() { return static_cast<int64_t>(at::get_num_threads()); });
   define(exports, "cudaIsAvailable", []() { return at::hasCUDA(); });
   define(exports, "version", []() { return std::string(TORCH_VERSION); });
