@@ -70,15 +70,21 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
   }
 };
 
+// NOTE: the flash kernels assume that the values of a head lie side by side, and do not check it.
+static Tensor withDenseRows(const Tensor& x) { return x.stride(2) == 1 ? x : x.contiguous(); }
+
 static Tensor packedAttention(const Tensor& q, const Tensor& k, const Tensor& v, const Shape& cuSeqlens, double scale) {
   TORCH_CHECK(q.dim() == 3 && q.sizes() == k.sizes() && q.sizes() == v.sizes(), "expected q, k and v of one shape [N, H, D], got ",
               q.sizes(), ", ", k.sizes(), " and ", v.sizes());
+  TORCH_CHECK(q.is_floating_point() && q.scalar_type() == k.scalar_type() && q.scalar_type() == v.scalar_type(),
+              "expected q, k and v of one dtype with a fraction, got ", q.scalar_type(), ", ", k.scalar_type(), " and ",
+              v.scalar_type());
   TORCH_CHECK(!cuSeqlens.empty() && cuSeqlens.front() == 0 && cuSeqlens.back() == q.size(0),
-              "expected cuSeqlens from 0 to N = ", q.size(0), ", got ", cuSeqlens);
+              "expected cuSeqlens from 0 to N = ", q.size(0), ", got ", at::IntArrayRef(cuSeqlens));
   for (size_t i = 0; i + 1 < cuSeqlens.size(); i++)
-    TORCH_CHECK(cuSeqlens[i] <= cuSeqlens[i + 1], "expected cuSeqlens that do not fall, got ", cuSeqlens);
+    TORCH_CHECK(cuSeqlens[i] <= cuSeqlens[i + 1], "expected cuSeqlens that do not fall, got ", at::IntArrayRef(cuSeqlens));
   if (q.size(0) == 0) return q.clone();
-  if (q.is_cpu()) return PackedAttention::apply(q, k, v, cuSeqlens, scale);
+  if (q.is_cpu()) return PackedAttention::apply(withDenseRows(q), withDenseRows(k), withDenseRows(v), cuSeqlens, scale);
   Tensors parts;
   for (auto& run : runsOfEqualLength(cuSeqlens)) {
     Tensor rows = at::scaled_dot_product_attention(rowsOf(q, run), rowsOf(k, run), rowsOf(v, run), {}, 0.0, false, scale);
