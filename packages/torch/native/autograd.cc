@@ -16,7 +16,13 @@ void defineAutograd(Napi::Object& exports) {
   define(exports, "isLeaf", [](Tensor x) { return x.is_leaf(); });
   define(exports, "detach", [](Tensor x) { return x.detach(); });
   define(exports, "grad", [](Tensor x) { return defined(x.grad()); });
-  define(exports, "setGrad", [](Tensor x, std::optional<Tensor> grad) { x.mutable_grad() = grad ? *grad : Tensor(); });
+  define(exports, "setGrad", [](Tensor x, std::optional<Tensor> grad) {
+    if (grad)
+      TORCH_CHECK(grad->sizes() == x.sizes() && grad->scalar_type() == x.scalar_type() && grad->device() == x.device(),
+                  "expected a gradient like its tensor, ", x.scalar_type(), " ", x.sizes(), " on ", x.device(), ", got ",
+                  grad->scalar_type(), " ", grad->sizes(), " on ", grad->device());
+    x.mutable_grad() = grad ? *grad : Tensor();
+  });
   define(exports, "backward", [](Tensor x, std::optional<Tensor> gradient, bool retainGraph) {
     x.backward(gradient ? *gradient : Tensor(), retainGraph);
   });

@@ -20,14 +20,17 @@ static Tensor globalNorm(const Tensors& grads) {
 }
 
 // Runs a fused step on the parameters that have a gradient; each keeps its own count of steps, as in PyTorch.
+// NOTE: the fused CPU kernels walk raw memory and take every tensor for contiguous.
 template <class Step>
 static void stepWhereGrad(const Tensors& params, const Tensors& averages, const Tensors& squares, const Tensors& steps, Step step) {
   at::NoGradGuard guard;
   Tensors p, g, m, v, t;
   for (size_t i = 0; i < params.size(); i++) {
     if (!params[i].grad().defined()) continue;
+    TORCH_CHECK(params[i].is_contiguous(), "expected contiguous parameters, got one of shape ", params[i].sizes(),
+                " and strides ", params[i].strides());
     p.push_back(params[i]);
-    g.push_back(params[i].grad());
+    g.push_back(params[i].grad().contiguous());
     m.push_back(averages[i]);
     v.push_back(squares[i]);
     t.push_back(steps[i]);

@@ -42,15 +42,14 @@ export class Adam {
     const groups = params.length > 0 && "params" in params[0]! ? params : [{ params }];
     this.groups = (groups as (AdamOptions & { params: Tensor[] })[]).map((group) => ({ ...defaults, ...group }));
     this.#decoupled = decoupled;
-    for (const group of this.groups)
-      for (const param of group.params) {
-        if (this.#state.has(param)) throw new Error("Adam: expected each parameter in one group, got one in two");
-        this.#state.set(param, {
-          expAvg: keep(zeros(param.shape, { dtype: param.dtype, device: param.device })),
-          expAvgSq: keep(zeros(param.shape, { dtype: param.dtype, device: param.device })),
-          step: keep(zeros([], { device: param.device })),
-        });
-      }
+    const all = this.groups.flatMap((group) => group.params);
+    if (new Set(all).size < all.length) throw new Error("Adam: expected each parameter in one group, got one in two");
+    for (const param of all)
+      this.#state.set(param, {
+        expAvg: keep(zeros(param.shape, { dtype: param.dtype, device: param.device })),
+        expAvgSq: keep(zeros(param.shape, { dtype: param.dtype, device: param.device })),
+        step: keep(zeros([], { device: param.device })),
+      });
   }
 
   /** Updates in place every parameter that has a gradient. */
