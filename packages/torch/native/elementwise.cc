@@ -73,10 +73,10 @@ void defineElementwise(Napi::Object& exports) {
   define(exports, "sum", [](Tensor x, OptionalDims dims, bool keepdim) { return x.sum(over(dims), keepdim); });
   define(exports, "mean", [](Tensor x, OptionalDims dims, bool keepdim) { return x.mean(over(dims), keepdim); });
   define(exports, "variance", [](Tensor x, OptionalDims dims, int64_t correction, bool keepdim) {
-    return x.var(over(dims), correction, keepdim);
+    return x.var(over(dims), std::optional<Scalar>(correction), keepdim);
   });
   define(exports, "norm", [](Tensor x, double p, OptionalDims dims, bool keepdim) {
-    return dims ? x.norm(p, *dims, keepdim) : x.norm(p);
+    return x.norm(p, dims ? *dims : Shape{}, keepdim);
   });
   define(exports, "amax", [](Tensor x, OptionalDims dims, bool keepdim) { return x.amax(dims ? *dims : Shape{}, keepdim); });
   define(exports, "amin", [](Tensor x, OptionalDims dims, bool keepdim) { return x.amin(dims ? *dims : Shape{}, keepdim); });

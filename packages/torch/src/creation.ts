@@ -37,7 +37,7 @@ export function tensor(values: Nested, options: TensorOptions = {}): Tensor {
   const walk = (value: Nested, depth: number): void => {
     if (!Array.isArray(value)) {
       if (depth !== shape.length) throw ragged(depth, shape);
-      flat.push(Number(value));
+      flat.push(dtype === "bool" ? Number(Boolean(value)) : Number(value));
       return;
     }
     if (value.length !== shape[depth]) throw ragged(depth, shape);

@@ -4,13 +4,17 @@
 import { native } from "./native.js";
 import { Tensor } from "./tensor.js";
 
-let scope: Tensor[] | undefined;
+interface Scope {
+  readonly tensors: Tensor[];
+  readonly outer: Scope | undefined;
+}
+let scope: Scope | undefined;
 
 const collected = new FinalizationRegistry<number>((handle) => native.dispose(handle));
 
 /** Called by the Tensor constructor: the innermost tidy owns it, or the garbage collector. */
 export function own(tensor: Tensor): void {
-  if (scope) scope.push(tensor);
+  if (scope) scope.tensors.push(tensor);
   else collected.register(tensor, tensor.handle, tensor);
 }
 
@@ -25,7 +29,7 @@ export function disown(tensor: Tensor): void {
  */
 export function tidy<T>(fn: () => T): T {
   const outer = scope;
-  const mine: Tensor[] = [];
+  const mine: Scope = { tensors: [], outer };
   const kept = new Set<Tensor>();
   scope = mine;
   try {
@@ -40,7 +44,7 @@ export function tidy<T>(fn: () => T): T {
     return result;
   } finally {
     scope = outer;
-    for (const tensor of mine) {
+    for (const tensor of mine.tensors) {
       if (kept.has(tensor)) own(tensor);
       else tensor.dispose();
     }
@@ -55,34 +59,36 @@ function collectTensors(value: unknown, into: Set<Tensor>): void {
     for (const item of Object.values(value)) collectTensors(item, into);
 }
 
-/** Keeps a tensor beyond the tidy it was made in, until `dispose()` or its collection: for parameters and state. */
+/** Keeps a tensor beyond every tidy around this call, until `dispose()` or its collection: for parameters and state. */
 export function keep<T extends Tensor>(tensor: T): T {
-  if (scope) {
-    const index = scope.lastIndexOf(tensor);
-    if (index >= 0) scope.splice(index, 1);
+  for (let owner = scope; owner; owner = owner.outer) {
+    const index = owner.tensors.lastIndexOf(tensor);
+    if (index < 0) continue;
+    owner.tensors.splice(index, 1);
     collected.register(tensor, tensor.handle, tensor);
+    break;
   }
   return tensor;
 }
 
 /** Runs `fn` without recording gradients (torch.no_grad). Synchronous, as grad mode belongs to the thread. */
 export function noGrad<T>(fn: () => T): T {
-  return withGradMode(false, fn);
+  return withGradMode("noGrad", false, fn);
 }
 
 /** Runs `fn` recording gradients, also inside `noGrad` (torch.enable_grad). */
 export function enableGrad<T>(fn: () => T): T {
-  return withGradMode(true, fn);
+  return withGradMode("enableGrad", true, fn);
 }
 
-function withGradMode<T>(enabled: boolean, fn: () => T): T {
+function withGradMode<T>(where: string, enabled: boolean, fn: () => T): T {
   const before = native.isGradEnabled();
   native.setGradEnabled(enabled);
   try {
     const result = fn();
     if (result instanceof Promise) {
       result.catch(() => {});
-      throw new TypeError("noGrad: expected a synchronous function, got one that returns a promise");
+      throw new TypeError(`${where}: expected a synchronous function, got one that returns a promise`);
     }
     return result;
   } finally {
