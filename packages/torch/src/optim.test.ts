@@ -1,0 +1,175 @@
+// Adam, AdamW and clipping against PyTorch's own runs (golden/training), and what a training loop relies on: groups, saved
+// state, missing gradients, repeatability.
+
+import { describe, expect, test } from "vitest";
+import { expectClose } from "../test/gradients.js";
+import { expectNoLeaks, tidyTest } from "../test/leaks.js";
+import { readGolden } from "../test/safetensors.js";
+import { Adam, type AdamOptions, AdamW, clipGradNorm_, ones, type Tensor, tensor, tidy } from "./index.js";
+
+expectNoLeaks();
+
+const names = ["w", "b", "e"];
+const problem = readGolden("training/optimizer_problem.safetensors");
+const learningRates = JSON.parse(problem.metadata.learning_rates!) as number[];
+
+function start(): Tensor[] {
+  return names.map((name) => problem.tensors(`start.${name}`).requiresGrad_());
+}
+
+function step(optimizer: Adam, params: Tensor[], i: number): void {
+  optimizer.zeroGrad();
+  tidy(() => {
+    for (const [at, param] of params.entries()) param.grad = problem.tensors(`grad.${i}.${names[at]}`);
+  });
+  for (const group of optimizer.groups) group.lr = learningRates[i]!;
+  optimizer.step();
+}
+
+function finish(optimizer: Adam, ...tensors: Tensor[]): void {
+  optimizer.dispose();
+  for (const tensor of tensors) tensor.dispose();
+}
+
+const runs: [string, (params: Tensor[]) => Adam][] = [
+  ["adamw", (params) => new AdamW(params, { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.1 })],
+  ["adam", (params) => new Adam(params)],
+  ["adam_l2", (params) => new Adam(params, { betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0.01 })],
+];
+
+describe("parameters after each of 20 steps, and the state after the last, are PyTorch's:", () => {
+  for (const [name, make] of runs)
+    test(name, () => {
+      const golden = readGolden(`training/optimizer_${name}.safetensors`);
+      const params = start();
+      const optimizer = make(params);
+      const compare = (actual: Tensor, expected: string) => tidy(() => expectClose(actual, golden.tensors(expected).toArray(), 5e-6)); // biome-ignore format: one thing
+      learningRates.forEach((_, i) => {
+        step(optimizer, params, i);
+        for (const [at, letter] of names.entries()) compare(params[at]!, `after.${i}.${letter}`);
+      });
+      names.forEach((letter, at) => {
+        compare(optimizer.state(params[at]!).expAvg, `state.exp_avg.${letter}`);
+        compare(optimizer.state(params[at]!).expAvgSq, `state.exp_avg_sq.${letter}`);
+        expect(optimizer.state(params[at]!).step.item()).toBe(learningRates.length);
+      });
+      finish(optimizer, ...params);
+    });
+});
+
+test("a run repeats bit for bit, and one continued from saved parameters and state equals the unbroken one", () => {
+  const make = runs[0]![1];
+  const values = (tensors: Tensor[]) => tensors.map((tensor) => tensor.toTypedArray());
+  const run = () => {
+    const params = start();
+    const optimizer = make(params);
+    const state = () => params.flatMap((param) => Object.values(optimizer.state(param)) as Tensor[]);
+    return { params, optimizer, state };
+  };
+  const [unbroken, again, first, second] = [run(), run(), run(), run()];
+  for (let i = 0; i < 20; i++) for (const { optimizer, params } of [unbroken, again]) step(optimizer, params, i);
+  expect(values(again.params)).toEqual(values(unbroken.params));
+
+  for (let i = 0; i < 9; i++) step(first.optimizer, first.params, i);
+  const saved = [...first.params, ...first.state()];
+  tidy(() => [...second.params, ...second.state()].forEach((tensor, i) => void tensor.detach().copy_(saved[i]!)));
+  for (let i = 9; i < 20; i++) step(second.optimizer, second.params, i);
+  expect(values([...second.params, ...second.state()])).toEqual(values([...unbroken.params, ...unbroken.state()]));
+  for (const { optimizer, params } of [unbroken, again, first, second]) finish(optimizer, ...params);
+});
+
+test("a parameter without a gradient keeps its values, its state and its count of steps", () => {
+  const params = start();
+  const optimizer = new AdamW(params, { weightDecay: 0.5 });
+  const before = params[1]!.toArray();
+  tidy(() => {
+    params[0]!.grad = problem.tensors("grad.0.w");
+  });
+  optimizer.step();
+  expect(params[1]!.toArray()).toEqual(before);
+  expect(optimizer.state(params[1]!).step.item()).toBe(0);
+  expect(optimizer.state(params[0]!).step.item()).toBe(1);
+  optimizer.zeroGrad();
+  const moved = params[0]!.toArray();
+  optimizer.step();
+  expect(params[0]!.toArray()).toEqual(moved);
+  finish(optimizer, ...params);
+});
+
+test("each group has its own settings, and takes the optimizer's where it has none", () => {
+  const params = start();
+  const groups: (AdamOptions & { params: Tensor[] })[] = [
+    { params: [params[0]!], lr: 0.5, weightDecay: 0 },
+    { params: [params[1]!, params[2]!] },
+  ];
+  const optimizer = new AdamW(groups, { lr: 0.25, weightDecay: 0.5 });
+  expect(optimizer.groups.map(({ lr, weightDecay }) => [lr, weightDecay])).toEqual([[0.5, 0], [0.25, 0.5]]); // biome-ignore format: a table
+  const before = params.map((param) => param.toArray());
+  tidy(() => {
+    for (const param of params) param.grad = ones(param.shape);
+  });
+  optimizer.step();
+  // The first step of Adam is lr * sign(gradient), after AdamW's decay by lr * weightDecay.
+  const decay = [1, 1 - 0.25 * 0.5, 1 - 0.25 * 0.5];
+  const rate = [0.5, 0.25, 0.25];
+  params.forEach((param, i) => {
+    expectClose(param.toArray(), before[i]!.map((value) => value * decay[i]! - rate[i]!), 1e-6); // biome-ignore format: a formula
+  });
+  expect(() => new Adam([params[0]!, params[0]!])).toThrow(
+    "Adam: expected each parameter in one group, got one in two",
+  );
+  expect(() => optimizer.state(optimizer.state(params[0]!).step)).toThrow(
+    "Adam: expected a parameter of one of the groups",
+  );
+  finish(optimizer, ...params);
+});
+
+tidyTest("a gradient that is not laid out like its parameter updates the same elements", () => {
+  const [param, grad] = [ones([2, 3], { requiresGrad: true }), tensor([[1, -2], [3, -4], [5, 6]])]; // biome-ignore format: a matrix
+  param.grad = grad.t();
+  const optimizer = new Adam([param], { lr: 0.5 });
+  optimizer.step();
+  expectClose(param.detach(), [0.5, 0.5, 0.5, 1.5, 1.5, 0.5], 1e-6);
+  optimizer.dispose();
+});
+
+tidyTest("a parameter with gaps in memory is refused, as the fused kernel would write into them", () => {
+  const param = ones([2, 4]).narrow(1, 0, 2).requiresGrad_();
+  const optimizer = new Adam([param]);
+  param.grad = ones([2, 2]);
+  expect(() => optimizer.step()).toThrow(
+    "adam_: expected contiguous parameters, got one of shape [2, 2] and strides [4, 1]",
+  );
+  optimizer.dispose();
+});
+
+describe("clipping to a joint 2-norm gives PyTorch's norm and gradients", () => {
+  const golden = readGolden("training/clipping.safetensors");
+  type Case = { case: number; max_norm: number; norm_type: number | "inf"; total_norm: number };
+  const cases = (JSON.parse(golden.metadata.cases!) as Case[]).filter(({ norm_type }) => norm_type === 2);
+  for (const { case: number, max_norm: maxNorm, total_norm: totalNorm } of cases)
+    tidyTest(`case ${number}: norm ${totalNorm} to ${maxNorm}`, () => {
+      const params = [0, 1, 2].map((i) => {
+        const before = golden.tensors(`${number}.before.${i}`);
+        const param = before.mul(0).requiresGrad_();
+        param.grad = before;
+        return param;
+      });
+      const norm = clipGradNorm_(params, maxNorm);
+      expect(Math.abs(norm - totalNorm)).toBeLessThanOrEqual(1e-6 * totalNorm);
+      params.forEach((param, i) => {
+        const expected = golden.tensors(`${number}.after.${i}`).toArray();
+        param.grad!.toArray().forEach((value, j) => {
+          expect(Math.abs(value - expected[j]!)).toBeLessThanOrEqual(1e-6 * Math.abs(expected[j]!));
+        });
+      });
+    });
+
+  tidyTest("parameters without a gradient do not count", () => {
+    const [x, y] = [ones([2], { requiresGrad: true }), ones([9], { requiresGrad: true })];
+    expect(clipGradNorm_([x, y], 1)).toBe(0);
+    x.grad = tensor([3, 4]);
+    expect(clipGradNorm_([x, y], 10)).toBe(5);
+    expect(x.grad.toArray()).toEqual([3, 4]);
+  });
+});

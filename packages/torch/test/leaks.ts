@@ -1,0 +1,20 @@
+// Tests that make tensors: each body runs in a tidy, and every file checks that nothing stays behind.
+
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { liveTensors, tidy } from "../src/index.js";
+
+/** Call once at a file's head: after each test there are as many live tensors as before it. */
+export function expectNoLeaks(): void {
+  let before = 0;
+  beforeEach(() => {
+    before = liveTensors();
+  });
+  afterEach(() => {
+    expect(liveTensors(), "live tensors after the test").toBe(before);
+  });
+}
+
+/** A test whose synchronous body runs in a tidy. */
+export function tidyTest(name: string, body: () => void): void {
+  test(name, () => tidy(body));
+}
