@@ -26,10 +26,12 @@ const stateSchema = z.strictObject({
 });
 export type PrepareState = z.infer<typeof stateSchema>;
 
+export const hasState = (out: string): boolean => existsSync(join(out, stateFile));
+
 /** The state in a folder, or undefined where there is none. Throws if the file is not one of ours. */
 export function readState(out: string): PrepareState | undefined {
+  if (!hasState(out)) return undefined;
   const path = join(out, stateFile);
-  if (!existsSync(path)) return undefined;
   try {
     return stateSchema.parse(JSON.parse(readFileSync(path, "utf8")));
   } catch (error) {

@@ -211,6 +211,26 @@ test("a split that ends up empty is an error with the counts, and binds the next
   expect((await prepareData({ ...options, minTokens: 2 })).status).toBe("prepared");
 });
 
+test("folders that no preparation made are neither written to nor removed, not even when forced", async () => {
+  const options = optionsOf({ force: true });
+  mkdirSync(join(options.out, "train"), { recursive: true });
+  writeFileSync(join(options.out, "train", "mine.txt"), "mine");
+  await expect(prepareData(options)).rejects.toThrow(
+    /to be new or made by an earlier preparation, got .*train of another/,
+  );
+  expect(filesOf(options.out)).toEqual({ "/train/mine.txt": expect.any(String) });
+});
+
+test("the tokenizer may already lie where its copy goes, and the copy has the hash of the manifest", async () => {
+  const options = optionsOf();
+  const tokenizerCopy = join(options.out, "tokenizer");
+  await prepareData(options);
+  const { manifest } = openShards(join(options.out, "train"));
+  expect(loadTokenizer(tokenizerCopy).hash).toBe(manifest.tokenizer.hash);
+  expect((await prepareData({ ...options, tokenizer: tokenizerCopy })).status).toBe("unchanged");
+  expect((await prepareData({ ...options, tokenizer: tokenizerCopy, force: true })).status).toBe("prepared");
+});
+
 test("an unreadable document and a broken tokenizer end the run with their own message", async () => {
   const sources = join(root, "broken.jsonl");
   writeFileSync(sources, `${jsonLines(documents.slice(0, 20))}{"text": 1\n`);

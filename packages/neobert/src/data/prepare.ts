@@ -4,7 +4,7 @@
 // `train` and one of `validation` always end at the same place in the input, so one position is all the state.
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import {
@@ -16,7 +16,7 @@ import {
   type TokenArray,
   tokenType,
 } from "./manifest.js";
-import { differences, hashSources, type PrepareState, readState, writeState } from "./prepare-state.js";
+import { differences, hashSources, hasState, type PrepareState, readState, writeState } from "./prepare-state.js";
 import { randomStreams, uniform } from "./random.js";
 import { fetchSources, type ReadOptions } from "./read.js";
 import { ShardWriter } from "./shard-writer.js";
@@ -106,9 +106,9 @@ export async function prepareData(options: PrepareOptions): Promise<PrepareResul
   }
   if (previous?.complete) return resultOf(out, previous, "unchanged");
   const state = previous ?? fresh;
-  clearOut(out, wantedSplits(settings), previous !== undefined);
-  saveTokenizer(tokenizer, join(out, "tokenizer"));
-  writeState(out, state);
+  claimOut(out, state, options.tokenizer, previous !== undefined);
+  const tokenizerCopy = join(out, "tokenizer");
+  if (resolve(options.tokenizer) !== resolve(tokenizerCopy)) saveTokenizer(tokenizer, tokenizerCopy);
   const run = new Preparation(out, state);
   const batches = readBatches(files, state.position, options);
   const workers = options.workers ?? availableParallelism();
@@ -274,12 +274,28 @@ function resultOf(out: string, state: PrepareState, status: PrepareResult["statu
   return { status, train: train!, validation: state.settings.validation && validation!, dropped: state.dropped };
 }
 
-/** Removes an earlier result, or only the unfinished files of a run that goes on, and makes the folders of `splits`. */
-function clearOut(out: string, folders: Split[], goesOn: boolean): void {
-  const earlier = goesOn ? [] : [...splits, "tokenizer", "prepare.json"];
-  for (const name of earlier) rmSync(join(out, name), { recursive: true, force: true });
-  for (const split of folders) mkdirSync(join(out, split), { recursive: true });
-  for (const folder of [out, ...folders.map((split) => join(out, split))]) {
-    for (const name of readdirSync(folder)) if (/\.(part|tmp)$/.test(name)) rmSync(join(folder, name));
+/**
+ * Makes `out` ready: throws if it holds such folders of another origin, removes an earlier result, or only the unfinished
+ * files of a run that goes on. The state is written before anything is removed, so that a kill leaves no state without
+ * its shards.
+ */
+function claimOut(out: string, state: PrepareState, tokenizer: string, goesOn: boolean): void {
+  if (!hasState(out)) {
+    const paths = [...splits, "tokenizer"].map((name) => join(out, name));
+    const foreign = paths.find((path) => existsSync(path) && resolve(path) !== resolve(tokenizer));
+    if (foreign !== undefined) {
+      throw new Error(
+        `prepareData: expected ${out} to be new or made by an earlier preparation, got ${foreign} of another origin\n` +
+          "Use another folder.",
+      );
+    }
+  }
+  mkdirSync(out, { recursive: true });
+  writeState(out, state);
+  const folders = splits.map((split) => join(out, split));
+  if (!goesOn) for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  for (const split of wantedSplits(state.settings)) mkdirSync(join(out, split), { recursive: true });
+  for (const folder of [out, ...folders].filter((path) => existsSync(path))) {
+    for (const name of readdirSync(folder)) if (/^tokens-.*\.part$|^\..*\.tmp$/.test(name)) rmSync(join(folder, name));
   }
 }
