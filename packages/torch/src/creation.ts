@@ -77,6 +77,7 @@ const natural = new Map<unknown, DType>([
 /**
  * A tensor over the typed array's own memory: no copy on the CPU, and writes to either are seen by both.
  * The dtype follows the array (Uint16Array holds bfloat16 bits; Uint8Array may be read as "bool").
+ * NOTE: do not transfer the array's buffer to another thread while a tensor over it lives.
  */
 export function fromTypedArray(array: TypedArray, options: TensorOptions & { shape?: readonly number[] } = {}): Tensor {
   const dtype = options.dtype ?? natural.get(array.constructor);

@@ -86,7 +86,7 @@ tidyTest("a device that is not there is refused in one line", () => {
 
 tidyTest("dims checks the rank", () => {
   const x = zeros([2, 3, 4]);
-  expect(x.dims(3)).toEqual([2, 3, 4]);
+  expect([x.dims(3), x.ndim]).toEqual([[2, 3, 4], 3]);
   expect(() => x.dims(2)).toThrow(RangeError);
   expect(() => x.dims(2)).toThrow("dims: expected 2 dimensions, got shape [2, 3, 4]");
 });

@@ -2,7 +2,7 @@
 
 import { native } from "./native.js";
 
-/** Sets the number of threads of this JavaScript thread's ops. libtorch starts with one in an addon. */
+/** Sets the number of threads of this JavaScript thread's ops; before, it is libtorch's choice or what another thread set. */
 export function setNumThreads(threads: number): void {
   if (!Number.isInteger(threads) || threads < 1)
     throw new RangeError(`setNumThreads: expected an integer of 1 or more, got ${threads}`);

@@ -4,7 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { expectNoLeaks } from "../test/leaks.js";
-import { keep, liveTensors, ones, type Tensor, tidy, zeros } from "./index.js";
+import { full, keep, liveTensors, ones, type Tensor, tidy, zeros } from "./index.js";
 
 expectNoLeaks();
 
@@ -93,6 +93,16 @@ test("keep holds a tensor beyond every tidy around the call, whichever of them i
   expect(liveTensors()).toBe(before + 3);
   expect(kept.map((tensor) => tensor.toArray())).toEqual([[0], [1, 1], [1, 1, 1]]);
   for (const tensor of kept) tensor.dispose();
+});
+
+test("a hundred thousand tensors live at once, each with its value, and all go", () => {
+  const before = liveTensors();
+  tidy(() => {
+    const all = Array.from({ length: 100_000 }, (_, i) => full([], i));
+    expect(liveTensors()).toBe(before + 100_000);
+    expect(all.every((tensor, i) => tensor.item() === i)).toBe(true);
+  });
+  expect(liveTensors()).toBe(before);
 });
 
 test("a million tensors in tidies leave the process as large as a hundred thousand did", () => {

@@ -1,7 +1,10 @@
-// Tests that make tensors: each body runs in a tidy, and every file checks that nothing stays behind.
+// Tests that make tensors: each body runs in a tidy, and every file checks that nothing stays behind. They use one thread, as
+// the threads of several test processes would mostly wait for each other over tensors this small.
 
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { liveTensors, tidy } from "../src/index.js";
+import { liveTensors, setNumThreads, tidy } from "../src/index.js";
+
+setNumThreads(1);
 
 /** Call once at a file's head: after each test there are as many live tensors as before it. */
 export function expectNoLeaks(): void {
