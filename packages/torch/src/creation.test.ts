@@ -67,7 +67,7 @@ tidyTest("a tensor and the typed array it was made from see each other's writes"
   expect(x.toArray()).toEqual([20, 3, 4]);
   x.mul_(2);
   expect(Array.from(array)).toEqual([1, 40, 6, 8]);
-  x.toTypedArray().fill(0);
+  (x.toTypedArray() as Float32Array).fill(0);
   expect(Array.from(array)).toEqual([1, 40, 6, 8]);
 });
 

@@ -2,8 +2,8 @@
 
 import { expect, test } from "vitest";
 import { expectNoLeaks, tidyTest } from "../test/leaks.js";
-import { cat, type DType, Generator, mseLoss, ones, type Reduction, Tensor, tensor, tidy, zeros } from "./index.js";
-import { native } from "./native.js";
+import { cat, type DType, Generator, mseLoss, ones, Tensor, tensor, tidy, zeros } from "./index.js";
+import { native, type Reduction } from "./native.js";
 
 expectNoLeaks();
 
