@@ -1,3 +1,3 @@
-// The public surface of `neobert`: what works without libtorch. Training lives in `neobert/train`.
+// The public surface of `neobert`: using models. Making them is `neobert/train`.
 
-export {};
+export { type Filling, FillMask } from "./encoder/fill-mask.js";

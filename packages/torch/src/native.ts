@@ -135,6 +135,10 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     clipGradNorm_(params: Handle[], maxNorm: number): number;
   };
 
+// NOTE: between two ops OpenMP's threads by default spin, which starves every other thread of the machine (the batch
+// worker, a neighbour) and, where they outnumber the free cores, makes each op a hundred times slower.
+process.env.GOMP_SPINCOUNT ??= "0";
+
 function load(): Native {
   const path = fileURLToPath(new URL("../native/build/Release/torch.node", import.meta.url));
   try {

@@ -2,7 +2,6 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import { FillMask } from "../encoder/fill-mask.js";
-import { resolveModel } from "../hub/resolve.js";
 
 export function fillMaskCommand(): Command {
   return new Command("fill-mask")
@@ -15,7 +14,7 @@ export function fillMaskCommand(): Command {
 }
 
 async function run(model: string, text: string, { topK, json }: { topK: number; json?: boolean }): Promise<void> {
-  const fillMask = FillMask.load(await resolveModel(model));
+  const fillMask = await FillMask.load(model);
   const fillings = fillMask.fill(text, { topK });
   if (json) {
     console.log(JSON.stringify(fillings, null, 2));

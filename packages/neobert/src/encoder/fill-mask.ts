@@ -1,8 +1,7 @@
-// FillMask: the most likely tokens for each [MASK] of a text, from a masked language model in a Hugging Face folder.
+// FillMask: the most likely tokens for each [MASK] of a text, from a masked language model in a Hugging Face folder. The
+// engine behind it is loaded when a model is, so that importing this costs nothing.
 
-import { availableParallelism } from "node:os";
-import { noGrad, setNumThreads, tidy } from "@neobert/torch";
-import { TorchModel } from "../model/torch-model.js";
+import { resolveModel } from "../hub/resolve.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 
 /** One way to fill a [MASK]. */
@@ -15,19 +14,29 @@ export interface Filling {
   sequence: string;
 }
 
+/** What an engine offers: for each of `rows` (positions in `ids`) the `topK` likeliest tokens, best first. */
+export interface MaskedLM {
+  likeliest(ids: Int32Array, rows: Int32Array, topK: number): { ids: number[]; scores: number[] }[];
+  dispose(): void;
+}
+
 export class FillMask {
   readonly tokenizer: Tokenizer;
-  readonly #model: TorchModel;
+  readonly #model: MaskedLM;
 
-  private constructor(model: TorchModel, tokenizer: Tokenizer) {
+  constructor(model: MaskedLM, tokenizer: Tokenizer) {
     this.#model = model;
     this.tokenizer = tokenizer;
   }
 
-  /** Loads a folder with config.json, model.safetensors and tokenizer. Throws if it has no masked-language-model head. */
-  static load(folder: string): FillMask {
-    setNumThreads(availableParallelism());
-    return new FillMask(TorchModel.load(folder, { head: "maskedLM" }), loadTokenizer(folder));
+  /**
+   * Loads a model by folder, run folder or name on the Hub. Throws if it has no masked-language-model head, or if
+   * libtorch is not there.
+   */
+  static async load(nameOrFolder: string): Promise<FillMask> {
+    const folder = await resolveModel(nameOrFolder);
+    const { loadTorchMaskedLM } = await import("./torch-masked-lm.js");
+    return new FillMask(loadTorchMaskedLM(folder), loadTokenizer(folder));
   }
 
   /** The `topK` (5) best fillings of each [MASK] of the text, in order. Throws if the text has none. */
@@ -39,25 +48,11 @@ export class FillMask {
       const name = mask === undefined ? "[MASK]" : this.tokenizer.idToToken(mask);
       throw new Error(`fill: expected a text with ${name}, got "${text}"\nPut ${name} where a word is to be guessed.`);
     }
-    return tidy(() =>
-      noGrad(() => {
-        const batch = { ids, cuSeqlens: Int32Array.of(0, ids.length) };
-        const probabilities = this.#model.logits(batch, rows).to("float32").softmax(-1); // [M, V]
-        const { values, indices } = probabilities.topk(Math.min(topK, probabilities.shape[1]!));
-        const [scores, best] = [values.toArray(), indices.toArray()];
-        const width = values.shape[1]!;
-        return Array.from(rows, (row, i) =>
-          Array.from({ length: width }, (_, k) => {
-            const id = best[i * width + k]!;
-            const filled = Int32Array.from(ids).fill(id, row, row + 1);
-            return {
-              score: scores[i * width + k]!,
-              id,
-              token: this.tokenizer.idToToken(id) ?? "",
-              sequence: this.tokenizer.decode(filled),
-            };
-          }),
-        );
+    return this.#model.likeliest(ids, rows, topK).map((best, i) =>
+      best.ids.map((id, k) => {
+        const filled = Int32Array.from(ids).fill(id, rows[i], rows[i]! + 1);
+        const token = this.tokenizer.idToToken(id) ?? "";
+        return { score: best.scores[k]!, id, token, sequence: this.tokenizer.decode(filled) };
       }),
     );
   }

@@ -42,6 +42,8 @@ export async function pretrain(config: RunConfig, options: PretrainOptions = {})
   const workerData: WorkerInput = { config: local, resume, stop };
   const worker = new Worker(new URL("./pretrain-worker.js", import.meta.url.replace("/src/train/", "/dist/train/")), {
     workerData,
+    env: SHARE_ENV, // so that what @neobert/torch sets for OpenMP reaches it
+    execArgv: [], // a worker does not understand all of the caller's
   });
   const askToStop = () => Atomics.store(new Int32Array(stop), 0, 1);
   if (signal?.aborted) askToStop();
