@@ -3,7 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
-import { Worker } from "node:worker_threads";
+import { SHARE_ENV, Worker } from "node:worker_threads";
 import { resolveModel } from "../hub/resolve.js";
 import type { RunConfig } from "./config.js";
 import type { LoopOptions, PretrainResult } from "./loop.js";
