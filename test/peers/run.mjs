@@ -1,0 +1,123 @@
+// `npm run test:peers [-- NAME...] [--plot]`: the checks against Python's libraries, then all tests on the newest Node.
+// A check NAME is two scripts beside this file: NAME.mjs writes what we make into a folder, NAME.py reads it with their
+// libraries (and may write theirs, which `NAME.mjs read` takes). Virtual environments, Node and files are in .cache/peers/.
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { hashFiles, readText, run, SetupError, step, tail } from "../../tools/setup/steps.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, "..", "..");
+const cache = join(root, ".cache", "peers");
+const logFile = join(cache, "peers.log");
+const python = process.env.PYTHON || "python3";
+
+const environments = ["transformers-4", "transformers-5"];
+const checks = [
+  { name: "events", environments: ["transformers-4"] },
+  { name: "tensors", environments, reads: true },
+  { name: "tokenizer", environments, reads: true },
+  { name: "outputs", environments: ["transformers-5"] },
+  { name: "training", environments: ["transformers-4"] },
+];
+
+const words = process.argv.slice(2);
+const plot = words.includes("--plot");
+const wanted = words.filter((word) => word !== "--plot");
+const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
+
+/** Runs a program to its end and returns its output; throws with the end of it where the program fails. */
+async function succeed(program, args, options = {}) {
+  const { code, output } = await run(program, args, { cwd: root, logFile, ...options });
+  if (code === 0) return output.trimEnd();
+  const name = [program, ...args].join(" ").replaceAll(`${root}/`, "");
+  throw new SetupError(
+    `${name}: expected exit code 0, got ${code}\n${tail(output)}\nThe whole output is in ${logFile}.`,
+  );
+}
+
+const pythonOf = (environment) => join(cache, environment, "bin", "python");
+
+/** Makes a virtual environment of the versions in `requirements-NAME.txt`, or leaves the one that has them. */
+async function makeEnvironment(name, note) {
+  const requirements = join(here, `requirements-${name}.txt`);
+  const folder = join(cache, name);
+  const stamp = join(folder, "requirements.sha256");
+  const hash = hashFiles([requirements], await succeed(python, ["--version"]));
+  if (readText(stamp) === hash) return "up to date";
+  rmSync(folder, { recursive: true, force: true });
+  await succeed(python, ["-m", "venv", folder]);
+  await succeed(pythonOf(name), ["-m", "pip", "install", "--quiet", "uv"]);
+  const index = await run(python, ["-m", "pip", "config", "get", "global.index-url"]);
+  const mirror = process.env.PIP_INDEX_URL || (index.code === 0 && index.output.trim()); // uv does not read pip's settings
+  const uv = ["-m", "uv", "pip", "install", "--python", pythonOf(name), "-r", requirements];
+  const env = { UV_HTTP_TIMEOUT: "120", ...(mirror && { UV_DEFAULT_INDEX: mirror }) };
+  await succeed(pythonOf(name), uv, { env, onLine: (line) => note(line.trim()) });
+  writeFileSync(stamp, hash);
+  return "installed";
+}
+
+const lastLine = (output) => output.split("\n").at(-1);
+
+async function runCheck({ name, environments, reads = false }) {
+  const files = join(cache, "files", name);
+  rmSync(files, { recursive: true, force: true });
+  mkdirSync(files, { recursive: true });
+  const ours = (mode) => succeed(process.execPath, [join(here, `${name}.mjs`), mode, files]);
+  await ours("write");
+  const lines = [];
+  for (const environment of environments) {
+    const env = { HF_HUB_OFFLINE: "1", MPLBACKEND: "agg" };
+    lines.push(lastLine(await succeed(pythonOf(environment), [join(here, `${name}.py`), files], { env })));
+    if (reads) lines.push(lastLine(await ours("read")));
+  }
+  if (plot && name === "training") {
+    copyFileSync(join(files, "parity.svg"), join(root, "docs", "pytorch-parity.svg"));
+  }
+  return [...new Set(lines)].join("; ");
+}
+
+/** Every test of `npm test`, on the newest Node that npm has; the addon is the one compiled for this Node. */
+async function testOnNewestNode(note) {
+  const folder = join(cache, "node");
+  await succeed("npm", ["install", "--no-audit", "--no-fund", "--prefix", folder, "node@latest"]);
+  const bin = join(folder, "node_modules", "node", "bin");
+  const node = join(bin, "node");
+  const version = await succeed(node, ["--version"]);
+  const output = await succeed(node, [join(root, "node_modules", "vitest", "vitest.mjs"), "run"], {
+    env: { PATH: `${bin}${delimiter}${process.env.PATH}`, NO_COLOR: "1" },
+    onLine: (line) => note(line.trim()),
+  });
+  return `${version}: ${/Tests +(.*)/.exec(output)?.[1]}`;
+}
+
+const results = { passed: 0, failed: 0 };
+async function check(name, work) {
+  if (!isWanted(name)) return;
+  try {
+    await step(name, work);
+    results.passed++;
+  } catch (error) {
+    console.log(`${name.padEnd(12)}failed: ${error instanceof SetupError ? error.message : error.stack}`);
+    results.failed++;
+  }
+}
+
+rmSync(logFile, { force: true });
+const needed = checks.filter(({ name }) => isWanted(name)).flatMap(({ environments }) => environments);
+const made = [];
+for (const name of environments.filter((name) => needed.includes(name))) {
+  try {
+    await step(name.replace("transformers", "python"), (note) => makeEnvironment(name, note));
+    made.push(name);
+  } catch (error) {
+    console.log(`${name}: ${error.message}`);
+    results.failed++;
+  }
+}
+for (const entry of checks) {
+  if (entry.environments.every((name) => made.includes(name))) await check(entry.name, () => runCheck(entry));
+}
+await check("node", testOnNewestNode);
+console.log(`${results.passed} passed, ${results.failed} failed`);
+process.exitCode = results.failed > 0 || results.passed === 0 ? 1 : 0;

@@ -1,0 +1,84 @@
+# PyTorch repeats our run from the same weights on the same batches: the losses of the two agree. Draws both curves and
+# their difference into parity.svg.
+import json
+import math
+import sys
+from pathlib import Path
+import matplotlib
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from neobert_torch import load, packed
+
+FIRST_STEPS, FIRST_TOLERANCE = 20, 1e-3
+LAST_STEPS, LAST_TOLERANCE = 50, 0.02
+
+folder = Path(sys.argv[1])
+run = json.loads((folder / "run.json").read_text())
+batches = load_file(folder / "batches.safetensors")
+metrics = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+ours = [record["loss"] for record in metrics if "loss" in record]
+steps, optimizer, schedule = run["steps"], run["optimizer"], run["schedule"]
+assert len(ours) == steps, len(ours)
+
+
+def learning_rate(step):
+    """The paper's: linear warm-up from zero, cosine to a share of the peak, constant from there."""
+    warmup, end, final = schedule["warmupSteps"], schedule["decaySteps"], schedule["finalRatio"]
+    if step < warmup:
+        return optimizer["lr"] * step / warmup
+    progress = min(1, (step - warmup) / (end - warmup))
+    return optimizer["lr"] * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+model = load(folder / "initial")
+adamw = torch.optim.AdamW(
+    model.parameters(), betas=optimizer["betas"], eps=optimizer["eps"], weight_decay=optimizer["weightDecay"]
+)
+theirs = []
+for step in range(steps):
+    parts = [{name: batches[f"{step}.{part}.{name}"] for name in ("ids", "cuSeqlens", "maskedRows", "labels")}
+             for part in range(run["tokensPerStep"] // run["microBatchTokens"])]  # fmt: skip
+    targets = sum(len(part["labels"]) for part in parts)
+    loss = 0.0
+    for part in parts:
+        hidden = model.model(*packed(part["ids"], part["cuSeqlens"]))[0]
+        logits = model.decoder(hidden[part["maskedRows"].long()])
+        part_loss = F.cross_entropy(logits, part["labels"].long(), reduction="sum") / targets
+        part_loss.backward()
+        loss += part_loss.item()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), run["clipNorm"])
+    for group in adamw.param_groups:
+        group["lr"] = learning_rate(step)
+    adamw.step()
+    adamw.zero_grad()
+    theirs.append(loss)
+
+difference = [a - b for a, b in zip(ours, theirs)]
+largest = max(abs(value) for value in difference)
+first = max(abs(value) for value in difference[:FIRST_STEPS])
+mean = lambda losses: sum(losses[-LAST_STEPS:]) / LAST_STEPS
+
+matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "neobert", "font.family": "sans-serif"})
+figure, (curves, below) = plt.subplots(
+    2, 1, sharex=True, figsize=(8, 5.5), height_ratios=(2, 1), layout="constrained"
+)
+curves.plot(theirs, color="tab:orange", linewidth=3, alpha=0.6, label="PyTorch")
+curves.plot(ours, color="tab:blue", linewidth=1, label="this project")
+curves.set_ylabel("masked loss (nats)")
+curves.legend(frameon=False)
+below.plot(difference, color="black", linewidth=0.8)
+below.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+below.set_ylabel("difference (nats)")
+below.set_xlabel("optimizer step")
+for axes in (curves, below):
+    axes.grid(alpha=0.3)
+figure.savefig(folder / "parity.svg", metadata={"Date": None, "Creator": None})
+
+assert first <= FIRST_TOLERANCE, (first, difference[:FIRST_STEPS])
+assert abs(mean(ours) - mean(theirs)) <= LAST_TOLERANCE, (mean(ours), mean(theirs))
+print(
+    f"loss {ours[0]:.4f} to {mean(ours):.4f}, PyTorch {theirs[0]:.4f} to {mean(theirs):.4f}; largest difference "
+    f"{first:.1e} in the first {FIRST_STEPS} steps, {largest:.1e} in all"
+)
