@@ -113,7 +113,8 @@ export class TorchModel {
     mkdirSync(folder, { recursive: true });
     const { auto_map: _, ...config } = this.config;
     const written = { ...config, architectures: [this.architecture.classNames[this.head]], torch_dtype: "float32" };
-    writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(written, null, 2)}\n`);
+    const sorted = Object.fromEntries(Object.entries(written).sort(([a], [b]) => (a < b ? -1 : 1)));
+    writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(sorted, null, 2)}\n`);
     const tensors = this.specs.map(({ name, shape }) => ({
       name: savedName(name, this.architecture, this.head),
       dtype: "F32" as const,

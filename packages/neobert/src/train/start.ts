@@ -76,7 +76,7 @@ export function startRun(config: RunConfig, { resume, onNote, shouldStop }: Star
       onNote(`not the run's own machine, so it may not continue bit for bit: ${difference}`);
     }
     loadOptimizer(checkpoint!, model, optimizer);
-    if (state.generator !== null) generator?.setState(Buffer.from(state.generator, "base64"));
+    if (state.generator !== null) generator?.setState(Uint8Array.from(Buffer.from(state.generator, "base64")));
     onNote(`resumed after step ${state.step} from ${checkpoint}`);
   } else {
     mkdirSync(config.out, { recursive: true });
