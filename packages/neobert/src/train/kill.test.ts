@@ -1,0 +1,91 @@
+// The command line killed (SIGKILL) at 20 random moments and resumed each time, against the run that nobody disturbed;
+// and Ctrl-C, which writes a checkpoint first. Oracle: the unbroken run's bytes.
+
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { latestCheckpoint } from "../files/run-folder.js";
+import { readState } from "./checkpoint.js";
+import { formatRunConfig } from "./config.js";
+import { smallRun, writePreparedFolder } from "./fixture.js";
+import type { RunState } from "./run-record.js";
+
+const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const kills = 20;
+
+let root: string;
+beforeAll(async () => {
+  root = await writePreparedFolder();
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+function writeRun(name: string): { file: string; out: string } {
+  const config = smallRun(
+    root,
+    name,
+    "model={ hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24, dropout: 0.1 }",
+    ...[
+      "tokensPerStep=256",
+      "microBatchTokens=128",
+      "steps=1500",
+      "checkpoint.everySteps=10",
+      "evaluate.everySteps=100",
+    ],
+    "log.everySteps=7",
+  );
+  const file = join(root, `${name}.yaml`);
+  writeFileSync(file, formatRunConfig(config));
+  return { file, out: config.out };
+}
+
+/** Runs to its end, or until `signal` is sent after some milliseconds; resolves with what ended it. */
+function pretrain(file: string, stop?: { signal: NodeJS.Signals; afterMs: number }) {
+  const child = spawn(process.execPath, [program, "pretrain", file, "--resume"], { stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+  const timer = stop && setTimeout(() => child.kill(stop.signal), stop.afterMs);
+  return new Promise<{ code: number | null; output: string }>((resolve) => {
+    child.on("exit", (code) => {
+      clearTimeout(timer);
+      resolve({ code, output });
+    });
+  });
+}
+
+const fileOf = (out: string, name: string) => readFileSync(join(latestCheckpoint(out)!, name));
+
+test(`a run killed at ${kills} random moments and resumed ends with the bytes of the unbroken run`, {
+  timeout: 600_000,
+}, async () => {
+  const whole = writeRun("whole");
+  expect((await pretrain(whole.file)).code).toBe(0);
+  const broken = writeRun("broken");
+  let killed = 0;
+  for (let attempt = 0; killed < kills && attempt < 3 * kills; attempt++) {
+    const { code, output } = await pretrain(broken.file, { signal: "SIGKILL", afterMs: 300 + Math.random() * 1500 });
+    if (code !== null) throw new Error(`expected to kill it, got exit ${code} after ${killed} kills: ${output}`);
+    killed++;
+  }
+  const rest = await pretrain(broken.file);
+  expect(rest.code, rest.output).toBe(0);
+  for (const name of ["model.safetensors", "training/optimizer.safetensors"]) {
+    expect(fileOf(broken.out, name).equals(fileOf(whole.out, name)), name).toBe(true);
+  }
+});
+
+test("Ctrl-C writes a checkpoint of the last whole step, and the run goes on from there", {
+  timeout: 120_000,
+}, async () => {
+  const { file, out } = writeRun("interrupted");
+  const { code, output } = await pretrain(file, { signal: "SIGINT", afterMs: 2500 });
+  expect(code, output).toBe(0);
+  expect(output).toMatch(/stopped after \d+ steps.*go on with --resume/s);
+  const { step } = readState<RunState>(latestCheckpoint(out)!);
+  expect(output).toContain(`stopped after ${step} steps`);
+  expect(existsSync(join(out, "model"))).toBe(false);
+  const rest = await pretrain(file);
+  expect(rest.output).toContain(`resumed after step ${step}`);
+  expect(rest.output).toContain("finished 1500 steps");
+});
