@@ -74,7 +74,8 @@ below.set_ylabel("difference (nats)")
 below.set_xlabel("optimizer step")
 for axes in (curves, below):
     axes.grid(alpha=0.3)
-figure.savefig(folder / "parity.svg", metadata={"Date": None, "Creator": None})
+title = "Losses of the same run here and in PyTorch"
+figure.savefig(folder / "parity.svg", metadata={"Title": title, "Date": None, "Creator": None})
 
 assert first <= FIRST_TOLERANCE, (first, difference[:FIRST_STEPS])
 assert abs(mean(ours) - mean(theirs)) <= LAST_TOLERANCE, (mean(ours), mean(theirs))
