@@ -36,6 +36,8 @@ async function succeed(program, args, options = {}) {
   );
 }
 
+// Compiled modules are kept, and not beside the sources.
+const bytecode = { PYTHONPYCACHEPREFIX: join(cache, "pycache"), PYTHONDONTWRITEBYTECODE: "" };
 const pythonOf = (environment) => join(cache, environment, "bin", "python");
 
 /** Makes a virtual environment of the versions in `requirements-NAME.txt`, or leaves the one that has them. */
@@ -67,7 +69,7 @@ async function runCheck({ name, environments, reads = false }) {
   await ours("write");
   const lines = [];
   for (const environment of environments) {
-    const env = { HF_HUB_OFFLINE: "1", MPLBACKEND: "agg" };
+    const env = { HF_HUB_OFFLINE: "1", MPLBACKEND: "agg", ...bytecode };
     lines.push(lastLine(await succeed(pythonOf(environment), [join(here, `${name}.py`), files], { env })));
     if (reads) lines.push(lastLine(await ours("read")));
   }
