@@ -7,14 +7,17 @@ import { type ComputeType, ComputeWeights } from "./compute-weights.js";
 import type { RunConfig } from "./config.js";
 import type { Trainer } from "./step.js";
 
-const ROUNDS = 3;
+const MAX_ROUNDS = 4;
+/** No further round is begun after this time: a large model shows its type in one. */
+const ENOUGH_MS = 3000;
+const ENOUGH_TOKENS = 1024;
 
 /** bf16 rounds more, so it has to be faster by more than the noise of a measurement. */
 const WORTH_IT = 1.15;
 
 /**
  * Times forward and backward passes over one real micro-batch in both types, in turn, and returns the faster one by
- * the best round, fp32 if they are close. Leaves no gradient behind. The rounds' first is a warm-up.
+ * the best round, fp32 if they are close. Leaves no gradient behind.
  */
 export function fasterType(
   config: RunConfig,
@@ -23,14 +26,14 @@ export function fasterType(
 ): { dtype: ComputeType; text: string } {
   const batch = firstBatch(config);
   const best = { fp32: Number.POSITIVE_INFINITY, bf16: Number.POSITIVE_INFINITY };
-  for (let round = 0; round <= ROUNDS; round++) {
+  const begun = performance.now();
+  for (let round = 0; round < MAX_ROUNDS && (round === 0 || performance.now() - begun < ENOUGH_MS); round++) {
     for (const dtype of ["fp32", "bf16"] as const) {
       const compute = new ComputeWeights(model, dtype);
       const trainer = trainerWith(compute);
       const start = performance.now();
       trainer.forwardBackward(batch, batch.labels.length);
-      const milliseconds = performance.now() - start;
-      if (round > 0) best[dtype] = Math.min(best[dtype], milliseconds);
+      best[dtype] = Math.min(best[dtype], performance.now() - start);
       for (const weight of model.weights.values()) weight.grad = undefined;
       compute.dispose();
     }
@@ -40,9 +43,11 @@ export function fasterType(
 }
 
 function firstBatch(config: RunConfig): Batch {
-  const { data, maxLength, tokensPerStep, microBatchTokens, seed, masking } = config;
+  const { data, maxLength, seed, masking } = config;
   const { train: sources, longDocuments } = data;
-  const batches = createBatches({ sources, longDocuments, maxLength, tokensPerStep, microBatchTokens, seed, masking });
+  const tokens = Math.max(maxLength, Math.min(config.microBatchTokens, ENOUGH_TOKENS));
+  const bounds = { tokensPerStep: tokens, microBatchTokens: tokens };
+  const batches = createBatches({ sources, longDocuments, maxLength, ...bounds, seed, masking });
   try {
     return batches.nextStep().microBatches[0]!;
   } finally {
