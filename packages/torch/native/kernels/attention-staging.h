@@ -1,0 +1,138 @@
+// How the attention kernels lay tokens out: rows and pairs of rows staged densely, results turned and written back, and which
+// keys a block of queries sees. Staging costs one pass over K and V a head, against as many products as there are queries.
+#pragma once
+#include "attention-tiles.h"
+#include "attention.h"
+
+namespace binding::KERNEL_NAMESPACE {
+
+constexpr int64_t keysABlock = 64;
+constexpr int64_t queries = attentionQueries;
+constexpr float noScore = -1e30f, log2e = 1.44269504f;
+
+INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+INLINE int64_t roundUp(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+// Hands out memory in aligned pieces; begun at null it only counts.
+struct Arena {
+  char* at;
+  template <class T>
+  T* take(int64_t count) {
+    T* taken = reinterpret_cast<T*>(at);
+    at += roundUp(count * sizeof(T), 64);
+    return taken;
+  }
+};
+
+template <class M>
+struct Sizes {
+  int64_t width, padded, words, paddedWords;  // a row of D values: as they are, in whole vectors, in words, in vectors of words
+  explicit Sizes(int64_t D)
+      : width(D), padded(roundUp(D, LANES)), words((D + M::pack - 1) / M::pack), paddedWords(roundUp(words, LANES)) {}
+};
+
+template <class T>
+INLINE Floats loadSome(const T* from, int64_t count) {
+  if (count >= LANES) return loadFloats(from);
+  T some[LANES] = {};
+  for (int64_t i = 0; i < count; i++) some[i] = from[i];
+  return loadFloats(some);
+}
+
+INLINE Halves loadHalves(const BFloat16* from, int64_t count) {
+  if (count >= LANES) return load<Halves>(from);
+  Halves some{};
+  for (int64_t i = 0; i < count; i++) some[i] = from[i].bits;
+  return some;
+}
+
+template <class T>
+INLINE void storeSome(T* to, Floats x, int64_t count) {
+  if (count >= LANES) return storeFloats(to, x);
+  T some[LANES];
+  storeFloats(some, x);
+  for (int64_t i = 0; i < count; i++) to[i] = some[i];
+}
+
+template <class T>
+INLINE T* rowOf(const HeadRows& rows, int64_t token, int64_t head) {
+  return static_cast<T*>(rows.data) + token * rows.tokenStep + head * rows.headStep;
+}
+
+// `count` tokens as rows of words, zeros up to the padded width and for rows up to `allRows`.
+template <class M, class In>
+void stageRows(const HeadRows& from, int64_t token, int64_t head, int64_t count, int64_t allRows, const Sizes<M>& sizes,
+               typename M::Word* to) {
+  using Element = typename M::Element;
+  int64_t step = sizes.paddedWords * M::pack;
+  for (int64_t r = 0; r < allRows; r++) {
+    Element* row = reinterpret_cast<Element*>(to) + r * step;
+    const In* source = rowOf<const In>(from, token + r, head);
+    for (int64_t c = 0; c < step; c += LANES) {
+      bool empty = r >= count || c >= sizes.width;
+      if constexpr (M::pack == 2) store(row + c, empty ? Halves{} : loadHalves(source + c, sizes.width - c));
+      else store(row + c, empty ? Floats{} : loadSome(source + c, sizes.width - c));
+    }
+  }
+}
+
+// The same tokens with words that run down the columns: pairs of rows of bfloat16 interleaved, [count / pack, padded].
+template <class M, class In>
+void stageColumns(const HeadRows& from, int64_t token, int64_t head, int64_t count, const Sizes<M>& sizes, typename M::Word* to) {
+  if constexpr (M::pack == 1) {
+    stageRows<M, In>(from, token, head, count, count, sizes, to);
+  } else {
+    for (int64_t r = 0; r < count; r += 2)
+      for (int64_t c = 0; c < sizes.padded; c += LANES) {
+        const In* source = rowOf<const In>(from, token + r, head) + c;
+        Halves low = loadHalves(source, sizes.width - c);
+        Halves high = r + 1 < count ? loadHalves(source + from.tokenStep, sizes.width - c) : Halves{};
+        store(to + r / 2 * sizes.padded + c, interleave(low, high));
+      }
+  }
+}
+
+// Rows of `turned` [D, queries] scaled by their query into rows of `to`; `rows` [queries, padded D] is scratch.
+template <class Out>
+void writeTurned(const float* turned, const float* rowScale, float* rows, int64_t columns, int64_t width, const HeadRows& to,
+                 int64_t token, int64_t head, int64_t count) {
+  int64_t padded = roundUp(width, LANES);
+  transpose(padded, columns, turned, queries, rows, padded);
+  for (int64_t r = 0; r < count; r++)
+    for (int64_t c = 0; c < width; c += LANES)
+      storeSome(rowOf<Out>(to, token + r, head) + c, load<Floats>(rows + r * padded + c) * rowScale[r], width - c);
+}
+
+template <class Out>
+void writeRows(const float* rows, float scale, int64_t width, const HeadRows& to, int64_t token, int64_t head, int64_t count) {
+  int64_t padded = roundUp(width, LANES);
+  for (int64_t r = 0; r < count; r++)
+    for (int64_t c = 0; c < width; c += LANES)
+      storeSome(rowOf<Out>(to, token + r, head) + c, load<Floats>(rows + r * padded + c) * scale, width - c);
+}
+
+// The keys that some of the queries [first, last) of a sequence see.
+struct KeyRange {
+  int64_t first, last;
+  KeyRange(const AttentionTask& task, const AttentionGroup& group, int64_t firstQuery, int64_t lastQuery)
+      : first(most(firstQuery - task.window, 0)), last(least(lastQuery + task.window, group.length)) {}
+  int64_t count() const { return last - first; }
+};
+
+// One block of scores: `rows` keys from `key` on, `columns` queries from `query` on (padded to whole vectors).
+struct Block {
+  int64_t query, columns, key, rows, window;
+  bool cut() const { return key < query + columns - 1 - window || key + rows - 1 > query + window; }
+};
+
+// All bits where the query of each lane sees the key of this row.
+INLINE Ints seen(const Block& block, int64_t row, int64_t column) {
+  int32_t distance = static_cast<int32_t>(block.key + row - block.query - column);
+  Ints lane;
+  for (int i = 0; i < LANES; i++) lane[i] = i;
+  int32_t window = static_cast<int32_t>(block.window);
+  return (lane >= distance - window) & (lane <= distance + window);
+}
+
+}  // namespace binding::KERNEL_NAMESPACE
