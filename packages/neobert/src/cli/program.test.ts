@@ -9,7 +9,9 @@ function kitchen() {
     new Command("brew")
       .option("--strong")
       .argument("<pot>")
-      .action((pot, options) => poured.push([pot, options]));
+      .action((pot, options) => {
+        poured.push([pot, options]);
+      });
   const table = {
     brew: { summary: "make tea", load: async () => brew() },
     burn: { summary: "make toast", load: (): Promise<Command> => Promise.reject(new Error("burn was loaded")) },

@@ -96,7 +96,7 @@ describe("writing", () => {
   });
 
   test("data that do not fit dtype or shape, and names given twice, are refused", () => {
-    const tensor = (shape: number[], data: Float32Array | Int32Array) => ({
+    const tensor = (shape: number[], data: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>) => ({
       name: "a",
       dtype: "F32" as const,
       shape,
