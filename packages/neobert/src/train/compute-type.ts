@@ -16,7 +16,7 @@ const ENOUGH_TOKENS = 1024;
 const WORTH_IT = 1.15;
 
 /**
- * Times forward and backward passes over one real micro-batch in both types, in turn, and returns the faster one by
+ * Times forward and backward passes over a small real batch in both types, in turn, and returns the faster one by
  * the best round, fp32 if they are close. Leaves no gradient behind.
  */
 export function fasterType(
@@ -42,12 +42,11 @@ export function fasterType(
   return { dtype: best.bf16 * WORTH_IT < best.fp32 ? "bf16" : "fp32", text };
 }
 
-function firstBatch(config: RunConfig): Batch {
-  const { data, maxLength, seed, masking } = config;
+function firstBatch({ data, seed, masking, ...config }: RunConfig): Batch {
   const { train: sources, longDocuments } = data;
-  const tokens = Math.max(maxLength, Math.min(config.microBatchTokens, ENOUGH_TOKENS));
-  const bounds = { tokensPerStep: tokens, microBatchTokens: tokens };
-  const batches = createBatches({ sources, longDocuments, maxLength, ...bounds, seed, masking });
+  const tokens = Math.min(config.microBatchTokens, ENOUGH_TOKENS);
+  const bounds = { maxLength: Math.min(config.maxLength, tokens), tokensPerStep: tokens, microBatchTokens: tokens };
+  const batches = createBatches({ sources, longDocuments, ...bounds, seed, masking });
   try {
     return batches.nextStep().microBatches[0]!;
   } finally {
