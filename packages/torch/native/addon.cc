@@ -5,6 +5,7 @@ namespace binding {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment());
+  defineAllocator(exports);
   defineMemory(exports);
   defineElementwise(exports);
   defineShape(exports);
@@ -13,6 +14,10 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   defineRandom(exports);
   defineOptim(exports);
   defineAttention(exports);
+  defineNorm(exports);
+  defineGatedUnit(exports);
+  defineRotary(exports);
+  defineCrossEntropy(exports);
   return exports;
 }
 

@@ -222,5 +222,10 @@ void defineAutograd(Napi::Object& exports);
 void defineRandom(Napi::Object& exports);
 void defineOptim(Napi::Object& exports);
 void defineAttention(Napi::Object& exports);
+void defineAllocator(Napi::Object& exports);
+void defineNorm(Napi::Object& exports);
+void defineGatedUnit(Napi::Object& exports);
+void defineRotary(Napi::Object& exports);
+void defineCrossEntropy(Napi::Object& exports);
 
 }  // namespace binding

@@ -31,9 +31,30 @@ export {
   stack,
   where,
 } from "./functional.js";
+export {
+  addNorm,
+  fusedKernels,
+  gatedUnit,
+  linearCrossEntropy,
+  type NormOptions,
+  norm,
+  type RotaryOptions,
+  rotary,
+  splitQkv,
+} from "./fused.js";
 export type { Device, DType, TypedArray } from "./native.js";
 export { Adam, type AdamOptions, type AdamState, AdamW, clipGradNorm_, type ParameterGroup } from "./optim.js";
 export { Generator, manualSeed } from "./random.js";
-export { cpuCapability, cudaIsAvailable, getNumThreads, liveTensors, setNumThreads, version } from "./runtime.js";
+export {
+  cpuCapability,
+  cudaIsAvailable,
+  emptyCache,
+  getNumThreads,
+  liveTensors,
+  type MemoryStats,
+  memoryStats,
+  setNumThreads,
+  version,
+} from "./runtime.js";
 export { enableGrad, keep, noGrad, tidy } from "./scope.js";
 export { type Dims, Tensor } from "./tensor.js";

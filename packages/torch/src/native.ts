@@ -81,6 +81,8 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     cudaIsAvailable(): boolean;
     version(): string;
     cpuCapability(): string;
+    memoryStats(): number[];
+    emptyCache(): void;
 
     gelu(x: Handle, approximate: "none" | "tanh"): Handle;
     clamp(x: Handle, low: Optional<number>, high: Optional<number>): Handle;
@@ -111,6 +113,26 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     binaryCrossEntropyWithLogits(x: Handle, target: Handle, reduction: Reduction): Handle;
     mseLoss(x: Handle, target: Handle, reduction: Reduction): Handle;
     scaledDotProductAttention(q: Handle, k: Handle, v: Handle, mask: Optional<Handle>, scale: Optional<number>): Handle;
+    fusedNorm(x: Handle, weight: Handle, bias: Optional<Handle>, center: boolean, eps: number): Handle;
+    fusedAddNorm(
+      x: Handle,
+      y: Handle,
+      weight: Handle,
+      bias: Optional<Handle>,
+      center: boolean,
+      eps: number,
+    ): [Handle, Handle];
+    fusedGatedUnit(x: Handle, first: boolean): Handle;
+    fusedSplitQkv(
+      qkv: Handle,
+      heads: number,
+      perHead: boolean,
+      cos: Optional<Handle>,
+      sin: Optional<Handle>,
+      adjacent: boolean,
+    ): [Handle, Handle, Handle];
+    fusedRotary(x: Handle, cos: Handle, sin: Handle, adjacent: boolean): Handle;
+    fusedLinearCrossEntropy(x: Handle, weight: Handle, bias: Optional<Handle>, labels: Handle): Handle;
     packedAttention(q: Handle, k: Handle, v: Handle, cuSeqlens: number[], scale: number): Handle;
 
     requiresGrad(x: Handle): boolean;

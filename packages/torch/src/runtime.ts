@@ -1,4 +1,4 @@
-// What this thread and build of libtorch are: threads, CUDA, version, live tensors.
+// What this thread and build of libtorch are: threads, CUDA, version, live tensors, and the memory of CPU tensors.
 
 import { native } from "./native.js";
 
@@ -30,4 +30,24 @@ export function version(): string {
 /** The vector instructions that libtorch's kernels use here: "DEFAULT", "AVX2" or "AVX512". */
 export function cpuCapability(): string {
   return native.cpuCapability();
+}
+
+/** Memory of the process's CPU tensors, in bytes, those below 64 KiB not counted. */
+export interface MemoryStats {
+  /** In use now. */
+  allocatedBytes: number;
+  /** The most that was in use at once. */
+  peakBytes: number;
+  /** Freed, and kept for the next tensors. */
+  cachedBytes: number;
+}
+
+export function memoryStats(): MemoryStats {
+  const [allocatedBytes, peakBytes, cachedBytes] = native.memoryStats() as [number, number, number];
+  return { allocatedBytes, peakBytes, cachedBytes };
+}
+
+/** Gives memory that is kept for the next CPU tensors back to the system. */
+export function emptyCache(): void {
+  native.emptyCache();
 }

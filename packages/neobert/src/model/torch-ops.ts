@@ -3,18 +3,20 @@
 // angles, the residual stream and losses stay float32. Needs the addon: import this file only where it is there.
 
 import {
-  cat,
-  crossEntropy,
+  addNorm,
   type DType,
   dropout,
   embedding,
   fromTypedArray,
   type Generator,
-  layerNorm,
+  gatedUnit,
   linear,
+  linearCrossEntropy,
   noGrad,
+  norm,
   packedAttention,
-  rmsNorm,
+  rotary,
+  splitQkv,
   stack,
   type Tensor,
   tidy,
@@ -32,6 +34,8 @@ export interface TorchOpsOptions {
   /** Keep only the blocks' inputs and compute each block again on the way back: slower, and far less memory. */
   checkpoint?: boolean;
 }
+
+type Heads = [q: Tensor, k: Tensor, v: Tensor];
 
 interface CheckpointedBlock {
   fn: (...state: Tensor[]) => Tensor[];
@@ -83,23 +87,16 @@ export class TorchOps implements Ops<Tensor> {
     return linear(cast(x, dtype), weight, bias && cast(bias, dtype));
   }
 
-  norm(x: Tensor, { kind, weight, bias, eps }: Norm<Tensor>): Tensor {
-    const shape = [x.shape.at(-1)!];
-    return kind === "rms"
-      ? rmsNorm(cast(x, "float32"), shape, weight, { eps })
-      : layerNorm(cast(x, "float32"), shape, weight, bias, { eps });
+  norm(x: Tensor, options: Norm<Tensor>): Tensor {
+    return norm(x, options);
   }
 
-  addNorm(x: Tensor, y: Tensor, norm: Norm<Tensor>): [Tensor, Tensor] {
-    const sum = x.add(y);
-    return [sum, this.norm(sum, norm)];
+  addNorm(x: Tensor, y: Tensor, options: Norm<Tensor>): [Tensor, Tensor] {
+    return addNorm(x, y, options);
   }
 
   gatedUnit(x: Tensor, gate: "first" | "last"): Tensor {
-    // In bfloat16 the product is rounded once, not its factor before it as well.
-    const [first, last] = cast(x, "float32").chunk(2, -1) as [Tensor, Tensor];
-    const product = gate === "first" ? first.silu().mul(last) : last.silu().mul(first);
-    return cast(product, x.dtype);
+    return gatedUnit(x, gate);
   }
 
   gelu(x: Tensor): Tensor {
@@ -135,22 +132,14 @@ export class TorchOps implements Ops<Tensor> {
     return x.reshape(...x.shape.slice(0, -1), heads, x.shape.at(-1)! / heads);
   }
 
-  splitQkv(projection: QkvProjection<Tensor>, { heads, rotary }: SplitOptions<Tensor>): Qkv<Tensor> {
-    const [q, k, v] = this.#split(projection, heads);
-    return rotary ? { q: rotate(q, rotary), k: rotate(k, rotary), v } : { q, k, v };
-  }
-
-  #split(projection: QkvProjection<Tensor>, heads: number): [Tensor, Tensor, Tensor] {
+  splitQkv(projection: QkvProjection<Tensor>, { heads, rotary: angles }: SplitOptions<Tensor>): Qkv<Tensor> {
     if (projection.layout === "separate") {
-      const { q, k, v } = projection;
-      return [this.splitHeads(q, heads), this.splitHeads(k, heads), this.splitHeads(v, heads)];
+      const [q, k, v] = [projection.q, projection.k, projection.v].map((x) => this.splitHeads(x, heads)) as Heads;
+      return angles ? { q: rotary(q, angles), k: rotary(k, angles), v } : { q, k, v };
     }
     const { layout, qkv } = projection;
-    const parts =
-      layout === "perHead"
-        ? this.splitHeads(qkv, heads).chunk(3, -1) // [N, 3C] -> [N, H, 3D] -> 3 of [N, H, D]
-        : qkv.chunk(3, -1).map((part) => this.splitHeads(part, heads)); // [N, 3C] -> 3 of [N, C] -> 3 of [N, H, D]
-    return parts as [Tensor, Tensor, Tensor];
+    const [q, k, v] = splitQkv(qkv, { layout, heads, ...(angles && { rotary: angles }) });
+    return { q, k, v };
   }
 
   attention({ q, k, v }: Qkv<Tensor>, { cuSeqlens }: TorchBatch, scale: number): Tensor {
@@ -175,8 +164,7 @@ export class TorchOps implements Ops<Tensor> {
   }
 
   linearCrossEntropy(x: Tensor, weight: Tensor, bias: Tensor | undefined, labels: Tensor): Tensor {
-    const logits = cast(this.linear(x, weight, bias), "float32"); // [M, C] -> [M, V]
-    return crossEntropy(logits, labels, { reduction: "sum" });
+    return linearCrossEntropy(x, weight, bias, labels);
   }
 
   block(fn: (...state: Tensor[]) => Tensor[], ...state: Tensor[]): Tensor[] {
@@ -215,21 +203,6 @@ function backwardThrough(tensors: Tensor[], leaves: Tensor[]): void {
     return gradient && tensor.requiresGrad ? [tensor.mul(gradient).sum()] : [];
   });
   if (terms.length > 0) stack(terms, 0).sum().backward();
-}
-
-function rotate(x: Tensor, { cos, sin, pairing }: NonNullable<SplitOptions<Tensor>["rotary"]>): Tensor {
-  const wide = cast(x, "float32"); // [N, H, D]
-  const [c, s] = [cos.unsqueeze(-2), sin.unsqueeze(-2)]; // [N, D/2] -> [N, 1, D/2]
-  const turn = (a: Tensor, b: Tensor) => [a.mul(c).sub(b.mul(s)), b.mul(c).add(a.mul(s))];
-  let rotated: Tensor;
-  if (pairing === "half") {
-    const [a, b] = wide.chunk(2, -1) as [Tensor, Tensor];
-    rotated = cat(turn(a, b), -1);
-  } else {
-    const [a, b] = wide.reshape(...x.shape.slice(0, -1), -1, 2).unbind(-1) as [Tensor, Tensor];
-    rotated = stack(turn(a, b), -1).flatten(-2); // 2 of [N, H, D/2] -> [N, H, D/2, 2] -> [N, H, D]
-  }
-  return cast(rotated, x.dtype);
 }
 
 function cast(x: Tensor, dtype: DType): Tensor {

@@ -1,0 +1,92 @@
+// Cross entropy of a linear layer over a vocabulary, in chunks of rows, so that its logits [M, V] never stand in memory at once:
+//   sum over rows of -log softmax(x weightT + bias)[label];  x [M, C], weight [V, C], bias [V], labels [M]
+// Products are in the weight's dtype, the softmax in float32 (kernels/cross-entropy.h). Where gradients are wanted, the forward
+// pass makes them of each chunk while its logits are there: backward only scales them, and no product is made twice.
+// Saved for backward: the gradients of x, weight and bias.
+#include "kernels/cross-entropy.h"
+
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+
+#include "fused.h"
+
+namespace binding {
+
+constexpr int64_t kIgnored = -100, kChunkBytes = 64 << 20;
+
+class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Optional& bias, const Tensor& labels,
+                        bool wantsGradients) {
+    const int64_t M = x.size(0), V = weight.size(0), C = weight.size(1);
+    const int64_t rowsAtMost = std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, V * weight.element_size()));
+    const int64_t chunks = (M + rowsAtMost - 1) / rowsAtMost, R = chunks ? (M + chunks - 1) / chunks : 0;
+    const Tensor input = x.to(weight.scalar_type());
+    Tensor losses = at::empty({M}, at::kFloat), logits = at::empty({R, V}, weight.options());
+    Tensor scratch = at::empty({at::get_num_threads(), V}, at::kFloat);
+    Tensor gradX, gradWeight, gradBias;
+    if (wantsGradients) {
+      gradX = at::empty({M, C}, weight.options());
+      // Several chunks' gradients of a bfloat16 weight are added in float32.
+      gradWeight = chunks == 1 ? at::empty({V, C}, weight.options()) : at::zeros({V, C}, at::kFloat);
+      if (bias) gradBias = partialSums(V);
+    }
+    for (int64_t start = 0; start < M; start += R) {
+      const int64_t rows = std::min(R, M - start);
+      Tensor part = input.narrow(0, start, rows), logitsOfPart = logits.narrow(0, 0, rows);
+      at::mm_out(logitsOfPart, part, weight.t());
+      const CrossEntropyArguments args{typeOf(weight), logitsOfPart.mutable_data_ptr(), V, floats(bias),
+                                       labels.const_data_ptr<int64_t>() + start, kIgnored, mutableFloats(losses) + start, wantsGradients};
+      forRows(rows, V, [&](int64_t begin, int64_t end, int thread) {
+        float* bias = gradBias.defined() ? mutableFloats(gradBias) + thread * V : nullptr;
+        crossEntropyKernels().rows(args, bias, mutableFloats(scratch) + thread * V, begin, end);
+      });
+      if (!wantsGradients) continue;
+      Tensor gradPart = gradX.narrow(0, start, rows);
+      at::mm_out(gradPart, logitsOfPart, weight);
+      if (chunks == 1) at::mm_out(gradWeight, logitsOfPart.t(), part);
+      else if (weight.scalar_type() == at::kFloat) gradWeight.addmm_(logitsOfPart.t(), part);
+      else gradWeight.add_(at::mm(logitsOfPart.t(), part));
+    }
+    if (wantsGradients) {
+      context->save_for_backward({gradX, gradWeight, gradBias.defined() ? gradBias.sum(0) : gradBias});
+      context->saved_data["xType"] = static_cast<int64_t>(x.scalar_type());
+      context->saved_data["weightType"] = static_cast<int64_t>(weight.scalar_type());
+    }
+    return losses.sum();
+  }
+
+  static Tensors backward(AutogradContext* context, Tensors grads) {
+    auto saved = context->get_saved_variables();
+    auto typeAt = [&](const char* name) { return static_cast<at::ScalarType>(context->saved_data[name].toInt()); };
+    Tensor gradX = saved[0].to(typeAt("xType")).mul(grads[0]);  // in this order: rounded once less where x is float32
+    Tensor gradWeight = saved[1].mul(grads[0]).to(typeAt("weightType"));
+    Tensor gradBias = saved[2].defined() ? saved[2].mul(grads[0]) : Tensor();
+    return {gradX, gradWeight, gradBias, Tensor(), Tensor()};
+  }
+};
+
+static Tensor linearCrossEntropy(const Tensor& x, const Tensor& weight, const Optional& bias, const Tensor& labels) {
+  typeOf(x);
+  typeOf(weight);
+  TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1), "expected x [M, C] and weight [V, C], got ", x.sizes(),
+              " and ", weight.sizes());
+  TORCH_CHECK(labels.dim() == 1 && labels.size(0) == x.size(0) && labels.scalar_type() == at::kLong && labels.is_cpu(),
+              "expected int64 labels [", x.size(0), "] on the CPU, got ", labels.scalar_type(), " ", labels.sizes(), " on ",
+              labels.device());
+  const Tensor dense = labels.contiguous();
+  for (int64_t row = 0; row < dense.size(0); row++) {
+    const int64_t label = dense.const_data_ptr<int64_t>()[row];
+    TORCH_CHECK(label == kIgnored || (label >= 0 && label < weight.size(0)), "expected labels from 0 to ", weight.size(0) - 1, " or ",
+                kIgnored, ", got ", label, " in row ", row);
+  }
+  const Optional addend = vectorOf("bias", bias, weight.size(0));
+  const bool wanted = at::GradMode::is_enabled() &&
+                      (x.requires_grad() || weight.requires_grad() || (addend && addend->requires_grad()));
+  return LinearCrossEntropy::apply(x.contiguous(), weight.contiguous(), addend, dense, wanted);
+}
+
+void defineCrossEntropy(Napi::Object& exports) { define(exports, "fusedLinearCrossEntropy", linearCrossEntropy); }
+
+}  // namespace binding

@@ -1,0 +1,47 @@
+// The gated unit (SwiGLU) of either half; formulas in kernels/gated-unit.h. Composed, it keeps three float32 [N, I] in bfloat16.
+#include "kernels/gated-unit.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include "fused.h"
+
+namespace binding {
+
+class GatedUnit : public torch::autograd::Function<GatedUnit> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, bool first) {
+    const int64_t I = x.size(-1) / 2, N = I == 0 ? 0 : x.numel() / (2 * I);
+    Shape shape = x.sizes().vec();
+    shape.back() = I;
+    Tensor out = at::empty(shape, x.options());
+    forRows(N, I, [&](int64_t begin, int64_t end, int) {
+      gatedUnitKernels().forward(typeOf(x), x.const_data_ptr(), out.mutable_data_ptr(), I, first, begin, end);
+    });
+    context->save_for_backward({x});
+    context->saved_data["first"] = first;
+    return out;
+  }
+
+  static Tensors backward(AutogradContext* context, Tensors grads) {
+    const Tensor x = context->get_saved_variables()[0], gradOut = grads[0].contiguous();
+    const bool first = context->saved_data["first"].toBool();
+    const int64_t I = x.size(-1) / 2, N = I == 0 ? 0 : x.numel() / (2 * I);
+    Tensor gradX = at::empty_like(x);
+    forRows(N, I, [&](int64_t begin, int64_t end, int) {
+      gatedUnitKernels().backward(typeOf(x), x.const_data_ptr(), gradOut.const_data_ptr(), gradX.mutable_data_ptr(), I, first, begin,
+                                  end);
+    });
+    return {gradX, Tensor()};
+  }
+};
+
+void defineGatedUnit(Napi::Object& exports) {
+  define(exports, "fusedGatedUnit", [](Tensor x, bool first) {
+    typeOf(x);
+    TORCH_CHECK(x.dim() > 0 && x.size(-1) % 2 == 0, "expected x [.., 2I], got ", x.sizes());
+    return GatedUnit::apply(x.contiguous(), first);
+  });
+}
+
+}  // namespace binding

@@ -1,0 +1,71 @@
+// The encoders' larger ops composed of libtorch's own: the reference that the fused kernels are tested against, and what
+// computes where those do not reach (another device, another dtype, NEOBERT_FUSED=0). fused.ts documents each op.
+
+import { cat, crossEntropy, layerNorm, linear, rmsNorm, stack } from "./functional.js";
+import type { NormOptions, RotaryOptions } from "./fused.js";
+import type { DType } from "./native.js";
+import type { Tensor } from "./tensor.js";
+
+export function norm(x: Tensor, { kind, weight, bias, eps }: NormOptions): Tensor {
+  const wide = widened(x);
+  const shape = [x.shape.at(-1)!];
+  return kind === "rms" ? rmsNorm(wide, shape, weight, { eps }) : layerNorm(wide, shape, weight, bias, { eps });
+}
+
+export function addNorm(x: Tensor, y: Tensor, options: NormOptions): [sum: Tensor, normed: Tensor] {
+  const sum = x.add(y);
+  return [sum, norm(sum, options)];
+}
+
+export function gatedUnit(x: Tensor, gate: "first" | "last"): Tensor {
+  // In bfloat16 the product is rounded once, not its factor before it as well.
+  const [first, last] = widened(x).chunk(2, -1) as [Tensor, Tensor];
+  const product = gate === "first" ? first.silu().mul(last) : last.silu().mul(first);
+  return cast(product, x.dtype);
+}
+
+export function splitQkv(
+  qkv: Tensor,
+  options: { layout: "blocks" | "perHead"; heads: number; rotary?: RotaryOptions },
+): [q: Tensor, k: Tensor, v: Tensor] {
+  const { layout, heads, rotary: angles } = options;
+  const parts =
+    layout === "perHead"
+      ? splitHeads(qkv, heads).chunk(3, -1) // [N, 3C] -> [N, H, 3D] -> 3 of [N, H, D]
+      : qkv.chunk(3, -1).map((part) => splitHeads(part, heads)); // [N, 3C] -> 3 of [N, C] -> 3 of [N, H, D]
+  const [q, k, v] = parts as [Tensor, Tensor, Tensor];
+  return angles ? [rotary(q, angles), rotary(k, angles), v] : [q, k, v];
+}
+
+export function rotary(x: Tensor, { cos, sin, pairing }: RotaryOptions): Tensor {
+  const wide = widened(x); // [N, H, D]
+  const [c, s] = [cos.unsqueeze(-2), sin.unsqueeze(-2)]; // [N, D/2] -> [N, 1, D/2]
+  const turn = (a: Tensor, b: Tensor) => [a.mul(c).sub(b.mul(s)), b.mul(c).add(a.mul(s))];
+  let rotated: Tensor;
+  if (pairing === "half") {
+    const [a, b] = wide.chunk(2, -1) as [Tensor, Tensor];
+    rotated = cat(turn(a, b), -1);
+  } else {
+    const [a, b] = wide.reshape(...x.shape.slice(0, -1), x.shape.at(-1)! / 2, 2).unbind(-1) as [Tensor, Tensor];
+    rotated = stack(turn(a, b), -1).flatten(-2); // 2 of [N, H, D/2] -> [N, H, D/2, 2] -> [N, H, D]
+  }
+  return cast(rotated, x.dtype);
+}
+
+export function linearCrossEntropy(x: Tensor, weight: Tensor, bias: Tensor | undefined, labels: Tensor): Tensor {
+  const { dtype } = weight;
+  const logits = linear(cast(x, dtype), weight, bias && cast(bias, dtype)); // [M, C] -> [M, V]
+  return crossEntropy(widened(logits), labels, { reduction: "sum" });
+}
+
+function splitHeads(x: Tensor, heads: number): Tensor {
+  return x.reshape(...x.shape.slice(0, -1), heads, x.shape.at(-1)! / heads);
+}
+
+function widened(x: Tensor): Tensor {
+  return x.dtype === "bfloat16" ? x.to("float32") : x;
+}
+
+function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : x.to(dtype);
+}

@@ -1,0 +1,87 @@
+// The encoders' larger ops, each one kernel forward and one backward on the CPU in float32 and bfloat16 (native/*.cc over
+// native/kernels), computed in float32 and rounded once. Elsewhere, in other dtypes, and everywhere with NEOBERT_FUSED=0
+// in the environment, libtorch's own ops compute the same (composed.ts).
+
+import * as composed from "./composed.js";
+import { native } from "./native.js";
+import { Tensor } from "./tensor.js";
+
+/** x / sqrt(mean(x^2) + eps) * weight (`rms`), or with the mean subtracted first and `bias` added (`layer`). */
+export interface NormOptions {
+  kind: "rms" | "layer";
+  /** [C], float32 as is `bias`. */
+  weight: Tensor;
+  bias?: Tensor;
+  eps: number;
+}
+
+/** Angles of each token, [.., D/2] float32; pairs of components (2j, 2j + 1) or (j, j + D/2) turn by the j-th. */
+export interface RotaryOptions {
+  cos: Tensor;
+  sin: Tensor;
+  pairing: "adjacent" | "half";
+}
+
+const enabled = process.env.NEOBERT_FUSED !== "0";
+
+/** Whether the fused kernels are on: unless the environment had NEOBERT_FUSED=0 when this was loaded. */
+export function fusedKernels(): boolean {
+  return enabled;
+}
+
+const fits = (x: Tensor) => enabled && (x.dtype === "float32" || x.dtype === "bfloat16") && x.device === "cpu";
+
+/** The norm of x [.., C] over its last dimension, float32. */
+export function norm(x: Tensor, options: NormOptions): Tensor {
+  if (!fits(x)) return composed.norm(x, options);
+  const { kind, weight, bias, eps } = options;
+  const wide = x.dtype === "float32" ? x : x.to("float32");
+  return new Tensor(native.fusedNorm(wide.handle, weight.handle, bias?.handle, kind === "layer", eps));
+}
+
+/** The sum x + y [.., C] and its norm: what follows a residual connection. The residual stream x is float32. */
+export function addNorm(x: Tensor, y: Tensor, options: NormOptions): [sum: Tensor, normed: Tensor] {
+  if (!fits(x) || x.dtype !== "float32" || !fits(y)) return composed.addNorm(x, y, options);
+  const { kind, weight, bias, eps } = options;
+  const both = native.fusedAddNorm(x.handle, y.handle, weight.handle, bias?.handle, kind === "layer", eps);
+  return [new Tensor(both[0]), new Tensor(both[1])];
+}
+
+/** x [.., 2I] -> [.., I]: silu of the half that `gate` names, times the other half (SwiGLU, Shazeer 2020). */
+export function gatedUnit(x: Tensor, gate: "first" | "last"): Tensor {
+  if (!fits(x)) return composed.gatedUnit(x, gate);
+  return new Tensor(native.fusedGatedUnit(x.handle, gate === "first"));
+}
+
+/**
+ * Heads of a joint projection [.., 3C], each [.., H, D], q and k turned by rotary angles where given. The projection
+ * holds q | k | v (`blocks`) or q0 | k0 | v0 | q1 | k1 | v1 ... (`perHead`).
+ */
+export function splitQkv(
+  qkv: Tensor,
+  options: { layout: "blocks" | "perHead"; heads: number; rotary?: RotaryOptions },
+): [q: Tensor, k: Tensor, v: Tensor] {
+  if (!fits(qkv)) return composed.splitQkv(qkv, options);
+  const { layout, heads, rotary: angles } = options;
+  const adjacent = angles?.pairing === "adjacent";
+  return native
+    .fusedSplitQkv(qkv.handle, heads, layout === "perHead", angles?.cos.handle, angles?.sin.handle, adjacent)
+    .map((handle) => new Tensor(handle)) as [Tensor, Tensor, Tensor];
+}
+
+/** x [.., H, D] turned by rotary angles (Su et al. 2021). */
+export function rotary(x: Tensor, options: RotaryOptions): Tensor {
+  if (!fits(x)) return composed.rotary(x, options);
+  return new Tensor(
+    native.fusedRotary(x.handle, options.cos.handle, options.sin.handle, options.pairing === "adjacent"),
+  );
+}
+
+/**
+ * Sum over rows of -log softmax(x weightT + bias)[label]: x [M, C], weight [V, C], bias [V], int64 labels [M] give a
+ * float32 scalar; a label of -100 does not count. The logits exist for a chunk of rows at a time.
+ */
+export function linearCrossEntropy(x: Tensor, weight: Tensor, bias: Tensor | undefined, labels: Tensor): Tensor {
+  if (!fits(x) || !fits(weight)) return composed.linearCrossEntropy(x, weight, bias, labels);
+  return new Tensor(native.fusedLinearCrossEntropy(x.handle, weight.handle, bias?.handle, labels.handle));
+}
