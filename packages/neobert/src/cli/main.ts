@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The `neobert` program. Exit status 0 when the command did its work, 1 when it did not.
 
 import { buildProgram, errorText } from "./program.js";
