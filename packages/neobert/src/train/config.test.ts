@@ -237,7 +237,7 @@ describe("runs/", () => {
   test("each can be tried for three steps with the README's overrides", () => {
     for (const file of ["neobert-1024.yaml", "neobert-4096.yaml"]) {
       const run = loadRunConfig(join(runs, file), ["steps=3", "tokensPerStep=8192", "data=shards"]);
-      expect([run.steps, run.tokensPerStep, run.microBatchTokens]).toEqual([3, 8192, 8192]);
+      expect([run.steps, run.tokensPerStep, run.microBatchTokens]).toEqual([3, 8192, 4096]);
     }
   });
 });
