@@ -1,14 +1,17 @@
-// Packed attention, ours against libtorch's flash attention called per sequence (NEOBERT_FUSED=0), in GFLOP/s of the two
-// products of the forward and the five of the backward pass; the two sides take turns in one process. The limit is a
-// 1,024 x 1,024 x 1,024 product of the same type. Run after `npm run build`: node bench/kernels-attention.mjs [case ...]
+// Packed attention, ours against libtorch's flash attention called per sequence (NEOBERT_FUSED=0), GFLOP/s.
+// Counted are the two products of the forward and the five of the backward pass, within the window where there is one. The two
+// sides take turns in one process; the limit is a 1,024 x 1,024 x 1,024 product of the same type.
+// Run after `npm run build`: node bench/kernels-attention.mjs [--threads=N] [case ...]
 
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
+import { parseArgs } from "node:util";
 import { Generator, grad, noGrad, packedAttention, randn, setNumThreads, tidy } from "../packages/torch/dist/index.js";
 
 const heads = 12;
 const width = 64;
-const threads = availableParallelism();
+const { values, positionals: wanted } = parseArgs({ options: { threads: { type: "string" } }, allowPositionals: true });
+const threads = Number(values.threads ?? availableParallelism());
 const lengthsFile = new URL("../../shared/peers/c4-lengths.json", import.meta.url);
 
 /** Lengths of real texts, cut at 1,024, as they come, up to 8,192 tokens. */
@@ -86,9 +89,10 @@ function scoresOf({ lengths, window = Number.POSITIVE_INFINITY }) {
   return scores;
 }
 
+const unknown = wanted.find((name) => !(name in cases));
+if (unknown) throw new Error(`kernels-attention: expected cases of ${Object.keys(cases).join(", ")}, got ${unknown}`);
 setNumThreads(threads);
 console.log(`${cpus()[0].model}, ${threads} threads; H = ${heads}, D = ${width}; GFLOP/s median (best)`);
-const wanted = process.argv.slice(2);
 for (const dtype of ["float32", "bfloat16"]) {
   console.log(`${dtype}: a large product ${productRate(dtype).toFixed(0)}`);
   for (const [name, layout] of Object.entries(cases)) {

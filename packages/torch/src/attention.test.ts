@@ -3,28 +3,48 @@
 import { describe, expect } from "vitest";
 import { expectGradients, sample } from "../test/gradients.js";
 import { expectNoLeaks, tidyTest } from "../test/leaks.js";
-import { cat, Generator, grad, packedAttention, randn, type Tensor, tidy } from "./index.js";
+import {
+  arange,
+  cat,
+  Generator,
+  getNumThreads,
+  grad,
+  packedAttention,
+  randn,
+  setNumThreads,
+  type Tensor,
+  tidy,
+} from "./index.js";
 
 expectNoLeaks();
 
 type Triple = [Tensor, Tensor, Tensor];
 
-function composedAttention([q, k, v]: Triple, cuSeqlens: number[], scale: number): Tensor {
+interface Options {
+  scale?: number;
+  window?: number;
+}
+
+function composedAttention([q, k, v]: Triple, cuSeqlens: number[], { scale, window }: Options): Tensor {
   const sequences = cuSeqlens.slice(1).map((end, i) => {
     const start = cuSeqlens[i]!;
     const [qs, ks, vs] = [q, k, v].map((x) => x.narrow(0, start, end - start).transpose(0, 1)) as Triple; // [H, T, D]
-    return qs.matmul(ks.transpose(1, 2)).mul(scale).softmax(-1).matmul(vs).transpose(0, 1);
+    const scores = qs.matmul(ks.transpose(1, 2)).mul(scale ?? 1 / Math.sqrt(q.shape[2]!)); // [H, T, T]
+    const token = arange(end - start);
+    const distance = token.unsqueeze(0).sub(token.unsqueeze(1)).abs();
+    const seen = scores.maskedFill(distance.gt(window ?? end), Number.NEGATIVE_INFINITY);
+    return seen.softmax(-1).matmul(vs).transpose(0, 1);
   });
   return cat(sequences);
 }
 
 /** The largest difference of output and gradients from the composed float64 ones, relative to the largest value or 1. */
-function worstError(inputs: Triple, cuSeqlens: number[], scale?: number): number {
+function worstError(inputs: Triple, cuSeqlens: number[], options: Options = {}): number {
   return tidy(() => {
     const doubles = inputs.map((x) => x.detach().to("float64").requiresGrad_()) as Triple;
     const leaves = inputs.map((x) => x.detach().requiresGrad_()) as Triple;
-    const output = packedAttention(...leaves, cuSeqlens, scale === undefined ? {} : { scale });
-    const expected = composedAttention(doubles, cuSeqlens, scale ?? 1 / Math.sqrt(inputs[0].shape[2]!));
+    const output = packedAttention(...leaves, cuSeqlens, options);
+    const expected = composedAttention(doubles, cuSeqlens, options);
     expect(output.dtype).toBe(inputs[0].dtype);
     expect(output.shape).toEqual(inputs[0].shape);
     const gradOutput = randn(output.shape, { generator: new Generator(9) }).to(output.dtype);
@@ -49,12 +69,13 @@ const layouts: [string, number[]][] = [
   ["one token", [0, 1]],
   ["one sequence", [0, 70]],
   ["empty sequences at both ends and between", [0, 0, 9, 9, 9, 12, 12]],
-  ["a length beyond the kernel's block", [0, 600, 603]],
+  ["lengths around the kernel's blocks", [0, 1, 3, 3, 18, 34, 51, 114, 178, 243, 443]],
+  ["a length of many blocks", [0, 600, 603]],
 ];
 
 describe("packed attention equals the composed one, values and gradients:", () => {
   for (const [name, cuSeqlens] of layouts)
-    for (const width of [8, 16, 20, 64])
+    for (const width of [8, 16, 20, 64, 80])
       tidyTest(`${name}, head width ${width}`, () => {
         const shape = [cuSeqlens.at(-1)!, 2, width];
         expect(worstError(random(shape), cuSeqlens), "float32").toBeLessThan(1e-5);
@@ -62,10 +83,21 @@ describe("packed attention equals the composed one, values and gradients:", () =
       });
 });
 
+describe("with a window packed attention equals the composed one, values and gradients:", () => {
+  for (const window of [0, 1, 7, 64, 100, 1000])
+    tidyTest(`window ${window}`, () => {
+      const cuSeqlens = [0, 1, 1, 66, 90, 390];
+      expect(worstError(random([390, 2, 16]), cuSeqlens, { window }), "float32").toBeLessThan(1e-5);
+      expect(worstError(random([390, 2, 16], "bfloat16"), cuSeqlens, { window }), "bfloat16").toBeLessThan(2e-2);
+      expect(worstError(random([390, 2, 16], "float64"), cuSeqlens, { window }), "float64").toBeLessThan(1e-12);
+    });
+});
+
 tidyTest("packed attention takes odd head widths and a scale of its own", () => {
   expect(worstError(random([9, 3, 5]), [0, 2, 9])).toBeLessThan(1e-5);
   expect(worstError(random([9, 3, 5], "bfloat16"), [0, 2, 9])).toBeLessThan(2e-2);
-  expect(worstError(random([9, 1, 8]), [0, 2, 9], 1.5)).toBeLessThan(1e-5);
+  expect(worstError(random([9, 1, 8]), [0, 2, 9], { scale: 1.5 })).toBeLessThan(1e-5);
+  expect(worstError(random([9, 1, 8]), [0, 2, 9], { scale: -0.4 }), "negative").toBeLessThan(1e-5);
 });
 
 tidyTest("packed attention reads q, k and v wherever they lie in memory", () => {
@@ -74,6 +106,10 @@ tidyTest("packed attention reads q, k and v wherever they lie in memory", () => 
   expect(worstError(sliced, cuSeqlens), "slices of one product").toBeLessThan(1e-5);
   const transposed = random([15, 16, 2]).map((x) => x.transpose(1, 2)) as Triple;
   expect(worstError(transposed, cuSeqlens), "head width not last in memory").toBeLessThan(1e-5);
+  const halves = randn([15, 3, 2, 24], { generator: new Generator(6) })
+    .to("bfloat16")
+    .unbind(1) as Triple;
+  expect(worstError(halves, cuSeqlens), "slices in bfloat16").toBeLessThan(2e-2);
   const one = randn([15, 1, 16], { generator: new Generator(5) }).expand(15, 2, 16);
   expect(worstError([one, one, one], cuSeqlens), "heads that share memory").toBeLessThan(1e-5);
 });
@@ -88,6 +124,87 @@ tidyTest("a sequence's attention does not depend on what else is packed with it,
   const packed = packedAttention(q, k, v, Int32Array.of(0, 7, 19, 30)).narrow(0, 7, 12);
   const alone = packedAttention(...([q, k, v].map((x) => x.narrow(0, 7, 12)) as Triple), [0, 12]);
   expect(packed.toArray()).toEqual(alone.toArray());
+});
+
+/** Output and gradients [N, H, D], each as one flat array. */
+function valuesOf(inputs: Triple, cuSeqlens: number[]): number[][] {
+  return tidy(() => {
+    const leaves = inputs.map((x) => x.detach().requiresGrad_()) as Triple;
+    const output = packedAttention(...leaves, cuSeqlens);
+    const gradOutput = randn(output.shape, { generator: new Generator(8) }).to(output.dtype);
+    return [output, ...grad([output], leaves, [gradOutput])].map((x) => x!.detach().toArray());
+  });
+}
+
+tidyTest("a change in one sequence leaves outputs and gradients of the others as they are, bit for bit", () => {
+  const cuSeqlens = [0, 70, 100, 165];
+  const [first, last] = [70 * 32, 100 * 32];
+  for (const dtype of ["float32", "bfloat16"] as const) {
+    const inputs = random([165, 2, 16], dtype);
+    const changed = inputs.map((x) => cat([x.narrow(0, 0, 70), x.narrow(0, 70, 30).mul(3), x.narrow(0, 100, 65)]));
+    const after = valuesOf(changed as Triple, cuSeqlens);
+    for (const [i, before] of valuesOf(inputs, cuSeqlens).entries()) {
+      expect(after[i]!.slice(0, first)).toEqual(before.slice(0, first));
+      expect(after[i]!.slice(first, last)).not.toEqual(before.slice(first, last));
+      expect(after[i]!.slice(last)).toEqual(before.slice(last));
+    }
+  }
+});
+
+tidyTest("heads that are cut between threads keep their values, and every run has the same bits", () => {
+  const threads = getNumThreads();
+  try {
+    for (const dtype of ["float32", "bfloat16"] as const) {
+      const inputs = random([900, 3, 16], dtype);
+      setNumThreads(4);
+      expect(worstError(inputs, [0, 700, 900])).toBeLessThan(dtype === "float32" ? 1e-5 : 2e-2);
+      expect(valuesOf(inputs, [0, 700, 900])).toEqual(valuesOf(inputs, [0, 700, 900]));
+      const forward = packedAttention(...inputs, [0, 700, 900]).toArray();
+      setNumThreads(1);
+      expect(packedAttention(...inputs, [0, 700, 900]).toArray()).toEqual(forward);
+    }
+  } finally {
+    setNumThreads(threads);
+  }
+});
+
+tidyTest("a NaN in v reaches its sequence's every output, one in q only its row's", () => {
+  const options = { window: 20 }; // so that it is our kernel on every processor
+  for (const dtype of ["float32", "bfloat16"] as const) {
+    const [q, k, v] = random([20, 1, 16], dtype);
+    const spoilt = (x: Tensor) => cat([x.narrow(0, 0, 11), x.narrow(0, 11, 1).mul(Number.NaN), x.narrow(0, 12, 8)]);
+    const byV = packedAttention(q, k, spoilt(v), [0, 9, 20], options).sum([1, 2]).toArray();
+    expect(byV.map(Number.isNaN)).toEqual(byV.map((_, i) => i >= 9));
+    const byQ = packedAttention(spoilt(q), k, v, [0, 9, 20], options).sum([1, 2]).toArray();
+    expect(byQ.map(Number.isNaN)).toEqual(byQ.map((_, i) => i === 11));
+  }
+});
+
+tidyTest("large scores do not overflow", () => {
+  const [q, k, v] = random([70, 1, 16]).map((x) => x.mul(30)) as Triple;
+  expect(worstError([q, k, v], [0, 70])).toBeLessThan(1e-4);
+});
+
+tidyTest("with NEOBERT_FUSED=0 packed attention and its window give the same by libtorch's kernels", () => {
+  const before = process.env.NEOBERT_FUSED;
+  try {
+    process.env.NEOBERT_FUSED = "0";
+    expect(worstError(random([90, 2, 16]), [0, 30, 60, 90])).toBeLessThan(1e-5);
+    expect(worstError(random([90, 2, 16]), [0, 30, 60, 90], { window: 5 })).toBeLessThan(1e-5);
+  } finally {
+    if (before === undefined) delete process.env.NEOBERT_FUSED;
+    else process.env.NEOBERT_FUSED = before;
+  }
+});
+
+tidyTest("one sequence of 8,192 tokens takes memory by its length, not by its square", () => {
+  const leaves = random([8192, 1, 16]).map((x) => x.requiresGrad_()) as Triple;
+  const beforeKb = process.resourceUsage().maxRSS;
+  packedAttention(...leaves, [0, 8192])
+    .sum()
+    .backward();
+  const scoresKb = (8192 * 8192 * 4) / 1024;
+  expect(process.resourceUsage().maxRSS - beforeKb).toBeLessThan(scoresKb / 4);
 });
 
 tidyTest("a second backward through packed attention under retainGraph gives the same gradients", () => {
@@ -117,6 +234,7 @@ tidyTest("packed attention refuses borders and shapes that do not fit, naming th
   expect(() => packedAttention(q, k, v, [0, 4, 2, 6])).toThrow("do not fall, got [0, 4, 2, 6]");
   expect(() => packedAttention(q, k.narrow(0, 0, 5), v, [0, 6])).toThrow("[6, 2, 8], [5, 2, 8] and [6, 2, 8]");
   expect(() => packedAttention(q, k, v.to("bfloat16"), [0, 6])).toThrow("one dtype");
+  expect(() => packedAttention(q, k, v, [0, 6], { window: -1 })).toThrow("expected a window of 0 or more, got -1");
   const int = q.to("int64");
   expect(() => packedAttention(int, int, int, [0, 6])).toThrow("packedAttention: ");
 });

@@ -20,6 +20,13 @@ export function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
   return new Tensor(native.where(condition.handle, a.handle, b.handle));
 }
 
+/** The matrix product, batched over leading dimensions; with `out` it is written there, without gradients, and returned. */
+export function matmul(a: Tensor, b: Tensor, { out }: { out?: Tensor } = {}): Tensor {
+  if (!out) return a.matmul(b);
+  native.matmulOut(a.handle, b.handle, out.handle);
+  return out;
+}
+
 /** x weightT + bias: [..., C] with weight [O, C] and bias [O] gives [..., O]. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return new Tensor(native.linear(x.handle, weight.handle, bias?.handle));
@@ -83,17 +90,18 @@ export function scaledDotProductAttention(
 
 /**
  * Attention within each sequence of a packed batch: q, k, v [N, H, D] and borders `cuSeqlens` [B + 1] from 0 to N give
- * [N, H, D]. Memory grows with N, not with a sequence's length squared. `scale` is 1 / sqrt(D) unless given.
+ * [N, H, D]. Memory grows with N, not with a sequence's length squared. `scale` is 1 / sqrt(D) unless given; with a
+ * `window` a query sees the keys at a distance up to it, on both sides.
  */
 export function packedAttention(
   q: Tensor,
   k: Tensor,
   v: Tensor,
   cuSeqlens: ArrayLike<number>,
-  options: { scale?: number } = {},
+  options: { scale?: number; window?: number } = {},
 ): Tensor {
-  const scale = options.scale ?? 1 / Math.sqrt(q.shape.at(-1)!);
-  return new Tensor(native.packedAttention(q.handle, k.handle, v.handle, Array.from(cuSeqlens), scale));
+  const { scale = 1 / Math.sqrt(q.shape.at(-1)!), window } = options;
+  return new Tensor(native.packedAttention(q.handle, k.handle, v.handle, Array.from(cuSeqlens), scale, window));
 }
 
 /** Zeroes each value with probability `p` and scales the rest by 1 / (1 - p). Draws from `generator`. */

@@ -105,6 +105,7 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     chunk(x: Handle, chunks: number, dim: number): Handle[];
     unbind(x: Handle, dim: number): Handle[];
 
+    matmulOut(a: Handle, b: Handle, out: Handle): void;
     linear(x: Handle, weight: Handle, bias: Optional<Handle>): Handle;
     embedding(weight: Handle, indices: Handle): Handle;
     layerNorm(x: Handle, shape: number[], weight: Optional<Handle>, bias: Optional<Handle>, eps: number): Handle;
@@ -133,7 +134,14 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     ): [Handle, Handle, Handle];
     fusedRotary(x: Handle, cos: Handle, sin: Handle, adjacent: boolean): Handle;
     fusedLinearCrossEntropy(x: Handle, weight: Handle, bias: Optional<Handle>, labels: Handle): Handle;
-    packedAttention(q: Handle, k: Handle, v: Handle, cuSeqlens: number[], scale: number): Handle;
+    packedAttention(
+      q: Handle,
+      k: Handle,
+      v: Handle,
+      cuSeqlens: number[],
+      scale: number,
+      window: Optional<number>,
+    ): Handle;
 
     requiresGrad(x: Handle): boolean;
     requiresGrad_(x: Handle, flag: boolean): void;

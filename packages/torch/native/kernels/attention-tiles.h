@@ -62,9 +62,13 @@ INLINE Floats maximum(Floats a, Floats b) {
 INLINE Floats toFloats(Halves bits) { return (Floats)(__builtin_convertvector(bits, Ints) << 16); }
 // To nearest, ties to even; NaN stays NaN.
 INLINE Halves toHalves(Floats x) {
+#if defined(__AVX512BF16__)
+  return (Halves)_mm512_cvtneps_pbh((__m512)x);
+#else
   Ints bits = (Ints)x;
   Ints rounded = bits + 0x7fff + ((bits >> 16) & 1);
   return __builtin_convertvector((x == x ? rounded : bits | 0x400000) >> 16, Halves);
+#endif
 }
 // Lane i: (low[i], high[i]).
 INLINE Ints interleave(Halves low, Halves high) {
@@ -114,7 +118,7 @@ struct PairWords {
   INLINE Floats step(Floats sum, int32_t a, Floats b) {
     return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(a), (__m512bh)b);
   }
-  INLINE Halves round(Floats x) { return (Halves)_mm512_cvtneps_pbh((__m512)x); }
+  INLINE Halves round(Floats x) { return toHalves(x); }
 };
 #endif
 

@@ -98,7 +98,8 @@ void forward(const AttentionTask& task, const AttentionGroup& group, char* at) {
       logsumexp[i] = scratch.maxima[i] + __builtin_log2f(scratch.sums[i]);
       scratch.sums[i] = 1 / scratch.sums[i];
     }
-    writeTurned<In>(scratch.output, scratch.sums, scratch.outputRows, columns, sizes.width, task.output, token, group.head, count);
+    writeTurned<In>(scratch.output, scratch.sums, scratch.outputRows, columns, sizes.width, task.output, token, group.head,
+                    count);
   }
 }
 
@@ -127,7 +128,10 @@ void gradientBlock(const Block& block, float scale, const float* scores, const f
     };
     for (int64_t r = 0; r < block.rows; r += M::pack) {
       auto ds = row(r);
-      if constexpr (M::pack == 2) store(to.dsDown + r / 2 * queries + j, interleave(ds, r + 1 < block.rows ? row(r + 1) : Halves{}));
+      if constexpr (M::pack == 2) {
+        Halves next = r + 1 < block.rows ? row(r + 1) : Halves{};
+        store(to.dsDown + r / 2 * queries + j, interleave(ds, next));
+      }
     }
   }
 }
@@ -201,9 +205,9 @@ void backward(const AttentionTask& task, const AttentionGroup& group, char* at, 
       stageColumns<M, In>(task.gradOutput, token, head, count, sizes, scratch.gradOutputDown);
     }
     for (int64_t i = 0; i < columns; i++) {
-      bool real = i < count;
-      scratch.logsumexp[i] = real ? task.logsumexp[head * task.tokens + token + i] : 0;
-      scratch.delta[i] = real ? rowDot(rowOf<const In>(task.output, token + i, head), rowOf<const In>(task.gradOutput, token + i, head), sizes.width) : 0;
+      const In *output = rowOf<const In>(task.output, token + i, head), *grad = rowOf<const In>(task.gradOutput, token + i, head);
+      scratch.logsumexp[i] = i < count ? task.logsumexp[head * task.tokens + token + i] : 0;
+      scratch.delta[i] = i < count ? rowDot(output, grad, sizes.width) : 0;
     }
 
     KeyRange range(task, group, query, query + count);
@@ -215,7 +219,8 @@ void backward(const AttentionTask& task, const AttentionGroup& group, char* at, 
       Left<Word> keys{scratch.keys + staged * sizes.paddedWords, sizes.paddedWords, 1};
       Left<Word> values{scratch.values + staged * sizes.paddedWords, sizes.paddedWords, 1};
       product<M, zero>(block.rows, columns, sizes.words, keys, {scratch.qTurned, queries}, {scratch.scores, queries});
-      product<M, zero>(block.rows, columns, sizes.words, values, {scratch.gradOutputTurned, queries}, {scratch.gradWeights, queries});
+      product<M, zero>(block.rows, columns, sizes.words, values, {scratch.gradOutputTurned, queries},
+                       {scratch.gradWeights, queries});
       auto gradients = block.cut() ? gradientBlock<M, true> : gradientBlock<M, false>;
       gradients(block, task.scale * log2e, scratch.scores, scratch.gradWeights, scratch.logsumexp, scratch.delta, scratch.block);
       Left<Word> p{scratch.block.p, queries / M::pack, 1}, ds{scratch.block.ds, queries / M::pack, 1};
