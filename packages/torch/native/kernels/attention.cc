@@ -206,6 +206,7 @@ void backward(const AttentionTask& task, const AttentionGroup& group, char* at, 
     }
     for (int64_t i = 0; i < columns; i++) {
       const In *output = rowOf<const In>(task.output, token + i, head), *grad = rowOf<const In>(task.gradOutput, token + i, head);
+      prefetchAhead(output, task.output.tokenStep, sizes.width);
       scratch.logsumexp[i] = i < count ? task.logsumexp[head * task.tokens + token + i] : 0;
       scratch.delta[i] = i < count ? rowDot(output, grad, sizes.width) : 0;
     }
