@@ -4,6 +4,7 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/mse_loss.h>
 #include <ATen/ops/rms_norm.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -22,6 +23,7 @@ static at::Reduction::Reduction reductionFrom(const std::string& name) {
 void defineNn(Napi::Object& exports) {
   using Optional = std::optional<Tensor>;
   define(exports, "matmul", &Tensor::matmul);
+  define(exports, "matmulOut", [](Tensor a, Tensor b, Tensor out) { at::matmul_out(out, a, b); });
   define(exports, "linear", [](Tensor x, Tensor weight, Optional bias) { return at::linear(x, weight, bias); });
   define(exports, "embedding", [](Tensor weight, Tensor indices) { return at::embedding(weight, indices); });
   define(exports, "layerNorm", [](Tensor x, Shape shape, Optional weight, Optional bias, double eps) {

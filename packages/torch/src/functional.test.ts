@@ -11,12 +11,14 @@ import {
   Generator,
   layerNorm,
   linear,
+  matmul,
   mseLoss,
   ones,
   rmsNorm,
   scaledDotProductAttention,
   type Tensor,
   tensor,
+  zeros,
 } from "./index.js";
 
 expectNoLeaks();
@@ -45,6 +47,14 @@ tidyTest("matmul multiplies matrices, batches of them, and vectors", () => {
   expectGradients((x, y) => x.matmul(y), sample([2, 3, 4]), b);
   expectGradients((x, y) => x.matmul(y), sample([2, 2, 3, 4]), sample([2, 4, 1], -2, 2, 1));
   expectGradients((x, y) => x.matmul(y), sample([4]), sample([4], -2, 2, 1));
+});
+
+tidyTest("matmul writes into `out`, whose memory stays where it is", () => {
+  const [a, b, out] = [sample([2, 3, 4]), sample([2, 4, 5]), zeros([2, 3, 5], { dtype: "float64" })];
+  const view = out.view(-1);
+  expect(matmul(a, b, { out })).toBe(out);
+  expectClose(view, a.matmul(b).view(-1));
+  expectClose(matmul(a, b), a.matmul(b));
 });
 
 tidyTest("linear is x times the weight's transpose plus the bias, on any number of leading dimensions", () => {

@@ -1,7 +1,7 @@
 // The fused kernels against the ops composed of libtorch's own in float64: values and the gradient of every input, in both
-// dtypes, at odd widths, one row and none.
+// dtypes, at odd widths, one row and none, with every instruction set that this processor has.
 
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectNoLeaks, tidyTest } from "../test/leaks.js";
 import * as composed from "./composed.js";
 import * as fused from "./fused.js";
@@ -11,6 +11,7 @@ import {
   Generator,
   getNumThreads,
   grad,
+  instructionSet,
   randint,
   randn,
   setNumThreads,
@@ -51,150 +52,185 @@ const random = (seed: number, shape: number[], dtype: DType = "float32") =>
 const tolerance = { float32: 5e-6, bfloat16: 1e-2 };
 const dtypes = ["float32", "bfloat16"] as const;
 
-describe.each(["rms", "layer"] as const)("%s norm", (kind) => {
-  const eps = 1e-5;
-  const options = (weight: Tensor, bias?: Tensor): fused.NormOptions => ({
-    kind,
-    weight,
-    eps,
-    ...(bias && { bias }),
-  });
+describe.each(native.instructionSets())("with %s instructions,", (set) => {
+  const before = native.instructionSet();
+  beforeAll(() => native.setInstructionSet(set));
+  afterAll(() => native.setInstructionSet(before));
 
-  tidyTest("equals the float64 one, alone and after an addition, in values and every gradient", () => {
-    for (const rows of [[5], [1], [0], [2, 3]]) {
-      const inputs = [
-        random(1, [...rows, 37])
-          .mul(3)
-          .add(0.5),
-        random(3, [37]),
-        ...(kind === "layer" ? [random(4, [37])] : []),
-      ];
-      expect(
-        worstError(
-          (x, weight, bias) => [fused.norm(x!, options(weight!, bias))],
-          (x, weight, bias) => [composed.norm(x!, options(weight!, bias))],
-          inputs,
-        ),
-      ).toBeLessThan(tolerance.float32);
-      for (const dtype of dtypes) {
-        const [x, ...weights] = inputs;
+  describe.each(["rms", "layer"] as const)("%s norm", (kind) => {
+    const eps = 1e-5;
+    const options = (weight: Tensor, bias?: Tensor): fused.NormOptions => ({
+      kind,
+      weight,
+      eps,
+      ...(bias && { bias }),
+    });
+
+    tidyTest("equals the float64 one, alone and after an addition, in values and every gradient", () => {
+      for (const rows of [[5], [1], [0], [2, 3]]) {
+        const inputs = [
+          random(1, [...rows, 37])
+            .mul(3)
+            .add(0.5),
+          random(3, [37]),
+          ...(kind === "layer" ? [random(4, [37])] : []),
+        ];
         expect(
           worstError(
-            (x, y, weight, bias) => fused.addNorm(x!, y!, options(weight!, bias)),
-            (x, y, weight, bias) => composed.addNorm(x!, y!, options(weight!, bias)),
-            [x!, random(2, [...rows, 37], dtype), ...weights],
+            (x, weight, bias) => [fused.norm(x!, options(weight!, bias))],
+            (x, weight, bias) => [composed.norm(x!, options(weight!, bias))],
+            inputs,
           ),
-          dtype,
-        ).toBeLessThan(tolerance[dtype]);
-      }
-    }
-  });
-
-  tidyTest("gives the gradient of the sum alone where the norm is not used, and of the norm alone", () => {
-    const [x, y, weight] = [random(1, [3, 8]), random(2, [3, 8]), random(3, [8])].map((x) => x.requiresGrad_()) as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    const [sum] = fused.addNorm(x, y, options(weight));
-    const [gx, gy, gw] = grad([sum.sum()], [x, y, weight]);
-    expect(gx!.toArray()).toEqual(new Array(24).fill(1));
-    expect(gy!.toArray()).toEqual(new Array(24).fill(1));
-    expect(gw).toBeUndefined();
-    const [, normed] = fused.addNorm(x, y, options(weight));
-    const [direct] = grad([normed.square().sum()], [y]);
-    const [reference] = grad([composed.norm(x.add(y), options(weight)).square().sum()], [y]);
-    expect(direct!.sub(reference!).abs().amax().item()).toBeLessThan(1e-5);
-  });
-});
-
-describe.each(dtypes)("in %s", (dtype) => {
-  tidyTest("the gated unit equals the composed one, for either half", () => {
-    for (const shape of [
-      [5, 42],
-      [1, 2],
-      [0, 8],
-      [2, 3, 130],
-    ])
-      for (const gate of ["first", "last"] as const)
-        expect(
-          worstError(
-            (x) => [fused.gatedUnit(x!, gate)],
-            (x) => [composed.gatedUnit(x!, gate)],
-            [random(1, shape, dtype).mul(4)],
-          ),
-        ).toBeLessThan(tolerance[dtype]);
-  });
-
-  describe.each(["adjacent", "half", undefined] as const)("with pairs %s", (pairing) => {
-    tidyTest("heads split from either layout, and turned, equal the composed ones", () => {
-      for (const [N, H, D] of [
-        [5, 3, 10],
-        [1, 1, 2],
-        [0, 2, 4],
-        [3, 2, 64],
-      ] as const) {
-        const angles = random(7, [N, D / 2]).mul(3);
-        const rotary = (wide: boolean) => {
-          const [cos, sin] = [angles.cos(), angles.sin()].map((x) => (wide ? x.to("float64") : x)) as [Tensor, Tensor];
-          return pairing && { rotary: { cos, sin, pairing } };
-        };
-        for (const layout of ["blocks", "perHead"] as const)
+        ).toBeLessThan(tolerance.float32);
+        for (const dtype of dtypes) {
+          const [x, ...weights] = inputs;
           expect(
             worstError(
-              (qkv) => fused.splitQkv(qkv!, { layout, heads: H, ...rotary(false) }),
-              (qkv) => composed.splitQkv(qkv!, { layout, heads: H, ...rotary(true) }),
-              [random(1, [N, 3 * H * D], dtype)],
+              (x, y, weight, bias) => fused.addNorm(x!, y!, options(weight!, bias)),
+              (x, y, weight, bias) => composed.addNorm(x!, y!, options(weight!, bias)),
+              [x!, random(2, [...rows, 37], dtype), ...weights],
+            ),
+            dtype,
+          ).toBeLessThan(tolerance[dtype]);
+        }
+      }
+    });
+
+    tidyTest("gives the gradient of the sum alone where the norm is not used, and of the norm alone", () => {
+      const [x, y, weight] = [random(1, [3, 8]), random(2, [3, 8]), random(3, [8])].map((x) => x.requiresGrad_()) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      const [sum] = fused.addNorm(x, y, options(weight));
+      const [gx, gy, gw] = grad([sum.sum()], [x, y, weight]);
+      expect(gx!.toArray()).toEqual(new Array(24).fill(1));
+      expect(gy!.toArray()).toEqual(new Array(24).fill(1));
+      expect(gw).toBeUndefined();
+      const [, normed] = fused.addNorm(x, y, options(weight));
+      const [direct] = grad([normed.square().sum()], [y]);
+      const [reference] = grad([composed.norm(x.add(y), options(weight)).square().sum()], [y]);
+      expect(direct!.sub(reference!).abs().amax().item()).toBeLessThan(1e-5);
+    });
+  });
+
+  describe.each(dtypes)("in %s", (dtype) => {
+    tidyTest("the gated unit equals the composed one, for either half", () => {
+      for (const shape of [
+        [5, 42],
+        [1, 2],
+        [0, 8],
+        [2, 3, 130],
+      ])
+        for (const gate of ["first", "last"] as const)
+          expect(
+            worstError(
+              (x) => [fused.gatedUnit(x!, gate)],
+              (x) => [composed.gatedUnit(x!, gate)],
+              [random(1, shape, dtype).mul(4)],
             ),
           ).toBeLessThan(tolerance[dtype]);
-        if (!pairing) continue;
-        expect(
-          worstError(
-            (x) => [fused.rotary(x!, rotary(false)!.rotary)],
-            (x) => [composed.rotary(x!, rotary(true)!.rotary)],
-            [random(1, [N, H, D], dtype)],
-          ),
-        ).toBeLessThan(tolerance[dtype]);
+    });
+
+    describe.each(["adjacent", "half", undefined] as const)("with pairs %s", (pairing) => {
+      tidyTest("heads split from either layout, and turned, equal the composed ones", () => {
+        for (const [N, H, D] of [
+          [5, 3, 10],
+          [1, 1, 2],
+          [0, 2, 4],
+          [3, 2, 64],
+        ] as const) {
+          const angles = random(7, [N, D / 2]).mul(3);
+          const rotary = (wide: boolean) => {
+            const [cos, sin] = [angles.cos(), angles.sin()].map((x) => (wide ? x.to("float64") : x)) as [
+              Tensor,
+              Tensor,
+            ];
+            return pairing && { rotary: { cos, sin, pairing } };
+          };
+          for (const layout of ["blocks", "perHead"] as const)
+            expect(
+              worstError(
+                (qkv) => fused.splitQkv(qkv!, { layout, heads: H, ...rotary(false) }),
+                (qkv) => composed.splitQkv(qkv!, { layout, heads: H, ...rotary(true) }),
+                [random(1, [N, 3 * H * D], dtype)],
+              ),
+            ).toBeLessThan(tolerance[dtype]);
+          if (!pairing) continue;
+          expect(
+            worstError(
+              (x) => [fused.rotary(x!, rotary(false)!.rotary)],
+              (x) => [composed.rotary(x!, rotary(true)!.rotary)],
+              [random(1, [N, H, D], dtype)],
+            ),
+          ).toBeLessThan(tolerance[dtype]);
+        }
+      });
+    });
+
+    tidyTest("linear cross entropy equals the composed one, with a bias and without, some rows ignored", () => {
+      for (const [M, C, V] of [
+        [7, 5, 31],
+        [1, 3, 2],
+        [0, 3, 4],
+        [33, 16, 1001],
+      ] as const) {
+        const labels = randint(0, V, [M], { dtype: "int64", generator: new Generator(8) });
+        if (M > 1) labels.narrow(0, 1, 1).fill_(-100);
+        const inputs = [random(1, [M, C]), random(2, [V, C], dtype), random(3, [V])];
+        for (const count of [3, 2])
+          expect(
+            worstError(
+              (x, weight, bias) => [fused.linearCrossEntropy(x!, weight!, bias, labels)],
+              (x, weight, bias) => [composed.linearCrossEntropy(x!, weight!, bias, labels)],
+              inputs.slice(0, count),
+            ) / Math.max(1, Math.sqrt(M)),
+          ).toBeLessThan(tolerance[dtype]);
+      }
+    });
+
+    tidyTest("linear cross entropy in several chunks of rows equals the composed one", () => {
+      const [M, C, V] = [900, 2, 60_000]; // 108 MB of bfloat16 logits, 216 MB of float32
+      const labels = randint(0, V, [M], { dtype: "int64", generator: new Generator(8) });
+      const inputs = [random(1, [M, C]), random(2, [V, C], dtype), random(3, [V])].map((x) => x.requiresGrad_());
+      const [x, weight, bias] = inputs as [Tensor, Tensor, Tensor];
+      const losses = [fused, composed].map(({ linearCrossEntropy }) => linearCrossEntropy(x, weight, bias, labels));
+      const [got, expected] = losses.map((loss) => [loss, ...grad([loss.div(M)], inputs)]) as [Tensor[], Tensor[]];
+      for (const [i, value] of got.entries()) {
+        const [a, b] = [value, expected[i]!].map((x) => x.detach().to("float64")) as [Tensor, Tensor];
+        const scale = b.abs().amax().item();
+        expect(a.sub(b).abs().amax().item() / scale, `output or gradient ${i}`).toBeLessThan(
+          dtype === "float32" ? 5e-5 : 2e-2,
+        );
       }
     });
   });
 
-  tidyTest("linear cross entropy equals the composed one, with a bias and without, some rows ignored", () => {
-    for (const [M, C, V] of [
-      [7, 5, 31],
-      [1, 3, 2],
-      [0, 3, 4],
-      [33, 16, 1001],
-    ] as const) {
-      const labels = randint(0, V, [M], { dtype: "int64", generator: new Generator(8) });
-      if (M > 1) labels.narrow(0, 1, 1).fill_(-100);
-      const inputs = [random(1, [M, C]), random(2, [V, C], dtype), random(3, [V])];
-      for (const count of [3, 2])
-        expect(
-          worstError(
-            (x, weight, bias) => [fused.linearCrossEntropy(x!, weight!, bias, labels)],
-            (x, weight, bias) => [composed.linearCrossEntropy(x!, weight!, bias, labels)],
-            inputs.slice(0, count),
-          ) / Math.max(1, Math.sqrt(M)),
-        ).toBeLessThan(tolerance[dtype]);
-    }
+  tidyTest("values beyond the range of exp give finite gated units and losses, and NaN stays NaN", () => {
+    const x = tensor([[-200, 200, 0, Number.NaN, 1, 1, 1, 1]]);
+    const [low, high, zero, nan] = fused.gatedUnit(x, "first").toArray();
+    expect(Math.abs(low!)).toBeLessThan(1e-30);
+    expect([high, zero]).toEqual([200, 0]);
+    expect(nan).toBeNaN();
+    expect(fused.gatedUnit(x.to("bfloat16"), "first").toArray()[3]).toBeNaN();
+    const labels = tensor([1], { dtype: "int64" });
+    const weight = tensor([[1], [-1]]);
+    expect(fused.linearCrossEntropy(tensor([[150]]), weight, undefined, labels).item()).toBe(300);
+    expect(fused.linearCrossEntropy(tensor([[Number.NaN]]), weight, undefined, labels).item()).toBeNaN();
   });
 
-  tidyTest("linear cross entropy in several chunks of rows equals the composed one", () => {
-    const [M, C, V] = [900, 2, 60_000]; // 108 MB of bfloat16 logits, 216 MB of float32
-    const labels = randint(0, V, [M], { dtype: "int64", generator: new Generator(8) });
-    const inputs = [random(1, [M, C]), random(2, [V, C], dtype), random(3, [V])].map((x) => x.requiresGrad_());
-    const [x, weight, bias] = inputs as [Tensor, Tensor, Tensor];
-    const losses = [fused, composed].map(({ linearCrossEntropy }) => linearCrossEntropy(x, weight, bias, labels));
-    const [got, expected] = losses.map((loss) => [loss, ...grad([loss.div(M)], inputs)]) as [Tensor[], Tensor[]];
-    for (const [i, value] of got.entries()) {
-      const [a, b] = [value, expected[i]!].map((x) => x.detach().to("float64")) as [Tensor, Tensor];
-      const scale = b.abs().amax().item();
-      expect(a.sub(b).abs().amax().item() / scale, `output or gradient ${i}`).toBeLessThan(
-        dtype === "float32" ? 5e-5 : 2e-2,
-      );
-    }
+  tidyTest("bfloat16 results are the float32 ones rounded to nearest, ties to even", () => {
+    const x = random(1, [4, 50], "bfloat16");
+    const rounded = fused.gatedUnit(x.to("float32"), "first").to("bfloat16");
+    expect(fused.gatedUnit(x, "first").toArray()).toEqual(rounded.toArray());
   });
+});
+
+test("the best instruction set is taken, and one that the processor lacks is refused", () => {
+  expect(instructionSet()).toBe(native.instructionSets().at(-1));
+  expect(() => native.setInstructionSet("avx1024")).toThrow(
+    "setInstructionSet: expected an instruction set that this processor has, [portable",
+  );
 });
 
 tidyTest("an unused head's gradient is zero", () => {
@@ -217,25 +253,6 @@ tidyTest("fused ops read tensors that are not contiguous", () => {
   const [a] = grad([fused.gatedUnit(y, "last")], [y], [expanded]);
   const [b] = grad([fused.gatedUnit(y, "last")], [y], [expanded.contiguous()]);
   expect(a!.toArray()).toEqual(b!.toArray());
-});
-
-tidyTest("values beyond the range of exp give finite gated units and losses, and NaN stays NaN", () => {
-  const x = tensor([[-200, 200, 0, Number.NaN, 1, 1, 1, 1]]);
-  const [low, high, zero, nan] = fused.gatedUnit(x, "first").toArray();
-  expect(Math.abs(low!)).toBeLessThan(1e-30);
-  expect([high, zero]).toEqual([200, 0]);
-  expect(nan).toBeNaN();
-  expect(fused.gatedUnit(x.to("bfloat16"), "first").toArray()[3]).toBeNaN();
-  const labels = tensor([1], { dtype: "int64" });
-  const weight = tensor([[1], [-1]]);
-  expect(fused.linearCrossEntropy(tensor([[150]]), weight, undefined, labels).item()).toBe(300);
-  expect(fused.linearCrossEntropy(tensor([[Number.NaN]]), weight, undefined, labels).item()).toBeNaN();
-});
-
-tidyTest("bfloat16 results are the float32 ones rounded to nearest, ties to even", () => {
-  const x = random(1, [4, 50], "bfloat16");
-  const rounded = fused.gatedUnit(x.to("float32"), "first").to("bfloat16");
-  expect(fused.gatedUnit(x, "first").toArray()).toEqual(rounded.toArray());
 });
 
 test("two threads give what they gave before, bit for bit, and close to what one gives", () => {

@@ -81,6 +81,9 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     cudaIsAvailable(): boolean;
     version(): string;
     cpuCapability(): string;
+    instructionSet(): string;
+    instructionSets(): string[];
+    setInstructionSet(name: string): void;
     memoryStats(): number[];
     emptyCache(): void;
 

@@ -32,6 +32,11 @@ export function cpuCapability(): string {
   return native.cpuCapability();
 }
 
+/** The vector instructions that our own kernels use here: "portable", "avx2", "avx512" or "avx512bf16". */
+export function instructionSet(): string {
+  return native.instructionSet();
+}
+
 /** Memory of the process's CPU tensors, in bytes, those below 64 KiB not counted. */
 export interface MemoryStats {
   /** In use now. */

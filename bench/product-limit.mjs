@@ -1,0 +1,70 @@
+// The limit of a training case: the time of its matrix products alone, each at the rate that its shape and type reach
+// with a preallocated output. Run by train.mjs in a process of its own; prints one JSON line.
+
+import { parseArgs } from "node:util";
+import { empty, matmul, randn, setNumThreads, tidy } from "../packages/torch/dist/index.js";
+
+const { values } = parseArgs({
+  options: {
+    ...{ layers: { type: "string" }, lengths: { type: "string" }, dtype: { type: "string" }, task: { type: "string" } },
+    threads: { type: "string", default: "2" },
+  },
+});
+setNumThreads(Number(values.threads));
+const [C, I, H, D, V] = [768, 2048, 12, 64, 30522];
+const L = Number(values.layers);
+const lengths = JSON.parse(values.lengths);
+const dtype = values.dtype === "bf16" ? "bfloat16" : "float32";
+const isTraining = values.task === "train";
+const N = lengths.reduce((sum, length) => sum + length, 0);
+const M = Math.floor(N / 5);
+
+/** Best seconds of one product `a` x `b`, either of them as the transpose of what lies in memory. */
+const measured = new Map();
+function seconds(shapeA, shapeB, transposed) {
+  const key = JSON.stringify([shapeA, shapeB, transposed]);
+  if (measured.has(key)) return measured.get(key);
+  const best = tidy(() => {
+    const place = ([...shape], turn) => {
+      if (turn) shape.push(...shape.splice(-2).reverse());
+      const x = randn(shape).to(dtype);
+      return turn ? x.transpose(-1, -2) : x;
+    };
+    const [a, b] = [place(shapeA, transposed.includes("a")), place(shapeB, transposed.includes("b"))];
+    const out = empty([...shapeA.slice(0, -1), shapeB.at(-1)], { dtype });
+    let least = Number.POSITIVE_INFINITY;
+    const begun = performance.now();
+    for (let round = 0; round < 7 && (round < 3 || performance.now() - begun < 1500); round++) {
+      const start = performance.now();
+      matmul(a, b, { out });
+      least = Math.min(least, (performance.now() - start) / 1000);
+    }
+    return least;
+  });
+  measured.set(key, best);
+  return best;
+}
+
+/** A linear layer of `rows` rows: forward, and in training the gradients of input and weight. */
+function linear(rows, inputs, outputs) {
+  const forward = seconds([rows, inputs], [inputs, outputs], "b");
+  if (!isTraining) return forward;
+  return forward + seconds([rows, outputs], [outputs, inputs], "") + seconds([outputs, rows], [rows, inputs], "a");
+}
+
+/** Attention of one sequence: two products forward, five backward (scores again, and four gradients). */
+function attention(length) {
+  const scores = seconds([H, length, D], [H, D, length], "b");
+  const values = seconds([H, length, length], [H, length, D], "");
+  const turned = isTraining ? seconds([H, length, length], [H, length, D], "a") : 0;
+  return isTraining ? scores + values + (2 * scores + values + 2 * turned) : scores + values;
+}
+
+const block = (rows) => linear(rows, C, C) + linear(rows, C, 2 * I) + linear(rows, I, C);
+// Lengths are measured to the next multiple of 64, and counted as they are.
+const rounded = (length) => Math.ceil(length / 64) * 64;
+const attend = lengths.reduce((sum, length) => sum + attention(rounded(length)) * (length / rounded(length)) ** 2, 0);
+const head = isTraining ? linear(M, C, V) : 0;
+const lastRows = isTraining ? M : N;
+const total = L * (linear(N, C, 3 * C) + attend) + (L - 1) * block(N) + block(lastRows) + head;
+console.log(JSON.stringify({ seconds: total, tokens: N }));

@@ -1,0 +1,90 @@
+// Our side of `npm run bench -- train`: the whole training step (or encoding) of NeoBERT on random token ids, in packed
+// batches, with what the training loop uses. Prints one JSON line with the same fields as train-torch.py.
+
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { TorchModel } from "../packages/neobert/dist/model/torch-model.js";
+import { TorchOps } from "../packages/neobert/dist/model/torch-ops.js";
+import { ComputeWeights } from "../packages/neobert/dist/train/compute-weights.js";
+import { Trainer } from "../packages/neobert/dist/train/step.js";
+import { AdamW, noGrad, setNumThreads, tidy } from "../packages/torch/dist/index.js";
+
+const text = (value) => ({ type: "string", default: value });
+const { values } = parseArgs({
+  options: {
+    ...{ layers: text("28"), batch: text("8"), length: text("512"), lengths: { type: "string" }, dtype: text("bf16") },
+    ...{
+      task: text("train"),
+      steps: text("6"),
+      warmup: text("2"),
+      threads: text("2"),
+      checkpointing: { type: "boolean" },
+    },
+  },
+});
+const [layers, batch, length, steps, warmup] = ["layers", "batch", "length", "steps", "warmup"].map((name) =>
+  Number(values[name]),
+);
+setNumThreads(Number(values.threads));
+const vocabulary = 30522;
+
+let state = 1;
+const random = (below) => Math.floor(((state = (state * 48271) % 2147483647) / 2147483647) * below);
+
+/** A packed batch of random ids with 20 % of the rows masked. */
+function packed(lengths) {
+  const cuSeqlens = Int32Array.of(0, ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce((a, b) => a + b, 0)));
+  const ids = Int32Array.from({ length: cuSeqlens.at(-1) }, () => random(vocabulary));
+  const rows = [...ids.keys()].map((row) => [random(2 ** 30), row]).sort((a, b) => a[0] - b[0]);
+  const maskedRows = Int32Array.from(rows.slice(0, Math.floor(ids.length / 5)), ([, row]) => row).sort();
+  return { ids, cuSeqlens, maskedRows, labels: maskedRows.map((row) => ids[row]) };
+}
+
+let groups = [Array(batch).fill(length)];
+if (values.lengths) {
+  const all = JSON.parse(readFileSync(values.lengths, "utf8")).map((tokens) => Math.min(tokens, 1024));
+  groups = Array.from({ length: steps + warmup }, (_, i) => all.slice(i * batch, (i + 1) * batch));
+}
+const batches = groups.map(packed);
+
+const model = TorchModel.create({
+  model_type: "neobert",
+  num_hidden_layers: layers,
+  norm_eps: 1e-5,
+  vocab_size: vocabulary,
+});
+const compute = new ComputeWeights(model, values.dtype);
+let step;
+if (values.task === "encode") {
+  step = (batch) =>
+    tidy(() => noGrad(() => model.hidden(batch, { weights: compute.weights }).narrow(0, 0, 1).sum().item()));
+} else {
+  const optimizer = new AdamW([...model.weights.values()], { betas: [0.9, 0.95], weightDecay: 0.1 });
+  const ops = new TorchOps({ checkpoint: values.checkpointing ?? false });
+  const objective = (batch, run) => model.loss(batch, run).sum;
+  const trainer = new Trainer({ model, objective, optimizer, compute, ops, clipNorm: 1 });
+  step = (batch) => trainer.step([batch], batch.labels.length, 1e-4);
+}
+
+const times = [];
+const tokens = [];
+for (let i = 0; i < warmup + steps; i++) {
+  const batch = batches[i % batches.length];
+  const start = performance.now();
+  step(batch);
+  if (i < warmup) continue;
+  times.push((performance.now() - start) / 1000);
+  tokens.push(batch.ids.length);
+}
+const rates = times.map((seconds, i) => tokens[i] / seconds).sort((a, b) => a - b);
+const total = (values) => values.reduce((sum, value) => sum + value, 0);
+const median = values.lengths
+  ? total(tokens) / total(times)
+  : (rates[(rates.length - 1) >> 1] + rates[rates.length >> 1]) / 2;
+console.log(
+  JSON.stringify({
+    tokens_per_s_median: median,
+    tokens_per_s_best: rates.at(-1),
+    peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
+  }),
+);
