@@ -1,6 +1,6 @@
 // Packed attention against attention composed of products and a softmax, sequence by sequence, in float64.
 
-import { describe, expect } from "vitest";
+import { afterAll, beforeAll, describe, expect } from "vitest";
 import { expectGradients, sample } from "../test/gradients.js";
 import { expectNoLeaks, tidyTest } from "../test/leaks.js";
 import {
@@ -15,6 +15,7 @@ import {
   type Tensor,
   tidy,
 } from "./index.js";
+import { native } from "./native.js";
 
 expectNoLeaks();
 
@@ -73,7 +74,11 @@ const layouts: [string, number[]][] = [
   ["a length of many blocks", [0, 600, 603]],
 ];
 
-describe("packed attention equals the composed one, values and gradients:", () => {
+describe.each(native.instructionSets())("with %s instructions packed attention equals the composed one:", (set) => {
+  const before = native.instructionSet();
+  beforeAll(() => native.setInstructionSet(set));
+  afterAll(() => native.setInstructionSet(before));
+
   for (const [name, cuSeqlens] of layouts)
     for (const width of [8, 16, 20, 64, 80])
       tidyTest(`${name}, head width ${width}`, () => {
@@ -81,9 +86,7 @@ describe("packed attention equals the composed one, values and gradients:", () =
         expect(worstError(random(shape), cuSeqlens), "float32").toBeLessThan(1e-5);
         expect(worstError(random(shape, "bfloat16"), cuSeqlens), "bfloat16").toBeLessThan(2e-2);
       });
-});
 
-describe("with a window packed attention equals the composed one, values and gradients:", () => {
   for (const window of [0, 1, 7, 64, 100, 1000])
     tidyTest(`window ${window}`, () => {
       const cuSeqlens = [0, 1, 1, 66, 90, 390];
