@@ -3,6 +3,7 @@
 //   backward  dV = PT dO, dS = P * (dO VT - rowsum(dO * O)), dQ = scale dS K, dK = scale dST Q; P is made again
 // Scores stand transposed, [keys, queries]: keys and values are then read one word at a time, in rows as they come, the
 // softmax over keys works on whole vectors of queries, and only queries are ever transposed.
+// On two Zen 4 cores 1.3-1.6 times libtorch's rate in float32, 2-4 times in bfloat16 (bench/kernels-attention.mjs).
 #include "attention-staging.h"
 
 namespace binding::KERNEL_NAMESPACE {
