@@ -6,6 +6,7 @@ namespace binding {
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment());
   defineAllocator(exports);
+  defineDispatch(exports);
   defineMemory(exports);
   defineElementwise(exports);
   defineShape(exports);

@@ -223,6 +223,7 @@ void defineRandom(Napi::Object& exports);
 void defineOptim(Napi::Object& exports);
 void defineAttention(Napi::Object& exports);
 void defineAllocator(Napi::Object& exports);
+void defineDispatch(Napi::Object& exports);
 void defineNorm(Napi::Object& exports);
 void defineGatedUnit(Napi::Object& exports);
 void defineRotary(Napi::Object& exports);

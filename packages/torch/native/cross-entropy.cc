@@ -13,7 +13,7 @@
 
 namespace binding {
 
-constexpr int64_t kIgnored = -100, kChunkBytes = 64 << 20;
+constexpr int64_t kIgnored = -100, kChunkBytes = 128 << 20;
 
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
@@ -29,15 +29,22 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
     if (wantsGradients) {
       gradX = at::empty({M, C}, weight.options());
       // Several chunks' gradients of a bfloat16 weight are added in float32.
-      gradWeight = chunks == 1 ? at::empty({V, C}, weight.options()) : at::zeros({V, C}, at::kFloat);
+      const bool direct = chunks == 1 || (chunks > 1 && weight.scalar_type() == at::kFloat);
+      gradWeight = direct ? at::empty({V, C}, weight.options()) : at::zeros({V, C}, at::kFloat);
       if (bias) gradBias = partialSums(V);
     }
     for (int64_t start = 0; start < M; start += R) {
       const int64_t rows = std::min(R, M - start);
       Tensor part = input.narrow(0, start, rows), logitsOfPart = logits.narrow(0, 0, rows);
       at::mm_out(logitsOfPart, part, weight.t());
-      const CrossEntropyArguments args{typeOf(weight), logitsOfPart.mutable_data_ptr(), V, floats(bias),
-                                       labels.const_data_ptr<int64_t>() + start, kIgnored, mutableFloats(losses) + start, wantsGradients};
+      const CrossEntropyArguments args{typeOf(weight),
+                                       logitsOfPart.mutable_data_ptr(),
+                                       V,
+                                       floats(bias),
+                                       labels.const_data_ptr<int64_t>() + start,
+                                       kIgnored,
+                                       mutableFloats(losses) + start,
+                                       wantsGradients};
       forRows(rows, V, [&](int64_t begin, int64_t end, int thread) {
         float* bias = gradBias.defined() ? mutableFloats(gradBias) + thread * V : nullptr;
         crossEntropyKernels().rows(args, bias, mutableFloats(scratch) + thread * V, begin, end);
@@ -45,9 +52,9 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       if (!wantsGradients) continue;
       Tensor gradPart = gradX.narrow(0, start, rows);
       at::mm_out(gradPart, logitsOfPart, weight);
-      if (chunks == 1) at::mm_out(gradWeight, logitsOfPart.t(), part);
-      else if (weight.scalar_type() == at::kFloat) gradWeight.addmm_(logitsOfPart.t(), part);
-      else gradWeight.add_(at::mm(logitsOfPart.t(), part));
+      if (chunks > 1 && weight.scalar_type() != at::kFloat) gradWeight.add_(at::mm(logitsOfPart.t(), part));
+      else if (start == 0) at::mm_out(gradWeight, logitsOfPart.t(), part);
+      else gradWeight.addmm_(logitsOfPart.t(), part);
     }
     if (wantsGradients) {
       context->save_for_backward({gradX, gradWeight, gradBias.defined() ? gradBias.sum(0) : gradBias});
@@ -70,15 +77,16 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
 static Tensor linearCrossEntropy(const Tensor& x, const Tensor& weight, const Optional& bias, const Tensor& labels) {
   typeOf(x);
   typeOf(weight);
-  TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1), "expected x [M, C] and weight [V, C], got ", x.sizes(),
-              " and ", weight.sizes());
+  TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1), "expected x [M, C] and weight [V, C], got ",
+              x.sizes(), " and ", weight.sizes());
   TORCH_CHECK(labels.dim() == 1 && labels.size(0) == x.size(0) && labels.scalar_type() == at::kLong && labels.is_cpu(),
               "expected int64 labels [", x.size(0), "] on the CPU, got ", labels.scalar_type(), " ", labels.sizes(), " on ",
               labels.device());
   const Tensor dense = labels.contiguous();
   for (int64_t row = 0; row < dense.size(0); row++) {
     const int64_t label = dense.const_data_ptr<int64_t>()[row];
-    TORCH_CHECK(label == kIgnored || (label >= 0 && label < weight.size(0)), "expected labels from 0 to ", weight.size(0) - 1, " or ",
+    const bool known = label >= 0 && label < weight.size(0);
+    TORCH_CHECK(known || label == kIgnored, "expected labels from 0 to ", weight.size(0) - 1, " or ",
                 kIgnored, ", got ", label, " in row ", row);
   }
   const Optional addend = vectorOf("bias", bias, weight.size(0));

@@ -1,5 +1,6 @@
 // RMSNorm and LayerNorm, with the residual addition before them where there is one; formulas in kernels/norm.h.
-// libtorch's rms_norm composes elementwise ops, its backward more of them, and each addition is a pass of its own.
+// libtorch's rms_norm composes elementwise ops, its backward more of them, and each addition is a pass of its own. Forward and
+// backward of addition and RMSNorm, 4,096 rows of 768 on 2 Zen 4 cores: composed 8.4 ms, here 2.5 (y bfloat16: 9.0 and 2.4).
 #include "kernels/norm.h"
 
 #include <ATen/ops/empty.h>

@@ -13,7 +13,7 @@ namespace binding {
 
 enum class InstructionSet { portable, avx2, avx512, avx512bf16 };
 
-/** The best set that is compiled and that this processor and its system support; looked up once. */
+/** The set in use: the best that is compiled and that this processor and its system support, or the one asked for since. */
 InstructionSet instructionSet();
 
 /** What the values of a tensor are. Kernels compute in float32 and round once, on storing. */
