@@ -58,7 +58,7 @@ const phases = {
     "seed=1",
     "maxLength=256",
     "steps=300",
-    "optimizer.lr=4e-4",
+    "optimizer.lr=2e-4",
     "schedule={ name: constant, warmupSteps: 0 }",
   ],
 };
