@@ -155,7 +155,7 @@ describe.each(["base", "m0", "ngpt"])("the reference's model %s", (variant) => {
     });
   });
 
-  test("stays within 2e-2 of the largest value, its gradients within 3e-2 in norm, when its matrices are bfloat16", () => {
+  test("stays within 2e-2 of the largest value, gradients too, when its matrices are bfloat16", () => {
     const golden = new Golden(`${variant}/expected.safetensors`);
     withModel(load(), (model) => {
       const matrices = new Set(model.specs.flatMap(({ name, role }) => (role === "matrix" ? [name] : [])));
@@ -172,8 +172,7 @@ describe.each(["base", "m0", "ngpt"])("the reference's model %s", (variant) => {
       const loss = sum.div(count);
       expectClose(floats(loss), golden.values.get("loss")!, "loss");
       loss.backward();
-      // A single value is a matter of luck: two ways to round that are equally good, on the average over 60 batches of
-      // `base` (relative error 1.9e-2 both), differ twofold in their largest error on this one.
+      // PyTorch's own autocast differs by 1.89e-2 of the model's largest gradient on `base`, and by 2.37e-2 of a tensor's own.
       const got = gradients(model);
       const expected = (name: string) => golden.values.get(`grad.${name}`) ?? new Float32Array(got.get(name)!.length);
       const norm = (values: Float32Array) => Math.hypot(...values);
@@ -181,7 +180,7 @@ describe.each(["base", "m0", "ngpt"])("the reference's model %s", (variant) => {
       for (const [name, gradient] of got) {
         const differences = gradient.map((value, i) => value - expected(name)[i]!);
         expect(norm(differences), name).toBeLessThanOrEqual(3e-2 * norm(expected(name)));
-        expect(largest(differences), name).toBeLessThan(4e-2 * largestOfAll);
+        expect(largest(differences), name).toBeLessThanOrEqual(2e-2 * largestOfAll);
       }
     });
   });
