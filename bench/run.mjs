@@ -10,7 +10,9 @@ const file = `${folder}${name}.mjs`;
 if (name === undefined || name === "run" || !existsSync(file)) {
   if (name !== undefined) console.error(`bench: expected one of the benchmarks below, got ${name}`);
   for (const entry of readdirSync(folder).filter((entry) => entry.endsWith(".mjs") && entry !== "run.mjs")) {
-    const first = readFileSync(folder + entry, "utf8").split("\n")[0].replace(/^\/\/ /, "");
+    const first = readFileSync(folder + entry, "utf8")
+      .split("\n")[0]
+      .replace(/^\/\/ /, "");
     console.log(`${entry.replace(".mjs", "").padEnd(20)} ${first}`);
   }
   process.exitCode = name === undefined ? 0 : 1;
