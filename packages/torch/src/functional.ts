@@ -1,7 +1,7 @@
 // Free functions over several tensors: joining, layers, losses, attention, gradients (torch.nn.functional and friends).
 //   https://pytorch.org/docs/stable/nn.functional.html
 
-import { empty } from "./creation.js";
+import { arange, empty } from "./creation.js";
 import { native, type Reduction } from "./native.js";
 import type { Generator } from "./random.js";
 import { Tensor } from "./tensor.js";
@@ -91,17 +91,44 @@ export function scaledDotProductAttention(
 /**
  * Attention within each sequence of a packed batch: q, k, v [N, H, D] and borders `cuSeqlens` [B + 1] from 0 to N give
  * [N, H, D]. Memory grows with N, not with a sequence's length squared. `scale` is 1 / sqrt(D) unless given; with a
- * `window` a query sees the keys at a distance up to it, on both sides.
+ * `window` a query sees the keys at a distance up to it, on both sides. `dropout` of the probabilities takes composed
+ * ops, whose memory grows with a sequence's length squared.
  */
 export function packedAttention(
   q: Tensor,
   k: Tensor,
   v: Tensor,
   cuSeqlens: ArrayLike<number>,
-  options: { scale?: number; window?: number } = {},
+  options: { scale?: number; window?: number; dropout?: { p: number; generator: Generator } } = {},
 ): Tensor {
-  const { scale = 1 / Math.sqrt(q.shape.at(-1)!), window } = options;
+  const { scale = 1 / Math.sqrt(q.shape.at(-1)!), window, dropout: dropped } = options;
+  if (dropped && dropped.p > 0) return attentionWithDropout(q, k, v, cuSeqlens, scale, window, dropped);
   return new Tensor(native.packedAttention(q.handle, k.handle, v.handle, Array.from(cuSeqlens), scale, window));
+}
+
+// Drawing inside the flash kernels would need a generator that forward and backward, and every split of the work, agree on.
+function attentionWithDropout(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  cuSeqlens: ArrayLike<number>,
+  scale: number,
+  window: number | undefined,
+  { p, generator }: { p: number; generator: Generator },
+): Tensor {
+  const outputs: Tensor[] = [];
+  for (let i = 0; i + 1 < cuSeqlens.length; i++) {
+    const [start, length] = [cuSeqlens[i]!, cuSeqlens[i + 1]! - cuSeqlens[i]!];
+    const rows = (x: Tensor) => x.narrow(0, start, length).to("float32").transpose(0, 1); // [T, H, D] -> [H, T, D]
+    let scores = rows(q).matmul(rows(k).transpose(1, 2)).mul(scale); // [H, T, T]
+    if (window !== undefined && window < length - 1) {
+      const positions = arange(0, length, 1, { device: q.device });
+      const distances = positions.unsqueeze(0).sub(positions.unsqueeze(1)).abs();
+      scores = scores.maskedFill(distances.gt(window), Number.NEGATIVE_INFINITY);
+    }
+    outputs.push(dropout(scores.softmax(-1), p, generator).matmul(rows(v)).transpose(0, 1)); // [T, H, D]
+  }
+  return cat(outputs, 0).to(v.dtype);
 }
 
 /** Zeroes each value with probability `p` and scales the rest by 1 / (1 - p). Draws from `generator`. */

@@ -1,6 +1,7 @@
 // What an encoder's file says about itself: config, parameters, forward pass, heads. `architectures` is the plain table
 // from a config's `model_type` to that file; a variant of a paper is a field of its config, never an entry here.
 
+import { type BertConfig, bert } from "./bert.js";
 import { type NeoBERTConfig, neobert } from "./neobert.js";
 import type { Batch, Ops, Rows, Weights } from "./ops.js";
 
@@ -9,7 +10,7 @@ export type Head = "none" | "maskedLM" | "sequenceClassification" | "tokenClassi
 
 export type Initializer =
   | { kind: "uniform"; range: number; zeroRow?: number } // in [-range, range); zeroRow: a padding row
-  | { kind: "normal"; std: number }
+  | { kind: "normal"; std: number; cutoff?: number; zeroRow?: number } // cutoff: none beyond so many deviations
   | { kind: "constant"; value: number };
 
 export interface ParameterSpec {
@@ -23,12 +24,25 @@ export interface ParameterSpec {
   unitNormDim?: 0 | 1;
 }
 
+/** How published checkpoints differ from the names, and the number, of an architecture's parameters. */
+export interface CheckpointVariants {
+  /** Other spellings: renames, all applied in order to a name that is not one of the parameters. */
+  renames?: [pattern: RegExp, replacement: string][];
+  /** Tensors that no model here has and that are no error. */
+  ignored?: RegExp;
+  /** Parameters that some checkpoints lack, as they are their initial value there (a bias of 0). */
+  optional?: RegExp;
+}
+
 export interface Architecture<Config> {
   modelType: string;
   /** The published class of each head, for `architectures` in config.json. */
   classNames: Record<Head, string>;
+  /** Further published classes, by the head that is read from them. */
+  otherClassNames?: Record<string, Head>;
   /** What a model with a head puts before the encoder's names; a bare encoder is stored without it. */
   prefix: string;
+  checkpoints?: CheckpointVariants;
   /** Reads a config.json; throws naming every wrong field. */
   parseConfig(raw: unknown): Config;
   parameters(config: Config, head: Head): ParameterSpec[];
@@ -37,9 +51,9 @@ export interface Architecture<Config> {
   /** Last hidden state [N, C], or its rows [M, C] where some are asked for. */
   forward<T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>, options?: { rows?: Rows<T> }): T;
   /** Logits [M, V] of hidden rows [M, C]. */
-  maskedLogits<T>(ops: Ops<T>, weights: Weights<T>, hidden: T): T;
+  maskedLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T): T;
   /** Summed cross entropy of hidden rows [M, C] against labels [M]. */
-  maskedLoss<T>(ops: Ops<T>, weights: Weights<T>, hidden: T, labels: T): T;
+  maskedLoss<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T, labels: T): T;
   /** Logits [B, number of labels], from the batch on. */
   sequenceLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>): T;
   /** Logits [M, number of labels] of hidden rows [M, C]. */
@@ -47,9 +61,9 @@ export interface Architecture<Config> {
 }
 
 /** The config of any architecture in the table. */
-export type ModelConfig = NeoBERTConfig;
+export type ModelConfig = NeoBERTConfig | BertConfig;
 
-export const architectures: Record<string, Architecture<ModelConfig>> = { neobert };
+export const architectures: Record<string, Architecture<ModelConfig>> = { neobert, bert };
 
 /** The entry for the `model_type` of a config.json; throws naming the known ones. */
 export function architectureOf(config: unknown): Architecture<ModelConfig> {
@@ -62,7 +76,11 @@ export function architectureOf(config: unknown): Architecture<ModelConfig> {
 }
 
 /** The head that `architectures` in a config.json names; the bare encoder where it names none that is known. */
-export function headOf(config: ModelConfig, { classNames }: Architecture<ModelConfig>): Head {
+export function headOf(config: ModelConfig, { classNames, otherClassNames = {} }: Architecture<ModelConfig>): Head {
   const heads = Object.keys(classNames) as Head[];
-  return heads.find((head) => config.architectures?.includes(classNames[head])) ?? "none";
+  for (const name of config.architectures ?? []) {
+    const head = heads.find((head) => classNames[head] === name) ?? otherClassNames[name];
+    if (head) return head;
+  }
+  return "none";
 }

@@ -1,5 +1,6 @@
 // Which tensor of a checkpoint is which parameter. A model with a head stores its encoder under a prefix (`model.`), a
-// bare encoder without; both are understood whatever is loaded. Everything that does not fit is told at once.
+// bare encoder without; both are understood whatever is loaded, and so are the other spellings that an architecture's
+// file lists. Everything that does not fit is told at once.
 
 import type { Architecture, Head, ModelConfig, ParameterSpec } from "./architecture.js";
 
@@ -9,7 +10,7 @@ const COMPUTED = /(^|\.)(freqs_cis|position_ids)$/;
 export interface MatchedNames {
   /** Parameter name -> name in the checkpoint. */
   stored: Map<string, string>;
-  /** Parameters of the head that the checkpoint lacks, where fresh ones were asked for. */
+  /** Parameters that the checkpoint lacks and that start anew: a fresh head's, and zero biases left out. */
   fresh: ParameterSpec[];
 }
 
@@ -36,16 +37,25 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
     for (const { name } of architecture.parameters(config, other)) if (!expected.has(name)) others.add(name);
   }
 
+  const { renames = [], ignored, optional } = architecture.checkpoints ?? {};
+  const isKnown = (name: string) => expected.has(name) || others.has(name);
+  const known = (name: string) => [name, architecture.prefix + name].find(isKnown);
+  const renamed = (name: string) => renames.reduce((name, [pattern, by]) => name.replace(pattern, by), name);
+
   const stored = new Map<string, string>();
   const unexpected: string[] = [];
-  for (const [name, shape] of found) {
-    const full = expected.has(name) || others.has(name) ? name : architecture.prefix + name;
-    if (expected.has(full) && !stored.has(full)) stored.set(full, name);
-    else if (!others.has(full) && !COMPUTED.test(name)) unexpected.push(`${name} [${shape}]`);
+  // Tied weights may be there twice: the parameter's own name goes before its other spellings.
+  const spelt = [...found.keys()].map((name) => ({ name, full: known(name) }));
+  for (const { name, full: own } of spelt.toSorted((a, b) => Number(!a.full) - Number(!b.full))) {
+    const full = own ?? known(renamed(name));
+    if (full === undefined) {
+      if (!COMPUTED.test(name) && !ignored?.test(name)) unexpected.push(`${name} [${found.get(name)}]`);
+    } else if (expected.has(full) && !stored.has(full)) stored.set(full, name);
   }
   const lacking = specs.filter(({ name }) => !stored.has(name));
-  const isHead = ({ name }: ParameterSpec) => !name.startsWith(architecture.prefix);
-  const missing = lacking.filter((spec) => !(freshHead && isHead(spec)));
+  const encoder = new Set(architecture.parameters(config, "none").map(({ name }) => name));
+  const isHead = ({ name }: ParameterSpec) => !encoder.has(name);
+  const missing = lacking.filter((spec) => !(freshHead && isHead(spec)) && !optional?.test(spec.name));
   const wrong = specs.flatMap(({ name, shape }) => {
     const got = found.get(stored.get(name) ?? "");
     return got && `${got}` !== `${shape}` ? [`${name}: expected [${shape}], got [${got}]`] : [];

@@ -12,18 +12,22 @@ export function initialValues({ name, shape, init }: ParameterSpec, seed: number
   const random = xoshiro128(createHash("sha256").update(`${seed}:${name}`).digest());
   if (init.kind === "uniform") {
     for (let i = 0; i < values.length; i++) values[i] = (random() * 2 ** -31 - 1) * init.range;
-    const columns = shape.at(-1)!;
-    if (init.zeroRow !== undefined) values.fill(0, init.zeroRow * columns, (init.zeroRow + 1) * columns);
-    return values;
-  }
-  for (let i = 0; i < values.length; i += 2) {
-    // Box-Muller: two normal values from a radius and an angle; 1 - u keeps the logarithm's argument above 0.
-    const radius = init.std * Math.sqrt(-2 * Math.log(1 - random() * 2 ** -32));
-    const angle = 2 * Math.PI * random() * 2 ** -32;
-    values[i] = radius * Math.cos(angle);
-    values[i + 1] = radius * Math.sin(angle); // beyond the end of an odd length this is dropped
-  }
+  } else fillNormal(values, random, init.std, init.cutoff);
+  const columns = shape.at(-1)!;
+  if (init.zeroRow !== undefined) values.fill(0, init.zeroRow * columns, (init.zeroRow + 1) * columns);
   return values;
+}
+
+/** Normal values; those beyond `cutoff` deviations are drawn again (a truncated normal distribution). */
+function fillNormal(values: Float32Array, random: () => number, std: number, cutoff = Number.POSITIVE_INFINITY): void {
+  for (let i = 0; i < values.length; ) {
+    // Box-Muller: two normal values from a radius and an angle; 1 - u keeps the logarithm's argument above 0.
+    const radius = Math.sqrt(-2 * Math.log(1 - random() * 2 ** -32));
+    const angle = 2 * Math.PI * random() * 2 ** -32;
+    for (const value of [radius * Math.cos(angle), radius * Math.sin(angle)]) {
+      if (Math.abs(value) <= cutoff) values[i++] = std * value; // beyond the end of an odd length this is dropped
+    }
+  }
 }
 
 /** xoshiro128** (Blackman and Vigna 2018): whole numbers in [0, 2^32), from 16 bytes of seed that are not all zero. */

@@ -67,7 +67,7 @@ describe("NeoBERTConfig", () => {
   });
 
   test("an unknown model_type names the known ones", () => {
-    expect(() => architectureOf({ model_type: "gpt2" })).toThrow(/one of neobert, got "gpt2"/);
+    expect(() => architectureOf({ model_type: "gpt2" })).toThrow(/one of neobert, .*, got "gpt2"/);
   });
 });
 

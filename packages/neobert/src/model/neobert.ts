@@ -5,17 +5,14 @@
 
 import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
+import { labelCount, labelFields, probability, range, readConfig, size, wrongConfig } from "./config.js";
 import type { Batch, Norm, Ops, RotaryAngles, Rows, Weights } from "./ops.js";
-
-const size = z.int().positive();
-const range = z.number().nonnegative();
-const probability = z.number().min(0).lt(1);
 
 // NOTE: the defaults are the published class's, for files that leave a field out. The released model differs in
 // norm_eps (1e-5) and max_length (4096), so a checkpoint's own file has to be read.
 const schema = z.looseObject({
   model_type: z.literal("neobert").default("neobert"),
-  architectures: z.array(z.string()).optional(),
+  ...labelFields,
   hidden_size: size.default(768),
   num_hidden_layers: size.default(28),
   num_attention_heads: size.default(12),
@@ -32,8 +29,6 @@ const schema = z.looseObject({
   max_length: size.default(1024),
   dropout: probability.default(0),
   classifier_dropout: probability.default(0.1),
-  id2label: z.record(z.string(), z.string()).optional(),
-  num_labels: size.optional(),
   rope: z.boolean().default(true),
   rms_norm: z.boolean().default(true),
   hidden_act: z.preprocess(
@@ -58,32 +53,16 @@ const ROTARY_THETA = 10000;
  * Throws naming every wrong field at once.
  */
 export function parseNeoBERTConfig(raw: unknown): NeoBERTConfig {
-  const result = schema.safeParse(raw);
-  if (!result.success) {
-    const issues = result.error.issues.map(({ path, message }) => `${path.join(".") || "config"}: ${message}`);
-    throw new Error(`NeoBERTConfig: expected a valid config.json, got\n  ${issues.join("\n  ")}`);
-  }
-  const config = result.data;
-  const { hidden_size: C, num_attention_heads: H } = config;
-  const wrong = (expected: string, got: string) => new Error(`NeoBERTConfig: expected ${expected}, got ${got}`);
-  if (C % H !== 0) throw wrong("hidden_size to be a multiple of num_attention_heads", `${C} and ${H}`);
-  const D = C / H;
+  const config = readConfig("NeoBERTConfig", schema, raw);
+  const D = config.hidden_size / config.num_attention_heads;
   if (config.dim_head !== undefined && config.dim_head !== D) {
-    throw wrong(`dim_head to be hidden_size / num_attention_heads = ${D}`, `${config.dim_head}`);
+    throw wrongConfig("NeoBERTConfig", `dim_head to be hidden_size / num_attention_heads = ${D}`, `${config.dim_head}`);
   }
-  if (config.rope && D % 2 !== 0) throw wrong("an even head width, which rotary positions need", `${D}`);
-  if (config.pad_token_id >= config.vocab_size) {
-    throw wrong(`pad_token_id below vocab_size ${config.vocab_size}`, `${config.pad_token_id}`);
-  }
-  const labels = config.id2label && Object.keys(config.id2label).length;
-  if (labels !== undefined && config.num_labels !== undefined && labels !== config.num_labels) {
-    throw wrong(`num_labels to be the ${labels} of id2label`, `${config.num_labels}`);
+  if (config.rope && D % 2 !== 0) {
+    throw wrongConfig("NeoBERTConfig", "an even head width, which rotary positions need", `${D}`);
   }
   return { ...config, dim_head: D };
 }
-
-const numLabels = ({ id2label, num_labels = 2 }: NeoBERTConfig) =>
-  id2label ? Object.keys(id2label).length : num_labels;
 
 const layerPrefix = (layer: number) => `model.transformer_encoder.${layer}`;
 
@@ -150,7 +129,7 @@ function parameters(config: NeoBERTConfig, head: Head): ParameterSpec[] {
   if (ngpt) specs.push(vector("model.sz", V, scale));
 
   const classifier: Initializer = { kind: "normal", std: config.classifier_init_range };
-  const labels = numLabels(config);
+  const labels = labelCount(config);
   if (head === "maskedLM") specs.push(matrix("decoder.weight", V, C, uniform, 1), vector("decoder.bias", V, 0));
   if (head === "sequenceClassification") {
     specs.push(matrix("dense.weight", C, C, classifier), vector("dense.bias", C, 0));
@@ -289,8 +268,8 @@ export const neobert: Architecture<NeoBERTConfig> = {
   maxPositions: (config) => (config.rope ? Number.POSITIVE_INFINITY : config.max_length),
   forward,
   // NOTE: the decoder is never tied to the embedding, whatever a config's tie_word_embeddings says.
-  maskedLogits: (ops, weights, hidden) => ops.linear(hidden, weights("decoder.weight"), weights("decoder.bias")),
-  maskedLoss: (ops, weights, hidden, labels) =>
+  maskedLogits: (ops, weights, _, hidden) => ops.linear(hidden, weights("decoder.weight"), weights("decoder.bias")),
+  maskedLoss: (ops, weights, _, hidden, labels) =>
     ops.linearCrossEntropy(hidden, weights("decoder.weight"), weights("decoder.bias"), labels),
   sequenceLogits(ops, weights, config, batch) {
     const first = forward(ops, weights, config, batch, { rows: "first" }); // [B, C]

@@ -7,6 +7,8 @@
 /** The token ids of a batch; each engine adds what tells it where sequences begin and end. */
 export interface Batch<T> {
   readonly ids: T;
+  /** BERT's segment of each token, shaped like the ids; absent means all 0. */
+  readonly tokenTypes?: T;
 }
 
 /** Row indices [M] into the tokens of a batch, or the first token ([CLS]) of each sequence. */
@@ -49,6 +51,8 @@ export interface Ops<T> {
   embedding(weight: T, indices: T): T;
   /** Positions of the tokens, counted from `first` anew in each sequence: whole numbers, shaped like the ids. */
   positions(batch: Batch<T>, first: number): T;
+  /** The batch's token types, zeros where it has none: whole numbers, shaped like the ids. */
+  tokenTypes(batch: Batch<T>): T;
   /** Angles position * theta^(-2j/D), j = 0 .. D/2 - 1, for heads of width D = `headWidth`. No longest position. */
   rotaryAngles(positions: T, headWidth: number, theta: number): RotaryAngles<T>;
 
@@ -57,8 +61,10 @@ export interface Ops<T> {
   norm(x: T, norm: Norm<T>): T;
   /** The sum x + y and its norm: what follows every residual connection. */
   addNorm(x: T, y: T, norm: Norm<T>): [sum: T, normed: T];
-  /** x [.., 2I]: silu of the half named by `gate`, times the other half: [.., I]. */
-  gatedUnit(x: T, gate: "first" | "last"): T;
+  /** x [.., 2I]: the activation (`silu` unless said) of the half named by `gate`, times the other half: [.., I]. */
+  gatedUnit(x: T, gate: "first" | "last", activation?: "silu" | "gelu"): T;
+  /** x * sigmoid(x). */
+  silu(x: T): T;
   /** The exact GELU, by the error function. */
   gelu(x: T): T;
   tanh(x: T): T;
@@ -75,8 +81,12 @@ export interface Ops<T> {
   splitHeads(x: T, heads: number): T;
   /** Query, key and value [.., H, D] each, query and key rotated where `rotary` is given. */
   splitQkv(projection: QkvProjection<T>, options: SplitOptions<T>): Qkv<T>;
-  /** softmax(q k^T * scale) v in each sequence, heads side by side again: [.., H * D]. Never crosses a border. */
-  attention(qkv: Qkv<T>, batch: Batch<T>, scale: number): T;
+  /**
+   * softmax(q k^T * scale) v in each sequence, heads side by side again: [.., H * D]. Never crosses a border. With a
+   * `window` a query sees the keys at most that many positions away on either side. In training the probabilities are
+   * dropped out with probability `dropout`.
+   */
+  attention(qkv: Qkv<T>, batch: Batch<T>, scale: number, window?: number, dropout?: number): T;
 
   /** The rows of x [.., C] that `rows` names: [M, C], or [B, C] for `first`. */
   gatherRows(x: T, rows: Rows<T>, batch: Batch<T>): T;

@@ -1,58 +1,16 @@
-// Against what chandar-lab/NeoBERT's own model computes on padded batches (test/golden/neobert), here packed.
+// Against what the published implementations (chandar-lab/NeoBERT, transformers) compute on padded batches, here packed.
 
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { AdamW, clipGradNorm_, crossEntropy, fromTypedArray, liveTensors, type Tensor, tidy } from "@neobert/torch";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openSafetensors } from "../files/safetensors.js";
+import { Golden, goldenConfig, goldenRoot } from "./golden.js";
 import { type MaskedBatch, TorchModel } from "./torch-model.js";
 
-const goldenRoot = fileURLToPath(new URL("../../../../test/golden/neobert/", import.meta.url));
-const goldenConfig = (variant: string) => JSON.parse(readFileSync(join(goldenRoot, variant, "config.json"), "utf8"));
-
-class Golden {
-  readonly values = new Map<string, Float32Array>();
-  readonly metadata: Record<string, string>;
-  readonly batch: MaskedBatch;
-  /** The padded rows that were kept. */
-  readonly kept: number[] = [];
-
-  constructor(path: string) {
-    const file = openSafetensors(join(goldenRoot, path));
-    this.metadata = file.metadata;
-    const integers = new Map<string, number[]>();
-    for (const name of file.names()) {
-      const { data } = file.read(name);
-      if (data instanceof BigInt64Array) integers.set(name, [...data].map(Number));
-      else this.values.set(name, data as Float32Array);
-    }
-    const [B, S] = (integers.has("input_ids") ? file.info("input_ids").shape : [0, 0]) as [number, number];
-    file.close();
-    const cuSeqlens = [0];
-    for (let row = 0; row < B * S; row++) {
-      if (integers.get("attention_mask")![row] === 1) this.kept.push(row);
-      if ((row + 1) % S === 0) cuSeqlens.push(this.kept.length);
-    }
-    const labels = integers.get("labels") ?? [];
-    const masked = this.kept.flatMap((row, i) => (labels.length === B * S && labels[row] !== -100 ? [i] : []));
-    this.batch = {
-      ids: Int32Array.from(this.kept, (row) => integers.get("input_ids")![row]!),
-      cuSeqlens: Int32Array.from(cuSeqlens),
-      maskedRows: Int32Array.from(masked),
-      labels:
-        labels.length === B * S ? Int32Array.from(masked, (i) => labels[this.kept[i]!]!) : Int32Array.from(labels),
-    };
-  }
-
-  /** The rows of a padded value [B, S, width] that the packed batch has. */
-  packed(name: string, width: number): Float32Array {
-    const padded = this.values.get(name)!;
-    const rows = this.kept.flatMap((row) => [...padded.subarray(row * width, (row + 1) * width)]);
-    return Float32Array.from(rows);
-  }
-}
+const neobertVariants = ["neobert/base", "neobert/m0", "neobert/ngpt"];
+const models = [...neobertVariants, "bert"];
 
 const floats = (tensor: Tensor) => tidy(() => tensor.detach().to("float32").toTypedArray()) as Float32Array;
 const largest = (values: Float32Array) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -68,6 +26,13 @@ const norm = (arrays: Iterable<Float32Array>) =>
 /** Gradient of every parameter by name; zeros where none reached it. */
 const gradients = (model: TorchModel) =>
   new Map([...model.weights].map(([name, { grad, numel }]) => [name, grad ? floats(grad) : new Float32Array(numel)]));
+
+/**
+ * The gradient whose size a difference is measured by: the tensor's own. A key's bias moves all scores of a softmax
+ * alike, so its gradient is 0 but for rounding, and is measured by the one of its weight.
+ */
+const measuringGradient = (name: string, { values }: Golden) =>
+  values.get(`grad.${name.replace(/key\.bias$/, "key.weight")}`) ?? new Float32Array(1);
 
 const allRows = ({ ids }: MaskedBatch) => Int32Array.from(ids.keys());
 
@@ -91,13 +56,15 @@ function withModel(model: TorchModel, body: (model: TorchModel) => void): void {
   }
 }
 
-function loadClassifier(): TorchModel {
-  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...goldenConfig("base"), num_labels: 3 }));
-  copyFileSync(join(goldenRoot, "classification/model.safetensors"), join(folder, "model.safetensors"));
+/** The golden classifier of 3 labels; NeoBERT's has no config of its own. */
+function loadClassifier(name: string): TorchModel {
+  if (name !== "neobert") return TorchModel.load(join(goldenRoot, name, "classification"));
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...goldenConfig("neobert/base"), num_labels: 3 }));
+  copyFileSync(join(goldenRoot, "neobert/classification/model.safetensors"), join(folder, "model.safetensors"));
   return TorchModel.load(folder, { head: "sequenceClassification" });
 }
 
-describe.each(["base", "m0", "ngpt"])("the reference's model %s", (variant) => {
+describe.each(models)("the published model %s", (variant) => {
   const load = () => TorchModel.load(join(goldenRoot, variant));
 
   test("has the same hidden states, logits and loss", () => {
@@ -121,37 +88,12 @@ describe.each(["base", "m0", "ngpt"])("the reference's model %s", (variant) => {
       const got = gradients(model);
       for (const [name, gradient] of got) {
         const expected = golden.values.get(`grad.${name}`) ?? new Float32Array(gradient.length);
-        expect(largestDifference(gradient, expected), name).toBeLessThanOrEqual(2e-5 * largest(expected));
+        expect(largestDifference(gradient, expected), name).toBeLessThanOrEqual(
+          2e-5 * largest(measuringGradient(name, golden)),
+        );
       }
-      expect(Math.abs(norm(got.values()) / golden.values.get("grad_norm")![0]! - 1)).toBeLessThan(2e-5);
-    });
-  });
-
-  test("goes through the same three AdamW steps", () => {
-    const golden = new Golden(`${variant}/after3.safetensors`);
-    const expectedLosses: number[] = JSON.parse(golden.metadata.losses!);
-    const expectedNorms: number[] = JSON.parse(golden.metadata.norms!);
-    withModel(load(), (model) => {
-      const parameters = [...model.weights.values()];
-      const optimizer = new AdamW(parameters, { lr: 6e-3, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.1 });
-      for (let step = 0; step < 3; step++) {
-        tidy(() => {
-          const { sum, count } = model.loss(new Golden(`${variant}/step${step}.safetensors`).batch);
-          const loss = sum.div(count);
-          loss.backward();
-          expect(Math.abs(loss.item() - expectedLosses[step]!)).toBeLessThan(4e-5);
-          expect(Math.abs(clipGradNorm_(parameters, 1) - expectedNorms[step]!)).toBeLessThan(2e-4);
-          optimizer.step();
-          optimizer.zeroGrad();
-        });
-      }
-      const differences = [...model.weights].flatMap(([name, weight]) => {
-        const expected = golden.values.get(name)!;
-        return [...floats(weight)].map((value, i) => Math.abs(value - expected[i]!));
-      });
-      expect(differences.filter((difference) => difference < 1e-5).length / differences.length).toBeGreaterThan(0.998);
-      expect(differences.reduce((most, difference) => Math.max(most, difference), 0)).toBeLessThan(6e-3);
-      optimizer.dispose();
+      const expectedNorm = golden.values.get("grad_norm");
+      if (expectedNorm) expect(Math.abs(norm(got.values()) / expectedNorm[0]! - 1)).toBeLessThan(2e-5);
     });
   });
 
@@ -179,7 +121,7 @@ describe.each(["base", "m0", "ngpt"])("the reference's model %s", (variant) => {
       const largestOfAll = Math.max(...[...got.keys()].map((name) => largest(expected(name))));
       for (const [name, gradient] of got) {
         const differences = gradient.map((value, i) => value - expected(name)[i]!);
-        expect(norm(differences), name).toBeLessThanOrEqual(3e-2 * norm(expected(name)));
+        expect(norm(differences), name).toBeLessThanOrEqual(3e-2 * norm(measuringGradient(name, golden)));
         expect(largest(differences), name).toBeLessThanOrEqual(2e-2 * largestOfAll);
       }
     });
@@ -219,16 +161,44 @@ describe.each(["base", "m0", "ngpt"])("the reference's model %s", (variant) => {
       model.save(folder);
       withModel(TorchModel.load(folder), (loaded) => {
         expect(loaded.head).toBe("maskedLM");
-        expect(loaded.config).toEqual({ ...model.config, torch_dtype: "float32" });
+        expect(loaded.config).toEqual({ ...model.config, dtype: undefined, torch_dtype: "float32" });
         for (const [name, weight] of model.weights) expect(floats(loaded.weight(name)), name).toEqual(floats(weight));
       });
     });
   });
 });
 
+test.each(neobertVariants)("%s goes through the reference's three AdamW steps", (variant) => {
+  const golden = new Golden(`${variant}/after3.safetensors`);
+  const expectedLosses: number[] = JSON.parse(golden.metadata.losses!);
+  const expectedNorms: number[] = JSON.parse(golden.metadata.norms!);
+  withModel(TorchModel.load(join(goldenRoot, variant)), (model) => {
+    const parameters = [...model.weights.values()];
+    const optimizer = new AdamW(parameters, { lr: 6e-3, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.1 });
+    for (let step = 0; step < 3; step++) {
+      tidy(() => {
+        const { sum, count } = model.loss(new Golden(`${variant}/step${step}.safetensors`).batch);
+        const loss = sum.div(count);
+        loss.backward();
+        expect(Math.abs(loss.item() - expectedLosses[step]!)).toBeLessThan(4e-5);
+        expect(Math.abs(clipGradNorm_(parameters, 1) - expectedNorms[step]!)).toBeLessThan(2e-4);
+        optimizer.step();
+        optimizer.zeroGrad();
+      });
+    }
+    const differences = [...model.weights].flatMap(([name, weight]) => {
+      const expected = golden.values.get(name)!;
+      return [...floats(weight)].map((value, i) => Math.abs(value - expected[i]!));
+    });
+    expect(differences.filter((difference) => difference < 1e-5).length / differences.length).toBeGreaterThan(0.998);
+    expect(differences.reduce((most, difference) => Math.max(most, difference), 0)).toBeLessThan(6e-3);
+    optimizer.dispose();
+  });
+});
+
 test("the sequences' losses, divided by the whole batch's count and accumulated, give the batch's gradient", () => {
-  const { batch } = new Golden("base/expected.safetensors");
-  withModel(TorchModel.load(join(goldenRoot, "base")), (model) => {
+  const { batch } = new Golden("neobert/base/expected.safetensors");
+  withModel(TorchModel.load(join(goldenRoot, "neobert/base")), (model) => {
     model.loss(batch).sum.div(batch.labels.length).backward();
     const whole = gradients(model);
     for (const weight of model.weights.values()) weight.grad = undefined;
@@ -249,25 +219,30 @@ test("the sequences' losses, divided by the whole batch's count and accumulated,
   });
 });
 
-test("sequence classification has the reference's logits, loss and gradients", () => {
-  const golden = new Golden("classification/expected.safetensors");
-  withModel(loadClassifier(), (model) => {
+const classifiers = ["neobert", "bert"];
+test.each(classifiers)("sequence classification of %s has the published logits, loss and gradients", (name) => {
+  const golden = new Golden(`${name}/classification/expected.safetensors`);
+  withModel(loadClassifier(name), (model) => {
+    expect(model.head).toBe("sequenceClassification");
     const logits = model.sequenceLogits(golden.batch);
     expect(largestDifference(floats(logits), golden.values.get("logits")!)).toBeLessThan(5e-5);
     const loss = crossEntropy(logits, fromTypedArray(golden.batch.labels).to("int64"));
     expect(Math.abs(loss.item() - golden.values.get("loss")![0]!)).toBeLessThan(2e-6);
     loss.backward();
+    if (name === "nomicbert") return; // its file has no gradients
     for (const [name, gradient] of gradients(model)) {
       const expected = golden.values.get(`grad.${name}`)!;
-      expect(largestDifference(gradient, expected), name).toBeLessThanOrEqual(2e-5 * largest(expected));
+      expect(largestDifference(gradient, expected), name).toBeLessThanOrEqual(
+        2e-5 * largest(measuringGradient(name, golden)),
+      );
     }
   });
 });
 
 test("token classification puts the classifier on every token's hidden state", () => {
-  const { batch } = new Golden("base/expected.safetensors");
+  const { batch } = new Golden("neobert/base/expected.safetensors");
   const options = { head: "tokenClassification", freshHead: true, seed: 3 } as const;
-  withModel(TorchModel.load(join(goldenRoot, "base"), options), (model) => {
+  withModel(TorchModel.load(join(goldenRoot, "neobert/base"), options), (model) => {
     const C = model.config.hidden_size;
     const hidden = floats(model.hidden(batch));
     const weight = floats(model.weight("classifier.weight"));
@@ -280,7 +255,7 @@ test("token classification puts the classifier on every token's hidden state", (
 });
 
 test("a bare encoder is saved without the prefix and loads as one, and under a fresh head", () => {
-  withModel(TorchModel.load(join(goldenRoot, "base"), { head: "none" }), (model) => {
+  withModel(TorchModel.load(join(goldenRoot, "neobert/base"), { head: "none" }), (model) => {
     model.save(folder);
     const file = openSafetensors(join(folder, "model.safetensors"));
     expect(file.names()).toContain("encoder.weight");
@@ -295,7 +270,7 @@ test("a bare encoder is saved without the prefix and loads as one, and under a f
 
 test("rotary positions take sequences longer than max_length", () => {
   const ids = Int32Array.from({ length: 300 }, (_, i) => 5 + (i % 100));
-  withModel(TorchModel.load(join(goldenRoot, "base")), (model) => {
+  withModel(TorchModel.load(join(goldenRoot, "neobert/base")), (model) => {
     expect(model.config.max_length).toBe(128);
     const hidden = floats(model.hidden({ ids, cuSeqlens: Int32Array.of(0, 300) }));
     expect(hidden.every(Number.isFinite)).toBe(true);
@@ -305,14 +280,14 @@ test("rotary positions take sequences longer than max_length", () => {
 test("learned positions refuse sequences longer than their table", () => {
   const longer = { ids: new Int32Array(129).fill(5), cuSeqlens: Int32Array.of(0, 129) };
   const longest = { ids: new Int32Array(128).fill(5), cuSeqlens: Int32Array.of(0, 128) };
-  withModel(TorchModel.load(join(goldenRoot, "m0")), (model) => {
+  withModel(TorchModel.load(join(goldenRoot, "neobert/m0")), (model) => {
     expect(model.hidden(longest).shape).toEqual([128, 64]);
     expect(() => model.hidden(longer)).toThrow(/at most 128 tokens, got 129/);
   });
 });
 
 test("ids of another vocabulary and a head that is not there are refused by name", () => {
-  withModel(TorchModel.load(join(goldenRoot, "base"), { head: "none" }), (model) => {
+  withModel(TorchModel.load(join(goldenRoot, "neobert/base"), { head: "none" }), (model) => {
     const batch = { ids: Int32Array.of(5, 131), cuSeqlens: Int32Array.of(0, 2) };
     expect(() => model.hidden(batch)).toThrow(/ids from 0 to 130, got 131 in row 1/);
     expect(() => model.logits(batch, Int32Array.of(0))).toThrow(/expected NeoBERTLMHead, got NeoBERT\n/);
@@ -320,7 +295,7 @@ test("ids of another vocabulary and a head that is not there are refused by name
 });
 
 test("a normalised model starts and is kept at unit norm along the hidden dimension", () => {
-  withModel(TorchModel.create(goldenConfig("ngpt"), { seed: 1 }), (model) => {
+  withModel(TorchModel.create(goldenConfig("neobert/ngpt"), { seed: 1 }), (model) => {
     tidy(() => {
       for (const { name } of model.specs) model.weight(name).detach().mul_(3);
     });

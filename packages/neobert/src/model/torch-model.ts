@@ -26,6 +26,8 @@ import { type TorchBatch, TorchOps } from "./torch-ops.js";
 export interface PackedBatch {
   ids: Int32Array;
   cuSeqlens: Int32Array;
+  /** BERT's segment of each token [N]; absent means all 0. */
+  tokenTypes?: Int32Array;
 }
 
 /** A packed batch with the rows that were masked [M] and the ids that stood there [M]. */
@@ -111,7 +113,7 @@ export class TorchModel {
   /** Writes `config.json` and `model.safetensors` (float32) into `folder`, made if need be. */
   save(folder: string): void {
     mkdirSync(folder, { recursive: true });
-    const { auto_map: _, ...config } = this.config;
+    const { auto_map: _, dtype: __, ...config } = this.config as ModelConfig & { auto_map?: unknown; dtype?: unknown };
     const written = { ...config, architectures: [this.architecture.classNames[this.head]], torch_dtype: "float32" };
     const sorted = Object.fromEntries(Object.entries(written).sort(([a], [b]) => (a < b ? -1 : 1)));
     writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(sorted, null, 2)}\n`);
@@ -136,14 +138,15 @@ export class TorchModel {
     const { ops, weights } = this.#run(run);
     const hidden = this.#forward("loss", batch, run, this.#rows(batch.maskedRows)); // [M, C]
     const labels = fromTypedArray(batch.labels, { device: this.device }).to("int64");
-    return { sum: this.architecture.maskedLoss(ops, weights, hidden, labels), count: batch.labels.length };
+    return { sum: this.architecture.maskedLoss(ops, weights, this.config, hidden, labels), count: batch.labels.length };
   }
 
   /** Masked-language-model logits [M, V] of some rows of the batch. */
   logits(batch: PackedBatch, rows: Int32Array, run: RunOptions = {}): Tensor {
     this.#expectHead("logits", "maskedLM");
     const { ops, weights } = this.#run(run);
-    return this.architecture.maskedLogits(ops, weights, this.#forward("logits", batch, run, this.#rows(rows)));
+    const hidden = this.#forward("logits", batch, run, this.#rows(rows)); // [M, C]
+    return this.architecture.maskedLogits(ops, weights, this.config, hidden);
   }
 
   /** Last hidden state [N, C], or of each sequence's first token only, [B, C]. */
@@ -198,22 +201,29 @@ export class TorchModel {
     return this.architecture.forward(ops, weights, this.config, this.#batch(where, batch), rows ? { rows } : {});
   }
 
-  #batch(where: string, { ids, cuSeqlens }: PackedBatch): TorchBatch {
-    const { vocab_size: V } = this.config;
-    const foreign = ids.findIndex((id) => id < 0 || id >= V);
-    if (foreign >= 0) {
-      throw new Error(
-        `${where}: expected ids from 0 to ${V - 1}, got ${ids[foreign]} in row ${foreign}\nUse the model's own tokenizer.`,
-      );
-    }
+  #batch(where: string, { ids, cuSeqlens, tokenTypes }: PackedBatch): TorchBatch {
+    const expectBelow = (limit: number, what: string, values: Int32Array, wayOut: string) => {
+      const foreign = values.findIndex((value) => value < 0 || value >= limit);
+      if (foreign < 0) return;
+      const got = `${values[foreign]} in row ${foreign}`;
+      throw new Error(`${where}: expected ${what} from 0 to ${limit - 1}, got ${got}\n${wayOut}`);
+    };
+    expectBelow(this.config.vocab_size, "ids", ids, "Use the model's own tokenizer.");
     const longest = cuSeqlens.reduce((longest, end, i) => Math.max(longest, end - (cuSeqlens[i - 1] ?? 0)), 0);
     const limit = this.architecture.maxPositions(this.config);
     if (longest > limit) {
       throw new Error(
-        `${where}: expected sequences of at most ${limit} tokens, got ${longest}\nTruncate them: this model has learned positions.`,
+        `${where}: expected sequences of at most ${limit} tokens, got ${longest}\nTruncate them: this model knows no later positions.`,
       );
     }
-    return { ids: fromTypedArray(ids, { device: this.device }), cuSeqlens: [...cuSeqlens] };
+    const batch = { ids: fromTypedArray(ids, { device: this.device }), cuSeqlens: [...cuSeqlens] };
+    const kinds = "type_vocab_size" in this.config ? (this.config.type_vocab_size as number) : 0;
+    if (!tokenTypes || kinds === 0) return batch; // an architecture without segments ignores them
+    if (tokenTypes.length !== ids.length) {
+      throw new Error(`${where}: expected a token type for each of ${ids.length} ids, got ${tokenTypes.length}`);
+    }
+    expectBelow(kinds, "token types", tokenTypes, "Leave them out where the model has no segments.");
+    return { ...batch, tokenTypes: fromTypedArray(tokenTypes, { device: this.device }) };
   }
 
   #expectHead(where: string, head: Head): void {

@@ -20,6 +20,7 @@ import {
   stack,
   type Tensor,
   tidy,
+  zeros,
 } from "@neobert/torch";
 import type { Batch, Norm, Ops, Qkv, QkvProjection, RotaryAngles, Rows, SplitOptions } from "./ops.js";
 
@@ -82,6 +83,10 @@ export class TorchOps implements Ops<Tensor> {
     return { cos: angles.cos(), sin: angles.sin() };
   }
 
+  tokenTypes({ ids, tokenTypes }: TorchBatch): Tensor {
+    return tokenTypes ?? zeros(ids.shape, { dtype: "int32", device: ids.device });
+  }
+
   linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
     const { dtype } = weight;
     return linear(cast(x, dtype), weight, bias && cast(bias, dtype));
@@ -95,8 +100,14 @@ export class TorchOps implements Ops<Tensor> {
     return addNorm(x, y, options);
   }
 
-  gatedUnit(x: Tensor, gate: "first" | "last"): Tensor {
-    return gatedUnit(x, gate);
+  gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" | "gelu" = "silu"): Tensor {
+    if (activation === "silu") return gatedUnit(x, gate);
+    const [first, last] = cast(x, "float32").chunk(2, -1) as [Tensor, Tensor];
+    return cast(gate === "first" ? first.gelu().mul(last) : last.gelu().mul(first), x.dtype);
+  }
+
+  silu(x: Tensor): Tensor {
+    return x.silu();
   }
 
   gelu(x: Tensor): Tensor {
@@ -142,8 +153,12 @@ export class TorchOps implements Ops<Tensor> {
     return { q, k, v };
   }
 
-  attention({ q, k, v }: Qkv<Tensor>, { cuSeqlens }: TorchBatch, scale: number): Tensor {
-    const output = packedAttention(cast(q, v.dtype), cast(k, v.dtype), v, cuSeqlens, { scale });
+  attention({ q, k, v }: Qkv<Tensor>, { cuSeqlens }: TorchBatch, scale: number, window?: number, dropout = 0): Tensor {
+    const output = packedAttention(cast(q, v.dtype), cast(k, v.dtype), v, cuSeqlens, {
+      scale,
+      ...(window !== undefined && { window }),
+      ...(this.#generator && dropout > 0 && { dropout: { p: dropout, generator: this.#generator } }),
+    });
     return output.flatten(-2); // [N, H, D] -> [N, C]
   }
 

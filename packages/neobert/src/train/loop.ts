@@ -135,7 +135,7 @@ function takeStep(run: Run, batch: PrefetchedStep): TakenStep | undefined {
   run.state = {
     step: done + 1,
     cursor,
-    generator: generator ? Buffer.from(generator.getState()).toString("base64") : null,
+    generator: Buffer.from(generator.getState()).toString("base64"),
     window: {
       lossSum: window.lossSum + result.loss * targets,
       targets: window.targets + targets,

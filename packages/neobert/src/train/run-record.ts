@@ -31,7 +31,7 @@ export interface RunState {
   /** Optimizer steps taken. */
   step: number;
   cursor: BatchCursor;
-  /** State of dropout's generator, base64; null in a model without dropout. */
+  /** State of dropout's generator, base64; null in records of models without dropout. */
   generator: string | null;
   window: MetricsWindow;
   tokensSeen: number;

@@ -25,8 +25,8 @@ export interface Run {
   tokenizer: Tokenizer;
   optimizer: Adam;
   ops: TorchOps;
-  /** Where dropout draws from; undefined in a model without dropout. */
-  generator: Generator | undefined;
+  /** Where dropout draws from. */
+  generator: Generator;
   compute: ComputeWeights;
   trainer: Trainer<Batch>;
   record: RunRecord;
@@ -57,8 +57,8 @@ export function startRun(config: RunConfig, { resume, onNote, shouldStop }: Star
   const { name, betas, eps, weightDecay } = config.optimizer;
   const Optimizer = name === "adamw" ? AdamW : Adam;
   const optimizer = new Optimizer([...model.weights.values()], { betas, eps, weightDecay });
-  const generator = model.config.dropout > 0 ? new Generator(config.seed, config.device) : undefined;
-  const ops = new TorchOps({ checkpoint: config.activationCheckpointing, ...(generator && { generator }) });
+  const generator = new Generator(config.seed, config.device);
+  const ops = new TorchOps({ checkpoint: config.activationCheckpointing, generator });
 
   const objective = (batch: Batch, run: Parameters<TorchModel["loss"]>[1]) => model.loss(batch, run).sum;
   const trainerWith = (compute: ComputeWeights) =>
@@ -76,7 +76,7 @@ export function startRun(config: RunConfig, { resume, onNote, shouldStop }: Star
       onNote(`not the run's own machine, so it may not continue bit for bit: ${difference}`);
     }
     loadOptimizer(checkpoint!, model, optimizer);
-    if (state.generator !== null) generator?.setState(Uint8Array.from(Buffer.from(state.generator, "base64")));
+    if (state.generator !== null) generator.setState(Uint8Array.from(Buffer.from(state.generator, "base64")));
     onNote(`resumed after step ${state.step} from ${checkpoint}`);
   } else {
     mkdirSync(config.out, { recursive: true });

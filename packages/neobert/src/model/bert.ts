@@ -1,0 +1,202 @@
+// BERT (Devlin et al. 2018, arXiv 1810.04805): learned positions and segments, post-LayerNorm, GELU, biases everywhere.
+// Names, shapes, defaults and dropout are those of Hugging Face's BertModel and its heads; the masked-language-model
+// decoder is the word embedding unless the config unties it. C hidden size, I inner size, V vocabulary, N tokens.
+// RoBERTa (roberta.ts) has the same encoder under another prefix.
+
+import { z } from "zod";
+import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
+import { labelCount, labelFields, probability, range, readConfig, size } from "./config.js";
+import type { Batch, Norm, Ops, Rows, Weights } from "./ops.js";
+import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+
+/** The fields, with BERT's defaults; RoBERTa has the same with a few other defaults. */
+export const bertFields = {
+  ...labelFields,
+  hidden_size: size.default(768),
+  num_hidden_layers: size.default(12),
+  num_attention_heads: size.default(12),
+  intermediate_size: size.default(3072),
+  hidden_act: z.literal("gelu").default("gelu"),
+  hidden_dropout_prob: probability.default(0.1),
+  attention_probs_dropout_prob: probability.default(0.1),
+  max_position_embeddings: size.default(512),
+  initializer_range: range.default(0.02),
+  layer_norm_eps: range.default(1e-12),
+  position_embedding_type: z.literal("absolute").default("absolute"),
+  classifier_dropout: probability.nullable().default(null),
+  tie_word_embeddings: z.boolean().default(true),
+  is_decoder: z.literal(false).optional(),
+  add_cross_attention: z.literal(false).optional(),
+  vocab_size: size.default(30522),
+  type_vocab_size: size.default(2),
+  pad_token_id: z.int().nonnegative().default(0),
+};
+
+const schema = z.looseObject({
+  model_type: z.literal("bert").default("bert"),
+  ...bertFields,
+});
+
+/** The published config.json field for field. Fields not known here are kept. */
+export type BertConfig = z.output<typeof schema>;
+
+/** What the shared encoder reads of a config. */
+export type BertEncoderConfig = z.output<z.ZodObject<typeof bertFields>>;
+
+const layerPrefix = (prefix: string, layer: number) => `${prefix}encoder.layer.${layer}`;
+
+/** The parameters of the encoder under its prefix, `bert.` or `roberta.`. */
+export function encoderParameters(prefix: string, config: BertEncoderConfig): ParameterSpec[] {
+  const { hidden_size: C, intermediate_size: I } = config;
+  const init: Initializer = { kind: "normal", std: config.initializer_range };
+  const embeddings = `${prefix}embeddings`;
+  const specs = [
+    table(`${embeddings}.word_embeddings.weight`, config.vocab_size, C, { ...init, zeroRow: config.pad_token_id }),
+    table(`${embeddings}.position_embeddings.weight`, config.max_position_embeddings, C, init),
+    table(`${embeddings}.token_type_embeddings.weight`, config.type_vocab_size, C, init),
+    ...layerNorm(`${embeddings}.LayerNorm`, C),
+  ];
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const name = (rest: string) => `${layerPrefix(prefix, layer)}.${rest}`;
+    for (const part of ["query", "key", "value"]) specs.push(...dense(name(`attention.self.${part}`), C, C, init));
+    specs.push(...dense(name("attention.output.dense"), C, C, init));
+    specs.push(...layerNorm(name("attention.output.LayerNorm"), C));
+    specs.push(...dense(name("intermediate.dense"), I, C, init), ...dense(name("output.dense"), C, I, init));
+    specs.push(...layerNorm(name("output.LayerNorm"), C));
+  }
+  return specs;
+}
+
+export interface EncoderOptions<T> {
+  prefix: string;
+  /** Row of the position table that a sequence's first token has. */
+  firstPosition: number;
+  rows?: Rows<T>;
+}
+
+/** Last hidden state [N, C], or of the rows asked for [M, C]. */
+export function encoderForward<T>(
+  ops: Ops<T>,
+  weights: Weights<T>,
+  config: BertEncoderConfig,
+  batch: Batch<T>,
+  { prefix, firstPosition, rows }: EncoderOptions<T>,
+): T {
+  const { num_attention_heads: heads, hidden_dropout_prob: p, attention_probs_dropout_prob } = config;
+  const scale = 1 / Math.sqrt(config.hidden_size / heads);
+  const norm = (name: string): Norm<T> => {
+    return {
+      kind: "layer",
+      weight: weights(`${name}.weight`),
+      bias: weights(`${name}.bias`),
+      eps: config.layer_norm_eps,
+    };
+  };
+  const table = (name: string, indices: T) => ops.embedding(weights(`${prefix}embeddings.${name}.weight`), indices);
+  const words = table("word_embeddings", batch.ids); // [N] -> [N, C]
+  const segments = table("token_type_embeddings", ops.tokenTypes(batch));
+  const positions = table("position_embeddings", ops.positions(batch, firstPosition));
+  const [, embedded] = ops.addNorm(ops.add(words, segments), positions, norm(`${prefix}embeddings.LayerNorm`));
+
+  let x = ops.dropout(embedded, p);
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const name = (rest: string) => `${layerPrefix(prefix, layer)}.${rest}`;
+    const dense = (x: T, rest: string) => ops.linear(x, weights(name(`${rest}.weight`)), weights(name(`${rest}.bias`)));
+    [x] = ops.block((state) => {
+      let residual = state as T;
+      const part = (which: string) => dense(residual, `attention.self.${which}`); // [N, C]
+      const projection = { layout: "separate", q: part("query"), k: part("key"), v: part("value") } as const;
+      const qkv = ops.splitQkv(projection, { heads }); // 3 of [N, H, D]
+      let attended = ops.attention(qkv, batch, scale, undefined, attention_probs_dropout_prob); // [N, C]
+      if (rows && layer === config.num_hidden_layers - 1) {
+        attended = ops.gatherRows(attended, rows, batch); // [N, C] -> [M, C]
+        residual = ops.gatherRows(residual, rows, batch);
+      }
+      const projected = ops.dropout(dense(attended, "attention.output.dense"), p);
+      const [, middle] = ops.addNorm(residual, projected, norm(name("attention.output.LayerNorm")));
+      const inner = ops.gelu(dense(middle, "intermediate.dense")); // [N, C] -> [N, I]
+      const output = ops.dropout(dense(inner, "output.dense"), p);
+      return [ops.addNorm(middle, output, norm(name("output.LayerNorm")))[1]];
+    }, x) as [T];
+  }
+  return x;
+}
+
+/** Dropout in front of a classifier: the config's own, or the encoder's where it names none. */
+export function classifierDropout(config: Pick<BertConfig, "classifier_dropout" | "hidden_dropout_prob">): number {
+  return config.classifier_dropout ?? config.hidden_dropout_prob;
+}
+
+const PREDICTIONS = "cls.predictions";
+
+const decoderName = ({ tie_word_embeddings }: BertConfig) =>
+  tie_word_embeddings ? "bert.embeddings.word_embeddings.weight" : `${PREDICTIONS}.decoder.weight`;
+
+function parameters(config: BertConfig, head: Head): ParameterSpec[] {
+  const { hidden_size: C, vocab_size: V } = config;
+  const init: Initializer = { kind: "normal", std: config.initializer_range };
+  const specs = encoderParameters("bert.", config);
+  if (head === "maskedLM") {
+    specs.push(...dense(`${PREDICTIONS}.transform.dense`, C, C, init));
+    specs.push(...layerNorm(`${PREDICTIONS}.transform.LayerNorm`, C), vector(`${PREDICTIONS}.bias`, V));
+    if (!config.tie_word_embeddings) specs.push(matrix(decoderName(config), V, C, init));
+  }
+  if (head === "sequenceClassification") specs.push(...dense("bert.pooler.dense", C, C, init));
+  if (head === "sequenceClassification" || head === "tokenClassification") {
+    specs.push(...dense("classifier", labelCount(config), C, init));
+  }
+  return specs;
+}
+
+/** What the decoder of the masked-language-model head reads, [M, C]. */
+function transform<T>(ops: Ops<T>, weights: Weights<T>, config: BertConfig, hidden: T): T {
+  const name = (rest: string) => `${PREDICTIONS}.transform.${rest}`;
+  const inner = ops.gelu(ops.linear(hidden, weights(name("dense.weight")), weights(name("dense.bias"))));
+  const [weight, bias] = [weights(name("LayerNorm.weight")), weights(name("LayerNorm.bias"))];
+  return ops.norm(inner, { kind: "layer", weight, bias, eps: config.layer_norm_eps });
+}
+
+export const bert: Architecture<BertConfig> = {
+  modelType: "bert",
+  classNames: {
+    none: "BertModel",
+    maskedLM: "BertForMaskedLM",
+    sequenceClassification: "BertForSequenceClassification",
+    tokenClassification: "BertForTokenClassification",
+  },
+  otherClassNames: { BertForPreTraining: "maskedLM" },
+  prefix: "bert.",
+  checkpoints: {
+    renames: [
+      [/\.gamma$/, ".weight"],
+      [/\.beta$/, ".bias"],
+      [/^cls\.predictions\.decoder\.weight$/, "bert.embeddings.word_embeddings.weight"],
+      [/^cls\.predictions\.decoder\.bias$/, "cls.predictions.bias"],
+    ],
+    // The next-sentence head, which no other use has.
+    ignored: /^cls\.seq_relationship\./,
+  },
+  parseConfig: (raw) => readConfig("BertConfig", schema, raw),
+  parameters,
+  maxPositions: (config) => config.max_position_embeddings,
+  forward: (ops, weights, config, batch, { rows } = {}) =>
+    encoderForward(ops, weights, config, batch, { prefix: "bert.", firstPosition: 0, ...(rows && { rows }) }),
+  maskedLogits: (ops, weights, config, hidden) =>
+    ops.linear(transform(ops, weights, config, hidden), weights(decoderName(config)), weights(`${PREDICTIONS}.bias`)),
+  maskedLoss(ops, weights, config, hidden, labels) {
+    const x = transform(ops, weights, config, hidden);
+    return ops.linearCrossEntropy(x, weights(decoderName(config)), weights(`${PREDICTIONS}.bias`), labels);
+  },
+  sequenceLogits(ops, weights, config, batch) {
+    const first = bert.forward(ops, weights, config, batch, { rows: "first" }); // [B, C]
+    const pooled = ops.tanh(ops.linear(first, weights("bert.pooler.dense.weight"), weights("bert.pooler.dense.bias")));
+    const dropped = ops.dropout(pooled, classifierDropout(config));
+    return ops.linear(dropped, weights("classifier.weight"), weights("classifier.bias"));
+  },
+  tokenLogits: (ops, weights, config, hidden) =>
+    ops.linear(
+      ops.dropout(hidden, classifierDropout(config)),
+      weights("classifier.weight"),
+      weights("classifier.bias"),
+    ),
+};

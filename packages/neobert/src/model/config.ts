@@ -1,0 +1,63 @@
+// What the encoders' config schemas have in common: the types of their fields, reading with every wrong field named at
+// once, and what fields must agree on. Each architecture's own file declares its fields and the published defaults.
+
+import { z } from "zod";
+
+export const size = z.int().positive();
+export const range = z.number().nonnegative();
+export const probability = z.number().min(0).lt(1);
+
+/** Fields of every config.json that says which classes a head tells apart; Hugging Face's default is two. */
+export const labelFields = {
+  architectures: z.array(z.string()).nullish(),
+  id2label: z.record(z.string(), z.string()).optional(),
+  num_labels: size.optional(),
+};
+
+/** What every encoder's config has once it is read. */
+export interface CommonConfig {
+  hidden_size: number;
+  num_attention_heads: number;
+  vocab_size: number;
+  pad_token_id: number;
+  id2label?: Record<string, string> | undefined;
+  num_labels?: number | undefined;
+}
+
+/**
+ * `raw`, a parsed config.json, by `schema`, with defaults filled in; `name` is the published class, for errors.
+ * Throws naming every wrong field at once, or the first fields that do not go together.
+ */
+export function readConfig<Schema extends z.ZodType<CommonConfig>>(
+  name: string,
+  schema: Schema,
+  raw: unknown,
+): z.output<Schema> {
+  const result = schema.safeParse(raw);
+  if (!result.success) {
+    const issues = result.error.issues.map(({ path, message }) => {
+      const got = path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], raw);
+      return `${path.join(".") || "config"}: ${message}, got ${JSON.stringify(got)}`;
+    });
+    throw new Error(`${name}: expected a valid config.json that is supported here, got\n  ${issues.join("\n  ")}`);
+  }
+  const config = result.data;
+  const { hidden_size: C, num_attention_heads: H } = config;
+  if (C % H !== 0) throw wrongConfig(name, "hidden_size to be a multiple of num_attention_heads", `${C} and ${H}`);
+  if (config.pad_token_id >= config.vocab_size) {
+    throw wrongConfig(name, `pad_token_id below vocab_size ${config.vocab_size}`, `${config.pad_token_id}`);
+  }
+  const labels = config.id2label && Object.keys(config.id2label).length;
+  if (labels !== undefined && config.num_labels !== undefined && labels !== config.num_labels) {
+    throw wrongConfig(name, `num_labels to be the ${labels} of id2label`, `${config.num_labels}`);
+  }
+  return config;
+}
+
+export function wrongConfig(name: string, expected: string, got: string): Error {
+  return new Error(`${name}: expected ${expected}, got ${got}`);
+}
+
+export function labelCount({ id2label, num_labels = 2 }: Pick<CommonConfig, "id2label" | "num_labels">): number {
+  return id2label ? Object.keys(id2label).length : num_labels;
+}
