@@ -2,8 +2,11 @@
 // from a config's `model_type` to that file; a variant of a paper is a field of its config, never an entry here.
 
 import { type BertConfig, bert } from "./bert.js";
+import { type ModernBertConfig, modernBert } from "./modernbert.js";
 import { type NeoBERTConfig, neobert } from "./neobert.js";
+import { type NomicBertConfig, nomicBert } from "./nomicbert.js";
 import type { Batch, Ops, Rows, Weights } from "./ops.js";
+import { type RobertaConfig, roberta } from "./roberta.js";
 
 /** What stands on top of the encoder; `none` is the bare encoder. */
 export type Head = "none" | "maskedLM" | "sequenceClassification" | "tokenClassification";
@@ -61,9 +64,15 @@ export interface Architecture<Config> {
 }
 
 /** The config of any architecture in the table. */
-export type ModelConfig = NeoBERTConfig | BertConfig;
+export type ModelConfig = NeoBERTConfig | BertConfig | RobertaConfig | NomicBertConfig | ModernBertConfig;
 
-export const architectures: Record<string, Architecture<ModelConfig>> = { neobert, bert };
+export const architectures: Record<string, Architecture<ModelConfig>> = {
+  neobert,
+  bert,
+  roberta,
+  nomic_bert: nomicBert,
+  modernbert: modernBert,
+};
 
 /** The entry for the `model_type` of a config.json; throws naming the known ones. */
 export function architectureOf(config: unknown): Architecture<ModelConfig> {

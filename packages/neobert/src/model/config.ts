@@ -24,24 +24,26 @@ export interface CommonConfig {
   num_labels?: number | undefined;
 }
 
-/**
- * `raw`, a parsed config.json, by `schema`, with defaults filled in; `name` is the published class, for errors.
- * Throws naming every wrong field at once, or the first fields that do not go together.
- */
+/** `raw`, a parsed config.json, by `schema`. Throws naming every wrong field of the class `name` at once. */
+export function readFields<Schema extends z.ZodType>(name: string, schema: Schema, raw: unknown): z.output<Schema> {
+  const result = schema.safeParse(raw);
+  if (result.success) return result.data;
+  const issues = result.error.issues.map(({ path, message }) => {
+    const got = path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], raw);
+    return `${path.join(".") || "config"}: ${message}, got ${JSON.stringify(got)}`;
+  });
+  throw new Error(
+    `${name}: expected a config.json of a model that can be computed here, got\n  ${issues.join("\n  ")}`,
+  );
+}
+
+/** `readFields` with the checks that every encoder needs: widths, padding id and labels that go together. */
 export function readConfig<Schema extends z.ZodType<CommonConfig>>(
   name: string,
   schema: Schema,
   raw: unknown,
 ): z.output<Schema> {
-  const result = schema.safeParse(raw);
-  if (!result.success) {
-    const issues = result.error.issues.map(({ path, message }) => {
-      const got = path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], raw);
-      return `${path.join(".") || "config"}: ${message}, got ${JSON.stringify(got)}`;
-    });
-    throw new Error(`${name}: expected a valid config.json that is supported here, got\n  ${issues.join("\n  ")}`);
-  }
-  const config = result.data;
+  const config = readFields(name, schema, raw);
   const { hidden_size: C, num_attention_heads: H } = config;
   if (C % H !== 0) throw wrongConfig(name, "hidden_size to be a multiple of num_attention_heads", `${C} and ${H}`);
   if (config.pad_token_id >= config.vocab_size) {

@@ -5,14 +5,19 @@ export {
   type Architecture,
   architectureOf,
   architectures,
+  type CheckpointVariants,
   type Head,
   headOf,
   type Initializer,
   type ModelConfig,
   type ParameterSpec,
 } from "./architecture.js";
+export { type BertConfig, bert } from "./bert.js";
 export { type MatchedNames, type MatchOptions, matchCheckpointNames, savedName } from "./checkpoint-names.js";
 export { toFloat32 } from "./float32.js";
 export { initialValues } from "./init.js";
+export { type ModernBertConfig, modernBert } from "./modernbert.js";
 export { type NeoBERTConfig, neobert, parseNeoBERTConfig } from "./neobert.js";
+export { type NomicBertConfig, nomicBert } from "./nomicbert.js";
 export type { Batch, Norm, Ops, Qkv, QkvProjection, RotaryAngles, Rows, SplitOptions, Weights } from "./ops.js";
+export { type RobertaConfig, roberta } from "./roberta.js";

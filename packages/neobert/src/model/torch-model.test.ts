@@ -10,7 +10,7 @@ import { Golden, goldenConfig, goldenRoot } from "./golden.js";
 import { type MaskedBatch, TorchModel } from "./torch-model.js";
 
 const neobertVariants = ["neobert/base", "neobert/m0", "neobert/ngpt"];
-const models = [...neobertVariants, "bert"];
+const models = [...neobertVariants, "bert", "roberta", "nomicbert", "modernbert"];
 
 const floats = (tensor: Tensor) => tidy(() => tensor.detach().to("float32").toTypedArray()) as Float32Array;
 const largest = (values: Float32Array) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -219,7 +219,7 @@ test("the sequences' losses, divided by the whole batch's count and accumulated,
   });
 });
 
-const classifiers = ["neobert", "bert"];
+const classifiers = ["neobert", "bert", "roberta", "nomicbert", "modernbert"];
 test.each(classifiers)("sequence classification of %s has the published logits, loss and gradients", (name) => {
   const golden = new Golden(`${name}/classification/expected.safetensors`);
   withModel(loadClassifier(name), (model) => {

@@ -1,0 +1,223 @@
+// ModernBERT (Warner et al. 2024, arXiv 2412.13663): pre-norm, GeGLU, rotary positions (halves paired), no biases, and
+// attention within a window in all but every third layer, with another rotary base there. Names, shapes, defaults and
+// dropout are those of Hugging Face's ModernBertModel and its heads; the fields of transformers 5 (`layer_types`,
+// `rope_parameters`) are read as the published ones. C hidden size, I inner size, V vocabulary, N tokens.
+
+import { z } from "zod";
+import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
+import { labelCount, labelFields, probability, range, readConfig, readFields, size, wrongConfig } from "./config.js";
+import type { Batch, Norm, Ops, Rows, Weights } from "./ops.js";
+import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+
+const NAME = "ModernBertConfig";
+const theta = z.number().positive();
+
+const schema = z.looseObject({
+  model_type: z.literal("modernbert").default("modernbert"),
+  ...labelFields,
+  vocab_size: size.default(50368),
+  hidden_size: size.default(768),
+  intermediate_size: size.default(1152),
+  num_hidden_layers: size.default(22),
+  num_attention_heads: size.default(12),
+  hidden_activation: z.literal("gelu").default("gelu"),
+  /** Longest training sequence; positions are computed, so it is no limit. */
+  max_position_embeddings: size.default(8192),
+  initializer_range: range.default(0.02),
+  initializer_cutoff_factor: z.number().positive().nullable().default(2),
+  norm_eps: range.default(1e-5),
+  norm_bias: z.boolean().default(false),
+  pad_token_id: z.int().nonnegative().default(50283),
+  global_rope_theta: theta.default(160000),
+  local_rope_theta: theta.nullable().default(10000),
+  rope_scaling: z.null().optional(),
+  attention_bias: z.boolean().default(false),
+  attention_dropout: probability.default(0),
+  global_attn_every_n_layers: size.default(3),
+  /** Positions that a local layer sees, half of them on either side. */
+  local_attention: size.default(128),
+  embedding_dropout: probability.default(0),
+  mlp_bias: z.boolean().default(false),
+  mlp_dropout: probability.default(0),
+  decoder_bias: z.boolean().default(true),
+  tie_word_embeddings: z.boolean().default(true),
+  classifier_pooling: z.enum(["cls", "mean"]).default("cls"),
+  classifier_dropout: probability.default(0),
+  classifier_bias: z.boolean().default(false),
+  classifier_activation: z.literal("gelu").default("gelu"),
+});
+
+/** The published config.json field for field. Fields not known here are kept. */
+export type ModernBertConfig = z.output<typeof schema>;
+
+const rope = z.looseObject({ rope_type: z.literal("default").optional(), rope_theta: theta.optional() }).nullish();
+const newFields = z.looseObject({
+  layer_types: z.array(z.enum(["full_attention", "sliding_attention"])).nullish(),
+  rope_parameters: z.looseObject({ full_attention: rope, sliding_attention: rope }).nullish(),
+});
+
+/** The published fields in place of those of transformers 5. */
+function withPublishedFields(raw: unknown): unknown {
+  const { layer_types: types, rope_parameters: rope, ...fields } = readFields(NAME, newFields, raw);
+  const [global, local] = [rope?.full_attention?.rope_theta, rope?.sliding_attention?.rope_theta];
+  const published = {
+    ...fields,
+    ...(global !== undefined && { global_rope_theta: global }),
+    ...(local !== undefined && { local_rope_theta: local }),
+  };
+  if (!types || fields.global_attn_every_n_layers !== undefined) return published;
+  const second = types.indexOf("full_attention", 1);
+  const every = second < 0 ? types.length : second;
+  const unlike = types.findIndex((type, layer) => (type === "full_attention") !== (layer % every === 0));
+  if (unlike >= 0) {
+    throw wrongConfig(
+      NAME,
+      `layer_types with full_attention in every ${every}th layer`,
+      `${types[unlike]} in layer ${unlike}`,
+    );
+  }
+  return { ...published, global_attn_every_n_layers: every };
+}
+
+function parseConfig(raw: unknown): ModernBertConfig {
+  const config = readConfig(NAME, schema, withPublishedFields(raw));
+  const D = config.hidden_size / config.num_attention_heads;
+  if (D % 2 !== 0) throw wrongConfig(NAME, "an even head width, which rotary positions need", `${D}`);
+  return config;
+}
+
+const layerPrefix = (layer: number) => `model.layers.${layer}`;
+
+const decoderName = ({ tie_word_embeddings }: ModernBertConfig) =>
+  tie_word_embeddings ? "model.embeddings.tok_embeddings.weight" : "decoder.weight";
+
+function parameters(config: ModernBertConfig, head: Head): ParameterSpec[] {
+  const { hidden_size: C, intermediate_size: I, vocab_size: V, norm_bias, attention_bias, mlp_bias } = config;
+  const cutoff = config.initializer_cutoff_factor ?? 3;
+  const input: Initializer = { kind: "normal", std: config.initializer_range, cutoff };
+  const output: Initializer = { ...input, std: config.initializer_range / Math.sqrt(2 * config.num_hidden_layers) };
+  const classifier: Initializer = { ...input, std: 1 / Math.sqrt(C) };
+
+  const specs = [
+    table("model.embeddings.tok_embeddings.weight", V, C, input),
+    ...layerNorm("model.embeddings.norm", C, norm_bias),
+  ];
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const name = (rest: string) => `${layerPrefix(layer)}.${rest}`;
+    if (layer > 0) specs.push(...layerNorm(name("attn_norm"), C, norm_bias));
+    specs.push(...dense(name("attn.Wqkv"), 3 * C, C, input, attention_bias));
+    specs.push(...dense(name("attn.Wo"), C, C, output, attention_bias));
+    specs.push(...layerNorm(name("mlp_norm"), C, norm_bias));
+    specs.push(...dense(name("mlp.Wi"), 2 * I, C, input, mlp_bias), ...dense(name("mlp.Wo"), C, I, output, mlp_bias));
+  }
+  specs.push(...layerNorm("model.final_norm", C, norm_bias));
+
+  if (head === "none") return specs;
+  specs.push(...dense("head.dense", C, C, output, config.classifier_bias), ...layerNorm("head.norm", C, norm_bias));
+  if (head === "maskedLM") {
+    if (!config.tie_word_embeddings) specs.push(matrix(decoderName(config), V, C, output));
+    if (config.decoder_bias) specs.push(vector("decoder.bias", V));
+  } else specs.push(...dense("classifier", labelCount(config), C, classifier));
+  return specs;
+}
+
+const normOf = <T>(weights: Weights<T>, config: ModernBertConfig, name: string): Norm<T> => {
+  const bias = config.norm_bias && { bias: weights(`${name}.bias`) };
+  return { kind: "layer", weight: weights(`${name}.weight`), ...bias, eps: config.norm_eps };
+};
+
+/** Last hidden state [N, C], after the final norm, or of the rows asked for [M, C]. */
+function forward<T>(
+  ops: Ops<T>,
+  weights: Weights<T>,
+  config: ModernBertConfig,
+  batch: Batch<T>,
+  { rows }: { rows?: Rows<T> } = {},
+): T {
+  const { num_attention_heads: heads, num_hidden_layers: L, attention_dropout: p } = config;
+  const D = config.hidden_size / heads;
+  const norm = (name: string) => normOf(weights, config, name);
+  const positions = ops.positions(batch, 0);
+  const globalAngles = ops.rotaryAngles(positions, D, config.global_rope_theta);
+  const localAngles = ops.rotaryAngles(positions, D, config.local_rope_theta ?? config.global_rope_theta);
+
+  const embedded = ops.embedding(weights("model.embeddings.tok_embeddings.weight"), batch.ids); // [N] -> [N, C]
+  let x = ops.dropout(ops.norm(embedded, norm("model.embeddings.norm")), config.embedding_dropout);
+  let h = x; // the first layer has no norm before its attention, as the embeddings have just had one
+  for (let layer = 0; layer < L; layer++) {
+    const name = (rest: string) => `${layerPrefix(layer)}.${rest}`;
+    const linear = (x: T, rest: string, biased: boolean) =>
+      ops.linear(x, weights(name(`${rest}.weight`)), biased ? weights(name(`${rest}.bias`)) : undefined);
+    const isGlobal = layer % config.global_attn_every_n_layers === 0;
+    const rotary = { ...(isGlobal ? globalAngles : localAngles), pairing: "half" } as const;
+    const window = isGlobal ? undefined : Math.floor(config.local_attention / 2);
+    const next = layer + 1 < L ? `${layerPrefix(layer + 1)}.attn_norm` : "model.final_norm";
+    // Between blocks goes the residual stream with the norm that its reader wants, which is one fused addNorm.
+    [x, h] = ops.block(
+      (...state) => {
+        let [residual, normed] = state as [T, T];
+        const projected = linear(normed, "attn.Wqkv", config.attention_bias); // [N, C] -> [N, 3C]
+        const qkv = ops.splitQkv({ layout: "blocks", qkv: projected }, { heads, rotary }); // 3 of [N, H, D]
+        let attended = ops.attention(qkv, batch, 1 / Math.sqrt(D), window, p); // [N, C]
+        if (rows && layer === L - 1) {
+          attended = ops.gatherRows(attended, rows, batch); // [N, C] -> [M, C]
+          residual = ops.gatherRows(residual, rows, batch);
+        }
+        const attention = ops.dropout(linear(attended, "attn.Wo", config.attention_bias), p);
+        [residual, normed] = ops.addNorm(residual, attention, norm(name("mlp_norm")));
+        const gated = ops.gatedUnit(linear(normed, "mlp.Wi", config.mlp_bias), "first", "gelu"); // [N, 2I] -> [N, I]
+        const output = linear(ops.dropout(gated, config.mlp_dropout), "mlp.Wo", config.mlp_bias);
+        return ops.addNorm(residual, output, norm(next));
+      },
+      x,
+      h,
+    ) as [T, T];
+  }
+  return h;
+}
+
+/** The prediction head, which every classifier and the decoder read: [M, C]. */
+function predictionHead<T>(ops: Ops<T>, weights: Weights<T>, config: ModernBertConfig, x: T): T {
+  const bias = config.classifier_bias ? weights("head.dense.bias") : undefined;
+  return ops.norm(ops.gelu(ops.linear(x, weights("head.dense.weight"), bias)), normOf(weights, config, "head.norm"));
+}
+
+function classify<T>(ops: Ops<T>, weights: Weights<T>, config: ModernBertConfig, x: T): T {
+  const dropped = ops.dropout(predictionHead(ops, weights, config, x), config.classifier_dropout);
+  return ops.linear(dropped, weights("classifier.weight"), weights("classifier.bias"));
+}
+
+const decoderBias = <T>(weights: Weights<T>, config: ModernBertConfig) =>
+  config.decoder_bias ? weights("decoder.bias") : undefined;
+
+export const modernBert: Architecture<ModernBertConfig> = {
+  modelType: "modernbert",
+  classNames: {
+    none: "ModernBertModel",
+    maskedLM: "ModernBertForMaskedLM",
+    sequenceClassification: "ModernBertForSequenceClassification",
+    tokenClassification: "ModernBertForTokenClassification",
+  },
+  prefix: "model.",
+  checkpoints: { renames: [[/^decoder\.weight$/, "model.embeddings.tok_embeddings.weight"]] },
+  parseConfig,
+  parameters,
+  maxPositions: () => Number.POSITIVE_INFINITY,
+  forward,
+  maskedLogits: (ops, weights, config, hidden) =>
+    ops.linear(
+      predictionHead(ops, weights, config, hidden),
+      weights(decoderName(config)),
+      decoderBias(weights, config),
+    ),
+  maskedLoss(ops, weights, config, hidden, labels) {
+    const x = predictionHead(ops, weights, config, hidden);
+    return ops.linearCrossEntropy(x, weights(decoderName(config)), decoderBias(weights, config), labels);
+  },
+  sequenceLogits(ops, weights, config, batch) {
+    const isMean = config.classifier_pooling === "mean";
+    const hidden = forward(ops, weights, config, batch, isMean ? {} : { rows: "first" });
+    return classify(ops, weights, config, isMean ? ops.pool(hidden, batch, "mean") : hidden); // [B, C] -> [B, labels]
+  },
+  tokenLogits: classify,
+};

@@ -1,0 +1,257 @@
+// NomicBERT (Nussbaum et al. 2024, arXiv 2402.01613): BERT with rotary positions (halves paired), SwiGLU and no biases in
+// the blocks. Two published forms of config.json are read: that of transformers 5, which is also what is written, and
+// the older one of the Hub's remote code with GPT-2's keys (`n_embd`, `n_inner`). The tensors' names are the same in
+// both. Dropout and heads are those of transformers 5. C hidden size, I inner size, V vocabulary, N tokens.
+
+import { z } from "zod";
+import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
+import { classifierDropout } from "./bert.js";
+import { labelCount, labelFields, probability, range, readConfig, readFields, size, wrongConfig } from "./config.js";
+import type { Batch, Norm, Ops, Rows, Weights } from "./ops.js";
+import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+
+const NAME = "NomicBertConfig";
+const DEFAULT_THETA = 1000;
+
+const schema = z.looseObject({
+  model_type: z.literal("nomic_bert").default("nomic_bert"),
+  ...labelFields,
+  vocab_size: size.default(30528),
+  hidden_size: size.default(768),
+  num_hidden_layers: size.default(12),
+  num_attention_heads: size.default(12),
+  intermediate_size: size.default(3072),
+  hidden_act: z.literal("silu").default("silu"),
+  hidden_dropout_prob: probability.default(0),
+  attention_probs_dropout_prob: probability.default(0),
+  /** Longest training sequence; a limit only where longer ones would need the dynamic scaling of rotary angles. */
+  max_position_embeddings: size.default(2048),
+  type_vocab_size: size.default(2),
+  initializer_range: range.default(0.02),
+  layer_norm_eps: range.default(1e-12),
+  pad_token_id: z.int().nonnegative().default(0),
+  classifier_dropout: probability.nullable().default(null),
+  tie_word_embeddings: z.boolean().default(true),
+  head_dim: size.nullish(),
+  rope_parameters: z
+    .looseObject({
+      rope_theta: z.number().positive().default(DEFAULT_THETA),
+      rope_type: z.enum(["default", "dynamic"]),
+    })
+    .nullish(),
+});
+
+/** The config.json of transformers 5 field for field. Fields not known here are kept. */
+export type NomicBertConfig = z.output<typeof schema>;
+
+const no = z.literal([false, null]).optional();
+
+// The Hub's form, as far as it says something about the model. What is not one of these values is another model.
+const hubSchema = z.looseObject({
+  n_embd: size,
+  n_layer: size,
+  n_head: size,
+  n_inner: size,
+  vocab_size: size,
+  n_positions: size.optional(),
+  max_trained_positions: size.nullish(),
+  activation_function: z.literal("swiglu"),
+  layer_norm_epsilon: range.default(1e-5),
+  embd_pdrop: probability.default(0.1),
+  resid_pdrop: probability.default(0.1),
+  attn_pdrop: probability.default(0.1),
+  pad_vocab_size_multiple: size.default(1),
+  rotary_emb_base: z.number().positive().default(10000),
+  rotary_emb_fraction: z.literal(1),
+  rotary_emb_interleaved: no,
+  rotary_emb_scale_base: z.null().optional(),
+  rotary_scaling_factor: z.number().positive().nullish(),
+  causal: no,
+  prenorm: no,
+  parallel_block: no,
+  parallel_block_tied_norm: no,
+  use_rms_norm: no,
+  qkv_proj_bias: z.literal(false),
+  mlp_fc1_bias: z.literal(false),
+  mlp_fc2_bias: z.literal(false),
+  scale_attn_weights: z.literal(true).optional(),
+  scale_attn_by_inverse_layer_idx: no,
+});
+
+const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
+
+/** The transformers 5 form of a config of the Hub's remote code; its other fields are kept. */
+function fromHubForm(raw: object): unknown {
+  const hub = readFields(NAME, hubSchema, raw);
+  if (hub.embd_pdrop !== hub.resid_pdrop) {
+    throw wrongConfig(NAME, "embd_pdrop and resid_pdrop to be equal", `${hub.embd_pdrop} and ${hub.resid_pdrop}`);
+  }
+  const known = new Set([...Object.keys(hubSchema.shape), "auto_map"]);
+  const kept = Object.entries(raw).filter(
+    ([key, value]) => !known.has(key) && !(key === "pad_token_id" && value === null),
+  );
+  const factor = hub.rotary_scaling_factor;
+  return {
+    ...Object.fromEntries(kept),
+    vocab_size: roundUp(hub.vocab_size, hub.pad_vocab_size_multiple),
+    hidden_size: hub.n_embd,
+    num_hidden_layers: hub.n_layer,
+    num_attention_heads: hub.n_head,
+    intermediate_size: roundUp(hub.n_inner, 256), // as the remote code makes it
+    hidden_act: "silu",
+    hidden_dropout_prob: hub.resid_pdrop,
+    attention_probs_dropout_prob: hub.attn_pdrop,
+    max_position_embeddings: hub.max_trained_positions ?? hub.n_positions ?? 2048,
+    layer_norm_eps: hub.layer_norm_epsilon,
+    rope_parameters: {
+      rope_theta: hub.rotary_emb_base,
+      ...(factor ? { rope_type: "dynamic", factor } : { rope_type: "default" }),
+    },
+  };
+}
+
+function parseConfig(raw: unknown): NomicBertConfig {
+  const isHubForm = typeof raw === "object" && raw !== null && "n_embd" in raw;
+  const config = readConfig(NAME, schema, isHubForm ? fromHubForm(raw) : raw);
+  const D = config.hidden_size / config.num_attention_heads;
+  if (config.head_dim != null && config.head_dim !== D) {
+    throw wrongConfig(NAME, `head_dim to be hidden_size / num_attention_heads = ${D}`, `${config.head_dim}`);
+  }
+  if (D % 2 !== 0) throw wrongConfig(NAME, "an even head width, which rotary positions need", `${D}`);
+  const rope = config.rope_parameters ?? { rope_theta: DEFAULT_THETA, rope_type: "default" as const };
+  return { ...config, head_dim: D, rope_parameters: rope };
+}
+
+const PREDICTIONS = "cls.predictions";
+
+const decoderName = ({ tie_word_embeddings }: NomicBertConfig) =>
+  tie_word_embeddings ? "nomic_bert.embeddings.word_embeddings.weight" : `${PREDICTIONS}.decoder.weight`;
+
+const layerPrefix = (layer: number) => `nomic_bert.encoder.layers.${layer}`;
+
+function parameters(config: NomicBertConfig, head: Head): ParameterSpec[] {
+  const { hidden_size: C, intermediate_size: I, vocab_size: V } = config;
+  const init: Initializer = { kind: "normal", std: config.initializer_range };
+  const specs = [
+    table("nomic_bert.embeddings.word_embeddings.weight", V, C, { ...init, zeroRow: config.pad_token_id }),
+    table("nomic_bert.embeddings.token_type_embeddings.weight", config.type_vocab_size, C, init),
+    ...layerNorm("nomic_bert.emb_ln", C),
+  ];
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const name = (rest: string) => `${layerPrefix(layer)}.${rest}`;
+    specs.push(matrix(name("attn.Wqkv.weight"), 3 * C, C, init), matrix(name("attn.out_proj.weight"), C, C, init));
+    specs.push(matrix(name("mlp.fc11.weight"), I, C, init), matrix(name("mlp.fc12.weight"), I, C, init));
+    specs.push(matrix(name("mlp.fc2.weight"), C, I, init));
+    specs.push(...layerNorm(name("norm1"), C), ...layerNorm(name("norm2"), C));
+  }
+  if (head === "maskedLM") {
+    specs.push(...dense(`${PREDICTIONS}.transform.dense`, C, C, init));
+    specs.push(...layerNorm(`${PREDICTIONS}.transform.layer_norm`, C), vector(`${PREDICTIONS}.bias`, V));
+    if (!config.tie_word_embeddings) specs.push(matrix(decoderName(config), V, C, init));
+  }
+  if (head === "sequenceClassification") specs.push(...dense("nomic_bert.pooler.dense", C, C, init));
+  if (head === "sequenceClassification" || head === "tokenClassification") {
+    specs.push(...dense("classifier", labelCount(config), C, init));
+  }
+  return specs;
+}
+
+const normOf = <T>(weights: Weights<T>, config: NomicBertConfig, name: string): Norm<T> => {
+  return {
+    kind: "layer",
+    weight: weights(`${name}.weight`),
+    bias: weights(`${name}.bias`),
+    eps: config.layer_norm_eps,
+  };
+};
+
+/** Last hidden state [N, C], or of the rows asked for [M, C]. */
+function forward<T>(
+  ops: Ops<T>,
+  weights: Weights<T>,
+  config: NomicBertConfig,
+  batch: Batch<T>,
+  { rows }: { rows?: Rows<T> } = {},
+): T {
+  const { num_attention_heads: heads, hidden_dropout_prob: p } = config;
+  const D = config.hidden_size / heads;
+  const words = ops.embedding(weights("nomic_bert.embeddings.word_embeddings.weight"), batch.ids); // [N] -> [N, C]
+  const types = weights("nomic_bert.embeddings.token_type_embeddings.weight");
+  const segments = ops.embedding(types, ops.tokenTypes(batch));
+  const [, embedded] = ops.addNorm(words, segments, normOf(weights, config, "nomic_bert.emb_ln"));
+  const angles = ops.rotaryAngles(ops.positions(batch, 0), D, config.rope_parameters!.rope_theta);
+  const rotary = { ...angles, pairing: "half" } as const;
+
+  let x = ops.dropout(embedded, p);
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const name = (rest: string) => `${layerPrefix(layer)}.${rest}`;
+    const linear = (x: T, rest: string) => ops.linear(x, weights(name(`${rest}.weight`)));
+    [x] = ops.block((state) => {
+      let residual = state as T;
+      const qkv = ops.splitQkv({ layout: "blocks", qkv: linear(residual, "attn.Wqkv") }, { heads, rotary });
+      let attended = ops.attention(qkv, batch, 1 / Math.sqrt(D), undefined, config.attention_probs_dropout_prob);
+      if (rows && layer === config.num_hidden_layers - 1) {
+        attended = ops.gatherRows(attended, rows, batch); // [N, C] -> [M, C]
+        residual = ops.gatherRows(residual, rows, batch);
+      }
+      const projected = ops.dropout(linear(attended, "attn.out_proj"), p);
+      const [, middle] = ops.addNorm(residual, projected, normOf(weights, config, name("norm1")));
+      const inner = ops.multiply(ops.silu(linear(middle, "mlp.fc12")), linear(middle, "mlp.fc11")); // [N, I]
+      const output = ops.dropout(linear(inner, "mlp.fc2"), p);
+      return [ops.addNorm(middle, output, normOf(weights, config, name("norm2")))[1]];
+    }, x) as [T];
+  }
+  return x;
+}
+
+/** What the decoder of the masked-language-model head reads, [M, C]. */
+function transform<T>(ops: Ops<T>, weights: Weights<T>, config: NomicBertConfig, hidden: T): T {
+  const name = (rest: string) => `${PREDICTIONS}.transform.${rest}`;
+  const inner = ops.silu(ops.linear(hidden, weights(name("dense.weight")), weights(name("dense.bias"))));
+  return ops.norm(inner, normOf(weights, config, name("layer_norm")));
+}
+
+export const nomicBert: Architecture<NomicBertConfig> = {
+  modelType: "nomic_bert",
+  classNames: {
+    none: "NomicBertModel",
+    maskedLM: "NomicBertForMaskedLM",
+    sequenceClassification: "NomicBertForSequenceClassification",
+    tokenClassification: "NomicBertForTokenClassification",
+  },
+  otherClassNames: { NomicBertForPreTraining: "maskedLM" },
+  prefix: "nomic_bert.",
+  checkpoints: {
+    renames: [
+      [/^bert\./, "nomic_bert."],
+      [/^cls\.predictions\.decoder\.weight$/, "nomic_bert.embeddings.word_embeddings.weight"],
+      [/^cls\.predictions\.decoder\.bias$/, "cls.predictions.bias"],
+    ],
+    // The remote code's masked-language-model head has no biases where the blocks have none.
+    optional: /^cls\.predictions\.(transform\.dense\.)?bias$/,
+  },
+  parseConfig,
+  parameters,
+  maxPositions: ({ rope_parameters, max_position_embeddings }) =>
+    rope_parameters?.rope_type === "dynamic" ? max_position_embeddings : Number.POSITIVE_INFINITY,
+  forward,
+  maskedLogits: (ops, weights, config, hidden) =>
+    ops.linear(transform(ops, weights, config, hidden), weights(decoderName(config)), weights(`${PREDICTIONS}.bias`)),
+  maskedLoss(ops, weights, config, hidden, labels) {
+    const x = transform(ops, weights, config, hidden);
+    return ops.linearCrossEntropy(x, weights(decoderName(config)), weights(`${PREDICTIONS}.bias`), labels);
+  },
+  sequenceLogits(ops, weights, config, batch) {
+    const first = forward(ops, weights, config, batch, { rows: "first" }); // [B, C]
+    const pooler = (rest: string) => weights(`nomic_bert.pooler.dense.${rest}`);
+    const pooled = ops.tanh(ops.linear(first, pooler("weight"), pooler("bias")));
+    const dropped = ops.dropout(pooled, classifierDropout(config));
+    return ops.linear(dropped, weights("classifier.weight"), weights("classifier.bias"));
+  },
+  tokenLogits: (ops, weights, config, hidden) =>
+    ops.linear(
+      ops.dropout(hidden, classifierDropout(config)),
+      weights("classifier.weight"),
+      weights("classifier.bias"),
+    ),
+};

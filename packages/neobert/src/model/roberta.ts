@@ -1,0 +1,111 @@
+// RoBERTa (Liu et al. 2019, arXiv 1907.11692): BERT's encoder (bert.ts), with positions counted from behind the padding
+// id, one segment, and heads of its own. Names, shapes, defaults and dropout are those of Hugging Face's RobertaModel.
+
+import { z } from "zod";
+import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
+import { bertFields, classifierDropout, encoderForward, encoderParameters } from "./bert.js";
+import { labelCount, range, readConfig, size, wrongConfig } from "./config.js";
+import type { Ops, Weights } from "./ops.js";
+import { dense, layerNorm, matrix, vector } from "./parameters.js";
+
+const schema = z.looseObject({
+  model_type: z.literal("roberta").default("roberta"),
+  ...bertFields,
+  vocab_size: size.default(50265),
+  pad_token_id: z.int().nonnegative().default(1),
+  // The published base model has 514, 1 and 1e-5, which its file says; these are the class's defaults.
+  max_position_embeddings: size.default(512),
+  type_vocab_size: size.default(2),
+  layer_norm_eps: range.default(1e-12),
+});
+
+/** The published config.json field for field. Fields not known here are kept. */
+export type RobertaConfig = z.output<typeof schema>;
+
+const firstPosition = ({ pad_token_id }: RobertaConfig) => pad_token_id + 1;
+const maxPositions = (config: RobertaConfig) => config.max_position_embeddings - firstPosition(config);
+
+function parseConfig(raw: unknown): RobertaConfig {
+  const config = readConfig("RobertaConfig", schema, raw);
+  if (maxPositions(config) < 1) {
+    const least = firstPosition(config) + 1;
+    throw wrongConfig(
+      "RobertaConfig",
+      `max_position_embeddings of at least ${least}`,
+      `${config.max_position_embeddings}`,
+    );
+  }
+  return config;
+}
+
+const decoderName = ({ tie_word_embeddings }: RobertaConfig) =>
+  tie_word_embeddings ? "roberta.embeddings.word_embeddings.weight" : "lm_head.decoder.weight";
+
+function parameters(config: RobertaConfig, head: Head): ParameterSpec[] {
+  const { hidden_size: C, vocab_size: V } = config;
+  const init: Initializer = { kind: "normal", std: config.initializer_range };
+  const specs = encoderParameters("roberta.", config);
+  if (head === "maskedLM") {
+    specs.push(...dense("lm_head.dense", C, C, init), ...layerNorm("lm_head.layer_norm", C), vector("lm_head.bias", V));
+    if (!config.tie_word_embeddings) specs.push(matrix(decoderName(config), V, C, init));
+  }
+  if (head === "sequenceClassification") {
+    specs.push(...dense("classifier.dense", C, C, init), ...dense("classifier.out_proj", labelCount(config), C, init));
+  }
+  if (head === "tokenClassification") specs.push(...dense("classifier", labelCount(config), C, init));
+  return specs;
+}
+
+/** What the decoder of the masked-language-model head reads, [M, C]. */
+function transform<T>(ops: Ops<T>, weights: Weights<T>, config: RobertaConfig, hidden: T): T {
+  const inner = ops.gelu(ops.linear(hidden, weights("lm_head.dense.weight"), weights("lm_head.dense.bias")));
+  const [weight, bias] = [weights("lm_head.layer_norm.weight"), weights("lm_head.layer_norm.bias")];
+  return ops.norm(inner, { kind: "layer", weight, bias, eps: config.layer_norm_eps });
+}
+
+export const roberta: Architecture<RobertaConfig> = {
+  modelType: "roberta",
+  classNames: {
+    none: "RobertaModel",
+    maskedLM: "RobertaForMaskedLM",
+    sequenceClassification: "RobertaForSequenceClassification",
+    tokenClassification: "RobertaForTokenClassification",
+  },
+  prefix: "roberta.",
+  checkpoints: {
+    renames: [
+      [/\.gamma$/, ".weight"],
+      [/\.beta$/, ".bias"],
+      [/^lm_head\.decoder\.weight$/, "roberta.embeddings.word_embeddings.weight"],
+      [/^lm_head\.decoder\.bias$/, "lm_head.bias"],
+    ],
+    // A bare RobertaModel has a pooler, which none of its heads reads.
+    ignored: /^(roberta\.)?pooler\.dense\./,
+  },
+  parseConfig,
+  parameters,
+  maxPositions,
+  forward: (ops, weights, config, batch, { rows } = {}) => {
+    const options = { prefix: "roberta.", firstPosition: firstPosition(config), ...(rows && { rows }) };
+    return encoderForward(ops, weights, config, batch, options);
+  },
+  maskedLogits: (ops, weights, config, hidden) =>
+    ops.linear(transform(ops, weights, config, hidden), weights(decoderName(config)), weights("lm_head.bias")),
+  maskedLoss(ops, weights, config, hidden, labels) {
+    const x = transform(ops, weights, config, hidden);
+    return ops.linearCrossEntropy(x, weights(decoderName(config)), weights("lm_head.bias"), labels);
+  },
+  sequenceLogits(ops, weights, config, batch) {
+    const p = classifierDropout(config);
+    const first = ops.dropout(roberta.forward(ops, weights, config, batch, { rows: "first" }), p); // [B, C]
+    const inner = ops.tanh(ops.linear(first, weights("classifier.dense.weight"), weights("classifier.dense.bias")));
+    const dropped = ops.dropout(inner, p);
+    return ops.linear(dropped, weights("classifier.out_proj.weight"), weights("classifier.out_proj.bias"));
+  },
+  tokenLogits: (ops, weights, config, hidden) =>
+    ops.linear(
+      ops.dropout(hidden, classifierDropout(config)),
+      weights("classifier.weight"),
+      weights("classifier.bias"),
+    ),
+};
