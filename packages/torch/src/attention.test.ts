@@ -24,6 +24,7 @@ type Triple = [Tensor, Tensor, Tensor];
 interface Options {
   scale?: number;
   window?: number;
+  dropout?: { p: number; generator: Generator };
 }
 
 function composedAttention([q, k, v]: Triple, cuSeqlens: number[], { scale, window }: Options): Tensor {
@@ -240,4 +241,28 @@ tidyTest("packed attention refuses borders and shapes that do not fit, naming th
   expect(() => packedAttention(q, k, v, [0, 6], { window: -1 })).toThrow("expected a window of 0 or more, got -1");
   const int = q.to("int64");
   expect(() => packedAttention(int, int, int, [0, 6])).toThrow("packedAttention: ");
+});
+
+describe("dropout of the probabilities", () => {
+  const borders = [0, 1, 12, 12, 40];
+  const inputs = () => [1, 2, 3].map((seed) => randn([40, 2, 8], { generator: new Generator(seed) })) as Triple;
+
+  tidyTest("computes what attention without it does where it drops nothing, with a window too", () => {
+    const dropout = { p: 1e-12, generator: new Generator(4) };
+    expect(worstError(inputs(), borders, { dropout })).toBeLessThan(1e-5);
+    expect(worstError(inputs(), borders, { dropout, window: 3 })).toBeLessThan(1e-5);
+  });
+
+  tidyTest("has the undropped attention as its mean, and repeats with its generator's seed", () => {
+    const [q, k, v] = inputs();
+    const dropped = (seed: number) =>
+      packedAttention(q, k, v, borders, { dropout: { p: 0.3, generator: new Generator(seed) } });
+    expect(dropped(5).toArray()).toEqual(dropped(5).toArray());
+    expect(dropped(5).toArray()).not.toEqual(dropped(6).toArray());
+    let sum = dropped(0);
+    for (let seed = 1; seed < 400; seed++) sum = tidy(() => sum.add(dropped(seed)));
+    const difference = sum.div(400).sub(packedAttention(q, k, v, borders));
+    expect(difference.abs().amax().item()).toBeLessThan(0.25); // one token's value is dropped whole: deviation 0.65 |v| / 20
+    expect(difference.mean().abs().item()).toBeLessThan(5e-3);
+  });
 });

@@ -119,7 +119,7 @@ function attentionWithDropout(
   const outputs: Tensor[] = [];
   for (let i = 0; i + 1 < cuSeqlens.length; i++) {
     const [start, length] = [cuSeqlens[i]!, cuSeqlens[i + 1]! - cuSeqlens[i]!];
-    const rows = (x: Tensor) => x.narrow(0, start, length).to("float32").transpose(0, 1); // [T, H, D] -> [H, T, D]
+    const rows = (x: Tensor) => widened(x.narrow(0, start, length)).transpose(0, 1); // [T, H, D] -> [H, T, D]
     let scores = rows(q).matmul(rows(k).transpose(1, 2)).mul(scale); // [H, T, T]
     if (window !== undefined && window < length - 1) {
       const positions = arange(0, length, 1, { device: q.device });
@@ -130,6 +130,8 @@ function attentionWithDropout(
   }
   return cat(outputs, 0).to(v.dtype);
 }
+
+const widened = (x: Tensor) => (x.dtype === "bfloat16" ? x.to("float32") : x);
 
 /** Zeroes each value with probability `p` and scales the rest by 1 / (1 - p). Draws from `generator`. */
 export function dropout(x: Tensor, p: number, generator: Generator): Tensor {

@@ -39,6 +39,9 @@ export interface CheckpointVariants {
 
 export interface Architecture<Config> {
   modelType: string;
+  /** What it is called, and the paper. */
+  title: string;
+  paper: string;
   /** The published class of each head, for `architectures` in config.json. */
   classNames: Record<Head, string>;
   /** Further published classes, by the head that is read from them. */

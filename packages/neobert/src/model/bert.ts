@@ -158,6 +158,8 @@ function transform<T>(ops: Ops<T>, weights: Weights<T>, config: BertConfig, hidd
 
 export const bert: Architecture<BertConfig> = {
   modelType: "bert",
+  title: "BERT",
+  paper: "arXiv 1810.04805",
   classNames: {
     none: "BertModel",
     maskedLM: "BertForMaskedLM",

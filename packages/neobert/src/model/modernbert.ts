@@ -192,6 +192,8 @@ const decoderBias = <T>(weights: Weights<T>, config: ModernBertConfig) =>
 
 export const modernBert: Architecture<ModernBertConfig> = {
   modelType: "modernbert",
+  title: "ModernBERT",
+  paper: "arXiv 2412.13663",
   classNames: {
     none: "ModernBertModel",
     maskedLM: "ModernBertForMaskedLM",

@@ -256,6 +256,8 @@ function normalisedBlock<T>(layer: Layer<T>, x: T): T {
 
 export const neobert: Architecture<NeoBERTConfig> = {
   modelType: "neobert",
+  title: "NeoBERT",
+  paper: "arXiv 2502.19587",
   classNames: {
     none: "NeoBERT",
     maskedLM: "NeoBERTLMHead",

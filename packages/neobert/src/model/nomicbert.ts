@@ -213,6 +213,8 @@ function transform<T>(ops: Ops<T>, weights: Weights<T>, config: NomicBertConfig,
 
 export const nomicBert: Architecture<NomicBertConfig> = {
   modelType: "nomic_bert",
+  title: "NomicBERT",
+  paper: "arXiv 2402.01613",
   classNames: {
     none: "NomicBertModel",
     maskedLM: "NomicBertForMaskedLM",

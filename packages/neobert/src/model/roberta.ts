@@ -65,6 +65,8 @@ function transform<T>(ops: Ops<T>, weights: Weights<T>, config: RobertaConfig, h
 
 export const roberta: Architecture<RobertaConfig> = {
   modelType: "roberta",
+  title: "RoBERTa",
+  paper: "arXiv 1907.11692",
   classNames: {
     none: "RobertaModel",
     maskedLM: "RobertaForMaskedLM",

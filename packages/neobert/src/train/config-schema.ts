@@ -1,12 +1,13 @@
 // Every option of a pretraining run, declared once: types, defaults, descriptions. Validation, the resolved config saved
 // with a run and the reference table are all read from here. Defaults are the paper's (NeoBERT, sections 3.2 and 3.3),
 // but for the ones that only concern logging, checkpoints and the machine; `fallback` is what the table shows where a
-// default depends on other options. Inside `model` the names are those of the published config.json.
+// default depends on other options. Inside `model` (model-schema.ts) the names are those of the published config.json.
 
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { fieldsOf, foreignFields, modelSchema } from "./model-schema.js";
 
 const folder = z.string().min(1);
 const count = z.int().positive();
@@ -19,29 +20,6 @@ function expandData(value: unknown): unknown {
   if (!existsSync(train)) return { train: value };
   return existsSync(validation) ? { train, validation } : { train };
 }
-
-const modelSchema = z.strictObject({
-  from: folder.optional().describe("Model to continue from: a folder, a run's folder or a name on the Hub"),
-  hidden_size: count.optional().describe("Model width"),
-  num_hidden_layers: count.optional().describe("Encoder blocks"),
-  num_attention_heads: count.optional().describe("Attention heads"),
-  dim_head: count.optional().meta({ description: "Head width", fallback: "width / heads" }),
-  intermediate_size: count.optional().describe("Feed-forward width before SwiGLU's reduction to two thirds"),
-  norm_eps: z.number().positive().optional().describe("Epsilon of the norms"),
-  vocab_size: count.optional().meta({ description: "Rows of the token embedding", fallback: "the tokenizer's" }),
-  pad_token_id: z.int().min(0).optional().meta({ description: "Id of [PAD]", fallback: "the tokenizer's" }),
-  max_length: count.optional().meta({ description: "Length recorded in config.json", fallback: "`maxLength`" }),
-  embedding_init_range: z.number().positive().optional().describe("Initial range of the embedding"),
-  decoder_init_range: z.number().positive().optional().describe("Initial range of the linear layers"),
-  classifier_init_range: z.number().positive().optional().describe("Initial range of a classification head"),
-  dropout: z.number().min(0).lt(1).optional().describe("Dropout in the encoder; the paper has none"),
-  classifier_dropout: z.number().min(0).lt(1).optional().describe("Dropout before a classification head"),
-  rope: z.boolean().optional().describe("Rotary positions (true) or learned ones"),
-  rms_norm: z.boolean().optional().describe("RMSNorm (true) or LayerNorm"),
-  hidden_act: z.enum(["swiglu", "gelu"]).optional().describe("Feed-forward unit"),
-  ngpt: z.boolean().optional().describe("The normalised (nGPT) variant"),
-  base_scale: z.number().positive().optional().describe("Deviation that nGPT's scaling parameters are expressed in"),
-});
 
 const dataSchema = z.strictObject({
   train: z
@@ -161,6 +139,17 @@ export function checkCombinations(run: RunConfig): Complaint[] {
     if (!holds) complaints.push({ path: path.split("."), message });
   };
   const { masking, schedule } = run;
+  const { model_type: modelType = "neobert" } = run.model;
+  for (const field of foreignFields(run.model)) {
+    const known = fieldsOf(modelType).join(", ");
+    expect(
+      false,
+      `model.${field}`,
+      `expected a field of ${modelType}, got one of another architecture\nIts fields: ${known}`,
+    );
+  }
+  const fresh = run.model.from === undefined;
+  expect(fresh || run.model.model_type === undefined, "model.model_type", "expected only without from, got both");
   const shares = masking.maskShare + masking.randomShare + masking.keepShare;
   expect(Math.abs(shares - 1) < 1e-9, "masking", `expected maskShare + randomShare + keepShare = 1, got ${shares}`);
   expect(

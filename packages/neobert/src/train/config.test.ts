@@ -5,10 +5,11 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { parseNeoBERTConfig } from "../model/neobert.js";
+import { architectures } from "../model/index.js";
 import { formatRunConfig, loadRunConfig, parseRunConfig } from "./config.js";
 import { configReference } from "./config-reference.js";
 import { runSchema } from "./config-schema.js";
+import { fieldsOf } from "./model-schema.js";
 import { learningRate } from "./schedule.js";
 
 const minimal = "out: out/run\nmodel: {}\ndata: shards\nsteps: 500\n";
@@ -196,10 +197,15 @@ describe("the reference", () => {
   });
 });
 
-test("the fields of `model` are those of NeoBERT's config.json, and each is accepted", () => {
-  const published = Object.keys(parseNeoBERTConfig({ model_type: "neobert" })).filter((key) => key !== "model_type");
+test("the fields of `model` are those of the five published config.json files, and each is accepted", () => {
+  const published = Object.keys(architectures).flatMap(fieldsOf);
   const { from: _, ...fields } = runSchema.shape.model.shape;
-  expect(Object.keys(fields).sort()).toEqual(published.sort());
+  expect(Object.keys(fields).sort()).toEqual([...new Set(published)].sort());
+});
+
+test("a field of another architecture is refused with the fields that this one has", () => {
+  const message = messageOf(() => parse("out: o\nmodel:\n  model_type: bert\n  rope: true\ndata: d\nsteps: 1\n"));
+  expect(message).toMatch(/^RUN.yaml:4: model.rope: expected a field of bert, .*\nIts fields: .*hidden_dropout_prob/);
 });
 
 const runs = fileURLToPath(new URL("../../../../runs/", import.meta.url));

@@ -54,7 +54,8 @@ async function modelConfigOf(config: RunConfig): Promise<ModelConfig> {
  */
 function activationBytes(model: ModelConfig, tokens: number, config: RunConfig): number {
   const { num_hidden_layers: L, hidden_size: C, vocab_size: V } = model;
-  const I = model.hidden_act === "gelu" ? model.intermediate_size : (2 * model.intermediate_size) / 3;
+  const isReduced = model.model_type === "neobert" && model.hidden_act === "swiglu";
+  const I = isReduced ? (2 * model.intermediate_size) / 3 : model.intermediate_size;
   const bytes = config.dtype === "bf16" ? 2 : 4;
   const layer = tokens * (6 * C * 4 + 6 * C * bytes + 4 * I * bytes);
   const head = 3 * 4 * tokens * config.masking.rate * V;

@@ -4,18 +4,19 @@ import type { Run } from "./start.js";
 
 /** Markdown with the metadata block that the Hugging Face Hub reads. */
 export function modelCard({ config, model, record, state }: Run): string {
-  const { num_hidden_layers, hidden_size, num_attention_heads, vocab_size } = model.config;
+  const { num_hidden_layers, hidden_size, num_attention_heads, vocab_size, model_type } = model.config;
+  const { title, paper, classNames } = model.architecture;
   const parameters = model.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const { optimizer, schedule, masking, maxLength, tokensPerStep, steps } = config;
   return `---
 library_name: neobert
 pipeline_tag: fill-mask
-tags: [neobert, fill-mask]
+tags: [${model_type}, fill-mask]
 ---
 
-# NeoBERT, ${num_hidden_layers} layers x ${hidden_size}
+# ${title}, ${num_hidden_layers} layers x ${hidden_size}
 
-A NeoBERT encoder (arXiv 2502.19587) of ${parameters.toLocaleString("en-US")} parameters: ${num_hidden_layers} layers, hidden
+A ${title} encoder (${paper}) of ${parameters.toLocaleString("en-US")} parameters: ${num_hidden_layers} layers, hidden
 size ${hidden_size}, ${num_attention_heads} heads, ${vocab_size.toLocaleString("en-US")} tokens. Masked-language-model pretraining${
     config.model.from === undefined ? "" : `, continued from ${config.model.from}`
   }.
@@ -34,6 +35,10 @@ size ${hidden_size}, ${num_attention_heads} heads, ${vocab_size.toLocaleString("
 npx neobert fill-mask FOLDER "The capital of France is [MASK]."
 \`\`\`
 
-Python's transformers reads this folder with the remote code of the published NeoBERT repository.
+${
+  model_type === "neobert"
+    ? "Python's transformers reads this folder with the remote code of the published NeoBERT repository."
+    : `Python's transformers reads this folder as ${classNames[model.head]}.`
+}
 `;
 }

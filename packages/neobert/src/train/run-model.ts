@@ -6,17 +6,23 @@ import type { Tokenizer } from "../tokenizer/index.js";
 import type { RunConfig } from "./config.js";
 
 /** The config.json of a model that starts from nothing: the run's fields over what its tokenizer and data say. */
-export function freshModelConfig({ model, maxLength }: RunConfig, { vocabSize, specialIds }: Tokenizer) {
-  const { from: _, ...fields } = model;
-  // The released model's epsilon; the published class's default is another.
-  return {
-    model_type: "neobert",
-    vocab_size: vocabSize,
-    pad_token_id: specialIds.pad ?? 0,
-    max_length: maxLength,
-    norm_eps: 1e-5,
-    ...fields,
+export function freshModelConfig({ model, maxLength }: RunConfig, { vocabSize, specialIds }: Tokenizer): object {
+  const { from: _, model_type = "neobert", ...fields } = model;
+  const pad = specialIds.pad ?? 0;
+  const common = { model_type, vocab_size: vocabSize, pad_token_id: pad };
+  // What the released models have where the published class's default is another, and its ids where Python reads them.
+  const released: Record<string, object> = {
+    neobert: { max_length: maxLength, norm_eps: 1e-5 },
+    roberta: {
+      ...{ max_position_embeddings: maxLength + pad + 1, type_vocab_size: 1, layer_norm_eps: 1e-5 },
+      ...{ bos_token_id: specialIds.cls, eos_token_id: specialIds.sep },
+    },
+    modernbert: {
+      ...{ max_position_embeddings: maxLength, bos_token_id: specialIds.cls, eos_token_id: specialIds.sep },
+      ...{ cls_token_id: specialIds.cls, sep_token_id: specialIds.sep },
+    },
   };
+  return { ...common, ...(released[model_type] ?? { max_position_embeddings: maxLength }), ...fields };
 }
 
 /** Where the run's tokenizer lies: in its checkpoint, where it was told, in the model it starts from, or by its data. */

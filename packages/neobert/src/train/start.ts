@@ -139,12 +139,30 @@ function prepareModel(config: RunConfig, tokenizer: Tokenizer, checkpoint: strin
   const { from } = config.model;
   const { device, seed } = config;
   if (checkpoint !== undefined) return TorchModel.load(checkpoint, { device });
-  if (from === undefined) return TorchModel.create(freshModelConfig(config, tokenizer), { device, seed });
+  if (from === undefined) {
+    const model = TorchModel.create(freshModelConfig(config, tokenizer), { device, seed });
+    checkLength(config, model);
+    return model;
+  }
   const model = TorchModel.load(modelFolder(from), { device, seed, head: "maskedLM", freshHead: true });
-  const { rope, vocab_size: V } = model.config;
+  const { vocab_size: V } = model.config;
   if (V < tokenizer.vocabSize) {
     throw new Error(`${from}: expected a model of at least ${tokenizer.vocabSize} tokens, its tokenizer's, got ${V}`);
   }
-  if (rope) model.config.max_length = config.maxLength;
+  checkLength(config, model);
+  // Where positions are computed, the config records the longest training sequence.
+  if (model.architecture.maxPositions(model.config) === Number.POSITIVE_INFINITY) {
+    const key = "max_length" in model.config ? "max_length" : "max_position_embeddings";
+    Object.assign(model.config, { [key]: config.maxLength });
+  }
   return model;
+}
+
+function checkLength({ maxLength }: RunConfig, model: TorchModel): void {
+  const limit = model.architecture.maxPositions(model.config);
+  if (maxLength <= limit) return;
+  throw new Error(
+    `maxLength: expected at most ${limit}, the positions that the model knows, got ${maxLength}\n` +
+      "Set a lower maxLength, or start a fresh model with more positions.",
+  );
 }
