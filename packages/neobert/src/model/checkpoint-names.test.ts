@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Head } from "./architecture.js";
+import { type Architecture, architectureOf, type Head, type ModelConfig } from "./architecture.js";
 import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
 import { neobert, parseNeoBERTConfig } from "./neobert.js";
 
@@ -54,3 +54,108 @@ test("missing, unexpected and misshapen tensors are all listed in one error", ()
   expect(message).toContain("unexpected: model.pooler.weight [16,16], extra [3]");
   expect(message).toContain("wrong shape: decoder.weight: expected [50,16], got [51,16]");
 });
+
+/** A small model of each of the others, the tensors of a head, and the match of any tensors with it. */
+function small(model_type: string) {
+  const sizes = { hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24 };
+  const raw = { model_type, vocab_size: 50, pad_token_id: 1, max_position_embeddings: 20, ...sizes };
+  const architecture: Architecture<ModelConfig> = architectureOf(raw);
+  const config = architecture.parseConfig(raw);
+  const tensors = (head: Head) =>
+    new Map(architecture.parameters(config, head).map(({ name, shape }) => [name, shape]));
+  const match = (found: Map<string, number[]>, head: Head, freshHead = false) =>
+    matchCheckpointNames(found, { architecture, config, head, freshHead, where: "folder" });
+  return { architecture, tensors, match };
+}
+const renamed = (tensors: Map<string, number[]>, rename: (name: string) => string) =>
+  new Map([...tensors].map(([name, shape]) => [rename(name), shape]));
+
+test("BERT's old gamma and beta are its LayerNorms' weight and bias, with the prefix and without", () => {
+  const { tensors, match } = small("bert");
+  const old = (name: string) =>
+    name.replace(/LayerNorm\.weight$/, "LayerNorm.gamma").replace(/LayerNorm\.bias$/, "LayerNorm.beta");
+  const { stored } = match(renamed(tensors("maskedLM"), old), "maskedLM");
+  expect(stored.get("bert.embeddings.LayerNorm.weight")).toBe("bert.embeddings.LayerNorm.gamma");
+  expect(stored.get("cls.predictions.transform.LayerNorm.bias")).toBe("cls.predictions.transform.LayerNorm.beta");
+  const bare = match(
+    renamed(tensors("none"), (name) => old(name).replace("bert.", "")),
+    "none",
+  );
+  expect(bare.stored.get("bert.embeddings.LayerNorm.bias")).toBe("embeddings.LayerNorm.beta");
+});
+
+test("bert-base-uncased as published, with pooler, next-sentence head, position ids and a second decoder, is understood", () => {
+  const { tensors, match } = small("bert");
+  const found = tensors("maskedLM")
+    .set("bert.pooler.dense.weight", [16, 16])
+    .set("bert.pooler.dense.bias", [16])
+    .set("bert.embeddings.position_ids", [1, 20])
+    .set("cls.seq_relationship.weight", [2, 16])
+    .set("cls.seq_relationship.bias", [2])
+    .set("cls.predictions.decoder.weight", [50, 16])
+    .set("cls.predictions.decoder.bias", [50]);
+  const { stored } = match(found, "maskedLM");
+  expect(stored.size).toBe(tensors("maskedLM").size);
+  expect(stored.get("bert.embeddings.word_embeddings.weight")).toBe("bert.embeddings.word_embeddings.weight");
+  expect(stored.get("cls.predictions.bias")).toBe("cls.predictions.bias");
+  const { stored: classifier, fresh } = match(found, "sequenceClassification", true);
+  expect(classifier.get("bert.pooler.dense.weight")).toBe("bert.pooler.dense.weight");
+  expect(fresh.map(({ name }) => name)).toEqual(["classifier.weight", "classifier.bias"]);
+});
+
+test("a tied tensor that is only stored under its other name is found there", () => {
+  const cases: [string, string, string][] = [
+    ["bert", "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"],
+    ["roberta", "lm_head.bias", "lm_head.decoder.bias"],
+    ["nomic_bert", "cls.predictions.bias", "cls.predictions.decoder.bias"],
+    ["modernbert", "model.embeddings.tok_embeddings.weight", "decoder.weight"],
+  ];
+  for (const [modelType, own, other] of cases) {
+    const { tensors, match } = small(modelType);
+    const found = renamed(tensors("maskedLM"), (name) => (name === own ? other : name));
+    expect(match(found, "maskedLM").stored.get(own)).toBe(other);
+  }
+});
+
+test("a pooler that a missing head needs starts anew with it, and a bare RoBERTa's is left alone", () => {
+  const bert = small("bert");
+  const { fresh } = bert.match(bert.tensors("none"), "sequenceClassification", true);
+  expect(fresh.map(({ name }) => name)).toContain("bert.pooler.dense.weight");
+  expect(() => bert.match(bert.tensors("none"), "sequenceClassification")).toThrow(
+    /bert.pooler.dense.weight.*\n.*freshHead/,
+  );
+  const roberta = small("roberta");
+  const bare = renamed(roberta.tensors("none"), (name) => name.replace("roberta.", "")).set("pooler.dense.bias", [16]);
+  expect(roberta.match(bare, "none").stored.size).toBe(roberta.tensors("none").size);
+});
+
+test("NomicBERT's Hub checkpoints are read: bare, or under bert. with a head that has no biases", () => {
+  const { tensors, match } = small("nomic_bert");
+  const bare = renamed(tensors("none"), (name) => name.replace("nomic_bert.", ""));
+  expect(match(bare, "none").stored.get("nomic_bert.emb_ln.weight")).toBe("emb_ln.weight");
+  const hub = renamed(tensors("maskedLM"), (name) => name.replace("nomic_bert.", "bert."));
+  hub.delete("cls.predictions.bias");
+  hub.delete("cls.predictions.transform.dense.bias");
+  const { stored, fresh } = match(hub, "maskedLM");
+  expect(stored.get("nomic_bert.encoder.layers.0.attn.Wqkv.weight")).toBe("bert.encoder.layers.0.attn.Wqkv.weight");
+  expect(fresh.map(({ name }) => name)).toEqual(["cls.predictions.transform.dense.bias", "cls.predictions.bias"]);
+});
+
+test.each(["bert", "roberta", "nomic_bert", "modernbert"])(
+  "%s names what a checkpoint lacks, has too much and has misshapen",
+  (modelType) => {
+    const { architecture, tensors, match } = small(modelType);
+    const found = tensors("none");
+    const [first, second] = [...found.keys()] as [string, string];
+    found.delete(first);
+    found.set(second, [3]).set("extra.weight", [2]);
+    const escaped = (name: string) => name.replaceAll(".", "\\.");
+    const lines = [
+      `folder: expected the \\d+ tensors of ${architecture.classNames.none}, got others`,
+      `missing: ${escaped(first)} \\[.*`,
+      "unexpected: extra\\.weight \\[2\\]",
+      `wrong shape: ${escaped(second)}: expected \\[.*\\], got \\[3\\]`,
+    ];
+    expect(() => match(found, "none")).toThrow(new RegExp(lines.join("\\n")));
+  },
+);

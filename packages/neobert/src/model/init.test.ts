@@ -46,3 +46,11 @@ test("a parameter's values depend on the seed and its name, and on no other para
   expect(initialValues(spec(name), 8)).not.toEqual(values);
   expect(initialValues(spec("model.transformer_encoder.0.wo.weight"), 7)).not.toEqual(values);
 });
+
+test("a truncated normal has no value beyond its cutoff, and the shape of a normal within", () => {
+  const init = { kind: "normal", std: 0.02, cutoff: 2 } as const;
+  const values = initialValues({ name: "any", shape: [301, 333], role: "matrix", init }, 1);
+  expect(values.every((value) => Math.abs(value) <= 0.04)).toBe(true);
+  expect(mean(values)).toBeCloseTo(0, 3);
+  expect(deviation(values) / 0.02).toBeCloseTo(0.8796, 2); // of a standard normal cut at 2
+});

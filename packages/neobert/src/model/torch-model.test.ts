@@ -1,6 +1,6 @@
 // Against what the published implementations (chandar-lab/NeoBERT, transformers) compute on padded batches, here packed.
 
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AdamW, clipGradNorm_, crossEntropy, fromTypedArray, liveTensors, type Tensor, tidy } from "@neobert/torch";
@@ -265,6 +265,39 @@ test("a bare encoder is saved without the prefix and loads as one, and under a f
     withModel(TorchModel.load(folder, { head: "maskedLM", freshHead: true }), (loaded) => {
       expect(floats(loaded.weight("model.encoder.weight"))).toEqual(floats(model.weight("model.encoder.weight")));
     });
+  });
+});
+
+test.each(["bert", "nomicbert"])("%s adds the segment that a token type names", (name) => {
+  const { batch } = new Golden(`${name}/expected.safetensors`);
+  withModel(TorchModel.load(join(goldenRoot, name), { head: "none" }), (model) => {
+    const before = floats(model.hidden(batch));
+    expect(floats(model.hidden({ ...batch, tokenTypes: new Int32Array(batch.ids.length) }))).toEqual(before);
+    const ones = { ...batch, tokenTypes: new Int32Array(batch.ids.length).fill(1) };
+    expect(largestDifference(floats(model.hidden(ones)), before)).toBeGreaterThan(1e-3);
+    const table = [...model.weights].find(([name]) => name.includes("token_type_embeddings"))![1];
+    table.detach().copy_(table.detach().flip(0)); // segment 1 is now what 0 was
+    expect(floats(model.hidden(ones))).toEqual(before);
+    const foreign = { ...batch, tokenTypes: new Int32Array(batch.ids.length).fill(2) };
+    expect(() => model.hidden(foreign)).toThrow(/hidden: expected token types from 0 to 1, got 2 in row 0/);
+  });
+});
+
+test.each(models)("%s is saved with the published config fields, class and tensor names", (name) => {
+  withModel(TorchModel.load(join(goldenRoot, name)), (model) => {
+    model.save(folder);
+    const published = goldenConfig(name);
+    const { torch_dtype, ...written } = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+    expect(torch_dtype).toBe("float32");
+    for (const key of ["dtype", "auto_map", "torch_dtype"]) delete published[key];
+    expect(written).toMatchObject(published);
+    const [ours, theirs] = [folder, join(goldenRoot, name)].map((path) => {
+      const file = openSafetensors(join(path, "model.safetensors"));
+      const names = file.names().map((name) => `${name} ${file.info(name).shape}`);
+      file.close();
+      return names.sort();
+    });
+    expect(ours).toEqual(theirs);
   });
 });
 

@@ -1,0 +1,168 @@
+// The configs and parameters of the encoders beside NeoBERT. Oracles: the published config.json files and parameter counts,
+// and the names and shapes of checkpoints that transformers saved (test/golden).
+
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { openCheckpoint } from "../files/checkpoint.js";
+import { architectureOf, architectures, type Head, headOf } from "./architecture.js";
+import { goldenConfig, goldenRoot } from "./golden.js";
+
+const parse = (raw: object) => architectureOf(raw).parseConfig(raw);
+const count = (raw: object, head: Head) =>
+  architectureOf(raw)
+    .parameters(parse(raw), head)
+    .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+
+// config.json of bert-base-uncased, roberta-base, nomic-embed-text-v1.5 (the Hub's form) and ModernBERT-base.
+const bertBase = {
+  model_type: "bert",
+  architectures: ["BertForMaskedLM"],
+  gradient_checkpointing: false,
+  vocab_size: 30522,
+};
+const robertaBase = {
+  ...{ model_type: "roberta", architectures: ["RobertaForMaskedLM"], bos_token_id: 0, eos_token_id: 2 },
+  ...{ layer_norm_eps: 1e-5, max_position_embeddings: 514, pad_token_id: 1, type_vocab_size: 1, vocab_size: 50265 },
+};
+const nomicHub = {
+  ...{ model_type: "nomic_bert", architectures: ["NomicBertModel"], activation_function: "swiglu", attn_pdrop: 0 },
+  ...{ auto_map: { AutoModel: "modeling_hf_nomic_bert.NomicBertModel" }, causal: false, embd_pdrop: 0, resid_pdrop: 0 },
+  ...{ layer_norm_epsilon: 1e-12, max_trained_positions: 2048, mlp_fc1_bias: false, mlp_fc2_bias: false, n_embd: 768 },
+  ...{ n_head: 12, n_inner: 3072, n_layer: 12, n_positions: 8192, pad_vocab_size_multiple: 64, parallel_block: false },
+  ...{
+    prenorm: false,
+    qkv_proj_bias: false,
+    rotary_emb_base: 1000,
+    rotary_emb_fraction: 1,
+    rotary_emb_interleaved: false,
+  },
+  ...{
+    rotary_emb_scale_base: null,
+    rotary_scaling_factor: null,
+    type_vocab_size: 2,
+    use_rms_norm: false,
+    vocab_size: 30528,
+  },
+  ...{ use_flash_attn: true, summary_type: "cls_index", bos_token_id: null },
+};
+const modernBase = {
+  ...{
+    model_type: "modernbert",
+    architectures: ["ModernBertForMaskedLM"],
+    global_attn_every_n_layers: 3,
+    vocab_size: 50368,
+  },
+  ...{ layer_norm_eps: 1e-5, position_embedding_type: "absolute", classifier_pooling: "mean" },
+};
+
+describe("published configs", () => {
+  test.each([
+    ["BERT", bertBase, 109_514_298],
+    ["RoBERTa", robertaBase, 124_697_433],
+    ["ModernBERT", modernBase, 149_655_232],
+  ])("%s base has its published number of parameters with the masked-language-model head", (_, raw, expected) => {
+    expect(headOf(parse(raw), architectureOf(raw))).toBe("maskedLM");
+    expect(count(raw, "maskedLM")).toBe(expected);
+    expect(parse(raw)).toMatchObject(raw);
+  });
+
+  test("NomicBERT's Hub form is read as the model that transformers 5 has, and keeps its other fields", () => {
+    expect(count(nomicHub, "none")).toBe(136_731_648);
+    const config = parse(nomicHub) as Record<string, unknown>;
+    const { model_type, architectures, ...defaults } = parse({ model_type: "nomic_bert" }) as Record<string, unknown>;
+    expect(config).toMatchObject(defaults);
+    expect(config).toMatchObject({ summary_type: "cls_index", use_flash_attn: true });
+    for (const key of ["n_embd", "n_inner", "rotary_emb_base", "auto_map"]) expect(config).not.toHaveProperty(key);
+    expect(parse(config)).toEqual(config);
+  });
+
+  test("NomicBERT's vocabulary and inner size are rounded up as the Hub's code does", () => {
+    const config = parse({ ...nomicHub, vocab_size: 30522, n_inner: 3000 });
+    expect([config.vocab_size, config.intermediate_size]).toEqual([30528, 3072]);
+  });
+
+  test("a scaling of NomicBERT's rotary angles that longer texts would need makes its training length a limit", () => {
+    const raw = { ...nomicHub, rotary_scaling_factor: 2 };
+    expect(architectureOf(raw).maxPositions(parse(raw))).toBe(2048);
+    expect(architectureOf(nomicHub).maxPositions(parse(nomicHub))).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("ModernBERT's fields of transformers 5 are read as the published ones", () => {
+    const every = (n: number) => Array.from({ length: 22 }, (_, i) => (i % n ? "sliding_attention" : "full_attention"));
+    const rope = (theta: number) => ({ rope_type: "default", rope_theta: theta });
+    const raw = {
+      model_type: "modernbert",
+      layer_types: every(4),
+      rope_parameters: { full_attention: rope(5e4), sliding_attention: rope(7e3) },
+    };
+    const config = parse(raw);
+    expect(config).toMatchObject({ global_attn_every_n_layers: 4, global_rope_theta: 5e4, local_rope_theta: 7e3 });
+    expect(config).not.toHaveProperty("rope_parameters");
+    expect(() => parse({ ...raw, layer_types: every(4).reverse() })).toThrow(
+      /layer_types with full_attention in every/,
+    );
+  });
+
+  test("RoBERTa's positions begin behind the padding id", () => {
+    expect(architectureOf(robertaBase).maxPositions(parse(robertaBase))).toBe(512);
+  });
+
+  test.each(Object.keys(architectures))("parsing what was parsed changes nothing: %s", (model_type) => {
+    const once = parse({ model_type, unknown_field: [1] });
+    expect(once).toHaveProperty("unknown_field", [1]);
+    expect(parse(JSON.parse(JSON.stringify(once)))).toEqual(once);
+  });
+});
+
+describe("refused configs", () => {
+  test.each([
+    [
+      { model_type: "bert", position_embedding_type: "relative_key" },
+      /BertConfig: .*\n +position_embedding_type: .*"absolute", got "relative_key"/,
+    ],
+    [{ model_type: "bert", hidden_act: "relu" }, /hidden_act: .*"gelu", got "relu"/],
+    [{ model_type: "bert", is_decoder: true }, /is_decoder: .*false, got true/],
+    [{ model_type: "bert", hidden_size: 100 }, /hidden_size to be a multiple of num_attention_heads, got 100 and 12/],
+    [
+      { model_type: "bert", vocab_size: "big", hidden_dropout_prob: 1 },
+      /hidden_dropout_prob: .*got 1\n +vocab_size: .*got "big"/,
+    ],
+    [
+      { model_type: "roberta", pad_token_id: 1, max_position_embeddings: 2 },
+      /max_position_embeddings of at least 3, got 2/,
+    ],
+    [{ model_type: "roberta", hidden_act: "gelu_new" }, /RobertaConfig: .*\n +hidden_act: .*got "gelu_new"/],
+    [{ ...nomicHub, rotary_emb_interleaved: true }, /NomicBertConfig: .*\n +rotary_emb_interleaved: .*got true/],
+    [{ ...nomicHub, rotary_emb_scale_base: 512 }, /rotary_emb_scale_base: .*got 512/],
+    [{ ...nomicHub, rotary_emb_fraction: 0 }, /rotary_emb_fraction: .*got 0/],
+    [{ ...nomicHub, prenorm: true, qkv_proj_bias: true }, /prenorm: .*got true\n +qkv_proj_bias: .*got true/],
+    [{ ...nomicHub, activation_function: "gelu" }, /activation_function: .*"swiglu", got "gelu"/],
+    [{ ...nomicHub, embd_pdrop: 0.1 }, /embd_pdrop and resid_pdrop to be equal, got 0.1 and 0/],
+    [{ model_type: "nomic_bert", rope_parameters: { rope_type: "yarn" } }, /rope_parameters.rope_type: .*got "yarn"/],
+    [{ model_type: "nomic_bert", head_dim: 32 }, /head_dim to be .* 64, got 32/],
+    [
+      { model_type: "modernbert", hidden_activation: "silu" },
+      /ModernBertConfig: .*\n +hidden_activation: .*got "silu"/,
+    ],
+    [{ model_type: "modernbert", classifier_pooling: "max" }, /classifier_pooling: .*got "max"/],
+    [{ model_type: "modernbert", pad_token_id: 50368 }, /pad_token_id below vocab_size 50368, got 50368/],
+  ])("%j", (raw, message) => {
+    expect(() => parse(raw)).toThrow(message);
+  });
+});
+
+test.each(["bert", "roberta", "nomicbert", "modernbert"])(
+  "the parameters of %s are those that transformers saves",
+  (name) => {
+    for (const folder of [name, `${name}/classification`]) {
+      const raw = goldenConfig(folder);
+      const architecture = architectureOf(raw);
+      const head = headOf(parse(raw), architecture);
+      const checkpoint = openCheckpoint(join(goldenRoot, folder));
+      const published = checkpoint.names().map((name) => [name, checkpoint.info(name).shape] as const);
+      checkpoint.close();
+      const ours = architecture.parameters(parse(raw), head).map(({ name, shape }) => [name, shape] as const);
+      expect(new Map(ours)).toEqual(new Map(published));
+    }
+  },
+);
