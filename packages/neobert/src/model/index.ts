@@ -16,6 +16,7 @@ export { type BertConfig, bert } from "./bert.js";
 export { type MatchedNames, type MatchOptions, matchCheckpointNames, savedName } from "./checkpoint-names.js";
 export { toFloat32 } from "./float32.js";
 export { initialValues } from "./init.js";
+export { type ModelFolder, type ModelParts, type OpenOptions, openModel, saveModel } from "./model-folder.js";
 export { type ModernBertConfig, modernBert } from "./modernbert.js";
 export { type NeoBERTConfig, neobert, parseNeoBERTConfig } from "./neobert.js";
 export { type NomicBertConfig, nomicBert } from "./nomicbert.js";

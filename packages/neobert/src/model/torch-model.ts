@@ -2,23 +2,10 @@
 // it: the masked-language-model loss, logits, hidden states, class logits. The training loop may hand in other
 // tensors for the same names (bfloat16 copies of the matrices) and its own ops (dropout, recomputed blocks).
 
-import { mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Device, fromTypedArray, keep, noGrad, type Tensor, tidy } from "@neobert/torch";
-import { writeFileAtomic } from "../files/atomic.js";
-import { openCheckpoint } from "../files/checkpoint.js";
-import { writeSafetensors } from "../files/safetensors.js";
-import {
-  type Architecture,
-  architectureOf,
-  type Head,
-  headOf,
-  type ModelConfig,
-  type ParameterSpec,
-} from "./architecture.js";
-import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
-import { toFloat32 } from "./float32.js";
+import { type Architecture, architectureOf, type Head, type ModelConfig, type ParameterSpec } from "./architecture.js";
 import { initialValues } from "./init.js";
+import { type OpenOptions, openModel, saveModel } from "./model-folder.js";
 import type { Rows, Weights } from "./ops.js";
 import { type TorchBatch, TorchOps } from "./torch-ops.js";
 
@@ -50,9 +37,8 @@ export interface CreateOptions {
   device?: Device;
 }
 
-export interface LoadOptions extends CreateOptions {
-  /** Start the head anew where the checkpoint lacks it. */
-  freshHead?: boolean;
+export interface LoadOptions extends OpenOptions {
+  device?: Device;
 }
 
 /** Call `loss`, `logits` and the like inside `tidy`, which frees what they leave behind. */
@@ -92,38 +78,19 @@ export class TorchModel {
    * Throws one error that lists every missing and unexpected tensor.
    */
   static load(folder: string, options: LoadOptions = {}): TorchModel {
-    const { freshHead = false, seed = 0, device = "cpu" } = options;
-    const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
-    const architecture = architectureOf(raw);
-    const config = architecture.parseConfig(raw);
-    const head = options.head ?? headOf(config, architecture);
-    const checkpoint = openCheckpoint(folder);
+    const { device = "cpu", ...opening } = options;
+    const source = openModel(folder, opening);
     try {
-      const found = new Map(checkpoint.names().map((name) => [name, checkpoint.info(name).shape]));
-      const { stored } = matchCheckpointNames(found, { architecture, config, head, freshHead, where: folder });
-      return new TorchModel(config, head, device, (spec) => {
-        const name = stored.get(spec.name);
-        return name === undefined ? initialValues(spec, seed) : toFloat32(checkpoint.read(name));
-      });
+      return new TorchModel(source.config, source.head, device, ({ name }) => source.values(name));
     } finally {
-      checkpoint.close();
+      source.close();
     }
   }
 
   /** Writes `config.json` and `model.safetensors` (float32) into `folder`, made if need be. */
   save(folder: string): void {
-    mkdirSync(folder, { recursive: true });
-    const { auto_map: _, dtype: __, ...config } = this.config as ModelConfig & { auto_map?: unknown; dtype?: unknown };
-    const written = { ...config, architectures: [this.architecture.classNames[this.head]], torch_dtype: "float32" };
-    const sorted = Object.fromEntries(Object.entries(written).sort(([a], [b]) => (a < b ? -1 : 1)));
-    writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(sorted, null, 2)}\n`);
-    const tensors = this.specs.map(({ name, shape }) => ({
-      name: savedName(name, this.architecture, this.head),
-      dtype: "F32" as const,
-      shape,
-      data: () => tidy(() => this.weight(name).detach().toTypedArray()) as Float32Array<ArrayBuffer>,
-    }));
-    writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
+    const values = (name: string) => tidy(() => this.weight(name).detach().toTypedArray()) as Float32Array;
+    saveModel(folder, { architecture: this.architecture, config: this.config, head: this.head, values });
   }
 
   weight(name: string): Tensor {

@@ -1,0 +1,72 @@
+// A model as a Hugging Face folder, without an engine: its config, its head, and each parameter as float32 when it is asked
+// for; and the same written in the published form.
+
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../files/atomic.js";
+import { openCheckpoint } from "../files/checkpoint.js";
+import { writeSafetensors } from "../files/safetensors.js";
+import { type Architecture, architectureOf, type Head, headOf, type ModelConfig } from "./architecture.js";
+import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
+import { toFloat32 } from "./float32.js";
+import { initialValues } from "./init.js";
+
+export interface ModelParts {
+  architecture: Architecture<ModelConfig>;
+  config: ModelConfig;
+  head: Head;
+  /** Makes the float32 values of a parameter, by its published name. */
+  values: (name: string) => Float32Array;
+}
+
+export interface ModelFolder extends ModelParts {
+  close(): void;
+}
+
+export interface OpenOptions {
+  /** The head its config names unless another is asked for. */
+  head?: Head;
+  /** Start the head anew where the checkpoint lacks it, from this seed (0). */
+  freshHead?: boolean;
+  seed?: number;
+}
+
+/**
+ * Opens a model folder. Throws one error that lists every missing and unexpected tensor. Close it when the weights are
+ * read.
+ */
+export function openModel(folder: string, options: OpenOptions = {}): ModelFolder {
+  const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  const architecture = architectureOf(raw);
+  const config = architecture.parseConfig(raw);
+  const { head = headOf(config, architecture), freshHead = false, seed = 0 } = options;
+  const checkpoint = openCheckpoint(folder);
+  try {
+    const found = new Map(checkpoint.names().map((name) => [name, checkpoint.info(name).shape]));
+    const { stored, fresh } = matchCheckpointNames(found, { architecture, config, head, freshHead, where: folder });
+    const started = new Map(fresh.map((spec) => [spec.name, spec]));
+    const values = (name: string) => {
+      const spec = started.get(name);
+      return spec ? initialValues(spec, seed) : toFloat32(checkpoint.read(stored.get(name)!));
+    };
+    return { architecture, config, head, values, close: () => checkpoint.close() };
+  } catch (error) {
+    checkpoint.close();
+    throw error;
+  }
+}
+
+/** Writes `config.json` and `model.safetensors` (float32) in the published form into `folder`, made if need be. */
+export function saveModel(folder: string, { architecture, config, head, values }: ModelParts): void {
+  mkdirSync(folder, { recursive: true });
+  // Which code loads it, and in which type it was, is not what holds for the written one.
+  const { auto_map: _, dtype: __, ...kept } = config as ModelConfig & { auto_map?: unknown; dtype?: unknown };
+  const written = { ...kept, architectures: [architecture.classNames[head]], torch_dtype: "float32" };
+  const sorted = Object.fromEntries(Object.entries(written).sort(([a], [b]) => (a < b ? -1 : 1)));
+  writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(sorted, null, 2)}\n`);
+  const tensors = architecture.parameters(config, head).map(({ name, shape }) => {
+    const data = () => values(name) as Float32Array<ArrayBuffer>;
+    return { name: savedName(name, architecture, head), dtype: "F32" as const, shape, data };
+  });
+  writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
+}
