@@ -18,6 +18,7 @@ const checks = [
   { name: "tensors", environments, reads: true },
   { name: "tokenizer", environments, reads: true },
   { name: "outputs", environments: ["transformers-5"] },
+  { name: "folders", environments, reads: true },
   { name: "training", environments: ["transformers-4"] },
 ];
 

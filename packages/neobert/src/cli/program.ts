@@ -22,6 +22,10 @@ const commands: Record<string, CommandEntry> = {
     summary: "pretrain a model as a run file says",
     load: async () => (await import("./pretrain.js")).pretrainCommand(),
   },
+  export: {
+    summary: "write a model for other programs",
+    load: async () => (await import("./export.js")).exportCommand(),
+  },
   "fill-mask": {
     summary: "fill the [MASK] tokens of a text",
     load: async () => (await import("./fill-mask.js")).fillMaskCommand(),

@@ -63,10 +63,15 @@ export function saveModel(folder: string, { architecture, config, head, values }
   const { auto_map: _, dtype: __, ...kept } = config as ModelConfig & { auto_map?: unknown; dtype?: unknown };
   const written = { ...kept, architectures: [architecture.classNames[head]], torch_dtype: "float32" };
   const sorted = Object.fromEntries(Object.entries(written).sort(([a], [b]) => (a < b ? -1 : 1)));
-  writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(sorted, null, 2)}\n`);
+  writeFileAtomic(join(folder, "config.json"), `${withFloats(JSON.stringify(sorted, null, 2))}\n`);
   const tensors = architecture.parameters(config, head).map(({ name, shape }) => {
     const data = () => values(name) as Float32Array<ArrayBuffer>;
     return { name: savedName(name, architecture, head), dtype: "F32" as const, shape, data };
   });
   writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
+}
+
+/** JSON whose real numbers have a point: transformers 5 refuses a dropout of 0 or a rotary base of 10000 that has none. */
+function withFloats(json: string): string {
+  return json.replace(/^( *"\w*(?:prob|dropout|eps|range|factor|theta|scale)": -?\d+)(?=,?$)/gm, "$1.0");
 }

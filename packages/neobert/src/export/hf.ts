@@ -1,0 +1,195 @@
+// A model as the folder that Hugging Face's libraries and ours load: config.json and model.safetensors in the published
+// form, tokenizer, model card; for embedders also sentence-transformers' modules. What is read may be in any form that
+// we know (old tensor names, NomicBERT's Hub config, sharded or half-precision weights); what is written is one form.
+
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { replaceFolder, temporaryPath } from "../files/atomic.js";
+import { type ModelParts, openModel, saveModel } from "../model/index.js";
+import { loadTokenizer, saveTokenizer } from "../tokenizer/index.js";
+
+export interface HfExportOptions {
+  /** Make an embedder of an encoder that is not one yet: how the vector of a text comes from those of its tokens. */
+  pooling?: "cls" | "mean";
+  /** With `pooling`: scale vectors to length 1. */
+  normalize?: boolean;
+  /** With `pooling`: longest text in tokens; the tokenizer's limit, else the model's, else 512 where neither has one. */
+  maxTokens?: number;
+}
+
+export interface HfExport {
+  /** Files written, by path in the folder. */
+  files: string[];
+  className: string;
+  parameters: number;
+}
+
+const TOKENIZER_FILES = [
+  ...["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"],
+  ...["vocab.json", "merges.txt", "added_tokens.json"],
+];
+
+const modulesSchema = z.array(z.looseObject({ name: z.string(), path: z.string(), type: z.string() })).min(1);
+type Modules = z.output<typeof modulesSchema>;
+
+/**
+ * Writes the model in `source` (a folder) as a Hugging Face folder `out`, which must not be there yet; it appears whole
+ * or not at all. Throws where the model cannot be read, or has modules whose weights are pickled.
+ */
+export function exportHf(source: string, out: string, options: HfExportOptions = {}): HfExport {
+  if (existsSync(out)) {
+    throw new Error(`export hf: expected a new folder, got ${out}, which exists\nDelete it, or name another.`);
+  }
+  const modules = readModules(source);
+  if (modules && options.pooling) {
+    throw new Error(
+      `export hf: expected pooling only for a model without modules.json, got it for ${source}\nLeave it out: its own modules are kept.`,
+    );
+  }
+  const encoder = modules ? join(source, modules[0]!.path) : source; // old embedders have 0_Transformer
+  const isEmbedder = modules !== undefined || options.pooling !== undefined;
+  const model = openModel(encoder, isEmbedder ? { head: "none" } : {});
+  const temporary = temporaryPath(out);
+  try {
+    saveModel(temporary, model);
+    copyTokenizer(encoder, temporary);
+    if (modules) copyModules(source, temporary, modules);
+    else if (options.pooling) writeModules(temporary, model, encoder, options);
+    const parameters = model.architecture
+      .parameters(model.config, model.head)
+      .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+    const card = join(source, "README.md");
+    if (existsSync(card)) copyFileSync(card, join(temporary, "README.md"));
+    else writeFileSync(join(temporary, "README.md"), modelCard(basename(out), model, parameters, isEmbedder));
+    const files = readdirSync(temporary, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(temporary.length + 1));
+    replaceFolder(temporary, out);
+    return { files: files.sort(), className: model.architecture.classNames[model.head], parameters };
+  } finally {
+    model.close();
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+function readModules(source: string): Modules | undefined {
+  const file = join(source, "modules.json");
+  if (!existsSync(file)) return undefined;
+  const modules = modulesSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
+  if (!modules.success) {
+    throw new Error(`${file}: expected a list of modules with name, path and type, got another\nDownload it again.`);
+  }
+  const outside = modules.data.find(({ path }) => /^[/\\]|(^|[/\\])\.\.([/\\]|$)/.test(path));
+  if (outside) throw new Error(`${file}: expected paths inside the folder, got ${outside.path}\nDo not trust it.`);
+  return modules.data;
+}
+
+function copyTokenizer(source: string, out: string): void {
+  for (const name of TOKENIZER_FILES) {
+    if (existsSync(join(source, name))) copyFileSync(join(source, name), join(out, name));
+  }
+  if (existsSync(join(source, "vocab.txt")) && !existsSync(join(source, "tokenizer.json"))) {
+    saveTokenizer(loadTokenizer(source), out);
+  }
+}
+
+/** The modules of an embedder, the first of which, the encoder, is written at the top. */
+function copyModules(source: string, out: string, modules: Modules): void {
+  const [encoder, ...others] = modules;
+  for (const { path } of others) {
+    const folder = join(source, path);
+    const files = existsSync(folder) ? readdirSync(folder) : [];
+    const pickled = files.find((file) => file.endsWith(".bin"));
+    if (pickled && !files.includes("model.safetensors")) {
+      throw new Error(
+        `${folder}: expected model.safetensors, got ${pickled}\nPickled weights can run code: convert it with Python's safetensors first.`,
+      );
+    }
+    // A Normalize module has no files, and Python looks for its folder only if it has.
+    if (files.length > 0)
+      cpSync(folder, join(out, path), { recursive: true, filter: (file) => !file.endsWith(".bin") });
+    else mkdirSync(join(out, path), { recursive: true });
+  }
+  write(out, "modules.json", [{ ...encoder, path: "" }, ...others]);
+  for (const name of ["sentence_bert_config.json", "config_sentence_transformers.json"]) {
+    const found = [join(source, encoder!.path, name), join(source, name)].find((file) => existsSync(file));
+    if (found) copyFileSync(found, join(out, name));
+  }
+}
+
+function writeModules(out: string, model: ModelParts, source: string, options: HfExportOptions): void {
+  const { pooling, normalize = false } = options;
+  const limit = model.architecture.maxPositions(model.config);
+  const tokenizer = existsSync(join(out, "tokenizer.json")) ? loadTokenizer(source) : undefined;
+  const maxTokens = options.maxTokens ?? Math.min(tokenizer?.modelMaxLength ?? Number.POSITIVE_INFINITY, limit);
+  if (Number.isFinite(maxTokens) && maxTokens > limit) {
+    throw new Error(`export hf: expected maxTokens of at most ${limit}, the model's positions, got ${maxTokens}`);
+  }
+  const types = ["Transformer", "Pooling", ...(normalize ? ["Normalize"] : [])];
+  const modules = types.map((type, idx) => {
+    const path = idx === 0 ? "" : `${idx}_${type}`;
+    return { idx, name: `${idx}`, path, type: `sentence_transformers.models.${type}` };
+  });
+  for (const { path } of modules) mkdirSync(join(out, path), { recursive: true });
+  write(out, "modules.json", modules);
+  write(out, "1_Pooling/config.json", {
+    word_embedding_dimension: model.config.hidden_size,
+    pooling_mode_cls_token: pooling === "cls",
+    pooling_mode_mean_tokens: pooling === "mean",
+    pooling_mode_max_tokens: false,
+    pooling_mode_mean_sqrt_len_tokens: false,
+    pooling_mode_weightedmean_tokens: false,
+    pooling_mode_lasttoken: false,
+    include_prompt: true,
+  });
+  write(out, "sentence_bert_config.json", {
+    max_seq_length: Number.isFinite(maxTokens) ? maxTokens : 512,
+    do_lower_case: false,
+  });
+  write(out, "config_sentence_transformers.json", {
+    prompts: {},
+    default_prompt_name: null,
+    similarity_fn_name: "cosine",
+  });
+}
+
+function write(folder: string, name: string, value: unknown): void {
+  writeFileSync(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+}
+
+const tasks = {
+  none: "feature-extraction",
+  maskedLM: "fill-mask",
+  sequenceClassification: "text-classification",
+  tokenClassification: "token-classification",
+};
+
+function modelCard(name: string, model: ModelParts, parameters: number, isEmbedder: boolean): string {
+  const { architecture, config, head } = model;
+  const { num_hidden_layers, hidden_size, num_attention_heads, vocab_size, model_type } = config;
+  const task = isEmbedder ? "sentence-similarity" : tasks[head];
+  const className = architecture.classNames[head];
+  const python = isEmbedder
+    ? `from sentence_transformers import SentenceTransformer\n\nvectors = SentenceTransformer("FOLDER").encode(["a text"])`
+    : `from transformers import ${className}\n\nmodel = ${className}.from_pretrained("FOLDER")`;
+  const isNeoBERT = model_type === "neobert";
+  const reads = isNeoBERT
+    ? "Python's transformers reads this folder with the remote code of the published NeoBERT repository; its ablation variants only load in the npm package `neobert`."
+    : `In Python${model_type === "nomic_bert" ? " (transformers 5)" : ""}:\n\n\`\`\`python\n${python}\n\`\`\``;
+  return `---
+library_name: ${isEmbedder ? "sentence-transformers" : "transformers"}
+pipeline_tag: ${task}
+tags: [${model_type}, ${task}]
+---
+
+# ${name}
+
+${architecture.title} (${architecture.paper}), ${className}: ${parameters.toLocaleString("en-US")} parameters, ${num_hidden_layers} layers, hidden size ${hidden_size},
+${num_attention_heads} heads, ${vocab_size.toLocaleString("en-US")} tokens. Weights are float32.
+
+${reads}
+
+In Node, the npm package \`neobert\` reads it by the folder's name.
+`;
+}
