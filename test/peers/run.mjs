@@ -1,4 +1,5 @@
-// `npm run test:peers [-- NAME...] [--plot]`: the checks against Python's libraries, then all tests on the newest Node.
+// `npm run test:peers [-- NAME...] [--plot]`: the checks against Python's libraries and llama.cpp, then all tests on the
+// newest Node.
 // A check NAME is two scripts beside this file: NAME.mjs writes what we make into a folder, NAME.py reads it with their
 // libraries (and may write theirs, which `NAME.mjs read` takes). Virtual environments, Node and files are in .cache/peers/.
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -80,6 +81,22 @@ async function runCheck({ name, environments, reads = false }) {
   return [...new Set(lines)].join("; ");
 }
 
+const llamaVersion = "3.22.1";
+const llamaBinaries = { "darwin-arm64": "mac-arm64-metal", "darwin-x64": "mac-x64", "win32-x64": "win-x64" };
+
+/** Our GGUF files in llama.cpp, as the prebuilt binary of node-llama-cpp for the processor. */
+async function runGguf() {
+  const folder = join(cache, "node-llama-cpp");
+  const platform = `${process.platform}-${process.arch}`;
+  const binary = `@node-llama-cpp/${llamaBinaries[platform] ?? platform}@${llamaVersion}`;
+  const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--prefix", folder];
+  await succeed("npm", ["install", ...flags, `node-llama-cpp@${llamaVersion}`, binary]);
+  const files = join(cache, "files", "gguf");
+  rmSync(files, { recursive: true, force: true });
+  mkdirSync(files, { recursive: true });
+  return lastLine(await succeed(process.execPath, [join(here, "gguf.mjs"), files, folder]));
+}
+
 /** Every test of `npm test`, on the newest Node that npm has; the addon is the one compiled for this Node. */
 async function testOnNewestNode(note) {
   const folder = join(cache, "node");
@@ -121,6 +138,7 @@ for (const name of environments.filter((name) => needed.includes(name))) {
 for (const entry of checks) {
   if (entry.environments.every((name) => made.includes(name))) await check(entry.name, () => runCheck(entry));
 }
+await check("gguf", runGguf);
 await check("node", testOnNewestNode);
 console.log(`${results.passed} passed, ${results.failed} failed`);
 process.exitCode = results.failed > 0 || results.passed === 0 ? 1 : 0;

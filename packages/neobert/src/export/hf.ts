@@ -2,12 +2,12 @@
 // form, tokenizer, model card; for embedders also sentence-transformers' modules. What is read may be in any form that
 // we know (old tensor names, NomicBERT's Hub config, sharded or half-precision weights); what is written is one form.
 
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { z } from "zod";
 import { replaceFolder, temporaryPath } from "../files/atomic.js";
 import { type ModelParts, openModel, saveModel } from "../model/index.js";
 import { loadTokenizer, saveTokenizer } from "../tokenizer/index.js";
+import { type Modules, readModules } from "./modules.js";
 
 export interface HfExportOptions {
   /** Make an embedder of an encoder that is not one yet: how the vector of a text comes from those of its tokens. */
@@ -29,9 +29,6 @@ const TOKENIZER_FILES = [
   ...["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"],
   ...["vocab.json", "merges.txt", "added_tokens.json"],
 ];
-
-const modulesSchema = z.array(z.looseObject({ name: z.string(), path: z.string(), type: z.string() })).min(1);
-type Modules = z.output<typeof modulesSchema>;
 
 /**
  * Writes the model in `source` (a folder) as a Hugging Face folder `out`, which must not be there yet; it appears whole
@@ -71,18 +68,6 @@ export function exportHf(source: string, out: string, options: HfExportOptions =
     model.close();
     rmSync(temporary, { recursive: true, force: true });
   }
-}
-
-function readModules(source: string): Modules | undefined {
-  const file = join(source, "modules.json");
-  if (!existsSync(file)) return undefined;
-  const modules = modulesSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
-  if (!modules.success) {
-    throw new Error(`${file}: expected a list of modules with name, path and type, got another\nDownload it again.`);
-  }
-  const outside = modules.data.find(({ path }) => /^[/\\]|(^|[/\\])\.\.([/\\]|$)/.test(path));
-  if (outside) throw new Error(`${file}: expected paths inside the folder, got ${outside.path}\nDo not trust it.`);
-  return modules.data;
 }
 
 function copyTokenizer(source: string, out: string): void {

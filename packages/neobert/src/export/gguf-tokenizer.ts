@@ -1,0 +1,122 @@
+// A tokenizer as the tables that llama.cpp reads from a GGUF file: WordPiece as its `bert` kind, byte-level BPE as `gpt2`.
+// Tokens stand in the order of their ids; ids of the model that the tokenizer does not use are unused tokens.
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { loadTokenizer } from "../tokenizer/index.js";
+import { bool, type GgufValue, string, uint32 } from "./gguf-file.js";
+
+const NORMAL = 1;
+const CONTROL = 3;
+const USER_DEFINED = 4;
+const UNUSED = 5;
+
+const schema = z.looseObject({
+  model: z.looseObject({
+    type: z.enum(["WordPiece", "BPE"]),
+    vocab: z.record(z.string(), z.int().nonnegative()),
+    unk_token: z.string().nullish(),
+    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])).default([]),
+  }),
+  normalizer: z.looseObject({ lowercase: z.boolean().optional(), strip_accents: z.boolean().nullish() }).nullish(),
+  added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string(), special: z.boolean() })).default([]),
+});
+
+export interface GgufTokenizer {
+  metadata: Record<string, GgufValue>;
+  /** What llama.cpp does otherwise than the tokenizer. */
+  notes: string[];
+}
+
+/** The tables for the tokenizer of a folder, for a model of `vocabSize` tokens. Throws for other kinds of tokenizer. */
+export function ggufTokenizer(folder: string, vocabSize: number, modelType: string): GgufTokenizer {
+  const file = join(folder, "tokenizer.json");
+  const parsed = schema.safeParse(
+    existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : loadTokenizer(folder).toJSON(),
+  );
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]!;
+    throw new Error(
+      `${file}: expected a WordPiece or byte-level BPE tokenizer, got ${path.join(".")}: ${message}\nllama.cpp reads these two of our models.`,
+    );
+  }
+  const { model, normalizer, added_tokens: added } = parsed.data;
+  const tokens = Array.from({ length: vocabSize }, (_, id) => `[PAD${id}]`);
+  const kinds = new Array<number>(vocabSize).fill(UNUSED);
+  const set = (id: number, token: string, kind: number) => {
+    if (id >= vocabSize) {
+      throw new Error(`${file}: expected ids below the model's vocab_size ${vocabSize}, got ${id} for ${token}`);
+    }
+    tokens[id] = token;
+    kinds[id] = kind;
+  };
+  const isWordPiece = model.type === "WordPiece";
+  // Its WordPiece marks the beginning of a word where BERT's marks the continuation.
+  const phantom = (token: string) => (token.startsWith("##") ? token.slice(2) : `\u2581${token}`);
+  for (const [token, id] of Object.entries(model.vocab)) set(id, isWordPiece ? phantom(token) : token, NORMAL);
+  for (const { id, content, special } of added) {
+    set(id, isWordPiece && !special ? phantom(content) : content, special ? CONTROL : USER_DEFINED);
+  }
+
+  const idOf = new Map([...Object.entries(model.vocab), ...added.map(({ content, id }) => [content, id] as const)]);
+  const special = (name: string, key: string): Record<string, GgufValue> => {
+    const id = idOf.get(specialTokens[name] ?? "");
+    return id === undefined ? {} : { [`tokenizer.ggml.${key}_token_id`]: uint32(id) };
+  };
+  const specialTokens = namedTokens(folder, isWordPiece, model.unk_token);
+  const metadata: Record<string, GgufValue> = {
+    "tokenizer.ggml.model": string(isWordPiece ? "bert" : "gpt2"),
+    "tokenizer.ggml.pre": string(isWordPiece ? "default" : preTokenizerOf(modelType)),
+    "tokenizer.ggml.tokens": { type: "string", value: tokens },
+    "tokenizer.ggml.token_type": { type: "int32", value: kinds },
+    ...special("cls", "bos"),
+    ...special("sep", "eos"),
+    ...special("sep", "seperator"), // as llama.cpp spells it
+    ...special("pad", "padding"),
+    ...special("unk", "unknown"),
+    ...special("mask", "mask"),
+  };
+  if (!isWordPiece) {
+    metadata["tokenizer.ggml.merges"] = {
+      type: "string",
+      value: model.merges.map((pair) => (typeof pair === "string" ? pair : pair.join(" "))),
+    };
+    metadata["tokenizer.ggml.add_bos_token"] = bool(true);
+    metadata["tokenizer.ggml.add_eos_token"] = bool(true);
+    metadata["tokenizer.ggml.add_sep_token"] = bool(true); // between the texts of a pair
+  }
+  if (!isWordPiece) return { metadata, notes: [] };
+  const lowercase = normalizer?.lowercase ?? true;
+  metadata["tokenizer.ggml.normalizer.lowercase"] = bool(lowercase);
+  metadata["tokenizer.ggml.normalizer.strip_accents"] = bool(normalizer?.strip_accents ?? lowercase);
+  return {
+    metadata,
+    notes: lowercase ? [] : ["older versions of llama.cpp lower-case texts, which this tokenizer does not"],
+  };
+}
+
+const preTokenizerOf = (modelType: string) =>
+  modelType === "roberta" ? "roberta-bpe" : modelType === "modernbert" ? "modern-bert" : "gpt-2";
+
+const namedToken = z.union([z.string(), z.looseObject({ content: z.string() })]);
+
+/** cls, sep, pad, unk and mask as the folder's configs name them, or as BERT and RoBERTa do. */
+function namedTokens(folder: string, isWordPiece: boolean, unk: string | null | undefined): Record<string, string> {
+  const usual = isWordPiece
+    ? { cls: "[CLS]", sep: "[SEP]", pad: "[PAD]", unk: unk ?? "[UNK]", mask: "[MASK]" }
+    : { cls: "<s>", sep: "</s>", pad: "<pad>", unk: "<unk>", mask: "<mask>" };
+  const configs = ["special_tokens_map.json", "tokenizer_config.json"]
+    .map((name) => join(folder, name))
+    .filter((file) => existsSync(file))
+    .map((file) => JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>);
+  return Object.fromEntries(
+    Object.entries(usual).map(([name, fallback]) => {
+      const given = configs.flatMap((config) => {
+        const token = namedToken.safeParse(config[`${name}_token`]);
+        return token.success ? [typeof token.data === "string" ? token.data : token.data.content] : [];
+      });
+      return [name, given.at(-1) ?? fallback];
+    }),
+  );
+}

@@ -1,0 +1,35 @@
+// The sentence-transformers modules of an embedder's folder, as far as an export has to know them.
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+
+const modulesSchema = z.array(z.looseObject({ name: z.string(), path: z.string(), type: z.string() })).min(1);
+const poolingSchema = z.looseObject({
+  pooling_mode_cls_token: z.boolean().default(false),
+  pooling_mode_mean_tokens: z.boolean().default(false),
+});
+
+export type Modules = z.output<typeof modulesSchema>;
+
+/** The modules of modules.json, the encoder first; undefined where the folder is no embedder's. */
+export function readModules(folder: string): Modules | undefined {
+  const file = join(folder, "modules.json");
+  if (!existsSync(file)) return undefined;
+  const modules = modulesSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
+  if (!modules.success) {
+    throw new Error(`${file}: expected a list of modules with name, path and type, got another\nDownload it again.`);
+  }
+  const outside = modules.data.find(({ path }) => /^[/\\]|(^|[/\\])\.\.([/\\]|$)/.test(path));
+  if (outside) throw new Error(`${file}: expected paths inside the folder, got ${outside.path}\nDo not trust it.`);
+  return modules.data;
+}
+
+/** How an embedder's pooling makes one vector of the tokens'; undefined where it is neither of these. */
+export function poolingOf(folder: string, modules: Modules): "cls" | "mean" | undefined {
+  const pooling = modules.find(({ type }) => type.endsWith(".Pooling"));
+  if (!pooling) return undefined;
+  const config = poolingSchema.parse(JSON.parse(readFileSync(join(folder, pooling.path, "config.json"), "utf8")));
+  if (config.pooling_mode_mean_tokens) return config.pooling_mode_cls_token ? undefined : "mean";
+  return config.pooling_mode_cls_token ? "cls" : undefined;
+}
