@@ -1,10 +1,11 @@
 // FOLDER LLAMA: GGUF files of the encoders, run by llama.cpp (node-llama-cpp in the folder LLAMA), give the tokens of our
 // tokenizers and the vectors of our models.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { gunzipSync } from "node:zlib";
 import { Generator, noGrad, randn, tidy } from "@neobert/torch";
 import { exportGguf } from "../../packages/neobert/dist/export/gguf.js";
 import { TorchModel } from "../../packages/neobert/dist/model/torch-model.js";
@@ -80,6 +81,52 @@ for (const [model_type, fields] of Object.entries(models)) {
   }
   model.dispose();
 }
+// The published byte-level BPE tokenizers on the texts of their golden files; the model behind them is of no matter.
+const published = { roberta: "roberta-base", modernbert: "modernbert-base" };
+const bpe = [];
+for (const [model_type, name] of Object.entries(published)) {
+  const tokenizer = publishedTokenizer(name);
+  if (!tokenizer) continue;
+  const { json, golden } = tokenizer;
+  const ids = [...Object.values(json.model.vocab), ...json.added_tokens.map(({ id }) => id)];
+  const vocab_size = 1 + ids.reduce((most, id) => Math.max(most, id), 0);
+  const tiny = { hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 16, vocab_size };
+  const model = TorchModel.create({ model_type, ...tiny, pad_token_id: 1 }, { head: "none" });
+  const saved = join(folder, name);
+  model.save(saved);
+  model.dispose();
+  writeFileSync(join(saved, "tokenizer.json"), JSON.stringify(json));
+  exportGguf(saved, join(folder, `${name}.gguf`));
+  const theirs = await llama.loadModel({ modelPath: join(folder, `${name}.gguf`) });
+  // llama.cpp does not normalise, and ModernBERT's tokenizer wants NFC.
+  const texts = golden.filter(({ text }) => text.length > 0 && text === text.normalize("NFC"));
+  const alike = texts.filter(({ text, ids }) => `${theirs.tokenize(text, true)}` === `${ids.slice(1, -1)}`);
+  assert.ok(alike.length >= 0.99 * texts.length, `${name}: ${alike.length} of ${texts.length} texts`);
+  assert.deepEqual([theirs.tokens.bos, theirs.tokens.eos], [golden[0].ids.at(0), golden[0].ids.at(-1)], name);
+  bpe.push(`${name} on ${alike.length} of ${texts.length} texts`);
+  await theirs.dispose();
+}
 await llama.dispose();
+
+function publishedTokenizer(name) {
+  const root = fileURLToPath(new URL("../../../shared/", import.meta.url));
+  const read = (path) => readFileSync(join(root, path));
+  const folder = join("data/tokenizers", name);
+  if (!existsSync(join(root, folder))) return undefined;
+  const golden = JSON.parse(gunzipSync(read(`golden/tokenizers/${name}.json.gz`))).single;
+  const zipped = join(folder, "tokenizer.json.gz");
+  if (existsSync(join(root, zipped))) return { json: JSON.parse(gunzipSync(read(zipped))), golden };
+  const vocab = JSON.parse(read(join(folder, "vocab.json")));
+  const merges = read(join(folder, "merges.txt"))
+    .toString()
+    .split("\n")
+    .slice(1)
+    .filter((line) => line);
+  const specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+  const added_tokens = specials.map((content) => ({ id: vocab[content], content, special: true }));
+  return { json: { model: { type: "BPE", vocab, merges }, added_tokens }, golden };
+}
 const list = Object.entries(lowest).map(([name, value]) => `${name} ${(1 - value).toExponential(0)}`);
-console.log(`llama.cpp's tokens are ours, and its vectors; largest 1 - cosine: ${list.join(", ")}`);
+console.log(
+  `llama.cpp's tokens are ours, and its vectors; largest 1 - cosine: ${list.join(", ")}; the published BPE tokenizers': ${bpe.join(", ")}`,
+);

@@ -19,7 +19,13 @@ const schema = z.looseObject({
     unk_token: z.string().nullish(),
     merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])).default([]),
   }),
-  normalizer: z.looseObject({ lowercase: z.boolean().optional(), strip_accents: z.boolean().nullish() }).nullish(),
+  normalizer: z
+    .looseObject({
+      type: z.string().optional(),
+      lowercase: z.boolean().optional(),
+      strip_accents: z.boolean().nullish(),
+    })
+    .nullish(),
   added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string(), special: z.boolean() })).default([]),
 });
 
@@ -60,11 +66,11 @@ export function ggufTokenizer(folder: string, vocabSize: number, modelType: stri
   }
 
   const idOf = new Map([...Object.entries(model.vocab), ...added.map(({ content, id }) => [content, id] as const)]);
+  const specialTokens = namedTokens(folder, model.unk_token);
   const special = (name: string, key: string): Record<string, GgufValue> => {
-    const id = idOf.get(specialTokens[name] ?? "");
+    const id = specialTokens[name]?.map((token) => idOf.get(token)).find((id) => id !== undefined);
     return id === undefined ? {} : { [`tokenizer.ggml.${key}_token_id`]: uint32(id) };
   };
-  const specialTokens = namedTokens(folder, isWordPiece, model.unk_token);
   const metadata: Record<string, GgufValue> = {
     "tokenizer.ggml.model": string(isWordPiece ? "bert" : "gpt2"),
     "tokenizer.ggml.pre": string(isWordPiece ? "default" : preTokenizerOf(modelType)),
@@ -86,7 +92,10 @@ export function ggufTokenizer(folder: string, vocabSize: number, modelType: stri
     metadata["tokenizer.ggml.add_eos_token"] = bool(true);
     metadata["tokenizer.ggml.add_sep_token"] = bool(true); // between the texts of a pair
   }
-  if (!isWordPiece) return { metadata, notes: [] };
+  if (!isWordPiece) {
+    const form = normalizer?.type;
+    return { metadata, notes: form ? [`llama.cpp does not normalise texts to ${form} as this tokenizer does`] : [] };
+  }
   const lowercase = normalizer?.lowercase ?? true;
   metadata["tokenizer.ggml.normalizer.lowercase"] = bool(lowercase);
   metadata["tokenizer.ggml.normalizer.strip_accents"] = bool(normalizer?.strip_accents ?? lowercase);
@@ -101,22 +110,23 @@ const preTokenizerOf = (modelType: string) =>
 
 const namedToken = z.union([z.string(), z.looseObject({ content: z.string() })]);
 
-/** cls, sep, pad, unk and mask as the folder's configs name them, or as BERT and RoBERTa do. */
-function namedTokens(folder: string, isWordPiece: boolean, unk: string | null | undefined): Record<string, string> {
-  const usual = isWordPiece
-    ? { cls: "[CLS]", sep: "[SEP]", pad: "[PAD]", unk: unk ?? "[UNK]", mask: "[MASK]" }
-    : { cls: "<s>", sep: "</s>", pad: "<pad>", unk: "<unk>", mask: "<mask>" };
-  const configs = ["special_tokens_map.json", "tokenizer_config.json"]
+/** What cls, sep, pad, unk and mask may be called: as the folder's configs say, or as BERT or RoBERTa do. */
+function namedTokens(folder: string, unk: string | null | undefined): Record<string, string[]> {
+  const usual = {
+    ...{ cls: ["[CLS]", "<s>"], sep: ["[SEP]", "</s>"], pad: ["[PAD]", "<pad>"], mask: ["[MASK]", "<mask>"] },
+    unk: [...(unk ? [unk] : []), "[UNK]", "<unk>"],
+  };
+  const configs = ["tokenizer_config.json", "special_tokens_map.json"]
     .map((name) => join(folder, name))
     .filter((file) => existsSync(file))
     .map((file) => JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>);
   return Object.fromEntries(
-    Object.entries(usual).map(([name, fallback]) => {
+    Object.entries(usual).map(([name, fallbacks]) => {
       const given = configs.flatMap((config) => {
         const token = namedToken.safeParse(config[`${name}_token`]);
         return token.success ? [typeof token.data === "string" ? token.data : token.data.content] : [];
       });
-      return [name, given.at(-1) ?? fallback];
+      return [name, [...given, ...fallbacks]];
     }),
   );
 }

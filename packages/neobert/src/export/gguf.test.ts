@@ -1,0 +1,174 @@
+// Oracles: a reader of GGUF written here from the format's description, and the golden checkpoints. That llama.cpp computes
+// the same vectors is checked by `npm run test:peers -- gguf`.
+
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openCheckpoint } from "../files/checkpoint.js";
+import { goldenConfig, goldenRoot } from "../model/golden.js";
+import { exportGguf, type GgufExportOptions } from "./gguf.js";
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "neobert-gguf-"));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+/** Metadata, and tensors as shape, type (0 float32, 1 float16) and bytes. */
+function readGguf(path: string) {
+  const bytes = readFileSync(path);
+  let at = 0;
+  const u32 = () => bytes.readUInt32LE((at += 4) - 4);
+  const u64 = () => Number(bytes.readBigUInt64LE((at += 8) - 8));
+  const text = () => {
+    const length = u64();
+    return bytes.toString("utf8", at, (at += length));
+  };
+  const value = (type: number): unknown => {
+    if (type === 4) return u32();
+    if (type === 5) return bytes.readInt32LE((at += 4) - 4);
+    if (type === 6) return bytes.readFloatLE((at += 4) - 4);
+    if (type === 7) return bytes.readUInt8((at += 1) - 1) === 1;
+    if (type === 8) return text();
+    const [element, count] = [u32(), u64()];
+    return Array.from({ length: count }, () => value(element));
+  };
+  expect(bytes.toString("latin1", 0, (at += 4))).toBe("GGUF");
+  expect(u32()).toBe(3);
+  const [tensorCount, keyCount] = [u64(), u64()];
+  const metadata: Record<string, unknown> = {};
+  for (let i = 0; i < keyCount; i++) metadata[text()] = value(u32());
+  const table = Array.from({ length: tensorCount }, () => {
+    const name = text();
+    const shape = Array.from({ length: u32() }, u64).reverse();
+    return { name, shape, type: u32(), offset: u64() };
+  });
+  const start = Math.ceil(at / 32) * 32;
+  const tensors = new Map(
+    table.map(({ name, shape, type, offset }) => {
+      expect(offset % 32).toBe(0);
+      const length = shape.reduce((product, size) => product * size, type === 1 ? 2 : 4);
+      return [name, { shape, type, bytes: new Uint8Array(bytes.subarray(start + offset, start + offset + length)) }];
+    }),
+  );
+  return { metadata, tensors };
+}
+
+const floats = ({ bytes }: { bytes: Uint8Array }) => new Float32Array(bytes.buffer);
+
+/** The golden model with a vocabulary of its size (WordPiece, [CLS] 2, [SEP] 3), exported and read. */
+function exported(name: string, options: GgufExportOptions = {}) {
+  const source = join(root, "source");
+  cpSync(join(goldenRoot, name), source, { recursive: true });
+  const { vocab_size } = goldenConfig(name);
+  const words = Array.from({ length: vocab_size - 10 }, (_, i) => (i % 2 ? `##w${i}` : `w${i}`));
+  writeFileSync(join(source, "vocab.txt"), ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ...words].join("\n"));
+  const result = exportGguf(source, join(root, "out.gguf"), options);
+  const checkpoint = openCheckpoint(source);
+  const stored = (name: string) => checkpoint.read(name).data as Float32Array;
+  return { result, stored, close: () => checkpoint.close(), ...readGguf(join(root, "out.gguf")) };
+}
+
+describe("BERT", () => {
+  test("has llama.cpp's names, the checkpoint's values, and the hyperparameters of its config", () => {
+    const { metadata, tensors, stored, close, result } = exported("bert", { dtype: "fp32" });
+    expect(result).toMatchObject({ architecture: "bert", tensors: 5 + 3 * 16 });
+    expect(metadata).toMatchObject({
+      "general.architecture": "bert",
+      "bert.block_count": 3,
+      "bert.context_length": 64,
+      "bert.embedding_length": 48,
+      "bert.feed_forward_length": 80,
+      "bert.attention.head_count": 4,
+      "bert.attention.causal": false,
+      "bert.pooling_type": 1,
+      "tokenizer.ggml.token_type_count": 2,
+    });
+    const names: [string, string][] = [
+      ["token_embd.weight", "bert.embeddings.word_embeddings.weight"],
+      ["position_embd.weight", "bert.embeddings.position_embeddings.weight"],
+      ["token_types.weight", "bert.embeddings.token_type_embeddings.weight"],
+      ["token_embd_norm.bias", "bert.embeddings.LayerNorm.bias"],
+      ["blk.2.attn_k.weight", "bert.encoder.layer.2.attention.self.key.weight"],
+      ["blk.0.attn_output.bias", "bert.encoder.layer.0.attention.output.dense.bias"],
+      ["blk.0.attn_output_norm.weight", "bert.encoder.layer.0.attention.output.LayerNorm.weight"],
+      ["blk.1.ffn_up.weight", "bert.encoder.layer.1.intermediate.dense.weight"],
+      ["blk.1.ffn_down.weight", "bert.encoder.layer.1.output.dense.weight"],
+      ["blk.1.layer_output_norm.bias", "bert.encoder.layer.1.output.LayerNorm.bias"],
+    ];
+    for (const [ours, published] of names) expect(floats(tensors.get(ours)!), ours).toEqual(stored(published));
+    expect(tensors.get("blk.1.ffn_up.weight")!.shape).toEqual([80, 48]);
+    close();
+  });
+
+  test("in fp16 has its matrices in half precision, vectors and small tables in float32", () => {
+    const { tensors, close } = exported("bert");
+    const types = Object.fromEntries([...tensors].map(([name, { type }]) => [name, type]));
+    expect(types).toMatchObject({ "token_embd.weight": 1, "blk.0.attn_q.weight": 1, "blk.0.attn_q.bias": 0 });
+    expect(types).toMatchObject({ "position_embd.weight": 0, "token_types.weight": 0, "token_embd_norm.weight": 0 });
+    close();
+  });
+
+  test("has its vocabulary in llama.cpp's spelling, with ids that no token has as unused", () => {
+    const { metadata, close } = exported("bert");
+    const [tokens, kinds] = [metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]] as [
+      string[],
+      number[],
+    ];
+    expect(metadata["tokenizer.ggml.model"]).toBe("bert");
+    expect([tokens.length, kinds.length]).toEqual([173, 173]);
+    expect(tokens.slice(2, 8)).toEqual(["[CLS]", "[SEP]", "[MASK]", "\u2581w0", "w1", "\u2581w2"]);
+    expect(kinds.slice(2, 8)).toEqual([3, 3, 3, 1, 1, 1]);
+    expect([tokens.at(-1), kinds.at(-1)]).toEqual(["[PAD172]", 5]);
+    expect(metadata).toMatchObject({ "tokenizer.ggml.bos_token_id": 2, "tokenizer.ggml.seperator_token_id": 3 });
+    close();
+  });
+});
+
+test("RoBERTa's position table begins at its first real position", () => {
+  const { metadata, tensors, stored, close } = exported("roberta", { dtype: "fp32" });
+  expect(metadata["bert.context_length"]).toBe(64);
+  expect(tensors.get("position_embd.weight")!.shape).toEqual([64, 48]);
+  const table = stored("roberta.embeddings.position_embeddings.weight");
+  expect(floats(tensors.get("position_embd.weight")!)).toEqual(table.slice(2 * 48));
+  close();
+});
+
+test("NeoBERT's qkv rows go from head by head to q, k and v", () => {
+  const { metadata, tensors, stored, close, result } = exported("neobert/base", { dtype: "fp32" });
+  expect(metadata).toMatchObject({ "general.architecture": "neo-bert", "neo-bert.pooling_type": 2 });
+  expect(result.notes.join()).toContain("permuted");
+  const { hidden_size: C, num_attention_heads: H } = goldenConfig("neobert/base");
+  const D = C / H;
+  const published = stored("model.transformer_encoder.1.qkv.weight");
+  const written = floats(tensors.get("blk.1.attn_qkv.weight")!);
+  const row = (values: Float32Array, index: number) => values.slice(index * C, (index + 1) * C);
+  for (const head of [0, H - 1]) {
+    for (const part of [0, 1, 2]) {
+      expect(row(written, part * C + head * D + 1)).toEqual(row(published, (3 * head + part) * D + 1));
+    }
+  }
+  expect(floats(tensors.get("enc.output_norm.weight")!)).toEqual(stored("model.layer_norm.weight"));
+  close();
+});
+
+test.each([
+  ["nomicbert", "nomic-bert", ["blk.0.attn_qkv.weight", "blk.0.ffn_gate.weight", "blk.0.layer_output_norm.bias"]],
+  ["modernbert", "modern-bert", ["blk.1.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"]],
+])("every tensor of %s has a name of llama.cpp's", (name, architecture, expected) => {
+  const { metadata, tensors, close } = exported(name);
+  expect(metadata["general.architecture"]).toBe(architecture);
+  const known =
+    /^(blk\.\d+\.(attn_(qkv|output|output_norm|norm)|ffn_(up|gate|down|norm)|layer_output_norm)|token_embd(_norm)?|token_types|output_norm)\.(weight|bias)$/;
+  expect([...tensors.keys()].filter((name) => !known.test(name))).toEqual([]);
+  expect([...tensors.keys()]).toEqual(expect.arrayContaining(expected));
+  close();
+});
+
+test("what llama.cpp cannot compute is refused, and nothing is left behind", () => {
+  expect(() => exported("neobert/m0")).toThrow(/llama.cpp can compute, got an ablation of NeoBERT\n/);
+  expect(existsSync(join(root, "out.gguf"))).toBe(false);
+  writeFileSync(join(root, "source/vocab.txt"), Array.from({ length: 200 }, (_, i) => `t${i}`).join("\n"));
+  expect(() => exportGguf(join(goldenRoot, "bert"), root)).toThrow(/expected a new file/);
+});
