@@ -6,18 +6,16 @@ import { empty, matmul, randn, setNumThreads, tidy } from "../packages/torch/dis
 
 const { values } = parseArgs({
   options: {
-    ...{ layers: { type: "string" }, lengths: { type: "string" }, dtype: { type: "string" }, task: { type: "string" } },
+    ...{ layers: { type: "string" }, batches: { type: "string" }, dtype: { type: "string" }, task: { type: "string" } },
     threads: { type: "string", default: "2" },
   },
 });
 setNumThreads(Number(values.threads));
 const [C, I, H, D, V] = [768, 2048, 12, 64, 30522];
 const L = Number(values.layers);
-const lengths = JSON.parse(values.lengths);
+const batches = JSON.parse(values.batches);
 const dtype = values.dtype === "bf16" ? "bfloat16" : "float32";
 const isTraining = values.task === "train";
-const N = lengths.reduce((sum, length) => sum + length, 0);
-const M = Math.floor(N / 5);
 
 /** Best seconds of one product `a` x `b`, either of them as the transpose of what lies in memory. */
 const measured = new Map();
@@ -63,8 +61,15 @@ function attention(length) {
 const block = (rows) => linear(rows, C, C) + linear(rows, C, 2 * I) + linear(rows, I, C);
 // Lengths are measured to the next multiple of 64, and counted as they are.
 const rounded = (length) => Math.ceil(length / 64) * 64;
-const attend = lengths.reduce((sum, length) => sum + attention(rounded(length)) * (length / rounded(length)) ** 2, 0);
-const head = isTraining ? linear(M, C, V) : 0;
-const lastRows = isTraining ? M : N;
-const total = L * (linear(N, C, 3 * C) + attend) + (L - 1) * block(N) + block(lastRows) + head;
-console.log(JSON.stringify({ seconds: total, tokens: N }));
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+
+function limitOf(lengths) {
+  const N = sum(lengths);
+  const M = Math.floor(N / 5);
+  const attend = sum(lengths.map((length) => attention(rounded(length)) * (length / rounded(length)) ** 2));
+  const head = isTraining ? linear(M, C, V) : 0;
+  const lastRows = isTraining ? M : N;
+  return L * (linear(N, C, 3 * C) + attend) + (L - 1) * block(N) + block(lastRows) + head;
+}
+
+console.log(JSON.stringify({ seconds: sum(batches.map(limitOf)), tokens: sum(batches.flat()) }));

@@ -1,6 +1,6 @@
 // The whole training step (or encoding) of NeoBERT, tokens/s: ours against PyTorch at its best, in turns, and against the limit
 // of the matrix products. PyTorch comes from the environment that `npm run test:peers` makes.
-//   npm run bench -- train [case ...] [--rounds=2]
+//   npm run bench -- train [case ...] [--rounds=2] [--dtypes=fp32,bf16]
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -16,13 +16,15 @@ const cases = {
   "6 x 32x128": { layers: 6, batch: 32, length: 128 },
   "6 x 1x4096": { layers: 6, batch: 1, length: 4096, steps: 4 },
   "6 x mixed": { layers: 6, batch: 8, lengths: realLengths, steps: 8 },
-  "28 x 8x512": { layers: 28, batch: 8, length: 512, steps: 3 },
+  "6 x 1x16384": { layers: 6, batch: 1, length: 16384, steps: 2, alone: true },
+  "28 x 8x512": { layers: 28, batch: 8, length: 512, steps: 3, checkpointing: true },
   "6 x 8x512 encode": { layers: 6, batch: 8, length: 512, task: "encode" },
+  "28 x 8x512 encode": { layers: 28, batch: 8, length: 512, task: "encode", steps: 4 },
   "6 x mixed encode": { layers: 6, batch: 8, lengths: realLengths, task: "encode", steps: 8 },
 };
 
 const { values, positionals } = parseArgs({
-  options: { rounds: { type: "string", default: "2" } },
+  options: { rounds: { type: "string", default: "2" }, dtypes: { type: "string", default: "fp32,bf16" } },
   allowPositionals: true,
 });
 const wanted = positionals.length > 0 ? positionals : Object.keys(cases);
@@ -41,13 +43,15 @@ function run(program, script, options) {
   return JSON.parse(stdout.trim().split("\n").at(-1));
 }
 
-const types = ["fp32", "bf16"];
+const warmup = 2;
+const types = values.dtypes.split(",");
 const modes = ["eager", "compile"];
 console.log(
   `${cpus()[0].model}, ${cpus().length} cores; tokens/s, median (best) over ${values.rounds} rounds in turns`,
 );
 for (const name of wanted) {
-  const { steps = 6, ...shape } = cases[name];
+  // `alone`: without PyTorch; `checkpointing`: our step also with blocks computed again, for its memory.
+  const { steps = 6, alone = false, checkpointing = false, ...shape } = cases[name];
   if (shape.lengths && !existsSync(realLengths)) {
     console.log(`${name}: skipped, ${realLengths} is absent`);
     continue;
@@ -56,12 +60,16 @@ for (const name of wanted) {
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const dtype of types) {
       const add = (side, program, script, options) => {
-        const result = run(program, script, { ...shape, dtype, steps, ...options });
+        const result = run(program, script, { ...shape, dtype, steps, warmup, ...options });
         (sides[side] ??= []).push(result);
       };
       add(`ours ${dtype}`, process.execPath, "train-ours.mjs", {});
-      for (const mode of existsSync(python) ? modes : [])
+      if (checkpointing && round === 0)
+        add(`recomputed ${dtype}`, process.execPath, "train-ours.mjs", { checkpointing, steps: 1, warmup: 1 });
+      for (const mode of existsSync(python) && !alone ? modes : []) {
         add(`PyTorch ${mode} ${dtype}`, python, "train-torch.py", { mode });
+        if (shape.lengths) add(`sorted, ${mode} ${dtype}`, python, "train-torch.py", { mode, sort: true });
+      }
     }
   }
   const medianOf = (results) => {
@@ -83,15 +91,14 @@ for (const name of wanted) {
   const theirs = best("PyTorch");
   if (theirs)
     console.log(`  ours / best PyTorch      ${(ourRate / theirs[1]).toFixed(2)}  (${ourSide} / ${theirs[0]})`);
-  const lengths = shape.lengths
-    ? JSON.parse(readFileSync(realLengths, "utf8"))
-        .slice(2 * 8, 3 * 8)
-        .map((tokens) => Math.min(tokens, 1024))
-    : Array(shape.batch).fill(shape.length);
+  const texts = shape.lengths && JSON.parse(readFileSync(realLengths, "utf8")).map((tokens) => Math.min(tokens, 1024));
+  const batches = texts
+    ? Array.from({ length: steps }, (_, i) => texts.slice((warmup + i) * shape.batch, (warmup + i + 1) * shape.batch))
+    : [Array(shape.batch).fill(shape.length)];
   const limit = run(process.execPath, "product-limit.mjs", {
     ...{
       layers: shape.layers,
-      lengths: JSON.stringify(lengths),
+      batches: JSON.stringify(batches),
       task: shape.task ?? "train",
       dtype: ourSide.split(" ")[1],
     },

@@ -65,11 +65,12 @@ class CachingAllocator final : public c10::Allocator {
   void* take(size_t bytes) {
     if (bytes == 0) return nullptr;
     if (bytes < kSmallest) return c10::alloc_cpu(bytes);
-    const size_t size = classOf(bytes);
+    size_t size = classOf(bytes);
     std::lock_guard<std::mutex> lock(mutex_);
     void* data;
-    auto found = waiting_.find(size);
-    if (found != waiting_.end()) {
+    auto found = waiting_.lower_bound(size);
+    if (found != waiting_.end() && found->first <= size + size / 4) {
+      size = found->first;
       // The one freed last, whose pages are the likeliest to be in a cache.
       data = found->second.back().data;
       found->second.pop_back();

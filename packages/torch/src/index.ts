@@ -44,7 +44,18 @@ export {
   splitQkv,
 } from "./fused.js";
 export type { Device, DType, TypedArray } from "./native.js";
-export { Adam, type AdamOptions, type AdamState, AdamW, clipGradNorm_, type ParameterGroup } from "./optim.js";
+export {
+  Adam,
+  type AdamOptions,
+  type AdamState,
+  AdamW,
+  type Copies,
+  clipGradNorm_,
+  clipScale,
+  gradNorm,
+  type ParameterGroup,
+  type StepOptions,
+} from "./optim.js";
 export { Generator, manualSeed } from "./random.js";
 export {
   cpuCapability,

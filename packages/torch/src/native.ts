@@ -165,7 +165,23 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     randperm(n: number, generator: Optional<Handle>, device: Device): Handle;
     manualSeed(seed: number): void;
 
-    clipGradNorm_(params: Handle[], maxNorm: number): number;
+    normOfAll(tensors: Handle[]): number;
+    fusedNormOfAll(tensors: Handle[]): number;
+    fusedAdam_(
+      params: Handle[],
+      grads: Handle[],
+      averages: Handle[],
+      squares: Handle[],
+      steps: Handle[],
+      copies: Optional<Handle>[],
+      lr: number,
+      beta1: number,
+      beta2: number,
+      weightDecay: number,
+      eps: number,
+      gradScale: number,
+      decoupled: boolean,
+    ): void;
   };
 
 // NOTE: between two ops OpenMP's threads by default spin for long, which starves the rest of the machine (the batch

@@ -1,11 +1,22 @@
-// Adam and AdamW with parameter groups, and clipping by the global norm. The step itself is libtorch's fused kernel over
-// all parameters of a group at once; what is here is the bookkeeping.
+// Adam and AdamW with parameter groups, and clipping by the global norm. The step itself is one kernel over all parameters
+// of a group: ours (native/optim.cc), or libtorch's where ours does not reach; what is here is the bookkeeping.
 //   https://pytorch.org/docs/stable/optim.html
 
 import { zeros } from "./creation.js";
+import { fusedKernels } from "./fused.js";
 import { native } from "./native.js";
-import { keep } from "./scope.js";
+import { keep, noGrad, tidy } from "./scope.js";
 import type { Tensor } from "./tensor.js";
+
+/** bfloat16 copies of parameters, which a mixed-precision step computes with. */
+export type Copies = ReadonlyMap<Tensor, Tensor>;
+
+export interface StepOptions {
+  /** What every gradient is multiplied by, as clipping asks. */
+  gradScale?: number;
+  /** A parameter that has no gradient takes its copy's. Afterwards the copies are equal to the parameters, rounded. */
+  copies?: Copies;
+}
 
 export interface AdamOptions {
   /** Learning rate, 1e-3 unless said otherwise. */
@@ -24,6 +35,12 @@ export interface AdamState {
   expAvg: Tensor;
   expAvgSq: Tensor;
   step: Tensor;
+}
+
+interface Moved {
+  param: Tensor;
+  grad: Tensor;
+  copy: Tensor | undefined;
 }
 
 /** Adam (Kingma & Ba 2015). Weight decay is an L2 term in the gradient, or, when `decoupled`, AdamW's. */
@@ -52,23 +69,50 @@ export class Adam {
       });
   }
 
-  /** Updates in place every parameter that has a gradient. */
-  step(): void {
-    const kernel = this.#decoupled ? native.adamW_ : native.adam_;
-    for (const { params, lr, betas, eps, weightDecay } of this.groups) {
-      const states = params.map((param) => this.state(param));
-      kernel(
-        params.map((param) => param.handle),
-        states.map((state) => state.expAvg.handle),
-        states.map((state) => state.expAvgSq.handle),
-        states.map((state) => state.step.handle),
-        lr,
-        betas[0],
-        betas[1],
-        weightDecay,
-        eps,
-      );
+  /** Updates in place every parameter that has a gradient, or whose copy has one. */
+  step({ gradScale = 1, copies }: StepOptions = {}): void {
+    tidy(() => {
+      for (const group of this.groups) {
+        const moved = group.params.flatMap((param): Moved[] => {
+          const grad = gradientOf(param, copies);
+          return grad ? [{ param, grad, copy: copies?.get(param) }] : [];
+        });
+        const fused = fusedKernels() && moved.every(({ param, grad }) => isFloatOnCpu(param) && isFloatOnCpu(grad));
+        if (fused) this.#fusedStep(group, moved, gradScale);
+        else this.#composedStep(group, moved, gradScale);
+      }
+    });
+  }
+
+  #fusedStep({ lr, betas, eps, weightDecay }: ParameterGroup, moved: Moved[], gradScale: number): void {
+    native.fusedAdam_(
+      moved.map(({ param }) => param.handle),
+      moved.map(({ grad }) => grad.handle),
+      ...this.#stateHandles(moved),
+      moved.map(({ copy }) => copy?.handle),
+      lr,
+      ...betas,
+      weightDecay,
+      eps,
+      gradScale,
+      this.#decoupled,
+    );
+  }
+
+  #composedStep({ lr, betas, eps, weightDecay }: ParameterGroup, moved: Moved[], gradScale: number): void {
+    for (const { param, grad } of moved) {
+      if (gradScale !== 1 || grad.dtype !== param.dtype) param.grad = grad.to(param.dtype).mul(gradScale);
     }
+    const kernel = this.#decoupled ? native.adamW_ : native.adam_;
+    const handles = moved.map(({ param }) => param.handle);
+    kernel(handles, ...this.#stateHandles(moved), lr, ...betas, weightDecay, eps);
+    noGrad(() => moved.forEach(({ param, copy }) => void copy?.copy_(param)));
+  }
+
+  #stateHandles(moved: Moved[]) {
+    const states = moved.map(({ param }) => this.state(param));
+    const of = (name: keyof AdamState) => states.map((state) => state[name].handle);
+    return [of("expAvg"), of("expAvgSq"), of("step")] as const;
   }
 
   /** Drops every gradient; the next backward makes new ones. */
@@ -96,10 +140,33 @@ export class AdamW extends Adam {
   }
 }
 
+/** The joint 2-norm of the gradients, those of the copies where a parameter has none; 0 where there are none. */
+export function gradNorm(params: readonly Tensor[], copies?: Copies): number {
+  return tidy(() => {
+    const gradients = params.flatMap((param) => gradientOf(param, copies) ?? []);
+    if (gradients.length === 0) return 0;
+    const norm = fusedKernels() && gradients.every(isFloatOnCpu) ? native.fusedNormOfAll : native.normOfAll;
+    return norm(gradients.map((gradient) => gradient.handle));
+  });
+}
+
+/** The factor that brings gradients of the joint norm `norm` to at most `maxNorm`, by PyTorch's formula. */
+export function clipScale(norm: number, maxNorm: number): number {
+  return Math.min(1, maxNorm / (norm + 1e-6));
+}
+
 /** Scales all gradients so that their joint 2-norm is at most `maxNorm`; returns the norm they had. */
 export function clipGradNorm_(params: readonly Tensor[], maxNorm: number): number {
-  return native.clipGradNorm_(
-    params.map((param) => param.handle),
-    maxNorm,
-  );
+  const norm = gradNorm(params);
+  const scale = clipScale(norm, maxNorm);
+  if (scale < 1) tidy(() => noGrad(() => params.forEach((param) => void param.grad?.mul_(scale))));
+  return norm;
+}
+
+function gradientOf(param: Tensor, copies: Copies | undefined): Tensor | undefined {
+  return param.grad ?? copies?.get(param)?.grad;
+}
+
+function isFloatOnCpu({ dtype, device }: Tensor): boolean {
+  return device === "cpu" && (dtype === "float32" || dtype === "bfloat16");
 }

@@ -137,18 +137,19 @@ export class TorchModel {
 
   /**
    * Brings the matrices of a normalised (nGPT) model back to unit norm along the hidden dimension, in place, as its
-   * paper does after each optimizer step. Nothing happens to other models.
+   * paper does after each optimizer step. Nothing happens to other models: then it returns false.
    */
-  normalizeWeights(): void {
+  normalizeWeights(): boolean {
+    const normalized = this.specs.filter(({ unitNormDim }) => unitNormDim !== undefined);
     tidy(() =>
       noGrad(() => {
-        for (const { name, unitNormDim } of this.specs) {
-          if (unitNormDim === undefined) continue;
+        for (const { name, unitNormDim } of normalized) {
           const weight = this.weight(name);
           weight.div_(weight.norm(2, unitNormDim, true).clamp(1e-12));
         }
       }),
     );
+    return normalized.length > 0;
   }
 
   dispose(): void {

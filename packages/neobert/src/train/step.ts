@@ -2,7 +2,7 @@
 // are sums over targets, divided by the target count of the WHOLE step, so accumulation gives the gradient of the one
 // big batch. Synchronous; every temporary is freed before it returns.
 
-import { type Adam, clipGradNorm_, type Tensor, tidy } from "@neobert/torch";
+import { type Adam, clipScale, gradNorm, type Tensor, tidy } from "@neobert/torch";
 import type { RunOptions, TorchModel } from "../model/torch-model.js";
 import type { TorchOps } from "../model/torch-ops.js";
 import type { ComputeWeights } from "./compute-weights.js";
@@ -54,34 +54,34 @@ export class Trainer<B> {
    */
   step(microBatches: readonly B[], targets: number, lr: number): StepResult | undefined {
     const { model, optimizer, compute, clipNorm, shouldStop } = this.#options;
-    const parameters = [...model.weights.values()];
     const seconds = { forward: 0, backward: 0, optimizer: 0 };
     let sum = 0;
     for (const [index, microBatch] of microBatches.entries()) {
       if (shouldStop?.()) {
-        optimizer.zeroGrad();
+        this.#zeroGrad();
         return undefined;
       }
       const part = this.forwardBackward(microBatch, targets, seconds);
       if (!Number.isFinite(part)) {
-        optimizer.zeroGrad();
+        this.#zeroGrad();
         throw new NonFiniteError(`expected a finite loss, got ${part}`, index);
       }
       sum += part;
+      if (microBatches.length > 1) compute.collectGradients();
     }
     const start = performance.now();
-    const gradNorm = clipGradNorm_(parameters, clipNorm);
-    if (!Number.isFinite(gradNorm)) {
-      optimizer.zeroGrad();
-      throw new NonFiniteError(`expected a finite gradient norm, got ${gradNorm}`);
+    const { copies } = compute;
+    const norm = gradNorm([...model.weights.values()], copies);
+    if (!Number.isFinite(norm)) {
+      this.#zeroGrad();
+      throw new NonFiniteError(`expected a finite gradient norm, got ${norm}`);
     }
     for (const group of optimizer.groups) group.lr = lr;
-    optimizer.step();
-    optimizer.zeroGrad();
-    model.normalizeWeights();
-    compute.refresh();
+    optimizer.step({ gradScale: clipScale(norm, clipNorm), ...(copies && { copies }) });
+    this.#zeroGrad();
+    if (model.normalizeWeights()) compute.refresh();
     seconds.optimizer = (performance.now() - start) / 1000;
-    return { loss: sum / targets, gradNorm, seconds };
+    return { loss: sum / targets, gradNorm: norm, seconds };
   }
 
   /** Adds the gradient of one micro-batch's summed loss over `targets`; returns the sum. Times are added to `seconds`. */
@@ -93,10 +93,14 @@ export class Trainer<B> {
       const sum = loss.item();
       const middle = performance.now();
       ops.backward(loss.div(targets));
-      compute.collectGradients();
       seconds.forward += (middle - start) / 1000;
       seconds.backward += (performance.now() - middle) / 1000;
       return sum;
     });
+  }
+
+  #zeroGrad(): void {
+    this.#options.optimizer.zeroGrad();
+    this.#options.compute.zeroGrad();
   }
 }
