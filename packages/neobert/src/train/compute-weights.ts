@@ -11,17 +11,21 @@ export type ComputeType = "fp32" | "bf16";
 export class ComputeWeights {
   readonly #model: TorchModel;
   readonly #copies = new Map<string, Tensor>();
+  readonly #tied: Set<string>;
 
   constructor(model: TorchModel, dtype: ComputeType) {
     this.#model = model;
+    this.#tied = new Set(model.specs.flatMap(({ name, tied }) => (tied ? [name] : [])));
     if (dtype === "fp32") return;
-    for (const { name, role } of model.specs) {
-      if (role === "matrix") this.#copies.set(name, keep(tidy(() => copyOf(model.weight(name)))));
+    const decodes = model.head === "maskedLM";
+    for (const { name, role, tied = false } of model.specs) {
+      if (role === "matrix" || (tied && decodes)) this.#copies.set(name, keep(tidy(() => copyOf(model.weight(name)))));
     }
   }
 
-  /** The tensor to compute with for a parameter's name. */
-  readonly weights = (name: string): Tensor => this.#copies.get(name) ?? this.#model.weight(name);
+  /** The tensor to compute with for a parameter's name: rows of a table are looked up in float32. */
+  readonly weights = (name: string, use?: "product"): Tensor =>
+    (use === "product" || !this.#tied.has(name) ? this.#copies.get(name) : undefined) ?? this.#model.weight(name);
 
   /** Makes the copies equal to the masters again: after each optimizer step. */
   refresh(): void {
