@@ -102,7 +102,7 @@ export function packedAttention(
   options: { scale?: number; window?: number; dropout?: { p: number; generator: Generator } } = {},
 ): Tensor {
   const { scale = 1 / Math.sqrt(q.shape.at(-1)!), window, dropout: dropped } = options;
-  if (dropped && dropped.p > 0) return attentionWithDropout(q, k, v, cuSeqlens, scale, window, dropped);
+  if (dropped && dropped.p !== 0) return attentionWithDropout(q, k, v, cuSeqlens, scale, window, dropped);
   return new Tensor(native.packedAttention(q.handle, k.handle, v.handle, Array.from(cuSeqlens), scale, window));
 }
 
@@ -116,17 +116,25 @@ function attentionWithDropout(
   window: number | undefined,
   { p, generator }: { p: number; generator: Generator },
 ): Tensor {
+  if (p < 0 || p >= 1) throw new RangeError(`packedAttention: expected a dropout in [0, 1), got ${p}`);
   const outputs: Tensor[] = [];
   for (let i = 0; i + 1 < cuSeqlens.length; i++) {
     const [start, length] = [cuSeqlens[i]!, cuSeqlens[i + 1]! - cuSeqlens[i]!];
     const rows = (x: Tensor) => widened(x.narrow(0, start, length)).transpose(0, 1); // [T, H, D] -> [H, T, D]
-    let scores = rows(q).matmul(rows(k).transpose(1, 2)).mul(scale); // [H, T, T]
+    let scores = rows(q).mul(scale).matmul(rows(k).transpose(1, 2)); // [H, T, T]
     if (window !== undefined && window < length - 1) {
       const positions = arange(0, length, 1, { device: q.device });
       const distances = positions.unsqueeze(0).sub(positions.unsqueeze(1)).abs();
       scores = scores.maskedFill(distances.gt(window), Number.NEGATIVE_INFINITY);
     }
-    outputs.push(dropout(scores.softmax(-1), p, generator).matmul(rows(v)).transpose(0, 1)); // [T, H, D]
+    // As dropout() does it, but that the small product is scaled, not the probabilities.
+    const kept = empty(scores.shape, { dtype: scores.dtype, device: q.device }).bernoulli_(1 - p, generator);
+    const output = scores
+      .softmax(-1)
+      .mul(kept)
+      .matmul(rows(v))
+      .div(1 - p);
+    outputs.push(output.transpose(0, 1)); // [H, T, D] -> [T, H, D]
   }
   return cat(outputs, 0).to(v.dtype);
 }

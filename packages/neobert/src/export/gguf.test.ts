@@ -1,7 +1,7 @@
 // Oracles: a reader of GGUF written here from the format's description, and the golden checkpoints. That llama.cpp computes
 // the same vectors is checked by `npm run test:peers -- gguf`.
 
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -164,6 +164,25 @@ test.each([
   expect([...tensors.keys()].filter((name) => !known.test(name))).toEqual([]);
   expect([...tensors.keys()]).toEqual(expect.arrayContaining(expected));
   close();
+});
+
+test("an embedder's own pooling is written, in either form of its config, and one that llama.cpp lacks is refused", () => {
+  const source = join(root, "st");
+  cpSync(join(goldenRoot, "bert"), source, { recursive: true });
+  writeFileSync(join(source, "vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n");
+  const modules = ["Transformer", "Pooling"].map((type, idx) => {
+    return { idx, name: `${idx}`, path: idx ? "1_Pooling" : "", type: `sentence_transformers.models.${type}` };
+  });
+  writeFileSync(join(source, "modules.json"), JSON.stringify(modules));
+  mkdirSync(join(source, "1_Pooling"));
+  const poolingWith = (config: object, name: string) => {
+    writeFileSync(join(source, "1_Pooling/config.json"), JSON.stringify(config));
+    exportGguf(source, join(root, name));
+    return readGguf(join(root, name)).metadata["bert.pooling_type"];
+  };
+  expect(poolingWith({ pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }, "a.gguf")).toBe(2);
+  expect(poolingWith({ pooling_mode: "mean" }, "b.gguf")).toBe(1);
+  expect(() => poolingWith({ pooling_mode_max_tokens: true }, "c.gguf")).toThrow(/pools by mean or cls, got another\n/);
 });
 
 test("what llama.cpp cannot compute is refused, and nothing is left behind", () => {

@@ -162,6 +162,11 @@ export function exportGguf(source: string, out: string, options: GgufExportOptio
     const form = formOf(config, architecture.maxPositions(config));
     const isNeoBERT = form.architecture === "neo-bert";
     const own = modules && poolingOf(source, modules);
+    if (modules && !own && !options.pooling) {
+      throw new Error(
+        `export gguf: expected an embedder that pools by mean or cls, got another\nChoose one with pooling.`,
+      );
+    }
     const pooling = options.pooling ?? own ?? (isNeoBERT ? "cls" : "mean");
     const { num_attention_heads: heads, hidden_size: C } = config;
     const tokenizer = ggufTokenizer(folder, config.vocab_size, config.model_type);

@@ -97,9 +97,12 @@ function copyModules(source: string, out: string, modules: Modules): void {
     else mkdirSync(join(out, path), { recursive: true });
   }
   write(out, "modules.json", [{ ...encoder, path: "" }, ...others]);
-  for (const name of ["sentence_bert_config.json", "config_sentence_transformers.json"]) {
-    const found = [join(source, encoder!.path, name), join(source, name)].find((file) => existsSync(file));
-    if (found) copyFileSync(found, join(out, name));
+  // The first was once named for its architecture: sentence_roberta_config.json and the like.
+  const settings = /^(sentence_\w+_config|config_sentence_transformers)\.json$/;
+  for (const folder of [source, join(source, encoder!.path)]) {
+    for (const name of readdirSync(folder).filter((name) => settings.test(name))) {
+      copyFileSync(join(folder, name), join(out, name));
+    }
   }
 }
 

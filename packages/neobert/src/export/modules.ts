@@ -8,6 +8,8 @@ const modulesSchema = z.array(z.looseObject({ name: z.string(), path: z.string()
 const poolingSchema = z.looseObject({
   pooling_mode_cls_token: z.boolean().default(false),
   pooling_mode_mean_tokens: z.boolean().default(false),
+  /** Newer files name the mode, or several that are joined. */
+  pooling_mode: z.union([z.string(), z.array(z.string())]).optional(),
 });
 
 export type Modules = z.output<typeof modulesSchema>;
@@ -30,6 +32,10 @@ export function poolingOf(folder: string, modules: Modules): "cls" | "mean" | un
   const pooling = modules.find(({ type }) => type.endsWith(".Pooling"));
   if (!pooling) return undefined;
   const config = poolingSchema.parse(JSON.parse(readFileSync(join(folder, pooling.path, "config.json"), "utf8")));
+  if (config.pooling_mode !== undefined) {
+    const named = `${config.pooling_mode}`;
+    return named === "cls" || named === "mean" ? named : undefined;
+  }
   if (config.pooling_mode_mean_tokens) return config.pooling_mode_cls_token ? undefined : "mean";
   return config.pooling_mode_cls_token ? "cls" : undefined;
 }

@@ -22,6 +22,8 @@ export interface ParameterSpec {
   shape: number[];
   /** Only a `matrix` is multiplied in the compute type; everything else stays float32. */
   role: "matrix" | "embedding" | "vector";
+  /** A table that is the decoder's matrix too, which asks for it as a `product`. */
+  tied?: boolean;
   init: Initializer;
   /** In a normalised (nGPT) model: the dimension along which the training loop keeps this matrix at unit norm. */
   unitNormDim?: 0 | 1;

@@ -49,9 +49,10 @@ const layerPrefix = (prefix: string, layer: number) => `${prefix}encoder.layer.$
 export function encoderParameters(prefix: string, config: BertEncoderConfig): ParameterSpec[] {
   const { hidden_size: C, intermediate_size: I } = config;
   const init: Initializer = { kind: "normal", std: config.initializer_range };
+  const words: Initializer = { ...init, zeroRow: config.pad_token_id };
   const embeddings = `${prefix}embeddings`;
   const specs = [
-    table(`${embeddings}.word_embeddings.weight`, config.vocab_size, C, { ...init, zeroRow: config.pad_token_id }),
+    table(`${embeddings}.word_embeddings.weight`, config.vocab_size, C, words, { tied: config.tie_word_embeddings }),
     table(`${embeddings}.position_embeddings.weight`, config.max_position_embeddings, C, init),
     table(`${embeddings}.token_type_embeddings.weight`, config.type_vocab_size, C, init),
     ...layerNorm(`${embeddings}.LayerNorm`, C),
@@ -184,10 +185,14 @@ export const bert: Architecture<BertConfig> = {
   forward: (ops, weights, config, batch, { rows } = {}) =>
     encoderForward(ops, weights, config, batch, { prefix: "bert.", firstPosition: 0, ...(rows && { rows }) }),
   maskedLogits: (ops, weights, config, hidden) =>
-    ops.linear(transform(ops, weights, config, hidden), weights(decoderName(config)), weights(`${PREDICTIONS}.bias`)),
+    ops.linear(
+      transform(ops, weights, config, hidden),
+      weights(decoderName(config), "product"),
+      weights(`${PREDICTIONS}.bias`),
+    ),
   maskedLoss(ops, weights, config, hidden, labels) {
     const x = transform(ops, weights, config, hidden);
-    return ops.linearCrossEntropy(x, weights(decoderName(config)), weights(`${PREDICTIONS}.bias`), labels);
+    return ops.linearCrossEntropy(x, weights(decoderName(config), "product"), weights(`${PREDICTIONS}.bias`), labels);
   },
   sequenceLogits(ops, weights, config, batch) {
     const first = bert.forward(ops, weights, config, batch, { rows: "first" }); // [B, C]

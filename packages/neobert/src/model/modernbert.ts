@@ -99,7 +99,7 @@ function parameters(config: ModernBertConfig, head: Head): ParameterSpec[] {
   const classifier: Initializer = { ...input, std: 1 / Math.sqrt(C) };
 
   const specs = [
-    table("model.embeddings.tok_embeddings.weight", V, C, input),
+    table("model.embeddings.tok_embeddings.weight", V, C, input, { tied: config.tie_word_embeddings }),
     ...layerNorm("model.embeddings.norm", C, norm_bias),
   ];
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
@@ -209,12 +209,12 @@ export const modernBert: Architecture<ModernBertConfig> = {
   maskedLogits: (ops, weights, config, hidden) =>
     ops.linear(
       predictionHead(ops, weights, config, hidden),
-      weights(decoderName(config)),
+      weights(decoderName(config), "product"),
       decoderBias(weights, config),
     ),
   maskedLoss(ops, weights, config, hidden, labels) {
     const x = predictionHead(ops, weights, config, hidden);
-    return ops.linearCrossEntropy(x, weights(decoderName(config)), decoderBias(weights, config), labels);
+    return ops.linearCrossEntropy(x, weights(decoderName(config), "product"), decoderBias(weights, config), labels);
   },
   sequenceLogits(ops, weights, config, batch) {
     const isMean = config.classifier_pooling === "mean";

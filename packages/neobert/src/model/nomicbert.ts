@@ -132,8 +132,9 @@ const layerPrefix = (layer: number) => `nomic_bert.encoder.layers.${layer}`;
 function parameters(config: NomicBertConfig, head: Head): ParameterSpec[] {
   const { hidden_size: C, intermediate_size: I, vocab_size: V } = config;
   const init: Initializer = { kind: "normal", std: config.initializer_range };
+  const words: Initializer = { ...init, zeroRow: config.pad_token_id };
   const specs = [
-    table("nomic_bert.embeddings.word_embeddings.weight", V, C, { ...init, zeroRow: config.pad_token_id }),
+    table("nomic_bert.embeddings.word_embeddings.weight", V, C, words, { tied: config.tie_word_embeddings }),
     table("nomic_bert.embeddings.token_type_embeddings.weight", config.type_vocab_size, C, init),
     ...layerNorm("nomic_bert.emb_ln", C),
   ];
@@ -238,10 +239,14 @@ export const nomicBert: Architecture<NomicBertConfig> = {
     rope_parameters?.rope_type === "dynamic" ? max_position_embeddings : Number.POSITIVE_INFINITY,
   forward,
   maskedLogits: (ops, weights, config, hidden) =>
-    ops.linear(transform(ops, weights, config, hidden), weights(decoderName(config)), weights(`${PREDICTIONS}.bias`)),
+    ops.linear(
+      transform(ops, weights, config, hidden),
+      weights(decoderName(config), "product"),
+      weights(`${PREDICTIONS}.bias`),
+    ),
   maskedLoss(ops, weights, config, hidden, labels) {
     const x = transform(ops, weights, config, hidden);
-    return ops.linearCrossEntropy(x, weights(decoderName(config)), weights(`${PREDICTIONS}.bias`), labels);
+    return ops.linearCrossEntropy(x, weights(decoderName(config), "product"), weights(`${PREDICTIONS}.bias`), labels);
   },
   sequenceLogits(ops, weights, config, batch) {
     const first = forward(ops, weights, config, batch, { rows: "first" }); // [B, C]

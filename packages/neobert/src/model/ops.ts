@@ -99,5 +99,5 @@ export interface Ops<T> {
   block(fn: (...state: T[]) => T[], ...state: T[]): T[];
 }
 
-/** The parameter of a published name. */
-export type Weights<T> = (name: string) => T;
+/** The parameter of a published name; `product` where a tied table is multiplied with, not looked up in. */
+export type Weights<T> = (name: string, use?: "product") => T;

@@ -10,8 +10,14 @@ export function matrix(name: string, rows: number, columns: number, init: Initia
   return { name, shape: [rows, columns], role: "matrix", init };
 }
 
-export function table(name: string, rows: number, columns: number, init: Initializer): ParameterSpec {
-  return { name, shape: [rows, columns], role: "embedding", init };
+export function table(
+  name: string,
+  rows: number,
+  columns: number,
+  init: Initializer,
+  options: { tied?: boolean } = {},
+): ParameterSpec {
+  return { name, shape: [rows, columns], role: "embedding", init, ...(options.tied && { tied: true }) };
 }
 
 /** `NAME.weight` [rows, columns] and, where there is one, `NAME.bias`. */

@@ -92,10 +92,14 @@ export const roberta: Architecture<RobertaConfig> = {
     return encoderForward(ops, weights, config, batch, options);
   },
   maskedLogits: (ops, weights, config, hidden) =>
-    ops.linear(transform(ops, weights, config, hidden), weights(decoderName(config)), weights("lm_head.bias")),
+    ops.linear(
+      transform(ops, weights, config, hidden),
+      weights(decoderName(config), "product"),
+      weights("lm_head.bias"),
+    ),
   maskedLoss(ops, weights, config, hidden, labels) {
     const x = transform(ops, weights, config, hidden);
-    return ops.linearCrossEntropy(x, weights(decoderName(config)), weights("lm_head.bias"), labels);
+    return ops.linearCrossEntropy(x, weights(decoderName(config), "product"), weights("lm_head.bias"), labels);
   },
   sequenceLogits(ops, weights, config, batch) {
     const p = classifierDropout(config);

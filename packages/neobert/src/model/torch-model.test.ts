@@ -101,7 +101,8 @@ describe.each(models)("the published model %s", (variant) => {
     const golden = new Golden(`${variant}/expected.safetensors`);
     withModel(load(), (model) => {
       const matrices = new Set(model.specs.flatMap(({ name, role }) => (role === "matrix" ? [name] : [])));
-      const weights = (name: string) => (matrices.has(name) ? model.weight(name).to("bfloat16") : model.weight(name));
+      const weights = (name: string, use?: "product") =>
+        matrices.has(name) || use ? model.weight(name).to("bfloat16") : model.weight(name);
       const expectClose = (got: Float32Array, expected: Float32Array, what: string) =>
         expect(largestDifference(got, expected), what).toBeLessThanOrEqual(2e-2 * largest(expected));
       const { hidden_size: C, vocab_size: V } = model.config;

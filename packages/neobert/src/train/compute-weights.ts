@@ -13,13 +13,16 @@ export class ComputeWeights {
   readonly #copies = new Map<string, Tensor>();
   /** Master -> copy, for the optimizer; undefined in fp32. */
   readonly copies: Copies | undefined;
+  readonly #tied: Set<string>;
 
   constructor(model: TorchModel, dtype: ComputeType) {
     this.#model = model;
+    this.#tied = new Set(model.specs.flatMap(({ name, tied }) => (tied ? [name] : [])));
     if (dtype === "fp32") return;
     const copies = new Map<Tensor, Tensor>();
-    for (const { name, role } of model.specs) {
-      if (role !== "matrix") continue;
+    const decodes = model.head === "maskedLM";
+    for (const { name, role, tied = false } of model.specs) {
+      if (role !== "matrix" && !(tied && decodes)) continue;
       const copy = keep(tidy(() => copyOf(model.weight(name))));
       this.#copies.set(name, copy);
       copies.set(model.weight(name), copy);
@@ -27,8 +30,9 @@ export class ComputeWeights {
     this.copies = copies;
   }
 
-  /** The tensor to compute with for a parameter's name. */
-  readonly weights = (name: string): Tensor => this.#copies.get(name) ?? this.#model.weight(name);
+  /** The tensor to compute with for a parameter's name: rows of a table are looked up in float32. */
+  readonly weights = (name: string, use?: "product"): Tensor =>
+    (use === "product" || !this.#tied.has(name) ? this.#copies.get(name) : undefined) ?? this.#model.weight(name);
 
   /** Makes the copies equal to the masters again: after a change that the optimizer did not make. */
   refresh(): void {
@@ -37,15 +41,18 @@ export class ComputeWeights {
     });
   }
 
-  /** Adds the copies' gradients to the masters': between the micro-batches of a step. */
-  collectGradients(): void {
+  /**
+   * Adds the copies' gradients to the masters', after a micro-batch. Where it is the `only` one of its step, those whose
+   * master has no gradient of its own stay where they are, for the optimizer.
+   */
+  collectGradients(only: boolean): void {
     tidy(() =>
       noGrad(() => {
         for (const [name, copy] of this.#copies) {
           const gradient = copy.grad;
-          if (!gradient) continue;
           const master = this.#model.weight(name);
           const sum = master.grad;
+          if (!gradient || (only && !sum)) continue;
           if (sum) sum.add_(gradient);
           else master.grad = gradient.to("float32");
           copy.grad = undefined;

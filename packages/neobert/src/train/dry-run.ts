@@ -50,14 +50,18 @@ async function modelConfigOf(config: RunConfig): Promise<ModelConfig> {
 
 /**
  * What autograd keeps for backward, by the sizes of the saved values: per token and layer 12 vectors of the model's
- * width and 4 of the inner one, in the compute type (norms and the residual stream stay float32), and the logits.
+ * width and 4 of the inner one, in the compute type (norms and the residual stream stay float32), and the logits. Where
+ * attention's probabilities are dropped out they are kept too, before and after, with what was drawn.
  */
 function activationBytes(model: ModelConfig, tokens: number, config: RunConfig): number {
   const { num_hidden_layers: L, hidden_size: C, vocab_size: V } = model;
   const isReduced = model.model_type === "neobert" && model.hidden_act === "swiglu";
   const I = isReduced ? (2 * model.intermediate_size) / 3 : model.intermediate_size;
   const bytes = config.dtype === "bf16" ? 2 : 4;
-  const layer = tokens * (6 * C * 4 + 6 * C * bytes + 4 * I * bytes);
+  const { attention_probs_dropout_prob, attention_dropout } = model as { [rate: string]: unknown };
+  const isDropped = Number(attention_probs_dropout_prob ?? attention_dropout ?? 0) > 0;
+  const probabilities = isDropped ? 3 * 4 * model.num_attention_heads * tokens * config.maxLength : 0;
+  const layer = tokens * (6 * C * 4 + 6 * C * bytes + 4 * I * bytes) + probabilities;
   const head = 3 * 4 * tokens * config.masking.rate * V;
   const kept = config.activationCheckpointing ? L * tokens * 2 * C * 4 + layer : L * layer;
   return kept + head;

@@ -96,6 +96,32 @@ test("in bf16 the master weights stay float32 and move by less than bf16 could t
   );
 });
 
+test("in bf16 a tied table is looked up in float32, multiplied in bfloat16, and has the gradients of both", () => {
+  const name = "bert.embeddings.word_embeddings.weight";
+  const model = TorchModel.create({ ...config, norm_eps: undefined, model_type: "bert" }, { seed: 3 });
+  const gradientIn = (dtype: ComputeType) => {
+    const compute = new ComputeWeights(model, dtype);
+    const weight = model.weight(name);
+    try {
+      return tidy(() => {
+        expect(compute.weights(name).dtype).toBe("float32");
+        expect(compute.weights(name, "product").dtype).toBe(dtype === "bf16" ? "bfloat16" : "float32");
+        objective(model)(pack([0, 1, 2, 3]), { weights: compute.weights }).backward();
+        compute.collectGradients();
+        return weight.grad!.toArray();
+      });
+    } finally {
+      weight.grad = undefined;
+      compute.dispose();
+    }
+  };
+  const expected = gradientIn("fp32");
+  const size = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  expect(largest(gradientIn("bf16"), expected)).toBeLessThan(2e-2 * size);
+  for (const weight of model.weights.values()) tidy(() => (weight.grad = undefined));
+  model.dispose();
+});
+
 test("a step told to stop between micro-batches changes nothing and leaves no gradient", () => {
   let asked = 0;
   withTrainer(

@@ -67,7 +67,7 @@ export class Trainer<B> {
         throw new NonFiniteError(`expected a finite loss, got ${part}`, index);
       }
       sum += part;
-      if (microBatches.length > 1) compute.collectGradients();
+      compute.collectGradients(microBatches.length === 1);
     }
     const start = performance.now();
     const { copies } = compute;
