@@ -46,12 +46,11 @@ export function unchanged(text: string): AlignedText {
   });
 }
 
-/** `inserted` and then `aligned.text[from, to)`; what is inserted comes from nowhere, at the beginning. */
+/** `inserted` and then `aligned.text[from, to)`, which is not empty; what is inserted counts to its first character. */
 export function prepend(inserted: string, aligned: AlignedText, from: number, to: number): AlignedText {
   return new LazyText(inserted + aligned.text.slice(from, to), () => {
-    const start = aligned.starts[from]!;
-    const starts = new Int32Array(inserted.length + to - from).fill(start, 0, inserted.length);
-    const ends = starts.slice();
+    const starts = new Int32Array(inserted.length + to - from).fill(aligned.starts[from]!);
+    const ends = new Int32Array(starts.length).fill(aligned.ends[from]!);
     for (let i = from, at = inserted.length; i < to; i++, at++) {
       starts[at] = aligned.starts[i]!;
       ends[at] = aligned.ends[i]!;

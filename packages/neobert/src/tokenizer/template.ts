@@ -66,7 +66,7 @@ function sequence(steps: Exclude<PostProcessorJSON, { type: "Sequence" }>[]): Te
   return { ...trims, ...templateFromJSON(templates[0] ?? steps[0] ?? null) };
 }
 
-const outerSpaces = /^([\p{White_Space}Ġ]*)[^]*?([\p{White_Space}Ġ]*)$/u;
+const outerSpaces = /^([\p{White_Space}Ġ]*)[\s\S]*?([\p{White_Space}Ġ]*)$/u;
 
 /** Takes the spaces at the ends of each token out of its offsets, in the overflowing pieces too. */
 export function trimOffsets(encoding: Encoding, addPrefixSpace: boolean): void {
@@ -74,8 +74,9 @@ export function trimOffsets(encoding: Encoding, addPrefixSpace: boolean): void {
   for (const [i, token] of tokens.entries()) {
     const [, before, after] = outerSpaces.exec(token)!;
     const [start, end] = [offsets[2 * i]!, offsets[2 * i + 1]!];
-    // A space that was put before the text is not in it.
-    const leading = addPrefixSpace && (i === 0 || start === 0) ? 0 : before!.length;
+    // One space before the first token was put there, so it is not in the text.
+    const isPrefix = addPrefixSpace && before!.length === 1 && (i === 0 || start === 0);
+    const leading = isPrefix ? 0 : before!.length;
     const trailing = before!.length === token.length ? before!.length : after!.length;
     offsets[2 * i] = Math.min(start + leading, end);
     if (trailing > 0 && end >= trailing) offsets[2 * i + 1] = Math.max(end - trailing, offsets[2 * i]!);
