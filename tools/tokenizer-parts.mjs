@@ -35,7 +35,10 @@ const template = {
     { SpecialToken: { id: "</s>", type_id: 1 } },
     { Sequence: { id: "A", type_id: 0 } },
   ],
-  special_tokens: { "<s>": { id: "<s>", ids: [0], tokens: ["<s>"] }, "</s>": { id: "</s>", ids: [2], tokens: ["</s>"] } },
+  special_tokens: {
+    "<s>": { id: "<s>", ids: [0], tokens: ["<s>"] },
+    "</s>": { id: "</s>", ids: [2], tokens: ["</s>"] },
+  },
 };
 
 /** Characters, bytes where one is unknown, and ▁ for a space: the form of SentencePiece's models. */
@@ -118,9 +121,29 @@ variants["three normalizers"] = {
 
 const texts = [
   ...["", " ", "a", "  a  b ", "\n\n a\t\tb\r\n", "the model's tokens don't, we'LL", "tokens 12345 ½ Ⅷ x²"],
-  ...["e\u0301a q\u0307\u0323 \u1ea5\u0316\u031b", "ﬁne ①②", "한국 \u1112\u1161\u11ab", "日本 中文", "İß Σας ÀÉ", "\u0316\u0301e"],
-  ...["🙂👩‍👩‍👧 🇷🇴", "a\u00a0b\u3000c\u0085d\u2028e\ufefff", "<mask> the <mask>x <s></s>", "the   ÉT ét   x", "one one  onely"],
-  ...["\u0000\u200d\ufffd", "x".repeat(70), "hello hello".repeat(3), "अनुच्छेद שָׁלוֹם", "\u0345\u{1d165}\u{1d15e} \u0345", "▁the <0x41>"],
+  ...[
+    "e\u0301a q\u0307\u0323 \u1ea5\u0316\u031b",
+    "ﬁne ①②",
+    "한국 \u1112\u1161\u11ab",
+    "日本 中文",
+    "İß Σας ÀÉ",
+    "\u0316\u0301e",
+  ],
+  ...[
+    "🙂👩‍👩‍👧 🇷🇴",
+    "a\u00a0b\u3000c\u0085d\u2028e\ufefff",
+    "<mask> the <mask>x <s></s>",
+    "the   ÉT ét   x",
+    "one one  onely",
+  ],
+  ...[
+    "\u0000\u200d\ufffd",
+    "x".repeat(70),
+    "hello hello".repeat(3),
+    "अनुच्छेद שָׁלוֹם",
+    "\u0345\u{1d165}\u{1d15e} \u0345",
+    "▁the <0x41>",
+  ],
 ];
 
 const cases = [];

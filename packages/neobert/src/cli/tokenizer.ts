@@ -29,7 +29,11 @@ export function tokenizerCommand(): Command {
     .addOption(new Option("--kind <kind>", "kind of vocabulary").choices(["wordpiece", "bpe"]).default("wordpiece"))
     .option("--cased", "wordpiece: keep upper case and accents (bpe always does)")
     .option("--min-frequency <n>", "merge no pair that is seen less often", wholeNumber, 2)
-    .option("--limit-alphabet <n>", "wordpiece: keep at most this many different characters (default: 1000)", wholeNumber)
+    .option(
+      "--limit-alphabet <n>",
+      "wordpiece: keep at most this many different characters (default: 1000)",
+      wholeNumber,
+    )
     .option("--max-token-length <n>", "bpe: make no token of more bytes", wholeNumber)
     .option("--model-max-length <n>", "the model's greatest number of tokens, for tokenizer_config.json", wholeNumber)
     .option("--column <name>", "column or key that holds the text", "text")

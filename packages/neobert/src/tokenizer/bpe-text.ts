@@ -101,7 +101,10 @@ export class BpeText implements TextModel {
     if (this.ignoreMerges) {
       const word = text.slice(start, end);
       const id = this.vocab.get(this.isByteLevel ? spellBytes(word) : word);
-      if (id !== undefined) return symbols.push(id, start, end);
+      if (id !== undefined) {
+        symbols.push(id, start, end);
+        return;
+      }
     }
     if (this.isByteLevel) this.spell(text, start, end);
     else this.takeCharacters(text, start, end);

@@ -26,19 +26,22 @@ const file = new URL("../../../../test/golden/tokenizers/parts.json.gz", import.
 const { base, texts, cases }: Golden = JSON.parse(gunzipSync(readFileSync(file)).toString());
 const offsetsOf = ({ offsets, ids }: Encoding) => Array.from(ids, (_, i) => [offsets[2 * i], offsets[2 * i + 1]]);
 
-test.each(cases)("with $name: ids, offsets, tokens, pairs and text are those of the Rust tokenizers", ({ variant, results }) => {
-  const tokenizer = Tokenizer.fromJSON({ ...base, ...variant });
-  for (const [i, wanted] of results.entries()) {
-    const text = texts[i]!;
-    const encoding = tokenizer.encode(text);
-    const pair = tokenizer.encode(text, { pair: texts[(i + 5) % texts.length]! });
-    const got = {
-      ...{ ids: Array.from(encoding.ids), offsets: offsetsOf(encoding), tokens: encoding.tokens },
-      ...(wanted.decoded === undefined ? {} : { decoded: tokenizer.decode(encoding.ids) }),
-      pair: { ids: Array.from(pair.ids), offsets: offsetsOf(pair), typeIds: Array.from(pair.typeIds) },
-    };
-    expect(got, JSON.stringify(text)).toEqual(wanted);
-    const fast = tokenizer.encodeIds(text);
-    expect(fast, JSON.stringify(text)).toEqual(tokenizer.encode(text, { addSpecialTokens: false }).ids);
-  }
-});
+test.each(cases)(
+  "with $name: ids, offsets, tokens, pairs and text are those of the Rust tokenizers",
+  ({ variant, results }) => {
+    const tokenizer = Tokenizer.fromJSON({ ...base, ...variant });
+    for (const [i, wanted] of results.entries()) {
+      const text = texts[i]!;
+      const encoding = tokenizer.encode(text);
+      const pair = tokenizer.encode(text, { pair: texts[(i + 5) % texts.length]! });
+      const got = {
+        ...{ ids: Array.from(encoding.ids), offsets: offsetsOf(encoding), tokens: encoding.tokens },
+        ...(wanted.decoded === undefined ? {} : { decoded: tokenizer.decode(encoding.ids) }),
+        pair: { ids: Array.from(pair.ids), offsets: offsetsOf(pair), typeIds: Array.from(pair.typeIds) },
+      };
+      expect(got, JSON.stringify(text)).toEqual(wanted);
+      const fast = tokenizer.encodeIds(text);
+      expect(fast, JSON.stringify(text)).toEqual(tokenizer.encode(text, { addSpecialTokens: false }).ids);
+    }
+  },
+);
