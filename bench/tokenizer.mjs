@@ -1,5 +1,6 @@
 // Ids of English text, one thread: our `encodeInto` (cache warm) against Hugging Face's Rust tokenizers through their
-// npm package, on the same passages in the same run, the two sides taking turns. Passages are paragraphs packed up to about
+// npm package, on the same passages in the same run, the two sides taking turns, for WordPiece (BERT) and byte-level BPE
+// (RoBERTa, ModernBERT; name some to run those alone). Passages are paragraphs packed up to about
 // 4,000 characters, so that the peer's cost per call does not count. Run after `npm run build`: node bench/tokenizer.mjs
 
 import { existsSync, readFileSync } from "node:fs";
@@ -13,65 +14,79 @@ process.env.TOKENIZERS_PARALLELISM = "false";
 
 const shared = new URL("../../shared/data/", import.meta.url);
 const books = new URL("classic-books/books.jsonl.gz", shared);
-const vocabulary = new URL("tokenizers/bert-base-uncased/tokenizer.json", shared);
+const folders = ["bert-base-uncased", "roberta-base", "modernbert-base"];
 const built = new URL("../packages/neobert/dist/tokenizer/index.js", import.meta.url);
-const missing = [books, vocabulary, built].find((file) => !existsSync(file));
+const missing = [books, ...folders.map((name) => new URL(`tokenizers/${name}`, shared)), built].find(
+  (file) => !existsSync(file),
+);
 if (missing) {
-  console.log(`Skipped: ${fileURLToPath(missing)} is absent (the texts and vocabulary lie in ../shared/data).`);
+  console.log(`Skipped: ${fileURLToPath(missing)} is absent (the texts and vocabularies lie in ../shared/data).`);
   process.exit(0);
 }
 
 const rounds = 7;
 const maxCharacters = 4_000_000;
-const { IdBuffer, loadTokenizer } = await import(built.href);
+const { IdBuffer, loadTokenizer, Tokenizer } = await import(built.href);
 const passages = readPassages();
 const bytes = passages.reduce((sum, passage) => sum + Buffer.byteLength(passage), 0);
-const ours = loadTokenizer(fileURLToPath(vocabulary));
-const theirs = loadPeer().Tokenizer.fromFile(fileURLToPath(vocabulary));
 const sink = new IdBuffer(1 << 16);
-
-const sides = {
-  "neobert encodeInto": () => {
-    let tokens = 0;
-    for (const passage of passages) {
-      sink.clear();
-      ours.encodeInto(passage, sink);
-      tokens += sink.length;
-    }
-    return tokens;
-  },
-  [`tokenizers ${peerVersion} encode`]: async () => {
-    let tokens = 0;
-    for (const passage of passages) {
-      tokens += (await theirs.encode(passage, null, { addSpecialTokens: false })).getLength();
-    }
-    return tokens;
-  },
-};
-
-const times = new Map(Object.keys(sides).map((name) => [name, []]));
-const counts = new Set();
-for (let round = -1; round < rounds; round++) {
-  for (const [name, run] of Object.entries(sides)) {
-    const started = performance.now();
-    counts.add(await run());
-    // The first round warms both up.
-    if (round >= 0) times.get(name).push(performance.now() - started);
-  }
-}
-if (counts.size !== 1) throw new Error(`the sides count ${[...counts].join(" and ")} tokens`);
+const chosen = process.argv.length > 2 ? folders.filter((name) => process.argv.includes(name)) : folders;
 
 console.log(`${cpus()[0].model}, ${availableParallelism()} cores, Node ${process.version}; one thread`);
-console.log(`${passages.length} passages, ${(bytes / 1e6).toFixed(1)} MB, ${[...counts][0]} tokens, ${rounds} rounds`);
-const rates = [...times].map(([name, list]) => {
-  const sorted = list.sort((a, b) => a - b);
-  const [best, median] = [sorted[0], sorted[Math.floor(rounds / 2)]];
-  const rate = (ms) => bytes / 1e3 / ms;
-  console.log(`${name}: best ${rate(best).toFixed(1)} MB/s, median ${rate(median).toFixed(1)} MB/s`);
-  return { best: rate(best), median: rate(median) };
-});
-const [our, their] = rates;
-console.log(`ratio: best ${(our.best / their.best).toFixed(1)}, median ${(our.median / their.median).toFixed(1)}`);
+console.log(`${passages.length} passages, ${(bytes / 1e6).toFixed(1)} MB, ${rounds} rounds`);
+for (const name of chosen) await compare(name);
+
+async function compare(name) {
+  const ours = load(name);
+  const theirs = loadPeer().Tokenizer.fromString(JSON.stringify(ours.toJSON()));
+  const sides = {
+    "neobert encodeInto": () => {
+      let tokens = 0;
+      for (const passage of passages) {
+        sink.clear();
+        ours.encodeInto(passage, sink);
+        tokens += sink.length;
+      }
+      return tokens;
+    },
+    [`tokenizers ${peerVersion} encode`]: async () => {
+      let tokens = 0;
+      for (const passage of passages) {
+        tokens += (await theirs.encode(passage, null, { addSpecialTokens: false })).getLength();
+      }
+      return tokens;
+    },
+  };
+  const times = new Map(Object.keys(sides).map((side) => [side, []]));
+  const counts = new Set();
+  for (let round = -1; round < rounds; round++) {
+    for (const [side, run] of Object.entries(sides)) {
+      const started = performance.now();
+      counts.add(await run());
+      // The first round warms both up.
+      if (round >= 0) times.get(side).push(performance.now() - started);
+    }
+  }
+  if (counts.size !== 1) throw new Error(`${name}: the sides count ${[...counts].join(" and ")} tokens`);
+
+  console.log(`\n${name}: ${[...counts][0]} tokens`);
+  const rates = [...times].map(([side, list]) => {
+    const sorted = list.sort((a, b) => a - b);
+    const [best, median] = [sorted[0], sorted[Math.floor(rounds / 2)]];
+    const rate = (ms) => bytes / 1e3 / ms;
+    console.log(`${side}: best ${rate(best).toFixed(1)} MB/s, median ${rate(median).toFixed(1)} MB/s`);
+    return { best: rate(best), median: rate(median) };
+  });
+  const [our, their] = rates;
+  console.log(`ratio: best ${(our.best / their.best).toFixed(1)}, median ${(our.median / their.median).toFixed(1)}`);
+}
+
+/** The tokenizer of a folder there, whose tokenizer.json may be packed. */
+function load(name) {
+  const packed = new URL(`tokenizers/${name}/tokenizer.json.gz`, shared);
+  if (existsSync(packed)) return Tokenizer.fromJSON(JSON.parse(gunzipSync(readFileSync(packed)).toString()));
+  return loadTokenizer(fileURLToPath(new URL(`tokenizers/${name}`, shared)));
+}
 
 function readPassages() {
   const list = [];

@@ -136,6 +136,26 @@ describe("imports point one way", () => {
     expect(loads).toEqual([]);
   });
 
+  test("neobert/tokenizer runs in a browser: nothing that it reaches imports a module of Node's", () => {
+    const { exports } = JSON.parse(readFileSync(join(NEOBERT, "../package.json"), "utf8"));
+    const entry = join(NEOBERT, exports["./tokenizer"].default.replace("./dist/", "").replace(/\.js$/, ".ts"));
+    const specifiers = new Set<string>();
+    const reached = new Set<string>();
+    const visit = (file: string): void => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      for (const one of importsOf(file).filter(({ kind }) => kind !== "type")) {
+        if (one.specifier.startsWith(".")) visit(resolve(dirname(file), one.specifier.replace(/\.js$/, ".ts")));
+        else specifiers.add(one.specifier);
+      }
+    };
+    visit(entry);
+    expect(reached).toContain(join(NEOBERT, "tokenizer/tokenizer.ts"));
+    expect(reached).toContain(join(NEOBERT, "tokenizer/bpe.ts"));
+    // zod itself has no imports of Node's.
+    expect([...specifiers]).toEqual(["zod"]);
+  });
+
   test("the check itself refuses what the table forbids, in each form an import can have", () => {
     const refused = (path: string, text: string) =>
       importsOf(join(NEOBERT, path), text).filter((one) => !isAllowed(one)).length;

@@ -8,8 +8,9 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const shared = join(root, "..", "shared", "data");
 const c4 = join(shared, "c4-sample", "c4_sample.jsonl.gz");
 
-/** Folder of the published bert-base-uncased tokenizer; undefined where it is not there. */
+/** Folders of the published tokenizers of bert-base-uncased and roberta-base; undefined where they are not there. */
 export const bertFolder = [join(shared, "tokenizers", "bert-base-uncased")].find(existsSync);
+export const robertaFolder = [join(shared, "tokenizers", "roberta-base")].find(existsSync);
 
 /** At most `count` documents. */
 export function documents(count) {

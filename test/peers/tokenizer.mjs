@@ -1,10 +1,11 @@
-// write FOLDER: our tokenizers (one trained here, bert-base-uncased saved again) and what they make of real text.
+// write FOLDER: our tokenizers (two trained here, bert-base-uncased and roberta-base saved again) and what they make of
+// real text.
 // read FOLDER: what transformers saved from them loads here, and gives the same.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadTokenizer, saveTokenizer, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
-import { bertFolder, documents } from "./text.mjs";
+import { loadTokenizer, saveTokenizer, trainBpe, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
+import { bertFolder, documents, robertaFolder } from "./text.mjs";
 
 const [mode, folder] = process.argv.slice(2);
 const texts = [
@@ -24,7 +25,11 @@ function encodings(tokenizer) {
 }
 
 if (mode === "write") {
-  const tokenizers = { trained: await trainWordPiece(texts, { vocabSize: 4096, modelMaxLength: 512 }) };
+  const tokenizers = {
+    trained: await trainWordPiece(texts, { vocabSize: 4096, modelMaxLength: 512 }),
+    "trained-bpe": await trainBpe(texts, { vocabSize: 4096, modelMaxLength: 512 }),
+  };
+  if (robertaFolder) tokenizers["roberta-base"] = loadTokenizer(robertaFolder);
   if (bertFolder) tokenizers["bert-base-uncased"] = loadTokenizer(bertFolder);
   for (const [name, tokenizer] of Object.entries(tokenizers)) {
     saveTokenizer(tokenizer, join(folder, name));

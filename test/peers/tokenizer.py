@@ -1,5 +1,5 @@
 # transformers' AutoTokenizer and tokenizers' own loader take the folders that we write and give the same ids, offsets,
-# type ids and text; then they save theirs for us to read.
+# type ids and text; then they save theirs for us to read. Their BpeTrainer learns our vocabulary and merges.
 import json
 import sys
 from pathlib import Path
@@ -35,4 +35,20 @@ for name in names:
         assert pairs["token_type_ids"][index] == pair["typeIds"], (name, "pair", index)
     assert theirs("a")["attention_mask"] == [1, 1, 1] and "token_type_ids" not in theirs("a"), theirs("a")
     theirs.save_pretrained(folder / "theirs" / name)
+ours = json.loads((folder / "trained-bpe" / "tokenizer.json").read_text())["model"]
+texts = json.loads((folder / "trained-bpe.json").read_text())["texts"]
+byte_level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+trainer = tokenizers.trainers.BpeTrainer(
+    vocab_size=len(ours["vocab"]),
+    min_frequency=2,
+    special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+    initial_alphabet=byte_level.alphabet(),
+    show_progress=False,
+)
+learner = tokenizers.Tokenizer(tokenizers.models.BPE())
+learner.pre_tokenizer = byte_level
+learner.train_from_iterator(texts, trainer)
+theirs = json.loads(learner.to_str())["model"]
+assert theirs["merges"] == ours["merges"], "merges"
+assert theirs["vocab"] == ours["vocab"], "vocabulary"
 print(f"transformers {transformers.__version__} gives the ids of {', '.join(names)} on {tokens} tokens")

@@ -11,7 +11,7 @@ export interface CommandEntry {
 
 const commands: Record<string, CommandEntry> = {
   tokenizer: {
-    summary: "train a WordPiece vocabulary",
+    summary: "train a WordPiece or BPE vocabulary",
     load: async () => (await import("./tokenizer.js")).tokenizerCommand(),
   },
   data: {

@@ -1,7 +1,7 @@
 // `neobert tokenizer train` as a user runs it: a text file in,
 // a folder out that loads.
 
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
@@ -19,5 +19,29 @@ test("tokenizer train writes a folder that loads, with the case and size asked f
   expect(tokenizer.vocabSize).toBe(36);
   expect(tokenizer.tokenToId("T")).toBeDefined();
   expect(log).toHaveBeenCalledWith(expect.stringContaining(`Wrote a vocabulary of 36 tokens to ${out}`));
+  log.mockRestore();
+});
+
+test("tokenizer train --kind bpe writes RoBERTa's files, and refuses flags of the other kind", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tokenizer-cli-"));
+  const file = join(folder, "text.txt");
+  writeFileSync(file, "The lower the newer, the Lowest the newest.\n".repeat(3));
+  const log = vi.spyOn(console, "log").mockImplementation(() => {});
+  const out = join(folder, "out");
+  const flags = ["train", file, "--kind", "bpe", "--vocab-size", "270", "--out", out];
+  await tokenizerCommand().parseAsync([...flags, "--max-token-length", "3"], { from: "user" });
+  expect(readdirSync(out).sort()).toEqual([
+    "merges.txt",
+    ...["special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"],
+  ]);
+  const tokenizer = loadTokenizer(out);
+  expect(tokenizer.vocabSize).toBe(270);
+  expect(tokenizer.decode(tokenizer.encode("Any text: 北京").ids)).toBe("Any text: 北京");
+  expect(JSON.parse(readFileSync(join(out, "special_tokens_map.json"), "utf8")).mask_token).toEqual({
+    ...{ content: "<mask>", lstrip: true, normalized: false, rstrip: false, single_word: false },
+  });
+  await expect(tokenizerCommand().parseAsync([...flags, "--cased"], { from: "user" })).rejects.toThrow(
+    /--cased: expected with another --kind, got --kind bpe\nLeave it out/,
+  );
   log.mockRestore();
 });

@@ -1,27 +1,40 @@
-// `neobert tokenizer train`: a WordPiece vocabulary from text files, saved as Hugging Face's libraries read it. Progress
+// `neobert tokenizer train`: a WordPiece or byte-level BPE vocabulary from text files, saved as Hugging Face's libraries read it. Progress
 // goes to standard error, the closing line to standard output.
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { TrainingProgress } from "../tokenizer/index.js";
 import { type TrainTokenizerOptions, trainTokenizer } from "../train/train-tokenizer.js";
 
-type TrainFlags = Omit<TrainTokenizerOptions, "sources" | "lowercase" | "onProgress"> & { cased?: boolean };
+type TrainFlags = Pick<TrainTokenizerOptions, "out" | "vocabSize" | "format" | "column" | "header"> & {
+  kind: "wordpiece" | "bpe";
+  minFrequency: number;
+  modelMaxLength?: number;
+  cased?: boolean;
+  limitAlphabet?: number;
+  maxTokenLength?: number;
+};
 
 /** The command `tokenizer` with its subcommand. */
 export function tokenizerCommand(): Command {
-  const tokenizer = new Command("tokenizer").summary("train a WordPiece vocabulary");
+  const tokenizer = new Command("tokenizer").summary("train a vocabulary");
   tokenizer
     .command("train")
-    .summary("train a WordPiece vocabulary")
+    .summary("train a WordPiece or byte-level BPE vocabulary")
     .description(
-      "Trains a WordPiece vocabulary on text and writes a tokenizer folder. The same text gives the same one.",
+      "Trains a WordPiece (BERT) or byte-level BPE (RoBERTa) vocabulary on text and writes a tokenizer folder. The same text gives the same one.",
     )
     .argument("<sources...>", "files, folders, patterns or hf://datasets/OWNER/NAME")
     .requiredOption("--vocab-size <n>", "tokens in the vocabulary, special ones included", wholeNumber)
     .requiredOption("--out <folder>", "folder to make")
-    .option("--cased", "keep upper case and accents")
+    .addOption(new Option("--kind <kind>", "kind of vocabulary").choices(["wordpiece", "bpe"]).default("wordpiece"))
+    .option("--cased", "wordpiece: keep upper case and accents (bpe always does)")
     .option("--min-frequency <n>", "merge no pair that is seen less often", wholeNumber, 2)
-    .option("--limit-alphabet <n>", "keep at most this many different characters", wholeNumber, 1000)
+    .option(
+      "--limit-alphabet <n>",
+      "wordpiece: keep at most this many different characters (default: 1000)",
+      wholeNumber,
+    )
+    .option("--max-token-length <n>", "bpe: make no token of more bytes", wholeNumber)
     .option("--model-max-length <n>", "the model's greatest number of tokens, for tokenizer_config.json", wholeNumber)
     .option("--column <name>", "column or key that holds the text", "text")
     .addOption(
@@ -34,9 +47,21 @@ export function tokenizerCommand(): Command {
   return tokenizer;
 }
 
-async function train(sources: string[], { cased, ...options }: TrainFlags): Promise<void> {
+async function train(sources: string[], flags: TrainFlags): Promise<void> {
+  const { kind, cased, limitAlphabet, maxTokenLength, ...options } = flags;
+  const foreign = kind === "bpe" ? { cased, limitAlphabet } : { maxTokenLength };
+  for (const [name, value] of Object.entries(foreign)) {
+    if (value === undefined) continue;
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw new Error(`--${flag}: expected with another --kind, got --kind ${kind}\nLeave it out.`);
+  }
+  const common = { ...options, sources, onProgress: showProgress };
   const started = performance.now();
-  const tokenizer = await trainTokenizer({ ...options, sources, lowercase: !cased, onProgress: showProgress });
+  const tokenizer = await trainTokenizer(
+    kind === "bpe"
+      ? { kind, ...common, ...(maxTokenLength === undefined ? {} : { maxTokenLength }) }
+      : { kind, ...common, lowercase: !cased, ...(limitAlphabet === undefined ? {} : { limitAlphabet }) },
+  );
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`Wrote a vocabulary of ${tokenizer.vocabSize} tokens to ${options.out} in ${seconds} s`);
 }

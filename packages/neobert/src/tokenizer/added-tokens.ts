@@ -23,7 +23,8 @@ export class AddedTokens {
   constructor(tokens: readonly AddedToken[], form: (content: string) => string) {
     for (const token of tokens) {
       const content = form(token.content);
-      if (content !== "") this.tokens.set(content, token);
+      // Of tokens that are looked for alike the first counts.
+      if (content !== "" && !this.tokens.has(content)) this.tokens.set(content, token);
     }
     const longestFirst = [...this.tokens.keys()].sort((a, b) => b.length - a.length);
     if (longestFirst.length > 0) this.pattern = new RegExp(longestFirst.map(escapeRegExp).join("|"), "g");

@@ -1,7 +1,7 @@
 // A tokenizer.json for a WordPiece vocabulary as BERT uses it: what transformers makes of a vocab.txt, and what
 // training here ends in.
 
-import type { TokenizerJSON } from "./schema.js";
+import type { WordPieceJSON } from "./schema.js";
 
 export interface BertSettings {
   /** Tokens in the order of their ids. */
@@ -17,7 +17,7 @@ export interface BertSettings {
 }
 
 /** The tokenizer.json. Throws where the vocabulary lacks the unknown, class or separator token. */
-export function bertTokenizerJSON(settings: BertSettings): TokenizerJSON {
+export function bertTokenizerJSON(settings: BertSettings): WordPieceJSON {
   const { lowercase = true, stripAccents = null, handleChineseChars = true, specialTokens } = settings;
   const { continuingSubwordPrefix: prefix = "##", tokens } = settings;
   const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));

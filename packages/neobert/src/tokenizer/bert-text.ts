@@ -4,6 +4,7 @@
 // character, so no final sigma. NOTE: NFD's reordering of marks is left out. Accents are dropped right after it, so it
 // shows only beside the few marks that stay (Hangul tone marks, musical stems): an offset there may differ by a mark.
 
+import type { AlignedText } from "./aligned-text.js";
 import { classRuns, undecomposed } from "./unicode-tables.js";
 
 export interface BertNormalizerOptions {
@@ -11,13 +12,6 @@ export interface BertNormalizerOptions {
   handleChineseChars: boolean;
   stripAccents: boolean;
   lowercase: boolean;
-}
-
-/** A normalized text; `starts[i]` and `ends[i]` bound, in code units of the original, what code unit `i` came from. */
-export interface AlignedText {
-  text: string;
-  starts: ArrayLike<number>;
-  ends: ArrayLike<number>;
 }
 
 const other = 0;

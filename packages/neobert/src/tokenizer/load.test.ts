@@ -64,7 +64,9 @@ test("sha256 equals node:crypto's at every length around a block", () => {
 
 test("what is missing or broken is named with the way out", () => {
   const out = folder();
-  expect(() => loadTokenizer(out)).toThrow(/expected tokenizer.json or vocab.txt, got neither in .*\nMake one with/);
+  expect(() => loadTokenizer(out)).toThrow(
+    /expected tokenizer.json, vocab.txt or vocab.json, got none of them in .*\nMake one with/,
+  );
   writeFileSync(join(out, "vocab.txt"), "a\nb\n");
   expect(() => loadTokenizer(out)).toThrow(/without \[UNK\], \[CLS\], \[SEP\]\nAdd them/);
   writeFileSync(join(out, "tokenizer.json"), "{");

@@ -15,9 +15,9 @@ test.each([
   [
     "a model that is not built",
     { ...json, model: { type: "Unigram" } },
-    'expected a model of type WordPiece, got "Unigram"',
+    'expected a model of type WordPiece or BPE, got "Unigram"',
   ],
-  ["an unnamed BPE model", { ...json, model: { vocab: {}, merges: [] } }, 'got "BPE"'],
+  ["an unnamed BPE model with WordPiece's parts", { ...json, model: { vocab: {}, merges: [] } }, "expected a BPE tok"],
   ["another normalizer", { ...json, normalizer: { type: "NFC" } }, /normalizer\.type: .*"BertNormalizer", got "NFC"/],
   ["no pre-tokenizer", { ...json, pre_tokenizer: null }, /pre_tokenizer: .*got null/],
   ["a negative id", { ...json, model: { ...json.model, vocab: { "[UNK]": -1 } } }, /model\.vocab\.\[UNK\]: .*got -1/],

@@ -41,7 +41,22 @@ const templatePiece = z.union([
 
 const tokenAndId = z.tuple([z.string(), id]);
 
-const postProcessor = z.discriminatedUnion("type", [
+const byteLevel = z.object({
+  type: z.literal("ByteLevel"),
+  add_prefix_space: z.boolean().default(true),
+  trim_offsets: z.boolean().default(true),
+  use_regex: z.boolean().default(true),
+});
+
+const postProcessorStep = z.discriminatedUnion("type", [
+  byteLevel,
+  z.object({
+    type: z.literal("RobertaProcessing"),
+    sep: tokenAndId,
+    cls: tokenAndId,
+    trim_offsets: z.boolean().default(true),
+    add_prefix_space: z.boolean().default(true),
+  }),
   z.object({
     type: z.literal("TemplateProcessing"),
     single: z.array(templatePiece),
@@ -49,6 +64,11 @@ const postProcessor = z.discriminatedUnion("type", [
     special_tokens: z.record(z.string(), z.object({ id: z.string(), ids: z.array(id), tokens: z.array(z.string()) })),
   }),
   z.object({ type: z.literal("BertProcessing"), sep: tokenAndId, cls: tokenAndId }),
+]);
+
+const postProcessor = z.union([
+  postProcessorStep,
+  z.object({ type: z.literal("Sequence"), processors: z.array(postProcessorStep) }),
 ]);
 
 const bertNormalizer = z.object({
@@ -59,14 +79,21 @@ const bertNormalizer = z.object({
   lowercase: z.boolean(),
 });
 
-const wordPieceTokenizer = z.object({
+/** What every tokenizer.json has. */
+const common = {
   version: z.string().default("1.0"),
   truncation: truncation.nullable().default(null),
   padding: padding.nullable().default(null),
   added_tokens: z.array(addedToken).default([]),
+  post_processor: postProcessor.nullable().default(null),
+};
+
+const vocab = z.record(z.string(), id);
+
+const wordPieceTokenizer = z.object({
+  ...common,
   normalizer: bertNormalizer,
   pre_tokenizer: z.object({ type: z.literal("BertPreTokenizer") }),
-  post_processor: postProcessor.nullable().default(null),
   decoder: z
     .object({ type: z.literal("WordPiece"), prefix: z.string(), cleanup: z.boolean() })
     .nullable()
@@ -76,19 +103,108 @@ const wordPieceTokenizer = z.object({
     unk_token: z.string().default("[UNK]"),
     continuing_subword_prefix: z.string().default("##"),
     max_input_chars_per_word: z.int().positive().default(100),
-    vocab: z.record(z.string(), id),
+    vocab,
   }),
 });
 
-export type TokenizerJSON = z.output<typeof wordPieceTokenizer>;
+const pattern = z.union([z.object({ String: z.string() }), z.object({ Regex: z.string() })]);
+
+const normalizerStep = z.discriminatedUnion("type", [
+  z.object({ type: z.enum(["NFC", "NFD", "NFKC", "NFKD"]) }),
+  z.object({ type: z.enum(["Lowercase", "StripAccents"]) }),
+  z.object({ type: z.literal("Strip"), strip_left: z.boolean(), strip_right: z.boolean() }),
+  z.object({ type: z.literal("Replace"), pattern, content: z.string() }),
+  z.object({ type: z.literal("Prepend"), prepend: z.string() }),
+]);
+
+const normalizer = z.union([
+  normalizerStep,
+  z.object({ type: z.literal("Sequence"), normalizers: z.array(normalizerStep) }),
+]);
+
+const preTokenizerStep = z.discriminatedUnion("type", [
+  byteLevel,
+  z.object({
+    type: z.literal("Split"),
+    pattern,
+    behavior: z.enum(["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]),
+    invert: z.boolean().default(false),
+  }),
+  z.object({ type: z.literal("Digits"), individual_digits: z.boolean().default(false) }),
+  z.object({ type: z.enum(["Whitespace", "WhitespaceSplit"]) }),
+]);
+
+const preTokenizer = z.union([
+  preTokenizerStep,
+  z.object({
+    type: z.literal("Sequence"),
+    pretokenizers: z
+      .array(preTokenizerStep)
+      .min(1)
+      .refine((steps) => steps.slice(0, -1).every(({ type }) => type !== "ByteLevel"), "expected ByteLevel last"),
+  }),
+]);
+
+const decoderStep = z.discriminatedUnion("type", [
+  byteLevel,
+  z.object({ type: z.enum(["ByteFallback", "Fuse"]) }),
+  z.object({ type: z.literal("Replace"), pattern, content: z.string() }),
+  z.object({ type: z.literal("Strip"), content: z.string().length(1), start: id, stop: id }),
+]);
+
+const decoder = z.union([decoderStep, z.object({ type: z.literal("Sequence"), decoders: z.array(decoderStep) })]);
+
+/** "a b" of older files, or a pair. Tokens that hold a space need a pair. */
+const merge = z.union([
+  z.tuple([z.string(), z.string()]),
+  z
+    .string()
+    .regex(/^[^ ]+ [^ ]+$/, 'expected two tokens with a space between, as in "a b"')
+    .transform((line) => line.split(" ") as [string, string]),
+]);
+
+const nothing = z.union([z.null(), z.literal("")]).default(null);
+
+const bpeTokenizer = z.object({
+  ...common,
+  normalizer: normalizer.nullable().default(null),
+  pre_tokenizer: preTokenizer.nullable().default(null),
+  decoder: decoder.nullable().default(null),
+  model: z.object({
+    type: z.literal("BPE"),
+    dropout: z
+      .union([z.null(), z.literal(0)], "expected no dropout: it gives a text other ids each time")
+      .default(null),
+    unk_token: z.string().nullable().default(null),
+    continuing_subword_prefix: nothing,
+    end_of_word_suffix: nothing,
+    fuse_unk: z.boolean().default(false),
+    byte_fallback: z.boolean().default(false),
+    ignore_merges: z.boolean().default(false),
+    vocab,
+    merges: z.array(merge),
+  }),
+});
+
+export type WordPieceJSON = z.output<typeof wordPieceTokenizer>;
+export type BpeJSON = z.output<typeof bpeTokenizer>;
+export type TokenizerJSON = WordPieceJSON | BpeJSON;
 export type AddedToken = z.output<typeof addedToken>;
 export type PostProcessorJSON = z.output<typeof postProcessor>;
+export type PatternJSON = z.output<typeof pattern>;
+export type NormalizerJSON = z.output<typeof normalizer>;
+export type PreTokenizerJSON = z.output<typeof preTokenizer>;
+export type DecoderJSON = z.output<typeof decoder>;
 
 /** The schema of each model type that is understood. */
-const schemas: Record<string, typeof wordPieceTokenizer> = { WordPiece: wordPieceTokenizer };
+const schemas: Record<string, typeof wordPieceTokenizer | typeof bpeTokenizer> = {
+  WordPiece: wordPieceTokenizer,
+  BPE: bpeTokenizer,
+};
 
 const wayOut =
-  "Load a WordPiece (BERT) tokenizer, or one that `tokenizer.save(...)` of Hugging Face tokenizers wrote whole.";
+  "Load a WordPiece (BERT) or byte-level BPE (RoBERTa, GPT-2, ModernBERT) tokenizer, or one that " +
+  "`tokenizer.save(...)` of Hugging Face tokenizers wrote whole.";
 
 /** The checked object with defaults filled in and one-element Sequences unwrapped.
  * Throws on anything that is not understood, naming the place in the file. */

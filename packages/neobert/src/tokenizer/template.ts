@@ -1,5 +1,6 @@
 // The post-processor: which special tokens stand around a text or a pair, and the type id of every part.
-// BertProcessing is the template [CLS] A [SEP] B:1 [SEP]:1.
+// BertProcessing is the template [CLS] A [SEP] B:1 [SEP]:1, RobertaProcessing <s> A </s> </s> B </s>. RobertaProcessing and
+// ByteLevel take the spaces at a token's ends out of its offsets, too.
 
 import { type Encoding, join, makeEncoding } from "./encoding.js";
 import type { PostProcessorJSON } from "./schema.js";
@@ -9,6 +10,8 @@ type Part = { sequence: 0 | 1; typeId: number } | { ids: number[]; tokens: strin
 export interface Template {
   single: Part[];
   pair: Part[];
+  /** Whether offsets leave the spaces at a token's ends out, and whether the first token's space was put before it. */
+  trimOffsets?: { addPrefixSpace: boolean };
 }
 
 /** The template of a post-processor. Throws where a piece names a special token that is not listed. */
@@ -16,6 +19,13 @@ export function templateFromJSON(json: PostProcessorJSON | null): Template {
   const a: Part = { sequence: 0, typeId: 0 };
   const b: Part = { sequence: 1, typeId: 1 };
   if (json === null) return { single: [a], pair: [a, b] };
+  if (json.type === "Sequence") return sequence(json.processors);
+  if (json.type === "ByteLevel") return { single: [a], pair: [a, b], ...trimming(json) };
+  if (json.type === "RobertaProcessing") {
+    const special = ([token, id]: [string, number]): Part => ({ ids: [id], tokens: [token], typeId: 0 });
+    const [cls, sep] = [special(json.cls), special(json.sep)];
+    return { single: [cls, a, sep], pair: [cls, a, sep, sep, { ...b, typeId: 0 }, sep], ...trimming(json) };
+  }
   if (json.type === "BertProcessing") {
     const special = ([token, id]: [string, number], typeId: number): Part => ({ ids: [id], tokens: [token], typeId });
     const single = [special(json.cls, 0), a, special(json.sep, 0)];
@@ -37,6 +47,41 @@ export function templateFromJSON(json: PostProcessorJSON | null): Template {
       return { ids: special.ids, tokens: special.tokens, typeId };
     });
   return { single: parts(json.single), pair: parts(json.pair) };
+}
+
+function trimming(json: { trim_offsets: boolean; add_prefix_space: boolean }): Pick<Template, "trimOffsets"> {
+  return json.trim_offsets ? { trimOffsets: { addPrefixSpace: json.add_prefix_space } } : {};
+}
+
+/** The one template of a Sequence, with ByteLevel's care for offsets. */
+function sequence(steps: Exclude<PostProcessorJSON, { type: "Sequence" }>[]): Template {
+  const templates = steps.filter(({ type }) => type !== "ByteLevel");
+  if (templates.length > 1) {
+    throw new Error(
+      `tokenizer.json: expected post_processor to hold one template, got ${templates.map(({ type }) => type).join(", ")}\n` +
+        "Set the template that puts all special tokens around a text, and ByteLevel beside it.",
+    );
+  }
+  const trims = steps.map(templateFromJSON).find(({ trimOffsets }) => trimOffsets);
+  return { ...trims, ...templateFromJSON(templates[0] ?? steps[0] ?? null) };
+}
+
+const outerSpaces = /^([\p{White_Space}Ġ]*)[\s\S]*?([\p{White_Space}Ġ]*)$/u;
+
+/** Takes the spaces at the ends of each token out of its offsets, in the overflowing pieces too. */
+export function trimOffsets(encoding: Encoding, addPrefixSpace: boolean): void {
+  const { offsets, tokens } = encoding;
+  for (const [i, token] of tokens.entries()) {
+    const [, before, after] = outerSpaces.exec(token)!;
+    const [start, end] = [offsets[2 * i]!, offsets[2 * i + 1]!];
+    // One space before the first token was put there, so it is not in the text.
+    const isPrefix = addPrefixSpace && before!.length === 1 && (i === 0 || start === 0);
+    const leading = isPrefix ? 0 : before!.length;
+    const trailing = before!.length === token.length ? before!.length : after!.length;
+    offsets[2 * i] = Math.min(start + leading, end);
+    if (trailing > 0 && end >= trailing) offsets[2 * i + 1] = Math.max(end - trailing, offsets[2 * i]!);
+  }
+  for (const piece of encoding.overflowing) trimOffsets(piece, addPrefixSpace);
 }
 
 /** How many special tokens the template adds. */

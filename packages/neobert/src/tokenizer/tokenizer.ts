@@ -1,14 +1,16 @@
 // `Tokenizer`: text to ids and back, from a tokenizer.json, equal to Hugging Face's Rust tokenizers. Runs anywhere
 // (no node: modules; files are in load.ts). `encode` gives everything a model or a tagger needs; `encodeIds` and
-// `encodeInto` give ids alone, fast. A model type is a row in `textModels`: it brings its normalizer and pre-tokenizer.
+// `encodeInto` give ids alone, fast. A model type (text-model.ts) brings its normalizer and pre-tokenizer.
 
 import { AddedTokens } from "./added-tokens.js";
-import { decodeWordPieces } from "./decode.js";
+import { BpeText } from "./bpe-text.js";
+import { decoderFromJSON } from "./decode.js";
 import { type Encoding, makeEncoding, pad, type Side, type TruncationStrategy, truncatePair } from "./encoding.js";
 import { IdBuffer } from "./id-buffer.js";
-import { parseTokenizerJSON, type TokenizerJSON } from "./schema.js";
+import { parseTokenizerJSON, type TokenizerJSON, type WordPieceJSON } from "./schema.js";
 import { sha256 } from "./sha256.js";
-import { addedTokenCount, applyTemplate, type Template, templateFromJSON } from "./template.js";
+import { addedTokenCount, applyTemplate, type Template, templateFromJSON, trimOffsets } from "./template.js";
+import type { TextModel } from "./text-model.js";
 import { WordPiece } from "./wordpiece.js";
 
 export interface EncodeOptions {
@@ -39,21 +41,17 @@ export interface SpecialTokens {
 export type SpecialIds = { readonly [name in keyof SpecialTokens]: number | undefined };
 
 export interface TokenizerOptions {
-  /** Names of the special tokens where they are not the usual [PAD], [UNK], [CLS], [SEP], [MASK]. */
+  /** Names of the special tokens. Default: BERT's [PAD], [UNK], [CLS], [SEP], [MASK], or RoBERTa's <pad>, <unk>, <s>, </s>,
+   * <mask> where the vocabulary has those instead. */
   specialTokens?: SpecialTokens;
   /** The model's greatest number of tokens, as in tokenizer_config.json. Kept, not enforced. */
   modelMaxLength?: number | undefined;
 }
 
-type TextModel = Pick<WordPiece, "normalize" | "tokenize" | "encodeIds">;
-
-const textModels: Record<
-  TokenizerJSON["model"]["type"],
-  (json: TokenizerJSON, vocab: Map<string, number>) => TextModel
-> = { WordPiece: wordPieceFrom };
-
 /** The names that BERT gave its special tokens. */
 export const usualSpecialTokens = { pad: "[PAD]", unk: "[UNK]", cls: "[CLS]", sep: "[SEP]", mask: "[MASK]" };
+/** The names that RoBERTa gave them. */
+export const robertaSpecialTokens = { pad: "<pad>", unk: "<unk>", cls: "<s>", sep: "</s>", mask: "<mask>" };
 
 const strategies = { LongestFirst: "longestFirst", OnlyFirst: "onlyFirst", OnlySecond: "onlySecond" } as const;
 
@@ -63,6 +61,7 @@ export class Tokenizer {
   readonly modelMaxLength: number | undefined;
   private readonly json: TokenizerJSON;
   private readonly model: TextModel;
+  private readonly decodeTokens: (tokens: string[]) => string;
   private readonly template: Template;
   private readonly rawAdded: AddedTokens;
   private readonly normalizedAdded: AddedTokens;
@@ -75,8 +74,10 @@ export class Tokenizer {
     this.json = json;
     this.modelMaxLength = options.modelMaxLength;
     this.idOf = new Map(Object.entries(json.model.vocab));
-    const model = textModels[json.model.type](json, new Map(this.idOf));
+    const vocab = new Map(this.idOf);
+    const model = isWordPiece(json) ? wordPieceFrom(json, vocab) : new BpeText(json, vocab);
     this.model = model;
+    this.decodeTokens = decoderFromJSON(json.decoder);
     for (const token of json.added_tokens) this.idOf.set(token.content, token.id);
     for (const [token, id] of this.idOf) this.tokenOf.set(id, token);
     this.skipped = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
@@ -89,10 +90,22 @@ export class Tokenizer {
       (content) => model.normalize(content).text,
     );
     this.template = templateFromJSON(json.post_processor);
-    this.specialTokens = { ...usualSpecialTokens, unk: json.model.unk_token, ...options.specialTokens };
+    const unk = json.model.unk_token;
+    this.specialTokens = { ...this.namesInUse(), ...(unk === null ? {} : { unk }), ...options.specialTokens };
     this.specialIds = Object.fromEntries(
       Object.entries(this.specialTokens).map(([name, token]) => [name, this.idOf.get(token)]),
     );
+  }
+
+  /** BERT's names, and RoBERTa's where the vocabulary has those alone. */
+  private namesInUse(): typeof usualSpecialTokens {
+    const names = { ...usualSpecialTokens };
+    for (const name of Object.keys(names) as (keyof typeof names)[]) {
+      if (!this.idOf.has(names[name]) && this.idOf.has(robertaSpecialTokens[name])) {
+        names[name] = robertaSpecialTokens[name];
+      }
+    }
+    return names;
   }
 
   /** The tokenizer of a parsed tokenizer.json.
@@ -149,7 +162,8 @@ export class Tokenizer {
 
   /** Appends what `encodeIds` gives to `sink`. */
   encodeInto(text: string, sink: IdBuffer): void {
-    if (!this.normalizedAdded.isEmpty) {
+    const { model, normalizedAdded } = this;
+    if (model.takesRawText && !normalizedAdded.isEmpty) {
       const { ids } = this.pieces(text);
       sink.reserve(ids.length);
       for (let i = 0; i < ids.length; i++) sink.push(ids.ids[i]!);
@@ -157,7 +171,14 @@ export class Tokenizer {
     }
     for (const { start, end, id } of this.rawAdded.split(text)) {
       if (id >= 0) sink.push(id);
-      else this.model.encodeIds(text, start, end, sink);
+      else if (model.takesRawText) model.encodeIds(text, start, end, sink);
+      else {
+        const { text: normalized } = model.normalize(text.slice(start, end));
+        for (const part of normalizedAdded.split(normalized)) {
+          if (part.id >= 0) sink.push(part.id);
+          else model.encodeIds(normalized, part.start, part.end, sink);
+        }
+      }
     }
   }
 
@@ -169,8 +190,7 @@ export class Tokenizer {
       const token = this.tokenOf.get(id);
       if (token !== undefined && !(skip && this.skipped.has(id))) tokens.push(token);
     }
-    const { decoder } = this.json;
-    return decoder ? decodeWordPieces(tokens, decoder.prefix, decoder.cleanup) : tokens.join(" ");
+    return this.decodeTokens(tokens);
   }
 
   private encodeOne(first: string, second: string | undefined, options: EncodeOptions): Encoding {
@@ -182,7 +202,10 @@ export class Tokenizer {
     if (room) {
       [a, b] = truncatePair(a, b, room.tokens, room.strategy, room.stride, sideOf(this.json.truncation));
     }
-    return applyTemplate(parts, b ? [a, b] : [a], addSpecialTokens);
+    const texts = b ? [a, b] : [a];
+    const { trimOffsets: trim } = this.template;
+    if (trim) for (const encoding of texts) trimOffsets(encoding, trim.addPrefixSpace);
+    return applyTemplate(parts, texts, addSpecialTokens);
   }
 
   /** How many tokens truncation leaves to the texts, and its settings; undefined where nothing is cut. */
@@ -205,31 +228,36 @@ export class Tokenizer {
   }
 
   private encodeText(text: string, typeId: number, offsetUnit: "codePoint" | "utf16"): Encoding {
-    const { ids, offsets } = this.pieces(text);
+    const { ids, offsets, spelled } = this.pieces(text);
     const idArray = ids.toArray();
     const places = offsets.toArray();
     if (offsetUnit === "codePoint") toCodePoints(places, text);
-    const tokens = Array.from(idArray, (id) => this.tokenOf.get(id)!);
+    const tokens = Array.from(idArray, (id, i) => spelled.get(i) ?? this.tokenOf.get(id)!);
     return makeEncoding(idArray, places, tokens, typeId, false);
   }
 
   private pieces(text: string) {
-    const out = { ids: new IdBuffer(64), offsets: new IdBuffer(128) };
+    const out = { ids: new IdBuffer(64), offsets: new IdBuffer(128), spelled: new Map<number, string>() };
+    const addToken = (id: number, spelling: string, start: number, end: number) => {
+      // An added token stands as it is in the text: with the spaces beside it, where it takes them.
+      out.spelled.set(out.ids.length, spelling);
+      out.ids.push(id);
+      out.offsets.push(start);
+      out.offsets.push(end);
+    };
     for (const segment of this.rawAdded.split(text)) {
+      const shift = segment.start;
+      const part = text.slice(shift, segment.end);
       if (segment.id >= 0) {
-        out.ids.push(segment.id);
-        out.offsets.push(segment.start);
-        out.offsets.push(segment.end);
+        addToken(segment.id, part, shift, segment.end);
         continue;
       }
-      const aligned = this.model.normalize(text.slice(segment.start, segment.end));
+      const aligned = this.model.normalize(part);
       for (const { start, end, id } of this.normalizedAdded.split(aligned.text)) {
-        if (id >= 0) {
-          out.ids.push(id);
-          out.offsets.push(aligned.starts[start]! + segment.start);
-          out.offsets.push(aligned.ends[end - 1]! + segment.start);
-        } else {
-          this.model.tokenize(aligned, start, end, segment.start, out);
+        if (id < 0) this.model.tokenize(aligned, start, end, shift, out);
+        else {
+          const spelling = aligned.text.slice(start, end);
+          addToken(id, spelling, aligned.starts[start]! + shift, aligned.ends[end - 1]! + shift);
         }
       }
     }
@@ -286,7 +314,11 @@ function toCodePoints(places: Int32Array, text: string): void {
   for (let i = 0; i < places.length; i++) places[i] = codePoints[places[i]!]!;
 }
 
-function wordPieceFrom(json: TokenizerJSON, vocab: Map<string, number>): WordPiece {
+function isWordPiece(json: TokenizerJSON): json is WordPieceJSON {
+  return json.model.type === "WordPiece";
+}
+
+function wordPieceFrom(json: WordPieceJSON, vocab: Map<string, number>): WordPiece {
   const { model, normalizer } = json;
   if (!vocab.has(model.unk_token)) {
     throw new Error(

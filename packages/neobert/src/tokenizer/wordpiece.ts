@@ -3,8 +3,10 @@
 // fast path: it hashes words straight from the text and looks their ids up (8 times and more the Rust tokenizers, see
 // bench/tokenizer.mjs); `tokenize` gives offsets too.
 
-import { type AlignedText, asciiFolding, type BertNormalizerOptions, normalizeBert, splitBert } from "./bert-text.js";
+import type { AlignedText } from "./aligned-text.js";
+import { asciiFolding, type BertNormalizerOptions, normalizeBert, splitBert } from "./bert-text.js";
 import { IdBuffer } from "./id-buffer.js";
+import type { Pieces, TextModel } from "./text-model.js";
 import { WordCache } from "./word-cache.js";
 
 export interface WordPieceOptions {
@@ -15,15 +17,10 @@ export interface WordPieceOptions {
   normalizer: BertNormalizerOptions;
 }
 
-/** Where `tokenize` writes: ids, and two code-unit positions in the original text for each. */
-export interface Pieces {
-  ids: IdBuffer;
-  offsets: IdBuffer;
-}
-
 const noId = -1;
 
-export class WordPiece {
+export class WordPiece implements TextModel {
+  readonly takesRawText = true;
   private readonly normalizer: BertNormalizerOptions;
   private readonly vocab: ReadonlyMap<string, number>;
   private readonly continuations = new Map<string, number>();

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { prepareData } from "../data/index.js";
 import { randomBelow } from "../data/random.js";
-import { saveTokenizer, trainWordPiece } from "../tokenizer/index.js";
+import { saveTokenizer, trainBpe, trainWordPiece } from "../tokenizer/index.js";
 import { parseRunConfig, type RunConfig } from "./config.js";
 
 const words = "the house of a united people shall govern its own free states in peace and war by law".split(" ");
@@ -20,13 +20,16 @@ function sentence(number: number): string {
   }).join(" ");
 }
 
-/** A new temporary folder with `data/{train,validation,tokenizer}`. */
-export async function writePreparedFolder(): Promise<string> {
+/** A new temporary folder with `data/{train,validation,tokenizer}`; the vocabulary is WordPiece or byte-level BPE. */
+export async function writePreparedFolder(kind: "wordpiece" | "bpe" = "wordpiece"): Promise<string> {
   const root = mkdtempSync(join(tmpdir(), "neobert-train-"));
   const texts = Array.from({ length: 300 }, (_, number) => sentence(number));
   mkdirSync(join(root, "text"));
   writeFileSync(join(root, "text", "all.txt"), texts.join("\n"));
-  saveTokenizer(await trainWordPiece(texts, { vocabSize: 80 }), join(root, "tokenizer"));
+  const tokenizer = await (kind === "bpe"
+    ? trainBpe(texts, { vocabSize: 300 })
+    : trainWordPiece(texts, { vocabSize: 80 }));
+  saveTokenizer(tokenizer, join(root, "tokenizer"));
   await prepareData({
     sources: join(root, "text"),
     split: "line",

@@ -4,9 +4,11 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { liveTensors } from "@neobert/torch";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { createBatches } from "../data/index.js";
 import { listCheckpoints, modelFolder } from "../files/run-folder.js";
 import { openSafetensors } from "../files/safetensors.js";
 import { TorchModel } from "../model/torch-model.js";
+import { loadTokenizer } from "../tokenizer/index.js";
 import { heldOutScores } from "./evaluate.js";
 import { smallRun, writePreparedFolder } from "./fixture.js";
 import { type LoopOptions, runPretraining } from "./loop.js";
@@ -60,6 +62,30 @@ test("a run stopped at any step and resumed ends with the weights, optimizer and
 test("the run passes the end of the data, so the resumes above cross an epoch", async () => {
   const { tokens } = JSON.parse(readFileSync(join(root, "data/train/manifest.json"), "utf8"));
   expect(12 * 1000).toBeGreaterThan(tokens);
+});
+
+test("a run on a byte-level BPE vocabulary (ablation M3) masks no special token, learns, and saves that tokenizer", async () => {
+  const folder = await writePreparedFolder("bpe");
+  const config = smallRun(folder, "run", "schedule.warmupSteps=1");
+  const { validation, model } = await runPretraining(config);
+  const tokenizer = loadTokenizer(model!);
+  expect(tokenizer.hash).toBe(loadTokenizer(join(folder, "tokenizer")).hash);
+  expect(tokenizer.specialIds).toEqual({ cls: 0, pad: 1, sep: 2, unk: 3, mask: 4 });
+  const { vocab_size: V, pad_token_id: pad } = JSON.parse(readFileSync(join(model!, "config.json"), "utf8"));
+  expect([V, pad]).toEqual([tokenizer.vocabSize, 1]);
+  expect(validation!.loss).toBeLessThan(Math.log(V));
+
+  const sources = [{ path: join(folder, "data/train"), weight: 1 }];
+  const batches = createBatches({ sources, maxLength: 24, tokensPerStep: 512, microBatchTokens: 256, seed: 1 });
+  for (const { ids, cuSeqlens, maskedRows, labels } of batches.nextStep().microBatches) {
+    for (const start of cuSeqlens.subarray(0, -1)) expect(ids[start]).toBe(0);
+    for (const end of cuSeqlens.subarray(1)) expect(ids[end - 1]).toBe(2);
+    expect(maskedRows.length).toBeGreaterThan(0);
+    for (const row of maskedRows) expect(ids[row]).toBe(4);
+    for (const label of labels) expect(label).toBeGreaterThan(4);
+  }
+  batches.close();
+  rmSync(folder, { recursive: true });
 });
 
 test("in bf16 a resumed run equals the unbroken one too", async () => {

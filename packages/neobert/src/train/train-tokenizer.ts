@@ -1,22 +1,32 @@
 // `trainTokenizer`: text files in, a tokenizer folder out.
 
 import { type ReadOptions, readDocuments } from "../data/index.js";
-import { saveTokenizer, type Tokenizer, trainWordPiece, type WordPieceTrainerOptions } from "../tokenizer/index.js";
+import {
+  type BpeTrainerOptions,
+  saveTokenizer,
+  type Tokenizer,
+  trainBpe,
+  trainWordPiece,
+  type WordPieceTrainerOptions,
+} from "../tokenizer/index.js";
 
-export interface TrainTokenizerOptions
-  extends WordPieceTrainerOptions,
-    Pick<ReadOptions, "format" | "column" | "header" | "split"> {
+interface Files extends Pick<ReadOptions, "format" | "column" | "header" | "split"> {
   /** Files, folders, patterns or `hf://datasets/...`. */
   sources: string | string[];
   /** Folder to write the tokenizer to. */
   out: string;
 }
 
-/** Trains a WordPiece vocabulary on `sources` and writes it to `out`, as Hugging Face's libraries read it. */
+/** `kind` is "wordpiece" (BERT's, the default) or "bpe" (byte-level, RoBERTa's). */
+export type TrainTokenizerOptions = Files &
+  (({ kind?: "wordpiece" } & WordPieceTrainerOptions) | ({ kind: "bpe" } & BpeTrainerOptions));
+
+/** Trains a vocabulary on `sources` and writes the tokenizer to `out`, as Hugging Face's libraries read it. */
 export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tokenizer> {
-  const { sources, out, format, column, header, split, ...training } = options;
+  const { sources, out, format, column, header, split } = options;
   const given = Object.entries({ format, column, header, split }).filter(([, value]) => value !== undefined);
-  const tokenizer = await trainWordPiece(texts(sources, Object.fromEntries(given)), training);
+  const documents = texts(sources, Object.fromEntries(given));
+  const tokenizer = await (options.kind === "bpe" ? trainBpe(documents, options) : trainWordPiece(documents, options));
   saveTokenizer(tokenizer, out);
   return tokenizer;
 }

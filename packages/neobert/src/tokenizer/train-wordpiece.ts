@@ -4,16 +4,8 @@
 
 import { bertTokenizerJSON } from "./bert-json.js";
 import { WordCounter } from "./count-words.js";
-import { PairQueue } from "./pair-queue.js";
+import { learnMerges, type TrainingProgress } from "./learn-merges.js";
 import { Tokenizer, usualSpecialTokens } from "./tokenizer.js";
-
-export interface TrainingProgress {
-  stage: "reading" | "merging";
-  /** Characters read, or tokens in the vocabulary. */
-  done: number;
-  /** The vocabulary size aimed at; undefined while reading. */
-  total?: number;
-}
 
 export interface WordPieceTrainerOptions {
   /** Tokens in the vocabulary, special ones included; fewer where the text gives out. */
@@ -85,27 +77,10 @@ function learnTokens(
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const symbols = wordSymbols(words, new Set(letters), ids, prefix);
 
-  const queue = new PairQueue();
-  for (const [index, word] of symbols.entries()) {
-    for (let i = 1; i < word.length; i++) queue.add(word[i - 1]!, word[i]!, frequencies[index]!, index);
-  }
-  queue.enqueue();
-  while (tokens.length < vocabSize) {
-    const pair = queue.pop();
-    if (!pair || pair.count < minFrequency) break;
-    const right = tokens[pair.right]!;
-    const token = tokens[pair.left]! + (right.startsWith(prefix) ? right.slice(prefix.length) : right);
-    // Two pairs can spell the same token.
-    const merged = ids.get(token) ?? tokens.push(token) - 1;
-    ids.set(token, merged);
-    for (const index of pair.words) {
-      mergePair(symbols[index]!, pair.left, pair.right, merged, (left, second, change) =>
-        queue.add(left, second, change * frequencies[index]!, index),
-      );
-    }
-    queue.enqueue();
-    if (tokens.length % 1024 === 0) onProgress?.({ stage: "merging", done: tokens.length, total: vocabSize });
-  }
+  learnMerges({
+    ...{ symbols, frequencies, tokens, ids, vocabSize, minFrequency, onProgress },
+    join: (left, right) => left + (right.startsWith(prefix) ? right.slice(prefix.length) : right),
+  });
   return tokens;
 }
 
@@ -146,27 +121,4 @@ function alphabet(counts: ReadonlyMap<string, number>, options: WordPieceTrainer
   const frequent = byCode.toSorted(([, a], [, b]) => (a === b ? 0 : b - a)).slice(0, limitAlphabet);
   const kept = new Set(frequent.map(([char]) => char));
   return byCode.map(([char]) => char).filter((char) => kept.has(char));
-}
-
-/** Replaces every `left`, `right` in `word` by `merged`, in place from the left, and tells of the pairs around it that
- * went and came. */
-function mergePair(
-  word: number[],
-  left: number,
-  right: number,
-  merged: number,
-  changed: (left: number, right: number, change: 1 | -1) => void,
-): void {
-  for (let i = 0; i + 1 < word.length; i++) {
-    if (word[i] !== left || word[i + 1] !== right) continue;
-    if (i > 0) {
-      changed(word[i - 1]!, left, -1);
-      changed(word[i - 1]!, merged, 1);
-    }
-    word.splice(i, 2, merged);
-    if (i + 1 < word.length) {
-      changed(right, word[i + 1]!, -1);
-      changed(merged, word[i + 1]!, 1);
-    }
-  }
 }

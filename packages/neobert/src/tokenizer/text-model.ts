@@ -1,0 +1,21 @@
+// What a model type brings: its normalizer, its pre-tokenizer and the model itself. The tokenizer around it does what
+// all have in common (added tokens, truncation, templates, padding).
+
+import type { AlignedText } from "./aligned-text.js";
+import type { IdBuffer } from "./id-buffer.js";
+
+/** Where `tokenize` writes: ids, and two code-unit positions in the original text for each. */
+export interface Pieces {
+  ids: IdBuffer;
+  offsets: IdBuffer;
+}
+
+export interface TextModel {
+  /** Whether `encodeIds` takes the text as it is; else it takes a normalized one. */
+  readonly takesRawText: boolean;
+  normalize(text: string): AlignedText;
+  /** Appends the pieces of `aligned.text[from, to)`; `shift` is added to their offsets. */
+  tokenize(aligned: AlignedText, from: number, to: number, shift: number, out: Pieces): void;
+  /** Appends the ids of `text[from, to)`: the fast path. */
+  encodeIds(text: string, from: number, to: number, sink: IdBuffer): void;
+}
