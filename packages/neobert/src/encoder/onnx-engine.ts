@@ -1,0 +1,219 @@
+// The engine that works from npm alone: ONNX Runtime on the model's own forward pass, traced in memory and kept in the
+// user's cache. It takes packed texts and computes no padding in linear layers, norms and activations. Lives in one
+// thread, which a run blocks.
+
+import { rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import type { InferenceSession, Tensor } from "onnxruntime-node";
+import { type ModelSource, openModel } from "../export/model-source.js";
+import { writeOnnx } from "../export/onnx-file.js";
+import { type Result, resultOf, tracePacked } from "../export/trace.js";
+import type { Architecture, Head, ModelConfig } from "../model/architecture.js";
+import { cacheFolder, fillCache, packageVersion } from "./onnx-cache.js";
+import { runArrays, splitRuns, type TextBatch } from "./onnx-runs.js";
+
+export interface OnnxEngineOptions {
+  dtype: "fp32" | "int8";
+  /** The head to load; the one that config.json names where absent. */
+  head?: Head;
+  /** Threads of one computation; default: as many as there are cores. */
+  threads?: number;
+}
+
+/**
+ * Loads a model folder (config.json and safetensors). The graph comes from the user's cache, or is made and kept there.
+ * Throws where config, weights and head do not fit, naming every tensor.
+ */
+export async function loadOnnxEngine(folder: string, options: OnnxEngineOptions): Promise<OnnxEngine> {
+  const engine = new OnnxEngine(folder, options);
+  await engine.load(resultOf[engine.head]);
+  return engine;
+}
+
+type Ort = typeof import("onnxruntime-node");
+
+export class OnnxEngine {
+  readonly kind = "onnx";
+  readonly config: ModelConfig;
+  readonly head: Head;
+  readonly #folder: string;
+  readonly #architecture: Architecture<ModelConfig>;
+  readonly #options: OnnxEngineOptions;
+  readonly #sessions = new Map<Result, Promise<InferenceSession>>();
+  #ort!: Ort;
+
+  /** Use `loadOnnxEngine`. */
+  constructor(folder: string, options: OnnxEngineOptions) {
+    const source = openModel(folder, options);
+    source.close();
+    this.config = source.config;
+    this.head = source.head;
+    this.#architecture = source.architecture;
+    this.#folder = folder;
+    this.#options = options;
+  }
+
+  /** Last hidden state of every token, [N, C]. */
+  hidden(batch: TextBatch): Promise<Float32Array> {
+    return this.#rows("hidden", batch);
+  }
+
+  /** Masked-LM logits [M, V] of the tokens at `rows` (indices into the packed ids). */
+  async maskedLogits(batch: TextBatch, rows: Int32Array): Promise<Float32Array> {
+    const { session, check } = await this.#ready("maskedLogits", batch, "maskedLM");
+    check();
+    const V = this.config.vocab_size;
+    const outside = rows.find((row) => row < 0 || row >= batch.ids.length);
+    if (outside !== undefined) {
+      throw new Error(`maskedLogits: expected rows from 0 to ${batch.ids.length - 1}, got ${outside}`);
+    }
+    const logits = new Float32Array(rows.length * V);
+    for (const run of splitRuns(batch.cuSeqlens)) {
+      const { rows: batchRows, inputs } = runArrays(batch, run);
+      const placeOf = new Map<number, number>();
+      for (const [i, row] of batchRows.entries()) placeOf.set(row, i);
+      const asked = [...rows.keys()].filter((i) => placeOf.has(rows[i]!));
+      if (asked.length === 0) continue;
+      const places = Int32Array.from(asked, (i) => placeOf.get(rows[i]!)!);
+      const result = await this.#run(session, { ...inputs, rows: places }, run);
+      for (const [k, i] of asked.entries()) logits.set(result.subarray(k * V, (k + 1) * V), i * V);
+    }
+    return logits;
+  }
+
+  /** Class logits of the texts, [B, labels]. */
+  async sequenceLogits(batch: TextBatch): Promise<Float32Array> {
+    const { session, check } = await this.#ready("sequenceLogits", batch, "sequenceClassification");
+    check();
+    let logits = new Float32Array(0);
+    for (const run of splitRuns(batch.cuSeqlens)) {
+      const result = await this.#run(session, runArrays(batch, run).inputs, run);
+      const width = result.length / run.texts.length;
+      if (logits.length === 0) logits = new Float32Array((batch.cuSeqlens.length - 1) * width);
+      for (const [i, text] of run.texts.entries())
+        logits.set(result.subarray(i * width, (i + 1) * width), text * width);
+    }
+    return logits;
+  }
+
+  /** Class logits of the tokens, [N, labels]. */
+  tokenLogits(batch: TextBatch): Promise<Float32Array> {
+    return this.#rows("tokenLogits", batch, "tokenClassification");
+  }
+
+  async dispose(): Promise<void> {
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    for (const session of await Promise.all(sessions)) await session.release();
+  }
+
+  /** The session that computes a result; its graph is traced if the cache does not have it. */
+  load(result: Result): Promise<InferenceSession> {
+    const loading = this.#sessions.get(result) ?? this.#open(result);
+    this.#sessions.set(result, loading);
+    return loading;
+  }
+
+  async #open(result: Result): Promise<InferenceSession> {
+    this.#ort ??= await importOnnxRuntime();
+    const { dtype, threads = availableParallelism() } = this.#options;
+    const folder = cacheFolder(this.#folder, { result, dtype, head: this.head });
+    const write = (path: string) => {
+      const source: ModelSource = openModel(this.#folder, { head: this.head });
+      try {
+        const graph = tracePacked(source, result, { dtype });
+        writeOnnx(join(path, "model.onnx"), graph, { externalData: true, producerVersion: packageVersion() });
+      } finally {
+        source.close();
+      }
+    };
+    const open = () =>
+      this.#ort.InferenceSession.create(join(folder, "model.onnx"), {
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        executionMode: "sequential",
+        logSeverityLevel: 3,
+      });
+    fillCache(folder, write);
+    try {
+      return await open();
+    } catch {
+      rmSync(folder, { recursive: true, force: true }); // a broken file: made anew
+      fillCache(folder, write);
+      return open();
+    }
+  }
+
+  /** Results of every token, in the batch's order. */
+  async #rows(result: Result, batch: TextBatch, head?: Head): Promise<Float32Array> {
+    const { session, check } = await this.#ready(result, batch, head);
+    check();
+    let values = new Float32Array(0);
+    for (const run of splitRuns(batch.cuSeqlens)) {
+      const { rows, inputs } = runArrays(batch, run);
+      const part = await this.#run(session, inputs, run);
+      const width = part.length / run.tokens;
+      if (values.length === 0) values = new Float32Array(batch.ids.length * width);
+      for (let i = 0; i < run.tokens; ) {
+        let end = i + 1; // rows that stand together are copied together
+        while (end < run.tokens && rows[end] === rows[end - 1]! + 1) end++;
+        values.set(part.subarray(i * width, end * width), rows[i]! * width);
+        i = end;
+      }
+    }
+    return values;
+  }
+
+  async #ready(result: Result, batch: TextBatch, head?: Head) {
+    const check = () => this.#check(result, batch);
+    if (head && head !== this.head) {
+      const { classNames } = this.#architecture;
+      throw new Error(
+        `${result}: expected ${classNames[head]}, got ${classNames[this.head]}\nLoad the model with head: "${head}".`,
+      );
+    }
+    return { session: await this.load(result), check };
+  }
+
+  #check(where: string, { ids, cuSeqlens }: TextBatch): void {
+    const V = this.config.vocab_size;
+    const foreign = ids.findIndex((id) => id < 0 || id >= V);
+    if (foreign >= 0) {
+      throw new Error(
+        `${where}: expected ids from 0 to ${V - 1}, got ${ids[foreign]} in row ${foreign}\nUse the model's own tokenizer.`,
+      );
+    }
+    const longest = cuSeqlens.reduce((longest, end, i) => Math.max(longest, end - (cuSeqlens[i - 1] ?? 0)), 0);
+    const limit = this.#architecture.maxPositions(this.config);
+    if (longest > limit) {
+      throw new Error(
+        `${where}: expected sequences of at most ${limit} tokens, got ${longest}\nTruncate them: this model has learned positions.`,
+      );
+    }
+  }
+
+  async #run(session: InferenceSession, arrays: Record<string, Int32Array>, run: { texts: number[]; equal: boolean }) {
+    const { Tensor } = this.#ort;
+    const feeds: Record<string, Tensor> = { equal: new Tensor("bool", Uint8Array.of(run.equal ? 1 : 0), []) };
+    for (const name of session.inputNames) {
+      const values = arrays[name];
+      if (!values) continue;
+      const dims = name === "pad" ? [run.texts.length, values.length / run.texts.length] : [values.length];
+      feeds[name] = new Tensor("int32", values, dims);
+    }
+    const { result } = await session.run(feeds);
+    return result!.data as Float32Array;
+  }
+}
+
+async function importOnnxRuntime(): Promise<Ort> {
+  try {
+    return await import("onnxruntime-node");
+  } catch (cause) {
+    throw new Error(
+      `engine "onnx": expected the package onnxruntime-node, got ${(cause as Error).message}\n` +
+        "Run `npm install onnxruntime-node`, with ONNXRUNTIME_NODE_INSTALL=skip where downloads from NuGet are blocked.",
+    );
+  }
+}

@@ -1,0 +1,187 @@
+// The two layouts of a batch in an ONNX graph. Tokens are rows [N, C] in both, so that every product is one of matrices
+// and only these few functions know where sequences begin and end.
+//
+// padded: what consumers feed, input_ids and attention_mask [B, S]; N = B * S, padding included. Standard operators.
+// packed: what our own session feeds, no padding: ids [N] and, for attention, the padded view as indices. Where all
+// sequences have one length the view is a mere change of shape and attention needs no mask, which is much faster.
+
+import type { Batch } from "../model/ops.js";
+import { type Dim, type Graph, MICROSOFT, type Value } from "./graph.js";
+
+export interface PaddedBatch extends Batch<Value> {
+  form: "padded";
+  tokenTypes?: Value; // [N]
+  mask: Value; // [B, S]
+  shape: Value; // B and S
+}
+
+export interface PackedBatch extends Batch<Value> {
+  form: "packed";
+  tokenTypes?: Value; // [N]
+  /** Places of the tokens in their sequences, from 0. */
+  positions: Value; // [N]
+  /** For each place of the padded view the row of its token, any row for padding. */
+  pad: Value; // [B, S]
+  /** For each token its place in the flattened padded view. */
+  unpad: Value; // [N]
+  lengths: Value; // [B]
+  /** Whether all sequences have the same length. */
+  equal: Value; // a bool
+  /** Row of each sequence's first token. */
+  first: Value; // [B]
+}
+
+export type OnnxBatch = PaddedBatch | PackedBatch;
+
+/** The inputs of a graph of the exported form. */
+export function paddedInputs(graph: Graph, { segments }: { segments: boolean }): PaddedBatch {
+  const input = (name: string) => graph.input(name, "int64", ["batch_size", "sequence_length"]);
+  const ids = input("input_ids");
+  const mask = input("attention_mask");
+  const flat = (x: Value) => graph.node("Reshape", [x, graph.ints([-1])], ["N"]);
+  return {
+    form: "padded",
+    ids: flat(ids),
+    mask,
+    shape: graph.node("Shape", [ids], [2], { dtype: "int64" }),
+    ...(segments && { tokenTypes: flat(input("token_type_ids")) }),
+  };
+}
+
+/** The inputs of a graph for our own session. */
+export function packedInputs(graph: Graph, { segments }: { segments: boolean }): PackedBatch {
+  const input = (name: string, ...dims: Dim[]) => graph.input(name, "int32", dims);
+  return {
+    form: "packed",
+    ids: input("ids", "N"),
+    ...(segments && { tokenTypes: input("token_types", "N") }),
+    positions: input("positions", "N"),
+    pad: input("pad", "B", "S"),
+    unpad: input("unpad", "N"),
+    lengths: input("lengths", "B"),
+    equal: graph.input("equal", "bool", []),
+    first: input("first", "B"),
+  };
+}
+
+/** Whole numbers [N], from `first` anew in each sequence. */
+export function positions(graph: Graph, batch: OnnxBatch, first: number): Value {
+  if (batch.form === "packed") {
+    if (first === 0) return batch.positions;
+    const by = graph.constant(`int32_${first}`, "int32", [], () => Int32Array.of(first));
+    return graph.node("Add", [batch.positions, by], ["N"]);
+  }
+  const length = graph.node("Gather", [batch.shape, graph.int(1)], []);
+  const end = graph.node("Add", [length, graph.int(first)], []);
+  const one = graph.node("Range", [graph.int(first), end, graph.int(1)], ["S"]);
+  const all = graph.node("Expand", [one, batch.shape], ["B", "S"]);
+  return graph.node("Reshape", [all, graph.ints([-1])], ["N"]);
+}
+
+/** softmax(q k^T * scale) v with q, k, v [N, C]: [N, C]. */
+export function attention(
+  graph: Graph,
+  batch: OnnxBatch,
+  { q, k, v }: { q: Value; k: Value; v: Value },
+  { heads, scale, window }: { heads: number; scale: number; window?: number },
+): Value {
+  const C = q.dims.at(-1)! as number;
+  if (batch.form === "padded") return paddedAttention(graph, batch, { q, k, v }, { heads, scale, window });
+
+  const attributes = { num_heads: heads, scale: { float: scale } };
+  const size = graph.node("Shape", [batch.pad], [2], { dtype: "int64" });
+  const shape = graph.node("Concat", [size, graph.ints([C])], [3], { attributes: { axis: 0 } });
+  const flat = (x: Value) => graph.node("Reshape", [x, graph.ints([-1, C])], ["N", C]);
+  const attend = (inputs: (Value | undefined)[]) =>
+    graph.node("MultiHeadAttention", inputs, ["B", "S", C], { domain: MICROSOFT, attributes });
+  const bias =
+    window === undefined ? undefined : windowBias(graph, graph.node("Gather", [size, graph.int(1)], []), window);
+  const alike = () => {
+    const [Q, K, V] = [q, k, v].map((x) => graph.node("Reshape", [x, shape], ["B", "S", C]));
+    return flat(attend([Q, K, V, undefined, undefined, bias]));
+  };
+  const padded = () => {
+    const [Q, K, V] = [q, k, v].map((x) => graph.node("Gather", [x, batch.pad], ["B", "S", C]));
+    const rows = flat(attend([Q, K, V, undefined, batch.lengths, bias]));
+    return graph.node("Gather", [rows, batch.unpad], ["N", C]);
+  };
+  return graph.either(batch.equal, alike, padded);
+}
+
+const LOWEST = -1e30;
+
+/** What is added to scores [S, S]: 0 up to `window` places away on either side, very little beyond. */
+function windowBias(graph: Graph, length: Value, window: number): Value {
+  const range = graph.node("Range", [graph.int(0), length, graph.int(1)], ["S"]);
+  const row = graph.node("Unsqueeze", [range, graph.ints([0])], [1, "S"]);
+  const column = graph.node("Unsqueeze", [range, graph.ints([1])], ["S", 1]);
+  const distance = graph.node("Abs", [graph.node("Sub", [row, column], ["S", "S"])], ["S", "S"]);
+  const far = graph.node("Greater", [distance, graph.int(window)], ["S", "S"], { dtype: "bool" });
+  const bias = graph.node("Mul", [graph.cast(far, "float32"), graph.float(LOWEST)], ["S", "S"]);
+  return graph.node("Unsqueeze", [bias, graph.ints([0, 1])], [1, 1, "S", "S"]);
+}
+
+function paddedAttention(
+  graph: Graph,
+  { mask, shape }: PaddedBatch,
+  { q, k, v }: { q: Value; k: Value; v: Value },
+  { heads, scale, window }: { heads: number; scale: number; window: number | undefined },
+): Value {
+  const C = q.dims.at(-1)! as number;
+  const D = C / heads;
+  const viewed = graph.node("Concat", [shape, graph.ints([heads, D])], [4], { attributes: { axis: 0 } });
+  const turned = (x: Value, perm: number[]) => {
+    const view = graph.node("Reshape", [x, viewed], ["B", "S", heads, D]);
+    return graph.node("Transpose", [view], ["B", heads, "S", D], { attributes: { perm } });
+  };
+  // [B, S] of 1 and 0 -> [B, 1, 1, S] of 0 and very little
+  const isPadding = graph.node("Sub", [graph.float(1), graph.cast(mask, "float32")], ["B", "S"]);
+  const keys = graph.node("Unsqueeze", [isPadding, graph.ints([1, 2])], ["B", 1, 1, "S"]);
+  let bias = graph.node("Mul", [keys, graph.float(LOWEST)], ["B", 1, 1, "S"]);
+  if (window !== undefined) {
+    const length = graph.node("Gather", [shape, graph.int(1)], []);
+    bias = graph.node("Add", [bias, windowBias(graph, length, window)], ["B", 1, "S", "S"]);
+  }
+  const scores = graph.node("MatMul", [turned(q, [0, 2, 1, 3]), turned(k, [0, 2, 3, 1])], ["B", heads, "S", "S"]);
+  const scaled = graph.node("Mul", [graph.cast(scores, "float32"), graph.float(scale)], scores.dims);
+  const biased = graph.node("Add", [scaled, bias], scores.dims);
+  const weights = graph.cast(graph.node("Softmax", [biased], scores.dims, { attributes: { axis: -1 } }), v.dtype);
+  const mixed = graph.node("MatMul", [weights, turned(v, [0, 2, 1, 3])], ["B", heads, "S", D]);
+  const back = graph.node("Transpose", [mixed], ["B", "S", heads, D], { attributes: { perm: [0, 2, 1, 3] } });
+  return graph.node("Reshape", [back, graph.ints([-1, C])], ["N", C]);
+}
+
+/** The rows of x [N, C] of the sequences' first tokens: [B, C]. */
+export function firstRows(graph: Graph, batch: OnnxBatch, x: Value): Value {
+  const C = x.dims.at(-1)! as number;
+  if (batch.form === "packed") return graph.node("Gather", [x, batch.first], ["B", C]);
+  return graph.node("Gather", [byText(graph, batch, x), graph.int(0)], ["B", C], { attributes: { axis: 1 } });
+}
+
+/** [N, C] -> [B, S, C] */
+export function byText(graph: Graph, { shape }: PaddedBatch, x: Value): Value {
+  const C = x.dims.at(-1)! as number;
+  const whole = graph.node("Concat", [shape, graph.ints([C])], [3], { attributes: { axis: 0 } });
+  return graph.node("Reshape", [x, whole], ["batch_size", "sequence_length", C]);
+}
+
+/** Mean of x [N, C] over the tokens of each sequence: [B, C]. */
+export function meanRows(graph: Graph, batch: OnnxBatch, x: Value): Value {
+  const C = x.dims.at(-1)! as number;
+  if (batch.form === "padded") {
+    const weights = graph.node("Unsqueeze", [graph.cast(batch.mask, "float32"), graph.ints([2])], ["B", "S", 1]);
+    const weighted = graph.node("Mul", [byText(graph, batch, graph.cast(x, "float32")), weights], ["B", "S", C]);
+    const axis = graph.ints([1]);
+    const [sum, count] = [weighted, weights].map((value) =>
+      graph.node("ReduceSum", [value, axis], ["B", value.dims.at(-1)!], { attributes: { keepdims: 0 } }),
+    );
+    return graph.node("Div", [sum, count], ["B", C]);
+  }
+  const length = graph.cast(graph.node("Shape", [batch.pad], [2], { dtype: "int64" }), "int32");
+  const text = graph.node("Div", [batch.unpad, graph.node("Gather", [length, graph.int(1)], [])], ["N"]);
+  const rows = graph.cast(graph.node("Unsqueeze", [text, graph.ints([1])], ["N", 1]), "int64");
+  const zeros = graph.node("Mul", [firstRows(graph, batch, x), graph.float(0)], ["B", C]);
+  const sum = graph.node("ScatterND", [zeros, rows, x], ["B", C], { attributes: { reduction: "add" } });
+  const count = graph.node("Unsqueeze", [graph.cast(batch.lengths, "float32"), graph.ints([1])], ["B", 1]);
+  return graph.node("Div", [sum, count], ["B", C]);
+}

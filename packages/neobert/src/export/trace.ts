@@ -1,0 +1,78 @@
+// A model's forward pass traced over ONNX ops: the graph of its hidden states or of its head's logits.
+
+import type { Architecture, Head, ModelConfig } from "../model/architecture.js";
+import { Graph, type Value } from "./graph.js";
+import { byText, type PackedBatch, type PaddedBatch, packedInputs, paddedInputs } from "./onnx-batch.js";
+import { OnnxOps, type OnnxOpsOptions } from "./onnx-ops.js";
+
+export interface TraceSource {
+  architecture: Architecture<ModelConfig>;
+  config: ModelConfig;
+  head: Head;
+  /** Makes the float32 values of a parameter, by its published name. */
+  values: (name: string) => Float32Array;
+}
+
+export type Result = "hidden" | "maskedLogits" | "sequenceLogits" | "tokenLogits";
+
+export const resultOf: Record<Head, Result> = {
+  none: "hidden",
+  maskedLM: "maskedLogits",
+  sequenceClassification: "sequenceLogits",
+  tokenClassification: "tokenLogits",
+};
+
+type Options = Pick<OnnxOpsOptions, "dtype" | "keepFloat">;
+
+/** Whether the model tells segments apart, and so has an input for them. */
+export function hasSegments({ config }: Pick<TraceSource, "config">): boolean {
+  return ((config as { type_vocab_size?: number }).type_vocab_size ?? 0) > 1;
+}
+
+/** The form that every consumer expects: input_ids and attention_mask [B, S] to last_hidden_state or logits. */
+export function tracePadded(source: TraceSource, options: Options): Graph {
+  const graph = new Graph(source.architecture.classNames[source.head]);
+  const ops = new OnnxOps(graph, { ...options, contrib: false });
+  const batch = paddedInputs(graph, { segments: hasSegments(source) });
+  const result = resultOf[source.head];
+  const value = graph.cast(trace(source, ops, batch, result), "float32");
+  const name = result === "hidden" ? "last_hidden_state" : "logits";
+  if (result === "sequenceLogits") graph.output(name, value, ["batch_size", value.dims[1]!]);
+  else graph.output(name, byText(graph, batch, value));
+  graph.prune();
+  return graph;
+}
+
+/** The form of our own session; `rows` [M] of the packed tokens are those of which masked logits are asked. */
+export function tracePacked(source: TraceSource, result: Result, options: Options): Graph {
+  const graph = new Graph(source.architecture.classNames[source.head]);
+  const ops = new OnnxOps(graph, { ...options, contrib: true });
+  const batch = packedInputs(graph, { segments: hasSegments(source) });
+  const rows = result === "maskedLogits" ? graph.input("rows", "int32", ["M"]) : undefined;
+  graph.output("result", graph.cast(trace(source, ops, batch, result, rows), "float32"));
+  graph.prune();
+  return graph;
+}
+
+function trace(
+  { architecture, config, head, values }: TraceSource,
+  ops: OnnxOps,
+  batch: PaddedBatch | PackedBatch,
+  result: Result,
+  rows?: Value,
+): Value {
+  const weights = new Map(
+    architecture.parameters(config, head).map(({ name, shape }): [string, Value] => {
+      return [name, { name, dtype: "float32", dims: shape, weight: () => values(name) }];
+    }),
+  );
+  const weight = (name: string): Value => {
+    const found = weights.get(name);
+    if (!found) throw new Error(`internal: no parameter ${name} in ${architecture.classNames[head]}`);
+    return found;
+  };
+  if (result === "sequenceLogits") return architecture.sequenceLogits(ops, weight, config, batch);
+  const hidden = architecture.forward(ops, weight, config, batch, rows ? { rows } : {});
+  if (result === "maskedLogits") return architecture.maskedLogits(ops, weight, hidden);
+  return result === "tokenLogits" ? architecture.tokenLogits(ops, weight, config, hidden) : hidden;
+}
