@@ -6,12 +6,13 @@ import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { type ModelSource, openModel } from "../export/model-source.js";
 import { writeOnnx } from "../export/onnx-file.js";
 import { type Result, resultOf, tracePacked } from "../export/trace.js";
 import type { Architecture, Head, ModelConfig } from "../model/architecture.js";
+import { openModel } from "../model/model-folder.js";
+import type { PackedBatch } from "../model/torch-model.js";
 import { cacheFolder, fillCache, packageVersion } from "./onnx-cache.js";
-import { runArrays, splitRuns, type TextBatch } from "./onnx-runs.js";
+import { runArrays, splitRuns } from "./onnx-runs.js";
 
 export interface OnnxEngineOptions {
   dtype: "fp32" | "int8";
@@ -55,12 +56,12 @@ export class OnnxEngine {
   }
 
   /** Last hidden state of every token, [N, C]. */
-  hidden(batch: TextBatch): Promise<Float32Array> {
+  hidden(batch: PackedBatch): Promise<Float32Array> {
     return this.#rows("hidden", batch);
   }
 
   /** Masked-LM logits [M, V] of the tokens at `rows` (indices into the packed ids). */
-  async maskedLogits(batch: TextBatch, rows: Int32Array): Promise<Float32Array> {
+  async maskedLogits(batch: PackedBatch, rows: Int32Array): Promise<Float32Array> {
     const { session, check } = await this.#ready("maskedLogits", batch, "maskedLM");
     check();
     const V = this.config.vocab_size;
@@ -83,7 +84,7 @@ export class OnnxEngine {
   }
 
   /** Class logits of the texts, [B, labels]. */
-  async sequenceLogits(batch: TextBatch): Promise<Float32Array> {
+  async sequenceLogits(batch: PackedBatch): Promise<Float32Array> {
     const { session, check } = await this.#ready("sequenceLogits", batch, "sequenceClassification");
     check();
     let logits = new Float32Array(0);
@@ -98,7 +99,7 @@ export class OnnxEngine {
   }
 
   /** Class logits of the tokens, [N, labels]. */
-  tokenLogits(batch: TextBatch): Promise<Float32Array> {
+  tokenLogits(batch: PackedBatch): Promise<Float32Array> {
     return this.#rows("tokenLogits", batch, "tokenClassification");
   }
 
@@ -120,7 +121,7 @@ export class OnnxEngine {
     const { dtype, threads = availableParallelism() } = this.#options;
     const folder = cacheFolder(this.#folder, { result, dtype, head: this.head });
     const write = (path: string) => {
-      const source: ModelSource = openModel(this.#folder, { head: this.head });
+      const source = openModel(this.#folder, { head: this.head });
       try {
         const graph = tracePacked(source, result, { dtype });
         writeOnnx(join(path, "model.onnx"), graph, { externalData: true, producerVersion: packageVersion() });
@@ -146,7 +147,7 @@ export class OnnxEngine {
   }
 
   /** Results of every token, in the batch's order. */
-  async #rows(result: Result, batch: TextBatch, head?: Head): Promise<Float32Array> {
+  async #rows(result: Result, batch: PackedBatch, head?: Head): Promise<Float32Array> {
     const { session, check } = await this.#ready(result, batch, head);
     check();
     let values = new Float32Array(0);
@@ -165,7 +166,7 @@ export class OnnxEngine {
     return values;
   }
 
-  async #ready(result: Result, batch: TextBatch, head?: Head) {
+  async #ready(result: Result, batch: PackedBatch, head?: Head) {
     const check = () => this.#check(result, batch);
     if (head && head !== this.head) {
       const { classNames } = this.#architecture;
@@ -176,7 +177,7 @@ export class OnnxEngine {
     return { session: await this.load(result), check };
   }
 
-  #check(where: string, { ids, cuSeqlens }: TextBatch): void {
+  #check(where: string, { ids, cuSeqlens }: PackedBatch): void {
     const V = this.config.vocab_size;
     const foreign = ids.findIndex((id) => id < 0 || id >= V);
     if (foreign >= 0) {

@@ -4,11 +4,6 @@
 
 import type { PackedBatch } from "../model/torch-model.js";
 
-export interface TextBatch extends PackedBatch {
-  /** Segment of each token; all 0 where absent. */
-  tokenTypes?: Int32Array;
-}
-
 /** Texts that are computed together. */
 export interface Run {
   /** Indices into the batch's texts. */
@@ -73,7 +68,7 @@ export function splitRuns(cuSeqlens: Int32Array): Run[] {
 }
 
 /** The arrays that a graph of the packed form takes, and the batch's row of each of the run's rows. */
-export function runArrays({ ids, tokenTypes, cuSeqlens }: TextBatch, { texts, longest: S, tokens: N }: Run) {
+export function runArrays({ ids, tokenTypes, cuSeqlens }: PackedBatch, { texts, longest: S, tokens: N }: Run) {
   const rows = new Int32Array(N);
   const positions = new Int32Array(N);
   const pad = new Int32Array(texts.length * S);
@@ -98,7 +93,7 @@ export function runArrays({ ids, tokenTypes, cuSeqlens }: TextBatch, { texts, lo
     rows,
     inputs: {
       ids: pick(ids),
-      token_types: tokenTypes ? pick(tokenTypes) : new Int32Array(N),
+      token_types: tokenTypes ? pick(tokenTypes) : new Int32Array(1),
       ...{ positions, pad, unpad, lengths, first },
     },
   };

@@ -124,7 +124,8 @@ export class Graph {
     results: (readonly Dim[])[],
     { domain = "", attributes = {}, dtype = inputs[0]!.dtype }: NodeOptions = {},
   ): Value[] {
-    const names = inputs.map((input) => (input ? this.#use(input) : ""));
+    const given = inputs.slice(0, inputs.findLastIndex((input) => input) + 1);
+    const names = given.map((input) => (input ? this.#use(input) : ""));
     const key = JSON.stringify([domain, op, names, attributes, dtype]);
     const known = this.#made.get(key);
     if (known) return known;

@@ -54,7 +54,8 @@ export function packedInputs(graph: Graph, { segments }: { segments: boolean }):
   return {
     form: "packed",
     ids: input("ids", "N"),
-    ...(segments && { tokenTypes: input("token_types", "N") }),
+    // A single 0 where the batch has none.
+    ...(segments && { tokenTypes: input("token_types", "T") }),
     positions: input("positions", "N"),
     pad: input("pad", "B", "S"),
     unpad: input("unpad", "N"),

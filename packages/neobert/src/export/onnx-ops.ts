@@ -35,6 +35,11 @@ export class OnnxOps implements Ops<Value> {
     return positions(this.#graph, batch, first);
   }
 
+  tokenTypes(batch: OnnxBatch): Value {
+    // One zero stands for a zero for each token: its row of the table is added to all.
+    return batch.tokenTypes ?? this.#graph.ints([0]);
+  }
+
   rotaryAngles(positions: Value, headWidth: number, theta: number): RotaryAngles<Value> {
     const D = headWidth / 2;
     // The float32 steps of the published code: exponent, power, reciprocal.
@@ -80,8 +85,14 @@ export class OnnxOps implements Ops<Value> {
     const halves = this.#halves(x);
     const [gated, other] = gate === "first" ? halves : [halves[1], halves[0]];
     const { dims } = gated;
-    const active = activation === "gelu" ? this.gelu(gated) : this.#silu(this.#float(gated));
+    const active = activation === "gelu" ? this.gelu(gated) : this.silu(gated);
     return this.#node("Mul", [active, this.#float(other)], dims);
+  }
+
+  silu(x: Value): Value {
+    const wide = this.#float(x);
+    if (!this.#options.contrib) return this.#node("Mul", [wide, this.#node("Sigmoid", [wide], x.dims)], x.dims);
+    return this.#graph.node("QuickGelu", [wide], x.dims, { domain: MICROSOFT, attributes: { alpha: { float: 1 } } });
   }
 
   gelu(x: Value): Value {
@@ -177,11 +188,6 @@ export class OnnxOps implements Ops<Value> {
     const { name, dims, weight: values } = weight;
     if (this.#options.dtype !== "fp16" || !values) return weight;
     return this.#graph.constant(`${name}.fp16`, "float16", dims as number[], () => toFloat16(values()));
-  }
-
-  #silu(x: Value): Value {
-    if (!this.#options.contrib) return this.#node("Mul", [x, this.#node("Sigmoid", [x], x.dims)], x.dims);
-    return this.#graph.node("QuickGelu", [x], x.dims, { domain: MICROSOFT, attributes: { alpha: { float: 1 } } });
   }
 
   #flat(x: Value): Value {

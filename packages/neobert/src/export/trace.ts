@@ -1,17 +1,10 @@
 // A model's forward pass traced over ONNX ops: the graph of its hidden states or of its head's logits.
 
-import type { Architecture, Head, ModelConfig } from "../model/architecture.js";
+import type { Head } from "../model/architecture.js";
+import type { ModelParts } from "../model/model-folder.js";
 import { Graph, type Value } from "./graph.js";
 import { byText, type PackedBatch, type PaddedBatch, packedInputs, paddedInputs } from "./onnx-batch.js";
 import { OnnxOps, type OnnxOpsOptions } from "./onnx-ops.js";
-
-export interface TraceSource {
-  architecture: Architecture<ModelConfig>;
-  config: ModelConfig;
-  head: Head;
-  /** Makes the float32 values of a parameter, by its published name. */
-  values: (name: string) => Float32Array;
-}
 
 export type Result = "hidden" | "maskedLogits" | "sequenceLogits" | "tokenLogits";
 
@@ -25,12 +18,12 @@ export const resultOf: Record<Head, Result> = {
 type Options = Pick<OnnxOpsOptions, "dtype" | "keepFloat">;
 
 /** Whether the model tells segments apart, and so has an input for them. */
-export function hasSegments({ config }: Pick<TraceSource, "config">): boolean {
+export function hasSegments({ config }: Pick<ModelParts, "config">): boolean {
   return ((config as { type_vocab_size?: number }).type_vocab_size ?? 0) > 1;
 }
 
 /** The form that every consumer expects: input_ids and attention_mask [B, S] to last_hidden_state or logits. */
-export function tracePadded(source: TraceSource, options: Options): Graph {
+export function tracePadded(source: ModelParts, options: Options): Graph {
   const graph = new Graph(source.architecture.classNames[source.head]);
   const ops = new OnnxOps(graph, { ...options, contrib: false });
   const batch = paddedInputs(graph, { segments: hasSegments(source) });
@@ -44,7 +37,7 @@ export function tracePadded(source: TraceSource, options: Options): Graph {
 }
 
 /** The form of our own session; `rows` [M] of the packed tokens are those of which masked logits are asked. */
-export function tracePacked(source: TraceSource, result: Result, options: Options): Graph {
+export function tracePacked(source: ModelParts, result: Result, options: Options): Graph {
   const graph = new Graph(source.architecture.classNames[source.head]);
   const ops = new OnnxOps(graph, { ...options, contrib: true });
   const batch = packedInputs(graph, { segments: hasSegments(source) });
@@ -55,7 +48,7 @@ export function tracePacked(source: TraceSource, result: Result, options: Option
 }
 
 function trace(
-  { architecture, config, head, values }: TraceSource,
+  { architecture, config, head, values }: ModelParts,
   ops: OnnxOps,
   batch: PaddedBatch | PackedBatch,
   result: Result,
@@ -73,6 +66,6 @@ function trace(
   };
   if (result === "sequenceLogits") return architecture.sequenceLogits(ops, weight, config, batch);
   const hidden = architecture.forward(ops, weight, config, batch, rows ? { rows } : {});
-  if (result === "maskedLogits") return architecture.maskedLogits(ops, weight, hidden);
+  if (result === "maskedLogits") return architecture.maskedLogits(ops, weight, config, hidden);
   return result === "tokenLogits" ? architecture.tokenLogits(ops, weight, config, hidden) : hidden;
 }
