@@ -12,7 +12,7 @@ import type { Architecture, Head, ModelConfig } from "../model/architecture.js";
 import { openModel } from "../model/model-folder.js";
 import type { PackedBatch } from "../model/torch-model.js";
 import { cacheFolder, fillCache, packageVersion } from "./onnx-cache.js";
-import { runArrays, splitRuns } from "./onnx-runs.js";
+import { runInputs, splitRuns } from "./onnx-runs.js";
 
 export interface OnnxEngineOptions {
   dtype: "fp32" | "int8";
@@ -71,13 +71,13 @@ export class OnnxEngine {
     }
     const logits = new Float32Array(rows.length * V);
     for (const run of splitRuns(batch.cuSeqlens)) {
-      const { rows: batchRows, inputs } = runArrays(batch, run);
+      const { rows: batchRows, inputs } = runInputs(batch, run);
       const placeOf = new Map<number, number>();
       for (const [i, row] of batchRows.entries()) placeOf.set(row, i);
       const asked = [...rows.keys()].filter((i) => placeOf.has(rows[i]!));
       if (asked.length === 0) continue;
       const places = Int32Array.from(asked, (i) => placeOf.get(rows[i]!)!);
-      const result = await this.#run(session, { ...inputs, rows: places }, run);
+      const result = await this.#run(session, { ...inputs, rows: places });
       for (const [k, i] of asked.entries()) logits.set(result.subarray(k * V, (k + 1) * V), i * V);
     }
     return logits;
@@ -89,7 +89,7 @@ export class OnnxEngine {
     check();
     let logits = new Float32Array(0);
     for (const run of splitRuns(batch.cuSeqlens)) {
-      const result = await this.#run(session, runArrays(batch, run).inputs, run);
+      const result = await this.#run(session, runInputs(batch, run).inputs);
       const width = result.length / run.texts.length;
       if (logits.length === 0) logits = new Float32Array((batch.cuSeqlens.length - 1) * width);
       for (const [i, text] of run.texts.entries())
@@ -152,8 +152,8 @@ export class OnnxEngine {
     check();
     let values = new Float32Array(0);
     for (const run of splitRuns(batch.cuSeqlens)) {
-      const { rows, inputs } = runArrays(batch, run);
-      const part = await this.#run(session, inputs, run);
+      const { rows, inputs } = runInputs(batch, run);
+      const part = await this.#run(session, inputs);
       const width = part.length / run.tokens;
       if (values.length === 0) values = new Float32Array(batch.ids.length * width);
       for (let i = 0; i < run.tokens; ) {
@@ -194,14 +194,14 @@ export class OnnxEngine {
     }
   }
 
-  async #run(session: InferenceSession, arrays: Record<string, Int32Array>, run: { texts: number[]; equal: boolean }) {
+  async #run(session: InferenceSession, inputs: Record<string, Int32Array | BigInt64Array>): Promise<Float32Array> {
     const { Tensor } = this.#ort;
-    const feeds: Record<string, Tensor> = { equal: new Tensor("bool", Uint8Array.of(run.equal ? 1 : 0), []) };
+    const feeds: Record<string, Tensor> = {};
     for (const name of session.inputNames) {
-      const values = arrays[name];
-      if (!values) continue;
-      const dims = name === "pad" ? [run.texts.length, values.length / run.texts.length] : [values.length];
-      feeds[name] = new Tensor("int32", values, dims);
+      const values = inputs[name]!;
+      const width = { starts: 1, ends: 1, shapes: 3 }[name];
+      const dims = width ? [values.length / width, width] : [values.length];
+      feeds[name] = new Tensor(values instanceof Int32Array ? "int32" : "int64", values, dims);
     }
     const { result } = await session.run(feeds);
     return result!.data as Float32Array;

@@ -1,7 +1,12 @@
 // A graph of ONNX nodes while it is built. The same node asked for twice is made once, so that code which traces a model
 // may be plain; what no output needs is left out at the end. Shapes carry names where sizes are known only at run time.
 
-import type { ElementType } from "./onnx-file.js";
+export type ElementType = "float32" | "float16" | "uint8" | "int8" | "int32" | "int64" | "bool";
+
+/** Their numbers in ONNX's TensorProto. */
+export const ELEMENT_TYPES: Record<ElementType, number> = {
+  ...{ float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 },
+};
 
 /** LayerNormalization came with 17, and every ONNX Runtime since 1.13 has it. */
 export const OPSET = 17;
@@ -21,9 +26,11 @@ export interface Value {
   readonly linear?: { x: Value; weight: Value; bias: Value | undefined };
 }
 
+/** The graph that an If or a Loop holds. It may use all values outside of it. */
 export interface Branch {
   nodes: Node[];
-  output: string;
+  inputs: { name: string; type: ElementType | { sequenceOf: ElementType } }[];
+  outputs: string[];
 }
 /** Numbers are whole; `{ float }` are not. */
 export type Attribute = number | number[] | string | { float: number } | Branch;
@@ -138,28 +145,54 @@ export class Graph {
   }
 
   cast(x: Value, dtype: ElementType): Value {
-    const to = { ...{ float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } }[dtype];
-    if (x.dtype === dtype && !x.weight) return x;
-    return x.dtype === dtype ? x : this.node("Cast", [x], x.dims, { attributes: { to }, dtype });
+    if (x.dtype === dtype) return x;
+    return this.node("Cast", [x], x.dims, { attributes: { to: ELEMENT_TYPES[dtype] }, dtype });
   }
 
   /** The value of `then` where `condition` holds at run time, else that of `otherwise`; only one of them is computed. */
   either(condition: Value, then: () => Value, otherwise: () => Value): Value {
+    const [then_branch, { dtype, dims }] = this.#branch(then);
+    const [else_branch] = this.#branch(otherwise);
+    return this.#holder("If", [condition.name], { then_branch, else_branch }, { dtype, dims });
+  }
+
+  /** The rows that `body` makes for 0 .. `count` - 1, one after another: [`rows`, ..]. */
+  concatenated(count: Value, rows: Dim, body: (index: Value) => Value): Value {
+    const index: Value = { name: `index_${this.#count++}`, dtype: "int64", dims: [] };
+    const [goesOn, parts] = [`goes_on_${this.#count++}`, `parts_${this.#count++}`];
+    const [inside, { name, dtype, dims }] = this.#branch(() => body(index));
+    const [still, grown] = [`${goesOn}_out`, `${parts}_out`];
+    const node = (op: string, inputs: string[], output: string) =>
+      inside.nodes.push({ op, domain: "", name: output, inputs, outputs: [output], attributes: {} });
+    node("Identity", [goesOn], still);
+    node("SequenceInsert", [parts, name], grown);
+    inside.inputs = [
+      { name: index.name, type: "int64" },
+      { name: goesOn, type: "bool" },
+      { name: parts, type: { sequenceOf: dtype } },
+    ];
+    inside.outputs = [still, grown];
+    const none = this.node("SequenceEmpty", [], [], { dtype, attributes: { dtype: ELEMENT_TYPES[dtype] } });
+    const value = { dtype, dims: [rows, ...dims.slice(1)] };
+    const all = this.#holder("Loop", [count.name, "", none.name], { body: inside }, value);
+    return this.node("ConcatFromSequence", [all], value.dims, { attributes: { axis: 0 } });
+  }
+
+  #branch(build: () => Value): [Branch, Value] {
     const { nodes, made } = { nodes: this.nodes, made: this.#made };
-    const branch = (build: () => Value): [Branch, Value] => {
-      this.nodes = [];
-      this.#made = new Map(made);
-      const value = build();
-      return [{ nodes: this.nodes, output: value.name }, value];
-    };
-    const [thenBranch, value] = branch(then);
-    const [elseBranch] = branch(otherwise);
+    this.nodes = [];
+    this.#made = new Map(made); // what is made inside is not known outside
+    const value = build();
+    const branch = { nodes: this.nodes, inputs: [], outputs: [value.name] };
     this.nodes = nodes;
     this.#made = made;
-    const name = `If_${this.#count++}`;
-    const attributes = { then_branch: thenBranch, else_branch: elseBranch };
-    this.nodes.push({ op: "If", domain: "", name, inputs: [condition.name], outputs: [name], attributes });
-    return { name, dtype: value.dtype, dims: value.dims };
+    return [branch, value];
+  }
+
+  #holder(op: string, inputs: string[], attributes: Record<string, Branch>, value: Omit<Value, "name">): Value {
+    const name = `${op}_${this.#count++}`;
+    this.nodes.push({ op, domain: "", name, inputs, outputs: [name], attributes });
+    return { name, ...value };
   }
 
   /** Leaves out the nodes and constants that no output needs. Call it when all outputs are named. */
@@ -172,7 +205,7 @@ export class Graph {
           if (!outputs.some((name) => needed.has(name))) return false;
           for (const name of inputs) needed.add(name);
           for (const branch of branchesOf(attributes)) {
-            needed.add(branch.output);
+            for (const name of branch.outputs) needed.add(name);
             branch.nodes = keep(branch.nodes);
           }
           return true;

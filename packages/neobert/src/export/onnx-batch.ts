@@ -2,8 +2,9 @@
 // and only these few functions know where sequences begin and end.
 //
 // padded: what consumers feed, input_ids and attention_mask [B, S]; N = B * S, padding included. Standard operators.
-// packed: what our own session feeds, no padding: ids [N] and, for attention, the padded view as indices. Where all
-// sequences have one length the view is a mere change of shape and attention needs no mask, which is much faster.
+// packed: what our own session feeds, no padding: ids [N] of texts in groups of one length each. Attention runs group by
+// group, where it is a mere change of shape and needs no mask: much faster, and a text's vector has the same bits in any
+// company.
 
 import type { Batch } from "../model/ops.js";
 import { type Dim, type Graph, MICROSOFT, type Value } from "./graph.js";
@@ -20,15 +21,13 @@ export interface PackedBatch extends Batch<Value> {
   tokenTypes?: Value; // [N]
   /** Places of the tokens in their sequences, from 0. */
   positions: Value; // [N]
-  /** For each place of the padded view the row of its token, any row for padding. */
-  pad: Value; // [B, S]
-  /** For each token its place in the flattened padded view. */
-  unpad: Value; // [N]
-  lengths: Value; // [B]
-  /** Whether all sequences have the same length. */
-  equal: Value; // a bool
   /** Row of each sequence's first token. */
   first: Value; // [B]
+  /** Row where each group of sequences of one length begins, and where it ends. */
+  starts: Value; // [G, 1]
+  ends: Value; // [G, 1]
+  /** Number of sequences, their length, and -1: the group's shape. */
+  shapes: Value; // [G, 3]
 }
 
 export type OnnxBatch = PaddedBatch | PackedBatch;
@@ -57,11 +56,10 @@ export function packedInputs(graph: Graph, { segments }: { segments: boolean }):
     // A single 0 where the batch has none.
     ...(segments && { tokenTypes: input("token_types", "T") }),
     positions: input("positions", "N"),
-    pad: input("pad", "B", "S"),
-    unpad: input("unpad", "N"),
-    lengths: input("lengths", "B"),
-    equal: graph.input("equal", "bool", []),
     first: input("first", "B"),
+    starts: input("starts", "G", 1),
+    ends: input("ends", "G", 1),
+    shapes: graph.input("shapes", "int64", ["G", 3]),
   };
 }
 
@@ -90,23 +88,34 @@ export function attention(
   if (batch.form === "padded") return paddedAttention(graph, batch, { q, k, v }, { heads, scale, window });
 
   const attributes = { num_heads: heads, scale: { float: scale } };
-  const size = graph.node("Shape", [batch.pad], [2], { dtype: "int64" });
-  const shape = graph.node("Concat", [size, graph.ints([C])], [3], { attributes: { axis: 0 } });
-  const flat = (x: Value) => graph.node("Reshape", [x, graph.ints([-1, C])], ["N", C]);
-  const attend = (inputs: (Value | undefined)[]) =>
-    graph.node("MultiHeadAttention", inputs, ["B", "S", C], { domain: MICROSOFT, attributes });
-  const bias =
-    window === undefined ? undefined : windowBias(graph, graph.node("Gather", [size, graph.int(1)], []), window);
-  const alike = () => {
-    const [Q, K, V] = [q, k, v].map((x) => graph.node("Reshape", [x, shape], ["B", "S", C]));
-    return flat(attend([Q, K, V, undefined, undefined, bias]));
+  const ofGroup = (values: Value, index: Value) => graph.node("Gather", [values, index], values.dims.slice(1));
+  const mix = (parts: Value[], shape: Value): Value => {
+    const inputs = parts.map((x) => graph.node("Reshape", [x, shape], ["B", "S", C]));
+    const attend = (bias?: Value) =>
+      graph.node("MultiHeadAttention", [...inputs, undefined, undefined, bias], ["B", "S", C], {
+        ...{ domain: MICROSOFT, attributes },
+      });
+    const flat = (x: Value) => graph.node("Reshape", [x, graph.ints([-1, C])], ["n", C]);
+    if (window === undefined) return flat(attend());
+    const length = graph.node("Gather", [shape, graph.int(1)], []);
+    const isNear = graph.node("LessOrEqual", [length, graph.int(window + 1)], [], { dtype: "bool" });
+    return graph.either(
+      isNear,
+      () => flat(attend()),
+      () => flat(attend(windowBias(graph, length, window))),
+    );
   };
-  const padded = () => {
-    const [Q, K, V] = [q, k, v].map((x) => graph.node("Gather", [x, batch.pad], ["B", "S", C]));
-    const rows = flat(attend([Q, K, V, undefined, batch.lengths, bias]));
-    return graph.node("Gather", [rows, batch.unpad], ["N", C]);
-  };
-  return graph.either(batch.equal, alike, padded);
+  const count = graph.node("Gather", [graph.node("Shape", [batch.shapes], [2], { dtype: "int64" }), graph.int(0)], []);
+  return graph.either(
+    graph.node("Equal", [count, graph.int(1)], [], { dtype: "bool" }),
+    () => mix([q, k, v], ofGroup(batch.shapes, graph.int(0))),
+    () =>
+      graph.concatenated(count, "N", (index) => {
+        const [start, end] = [ofGroup(batch.starts, index), ofGroup(batch.ends, index)];
+        const rows = (x: Value) => graph.node("Slice", [x, start, end], ["n", C]);
+        return mix([rows(q), rows(k), rows(v)], ofGroup(batch.shapes, index));
+      }),
+  );
 }
 
 const LOWEST = -1e30;
@@ -178,11 +187,18 @@ export function meanRows(graph: Graph, batch: OnnxBatch, x: Value): Value {
     );
     return graph.node("Div", [sum, count], ["B", C]);
   }
-  const length = graph.cast(graph.node("Shape", [batch.pad], [2], { dtype: "int64" }), "int32");
-  const text = graph.node("Div", [batch.unpad, graph.node("Gather", [length, graph.int(1)], [])], ["N"]);
-  const rows = graph.cast(graph.node("Unsqueeze", [text, graph.ints([1])], ["N", 1]), "int64");
-  const zeros = graph.node("Mul", [firstRows(graph, batch, x), graph.float(0)], ["B", C]);
-  const sum = graph.node("ScatterND", [zeros, rows, x], ["B", C], { attributes: { reduction: "add" } });
-  const count = graph.node("Unsqueeze", [graph.cast(batch.lengths, "float32"), graph.ints([1])], ["B", 1]);
-  return graph.node("Div", [sum, count], ["B", C]);
+  // The number of the sequence that each row belongs to: so many have begun before it.
+  const zero = graph.constant("int32_0", "int32", [], () => Int32Array.of(0));
+  const begins = graph.cast(graph.node("Equal", [batch.positions, zero], ["N"], { dtype: "bool" }), "int64");
+  const begun = graph.node("CumSum", [begins, graph.int(0)], ["N"]);
+  const rows = graph.node("Unsqueeze", [graph.node("Sub", [begun, graph.int(1)], ["N"]), graph.ints([1])], ["N", 1]);
+  const zeros = (x: Value) => graph.node("Mul", [firstRows(graph, batch, x), graph.float(0)], ["B", x.dims[1]!]);
+  const sum = (x: Value) =>
+    graph.node("ScatterND", [zeros(x), rows, x], ["B", x.dims[1]!], { attributes: { reduction: "add" } });
+  const ones = graph.node(
+    "Add",
+    [graph.node("Mul", [graph.cast(rows, "float32"), graph.float(0)], ["N", 1]), graph.float(1)],
+    ["N", 1],
+  );
+  return graph.node("Div", [sum(x), sum(ones)], ["B", C]);
 }

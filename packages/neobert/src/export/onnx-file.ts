@@ -4,13 +4,18 @@
 
 import { basename } from "node:path";
 import { createFileAtomic, writeAll } from "../files/atomic.js";
-import { type Attribute, type Graph, type GraphInput, type Initializer, type Node, OPSET } from "./graph.js";
+import {
+  type Attribute,
+  type Branch,
+  ELEMENT_TYPES,
+  type ElementType,
+  type Graph,
+  type GraphInput,
+  type Initializer,
+  type Node,
+  OPSET,
+} from "./graph.js";
 
-export type ElementType = "float32" | "float16" | "uint8" | "int8" | "int32" | "int64" | "bool";
-
-const ELEMENT_TYPES: Record<ElementType, number> = {
-  ...{ float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 },
-};
 const ATTRIBUTE_TYPES = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7 };
 const IR_VERSION = 8; // of ONNX 1.12, which has opset 17
 const PROTOBUF_LIMIT = 2 ** 31 - 1;
@@ -61,8 +66,17 @@ function attribute(name: string, value: Attribute): Message {
   if (typeof value === "number") return [...head("int"), ...int(3, value)];
   if (Array.isArray(value)) return [...head("ints"), ...value.flatMap((one) => int(8, one))];
   if ("float" in value) return [...head("float"), ...float(2, value.float)];
-  const outputs = [value.output].map((name) => message(12, text(1, name)));
-  return [...head("graph"), ...message(6, [...value.nodes.flatMap(node), ...text(2, `${name}`), ...outputs.flat()])];
+  return [...head("graph"), ...message(6, branch(name, value))];
+}
+
+function branch(name: string, { nodes, inputs, outputs }: Branch): Message {
+  const tensor = (dtype: ElementType) => message(1, int(1, ELEMENT_TYPES[dtype]));
+  const scalar = (dtype: ElementType) => message(1, [...int(1, ELEMENT_TYPES[dtype]), ...message(2, [])]);
+  const typed = inputs.flatMap(({ name, type }) => {
+    const described = typeof type === "string" ? scalar(type) : message(4, message(1, tensor(type.sequenceOf)));
+    return message(11, [...text(1, name), ...message(2, described)]);
+  });
+  return [...nodes.flatMap(node), ...text(2, name), ...typed, ...outputs.flatMap((name) => message(12, text(1, name)))];
 }
 
 function node({ op, domain, inputs, outputs, attributes, name }: Node): Message {
