@@ -34,13 +34,13 @@ export function cacheFolder(folder: string, parts: Record<string, unknown>): str
 }
 
 /** Fills `folder` with what `write` puts into a temporary one, unless it is there. */
-export function fillCache(folder: string, write: (folder: string) => void): void {
+export async function fillCache(folder: string, write: (folder: string) => Promise<void>): Promise<void> {
   if (existsSync(folder)) return;
   mkdirSync(resolve(folder, ".."), { recursive: true });
   const temporary = temporaryPath(folder);
   try {
     mkdirSync(temporary);
-    write(temporary);
+    await write(temporary);
     replaceFolder(temporary, folder);
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });

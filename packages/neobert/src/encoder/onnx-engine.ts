@@ -3,16 +3,18 @@
 // thread, which a run blocks.
 
 import { rmSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { InferenceSession, Tensor } from "onnxruntime-node";
+import type { InferenceSession } from "onnxruntime-node";
+import { layersToKeep, quantizationErrors } from "../export/calibrate.js";
 import { writeOnnx } from "../export/onnx-file.js";
+import { importOnnxRuntime, openSession } from "../export/onnxruntime.js";
+import { packedFeeds, runInputs, splitRuns } from "../export/packed-run.js";
+import { weightBits } from "../export/quantize.js";
 import { type Result, resultOf, tracePacked } from "../export/trace.js";
 import type { Architecture, Head, ModelConfig } from "../model/architecture.js";
 import { openModel } from "../model/model-folder.js";
 import type { PackedBatch } from "../model/torch-model.js";
 import { cacheFolder, fillCache, packageVersion } from "./onnx-cache.js";
-import { runInputs, splitRuns } from "./onnx-runs.js";
 
 export interface OnnxEngineOptions {
   dtype: "fp32" | "int8";
@@ -32,8 +34,6 @@ export async function loadOnnxEngine(folder: string, options: OnnxEngineOptions)
   return engine;
 }
 
-type Ort = typeof import("onnxruntime-node");
-
 export class OnnxEngine {
   readonly kind = "onnx";
   readonly config: ModelConfig;
@@ -42,7 +42,6 @@ export class OnnxEngine {
   readonly #architecture: Architecture<ModelConfig>;
   readonly #options: OnnxEngineOptions;
   readonly #sessions = new Map<Result, Promise<InferenceSession>>();
-  #ort!: Ort;
 
   /** Use `loadOnnxEngine`. */
   constructor(folder: string, options: OnnxEngineOptions) {
@@ -117,31 +116,27 @@ export class OnnxEngine {
   }
 
   async #open(result: Result): Promise<InferenceSession> {
-    this.#ort ??= await importOnnxRuntime();
-    const { dtype, threads = availableParallelism() } = this.#options;
-    const folder = cacheFolder(this.#folder, { result, dtype, head: this.head });
-    const write = (path: string) => {
+    const { dtype, threads } = this.#options;
+    const bits = dtype === "int8" ? weightBits() : undefined;
+    const folder = cacheFolder(this.#folder, { result, dtype, bits, head: this.head });
+    const write = async (path: string) => {
       const source = openModel(this.#folder, { head: this.head });
       try {
-        const graph = tracePacked(source, result, { dtype });
+        const errors = bits && (await quantizationErrors(this.#folder, source, bits));
+        const int8 = errors && { bits, keepFloat: layersToKeep(errors) };
+        const graph = tracePacked(source, result, { dtype, ...int8 });
         writeOnnx(join(path, "model.onnx"), graph, { externalData: true, producerVersion: packageVersion() });
       } finally {
         source.close();
       }
     };
-    const open = () =>
-      this.#ort.InferenceSession.create(join(folder, "model.onnx"), {
-        intraOpNumThreads: threads,
-        interOpNumThreads: 1,
-        executionMode: "sequential",
-        logSeverityLevel: 3,
-      });
-    fillCache(folder, write);
+    await fillCache(folder, write);
+    const open = () => openSession(join(folder, "model.onnx"), threads);
     try {
       return await open();
     } catch {
       rmSync(folder, { recursive: true, force: true }); // a broken file: made anew
-      fillCache(folder, write);
+      await fillCache(folder, write);
       return open();
     }
   }
@@ -195,26 +190,8 @@ export class OnnxEngine {
   }
 
   async #run(session: InferenceSession, inputs: Record<string, Int32Array | BigInt64Array>): Promise<Float32Array> {
-    const { Tensor } = this.#ort;
-    const feeds: Record<string, Tensor> = {};
-    for (const name of session.inputNames) {
-      const values = inputs[name]!;
-      const width = { starts: 1, ends: 1, shapes: 3 }[name];
-      const dims = width ? [values.length / width, width] : [values.length];
-      feeds[name] = new Tensor(values instanceof Int32Array ? "int32" : "int64", values, dims);
-    }
-    const { result } = await session.run(feeds);
+    const { Tensor } = await importOnnxRuntime();
+    const { result } = await session.run(packedFeeds(Tensor, session.inputNames, inputs));
     return result!.data as Float32Array;
-  }
-}
-
-async function importOnnxRuntime(): Promise<Ort> {
-  try {
-    return await import("onnxruntime-node");
-  } catch (cause) {
-    throw new Error(
-      `engine "onnx": expected the package onnxruntime-node, got ${(cause as Error).message}\n` +
-        "Run `npm install onnxruntime-node`, with ONNXRUNTIME_NODE_INSTALL=skip where downloads from NuGet are blocked.",
-    );
   }
 }

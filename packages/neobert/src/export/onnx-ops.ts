@@ -6,15 +6,24 @@ import type { Norm, Ops, Qkv, QkvProjection, RotaryAngles, Rows, SplitOptions } 
 import { type Dim, type Graph, MICROSOFT, type Value } from "./graph.js";
 import { toFloat16 } from "./half.js";
 import { attention, firstRows, meanRows, type OnnxBatch, positions } from "./onnx-batch.js";
-import { quantizedEmbedding, quantizedLinear } from "./quantize.js";
+import { quantizedEmbedding, quantizedLinear, type WeightBits } from "./quantize.js";
 
 export interface OnnxOpsOptions {
   dtype: "fp32" | "fp16" | "int8";
   /** ONNX Runtime's own operators, for our session. */
   contrib: boolean;
-  /** In int8: whether the linear layer of this weight computes in float32 all the same. */
-  keepFloat?: (weight: string) => boolean;
+  /** In int8: bits of the weights, 8 unless said. */
+  bits?: WeightBits;
+  /** In int8: weights whose linear layers compute in float32 all the same. */
+  keepFloat?: readonly string[];
+  /** Called for each linear layer with how far int8 would be from its result. */
+  measure?: (weight: string, error: Value) => void;
 }
+
+/** Layers with fewer results, classifiers, have nothing to gain from int8. */
+const FEWEST_COLUMNS = 32;
+/** What `#partOf` appends to a weight's name. */
+const PART = /#\w$/;
 
 export class OnnxOps implements Ops<Value> {
   readonly #graph: Graph;
@@ -53,12 +62,13 @@ export class OnnxOps implements Ops<Value> {
   }
 
   linear(x: Value, weight: Value, bias?: Value): Value {
-    const { dtype, keepFloat } = this.#options;
+    const { dtype, measure } = this.#options;
     const dims = [...x.dims.slice(0, -1), weight.dims[0]!];
-    const made =
-      dtype === "int8" && !keepFloat?.(weight.name)
-        ? quantizedLinear(this.#graph, this.#float(x), weight, bias, { contrib: this.#options.contrib })
-        : this.#node("Gemm", [this.#half(x), this.#stored(weight), bias && this.#stored(bias)], dims, { transB: 1 });
+    const float = () =>
+      this.#node("Gemm", [this.#half(x), this.#stored(weight), bias && this.#stored(bias)], dims, { transB: 1 });
+    const made = dtype === "int8" && this.#isQuantized(weight) ? this.#quantized(x, weight, bias) : float();
+    if (measure && this.#isQuantized(weight))
+      measure(weight.name, this.#errorOf(this.#quantized(x, weight, bias), made));
     return { ...made, linear: { x, weight, bias } };
   }
 
@@ -183,6 +193,22 @@ export class OnnxOps implements Ops<Value> {
     return this.#options.dtype === "fp16" ? this.#graph.cast(x, "float16") : this.#float(x);
   }
 
+  #quantized(x: Value, weight: Value, bias: Value | undefined): Value {
+    const { contrib, bits = 8 } = this.#options;
+    return quantizedLinear(this.#graph, this.#float(x), weight, bias, { contrib, bits });
+  }
+
+  #isQuantized({ name, dims }: Value): boolean {
+    const whole = name.replace(PART, "");
+    return (dims[0] as number) >= FEWEST_COLUMNS && !this.#options.keepFloat?.includes(whole);
+  }
+
+  #errorOf(got: Value, expected: Value): Value {
+    const square = (x: Value) => this.#node("ReduceSumSquare", [x], [], { keepdims: 0 });
+    const difference = square(this.#node("Sub", [got, expected], expected.dims));
+    return this.#node("Sqrt", [this.#node("Div", [difference, square(expected)], [])], []);
+  }
+
   /** A weight in the type in which it is stored. */
   #stored(weight: Value): Value {
     const { name, dims, weight: values } = weight;
@@ -246,7 +272,7 @@ export class OnnxOps implements Ops<Value> {
         for (let i = 0; i < columns; i++) some.set(all.subarray(row(i) * width, (row(i) + 1) * width), i * width);
         return some;
       };
-      return { name: `${of.name}.${part}`, dtype: "float32", dims: [columns, ...rest], weight: values };
+      return { name: `${of.name}#${part}`, dtype: "float32", dims: [columns, ...rest], weight: values };
     };
     return this.linear(x, rows(weight), bias && rows(bias));
   }

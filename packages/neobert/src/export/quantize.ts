@@ -2,10 +2,18 @@
 // batch: uint8 around the zero point 128, whose products with int8 are the fast ones. Weights are int8 with one scale
 // an output channel, symmetric.
 
+import { existsSync, readFileSync } from "node:fs";
 import { type Graph, MICROSOFT, type Value } from "./graph.js";
 
 // Before VNNI sums of two uint8 x int8 products saturate at 16 bits; weights of 7 bits cannot reach that.
 export type WeightBits = 7 | 8;
+
+/** The bits of weights that this processor multiplies without saturating: 8, or 7 on x86 that is not known to have VNNI. */
+export function weightBits(): WeightBits {
+  if (process.arch !== "x64") return 8;
+  const cpuInfo = "/proc/cpuinfo";
+  return existsSync(cpuInfo) && /\bavx(512)?_vnni\b/.test(readFileSync(cpuInfo, "utf8")) ? 8 : 7;
+}
 
 /** x [N, I] times the transpose of `weight` [O, I] in int8, plus `bias`: [N, O], float32. */
 export function quantizedLinear(

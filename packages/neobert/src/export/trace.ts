@@ -5,6 +5,7 @@ import type { ModelParts } from "../model/model-folder.js";
 import { Graph, type Value } from "./graph.js";
 import { byText, type PackedBatch, type PaddedBatch, packedInputs, paddedInputs } from "./onnx-batch.js";
 import { OnnxOps, type OnnxOpsOptions } from "./onnx-ops.js";
+import type { WeightBits } from "./quantize.js";
 
 export type Result = "hidden" | "maskedLogits" | "sequenceLogits" | "tokenLogits";
 
@@ -15,7 +16,7 @@ export const resultOf: Record<Head, Result> = {
   tokenClassification: "tokenLogits",
 };
 
-type Options = Pick<OnnxOpsOptions, "dtype" | "keepFloat">;
+type Options = Pick<OnnxOpsOptions, "dtype" | "bits" | "keepFloat">;
 
 /** Whether the model tells segments apart, and so has an input for them. */
 export function hasSegments({ config }: Pick<ModelParts, "config">): boolean {
@@ -45,6 +46,24 @@ export function tracePacked(source: ModelParts, result: Result, options: Options
   graph.output("result", graph.cast(trace(source, ops, batch, result, rows), "float32"));
   graph.prune();
   return graph;
+}
+
+/**
+ * The float32 model in our session's form with an output `error_I` for each linear layer that int8 would quantize: how far
+ * its results would be from these, as the ratio of the root mean squares.
+ */
+export function traceErrors(source: ModelParts, bits: WeightBits): { graph: Graph; names: string[] } {
+  const graph = new Graph("errors");
+  const names: string[] = [];
+  const measure = (name: string, error: Value) => {
+    if (names.includes(name)) return;
+    graph.output(`error_${names.length}`, error);
+    names.push(name);
+  };
+  const ops = new OnnxOps(graph, { dtype: "fp32", contrib: false, bits, measure });
+  trace(source, ops, packedInputs(graph, { segments: hasSegments(source) }), resultOf[source.head]);
+  graph.prune();
+  return { graph, names };
 }
 
 function trace(

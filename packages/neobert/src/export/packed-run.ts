@@ -1,6 +1,7 @@
 // How a packed batch becomes runs of ONNX Runtime: texts sorted by length, up to a number of tokens in each run, in
 // groups of one length. Linear layers see all tokens of a run at once, attention one group at a time.
 
+import type { Tensor } from "onnxruntime-node";
 import type { PackedBatch } from "../model/torch-model.js";
 
 /** Texts that are computed together. */
@@ -60,4 +61,20 @@ export function runInputs({ ids, tokenTypes, cuSeqlens }: PackedBatch, { texts, 
       shapes: BigInt64Array.from(shapes, BigInt),
     },
   };
+}
+
+/** The inputs as the tensors that a session of this graph takes. */
+export function packedFeeds(
+  Tensor: typeof import("onnxruntime-node").Tensor,
+  names: readonly string[],
+  inputs: Record<string, Int32Array | BigInt64Array>,
+): Record<string, Tensor> {
+  const feeds: Record<string, Tensor> = {};
+  for (const name of names) {
+    const values = inputs[name]!;
+    const width = { starts: 1, ends: 1, shapes: 3 }[name];
+    const dims = width ? [values.length / width, width] : [values.length];
+    feeds[name] = new Tensor(values instanceof Int32Array ? "int32" : "int64", values, dims);
+  }
+  return feeds;
 }
