@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync,
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { replaceFolder, temporaryPath } from "../files/atomic.js";
+import { packageVersion } from "../files/package-version.js";
 
 /** Counts the forms that graphs have had: raise it when the same model gives another graph. */
 const FORM = 1;
@@ -47,8 +48,4 @@ export async function fillCache(folder: string, write: (folder: string) => Promi
     if (existsSync(folder)) return; // another process was here first
     throw error;
   }
-}
-
-export function packageVersion(): string {
-  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
 }

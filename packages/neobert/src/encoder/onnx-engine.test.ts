@@ -200,7 +200,7 @@ describe("the cache", () => {
     expect(statSync(join(graph!, "model.onnx")).mtimeMs).toBe(made);
   });
 
-  test.each(["model.onnx", "model.onnx.data"])("has a broken %s made anew", async (file) => {
+  test.each(["model.onnx", "model.onnx_data"])("has a broken %s made anew", async (file) => {
     const whole = await hidden();
     const path = join(graphs()[0]!, file);
     const { size } = statSync(path);

@@ -11,10 +11,11 @@ import { importOnnxRuntime, openSession } from "../export/onnxruntime.js";
 import { packedFeeds, runInputs, splitRuns } from "../export/packed-run.js";
 import { weightBits } from "../export/quantize.js";
 import { type Result, resultOf, tracePacked } from "../export/trace.js";
+import { packageVersion } from "../files/package-version.js";
 import type { Architecture, Head, ModelConfig } from "../model/architecture.js";
 import { openModel } from "../model/model-folder.js";
 import type { PackedBatch } from "../model/torch-model.js";
-import { cacheFolder, fillCache, packageVersion } from "./onnx-cache.js";
+import { cacheFolder, fillCache } from "./onnx-cache.js";
 
 export interface OnnxEngineOptions {
   dtype: "fp32" | "int8";

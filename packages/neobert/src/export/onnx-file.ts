@@ -97,18 +97,21 @@ function valueInfo(field: number, { name, dtype, dims }: GraphInput): Message {
 }
 
 export interface OnnxFileOptions {
-  /** Weights in `PATH.data` beside the graph, from where ONNX Runtime maps them; without it only past protobuf's 2 GB. */
+  /** Weights in `PATH_data` beside the graph, from where ONNX Runtime maps them; without it only past protobuf's 2 GB. */
   externalData?: boolean;
   producerVersion: string;
   metadata?: Record<string, string>;
 }
 
-/** Writes the graph to `path`, and its weights into the same file or the one beside it. Each file is whole or not there. */
-export function writeOnnx(path: string, graph: Graph, options: OnnxFileOptions): void {
+/**
+ * Writes the graph to `path`, and its weights into the same file or the one beside it, whose name is the one that
+ * transformers.js looks for. Each file is whole or not there.
+ */
+export function writeOnnx(path: string, graph: Graph, options: OnnxFileOptions): { external: boolean } {
   const initializers = [...graph.initializers.values()];
   const total = initializers.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const isExternal = options.externalData ?? total > PROTOBUF_LIMIT - 2 ** 24;
-  const file = `${basename(path)}.data`;
+  const file = `${basename(path)}_data`;
   const outside: { initializer: Initializer; padding: number }[] = [];
   let end = 0;
   const tensors = initializers.flatMap((initializer) => {
@@ -119,7 +122,7 @@ export function writeOnnx(path: string, graph: Graph, options: OnnxFileOptions):
     return message(5, tensor(initializer, { file, offset }));
   });
   if (outside.length > 0) {
-    createFileAtomic(`${path}.data`, (fd) => {
+    createFileAtomic(`${path}_data`, (fd) => {
       for (const { initializer, padding } of outside) {
         writeAll(fd, new Uint8Array(padding));
         writeAll(fd, bytesOf(initializer));
@@ -147,6 +150,7 @@ export function writeOnnx(path: string, graph: Graph, options: OnnxFileOptions):
       writeAll(fd, part instanceof Uint8Array ? part : bytesOf(part));
     }
   });
+  return { external: outside.length > 0 };
 }
 
 function bytesOf({ byteLength, data, name = "" }: { byteLength: number; data: () => Uint8Array; name?: string }) {
