@@ -12,7 +12,7 @@ export interface Run {
 }
 
 /** Most tokens of a run (a longer text has one of its own): bounds memory, and what is computed stays in the caches. */
-export const MOST_TOKENS = 512;
+export const MOST_TOKENS = 2048;
 
 /** Splits a batch into runs. Every text is in one of them. */
 export function splitRuns(cuSeqlens: Int32Array): Run[] {
