@@ -88,10 +88,18 @@ export function quantizeRows(values: Float32Array, rows: number, columns: number
   return { quantized, scales };
 }
 
+const TILE = 64;
+
+/** [rows, columns] -> [columns, rows], in tiles that the first cache holds. */
 function transpose(values: Int8Array, rows: number, columns: number): Int8Array {
   const turned = new Int8Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) turned[column * rows + row] = values[row * columns + column]!;
+  for (let top = 0; top < rows; top += TILE) {
+    for (let left = 0; left < columns; left += TILE) {
+      const [bottom, right] = [Math.min(top + TILE, rows), Math.min(left + TILE, columns)];
+      for (let column = left; column < right; column++) {
+        for (let row = top; row < bottom; row++) turned[column * rows + row] = values[row * columns + column]!;
+      }
+    }
   }
   return turned;
 }
