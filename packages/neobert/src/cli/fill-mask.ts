@@ -15,7 +15,7 @@ export function fillMaskCommand(): Command {
 
 async function run(model: string, text: string, { topK, json }: { topK: number; json?: boolean }): Promise<void> {
   const fillMask = await FillMask.load(model);
-  const fillings = fillMask.fill(text, { topK });
+  const fillings = await fillMask.fill(text, { topK });
   if (json) {
     console.log(JSON.stringify(fillings, null, 2));
     return;

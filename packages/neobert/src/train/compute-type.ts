@@ -3,7 +3,7 @@
 
 import { type Batch, createBatches } from "../data/index.js";
 import type { TorchModel } from "../model/torch-model.js";
-import { type ComputeType, ComputeWeights } from "./compute-weights.js";
+import { type ComputeType, ComputeWeights } from "../model/torch-compute-weights.js";
 import type { RunConfig } from "./config.js";
 import type { Trainer } from "./step.js";
 

@@ -12,7 +12,7 @@ import { TorchOps } from "../model/torch-ops.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import { loadOptimizer, readState } from "./checkpoint.js";
 import { fasterType } from "./compute-type.js";
-import { ComputeWeights } from "./compute-weights.js";
+import { ComputeWeights } from "../model/torch-compute-weights.js";
 import { formatRunConfig, type RunConfig } from "./config.js";
 import { freshModelConfig, tokenizerFolder } from "./run-model.js";
 import { type RunRecord, type RunState, recordChanged, recordOf, settingsChanged } from "./run-record.js";

@@ -4,7 +4,7 @@ import { AdamW, liveTensors, setNumThreads, type Tensor, tensor, tidy } from "@n
 import { afterEach, expect, test } from "vitest";
 import { TorchModel } from "../model/torch-model.js";
 import { TorchOps } from "../model/torch-ops.js";
-import { type ComputeType, ComputeWeights } from "./compute-weights.js";
+import { type ComputeType, ComputeWeights } from "../model/torch-compute-weights.js";
 import { NonFiniteError, type Objective, Trainer } from "./step.js";
 
 setNumThreads(1);
