@@ -56,7 +56,7 @@ export function checkEngine(where: string, { engine, dtype }: Pick<EngineOptions
 /** Loads a model folder into an engine. Throws where libtorch is wanted and not there, saying how to get it. */
 export async function loadEngine(folder: string, { engine, ...options }: EngineOptions): Promise<Engine> {
   if (engine === "onnx") {
-    const { loadOnnxEngine } = await import("./onnx-engine.js" as string);
+    const { loadOnnxEngine } = await import("./onnx-engine.js");
     return loadOnnxEngine(folder, options as EngineOptions & { dtype: "fp32" | "int8" });
   }
   const torch = await import("./torch-engine.js").catch((cause: Error) => {
