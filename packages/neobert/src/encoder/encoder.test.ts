@@ -145,11 +145,12 @@ describe("a sentence-transformers folder", () => {
     const ranges = await encoder.calibrate(texts);
     const together = await encoder.encode(texts, { output: "int8", ranges });
     expect(together.data).toBeInstanceOf(Int8Array);
-    expect(await encoder.encode(texts[7]!, { output: "int8", ranges })).toEqual(together.row(7));
-    expect(await encoder.encode(texts[7]!, { output: "int8", calibration: texts })).toEqual(together.row(7));
-    expect(await encoder.encode(texts[7]!, { output: "int8", calibration: await encoder.encode(texts) })).toEqual(
-      together.row(7),
-    );
+    const calibrations = [{ ranges }, { calibration: texts }, { calibration: await encoder.encode(texts) }];
+    for (const calibration of calibrations) {
+      const alone = await encoder.encode(texts[7]!, { output: "int8", ...calibration });
+      // The float vectors are equal to rounding only, which may move a level by one.
+      expect(greatest(alone, together.row(7))).toBeLessThanOrEqual(1);
+    }
     expect([Math.min(...together.data), Math.max(...together.data)]).toEqual([-128, 127]);
     await expect(encoder.encode(texts, { output: "int8" })).rejects.toThrow("ranges or calibration texts");
   });
