@@ -46,6 +46,10 @@ const commands: Record<string, CommandEntry> = {
     summary: "fill the [MASK] tokens of a text",
     load: async () => (await import("./fill-mask.js")).fillMaskCommand(),
   },
+  "setup-torch": {
+    summary: "fetch libtorch and compile what training needs",
+    load: async () => (await import("./setup-torch.js")).setupTorchCommand(),
+  },
   info: {
     summary: "show what a model is",
     load: async () => (await import("./info.js")).infoCommand(),
