@@ -111,6 +111,14 @@ async function runOnnx() {
   return `${ours}; ${lastLine(await succeed(pythonOf("onnx"), [join(here, "onnx-export.py"), files], { env: bytecode }))}`;
 }
 
+/** A check that needs no Python: NAME.mjs, given an empty folder, says in its last line what it found. */
+async function runAlone(name) {
+  const files = join(cache, "files", name);
+  rmSync(files, { recursive: true, force: true });
+  mkdirSync(files, { recursive: true });
+  return lastLine(await succeed(process.execPath, [join(here, `${name}.mjs`), files]));
+}
+
 /** Every test of `npm test`, on the newest Node that npm has; the addon is the one compiled for this Node. */
 async function testOnNewestNode(note) {
   const folder = join(cache, "node");
@@ -155,6 +163,7 @@ for (const entry of checks) {
 }
 await check("gguf", runGguf);
 if (made.includes("onnx")) await check("onnx", runOnnx);
+await check("package", () => runAlone("package"));
 await check("node", testOnNewestNode);
 console.log(`${results.passed} passed, ${results.failed} failed`);
 process.exitCode = results.failed > 0 || results.passed === 0 ? 1 : 0;
