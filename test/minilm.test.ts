@@ -67,7 +67,7 @@ describe.skipIf(!model).each([
   });
 
   test.skipIf(!existsSync(stsb) || engine === "torch")("keeps its score on STSBenchmark to 0.3 points", async () => {
-    const rows: [string, string, string][] = parse(readFileSync(stsb, "utf8"));
+    const rows = parse(readFileSync(stsb, "utf8")) as [string, string, string][];
     const [first, second] = [await encoder.encode(rows.map(([a]) => a)), await encoder.encode(rows.map(([, b]) => b))];
     const scores = rows.map((_, i) => encoder.similarity(first.row(i), second.row(i)));
     const points =

@@ -164,6 +164,7 @@ for (const entry of checks) {
 await check("gguf", runGguf);
 if (made.includes("onnx")) await check("onnx", runOnnx);
 await check("package", () => runAlone("package"));
+await check("browser", () => runAlone("browser"));
 await check("node", testOnNewestNode);
 console.log(`${results.passed} passed, ${results.failed} failed`);
 process.exitCode = results.failed > 0 || results.passed === 0 ? 1 : 0;
