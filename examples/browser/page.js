@@ -9,8 +9,7 @@ const sentences = [
   "A man plays the guitar on stage.",
 ];
 const element = (id) => document.getElementById(id);
-const json = async (path) => (await fetch(path)).json();
-const tokenizer = Tokenizer.fromJSON(await json("/model/tokenizer.json"));
+const tokenizer = Tokenizer.fromJSON(await (await fetch("/model/tokenizer.json")).json());
 const session = await ort.InferenceSession.create("/model/onnx/model.onnx", { executionProviders: ["wasm"] });
 
 export async function encode(text) {
