@@ -1,6 +1,6 @@
 // Embedding real texts: ours against transformers.js and sentence-transformers, each in a process that stays, taking turns.
 // Shown: texts/s (median and best), p50 and p99 of one text at a time, load, peak memory, agreement with our fp32 vectors.
-//   npm run bench -- encode [minilm|bert|neobert-512|neobert-4096 ...] [--rounds=3] [--threads=N] [--sides=ours,js,st]
+//   npm run bench -- encode [minilm|bert|neobert-512|neobert-4096 ...] [--rounds=3] [--threads=N] [--match=REGEXP]
 // sentence-transformers comes from the environment of `npm run test:peers`; its ONNX backend takes part where
 // `optimum[onnxruntime]` is installed there.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
@@ -22,12 +22,12 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
     threads: { type: "string", default: String(availableParallelism()) },
-    sides: { type: "string", default: "ours,js,st" },
+    match: { type: "string", default: "" },
   },
   allowPositionals: true,
 });
 const [rounds, threads] = [Number(values.rounds), Number(values.threads)];
-const chosen = values.sides.split(",");
+const chosen = new RegExp(values.match);
 const miniLM = await fetchMiniLM();
 const shared = here("../../shared/data");
 if (!miniLM || !existsSync(shared)) {
@@ -96,58 +96,39 @@ function meanCosine(a, b) {
   return a.reduce((sum, vector, i) => sum + cosine(vector, b[i]), 0) / a.length;
 }
 
-function peersOf(name, model, maxTokens) {
-  const common = { threads, maxTokens };
-  const sides = {};
-  const add = (side, program, script, options) =>
-    (sides[side] = { program, script, options: { ...options, ...common } });
-  if (chosen.includes("ours")) {
-    const types = [["onnx", "fp32"], ["onnx", "int8"], ["torch", "fp32"], ["torch", "bf16"]]; // biome-ignore format: a list
-    for (const [engine, dtype] of types)
-      add(`ours ${engine} ${dtype}`, process.execPath, "encode-ours.mjs", { model, engine, dtype });
-  }
+/** Every side that --match names: its program, and what it is told. */
+function sidesOf(name, model, maxTokens) {
+  const isLarge = name.startsWith("neobert");
+  const exported = `${cache}/exported`;
   const folder = `${cache}/transformers-js`;
-  if (chosen.includes("js")) {
-    if (!existsSync(`${folder}/node_modules/@huggingface/transformers`)) {
-      mkdirSync(folder, { recursive: true });
-      const flags = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder];
-      execFileSync("npm", [...flags, transformersJs], { stdio: ["ignore", "ignore", "inherit"] });
-    }
-    for (const [dtype, label] of [
-      ["fp32", "fp32"],
-      ["q8", "int8"],
-    ]) {
-      for (const batch of name.startsWith("neobert") ? [1] : [1, 32]) {
-        const options = { folder, root: `${cache}/exported`, name, dtype, batch };
-        add(`transformers.js ${label} x ${batch}`, process.execPath, "encode-transformers-js.mjs", options);
-      }
-    }
+  const ours = ["onnx fp32", "onnx int8", "torch fp32", "torch bf16"].map((kind) => {
+    const [engine, dtype] = kind.split(" ");
+    return [`ours ${kind}`, process.execPath, "encode-ours.mjs", { model, engine, dtype }];
+  });
+  const js = ["fp32", "q8"].flatMap((dtype) =>
+    (isLarge ? [1] : [1, 32]).map((batch) => {
+      const options = { folder, root: exported, name, dtype, batch };
+      return [`transformers.js ${dtype} x ${batch}`, process.execPath, "encode-transformers-js.mjs", options];
+    }),
+  );
+  const hasOptimum = spawnSync(python, ["-c", "import optimum.onnxruntime"]).status === 0;
+  const kinds = ["torch fp32", "torch bf16", ...(hasOptimum ? ["onnx fp32", "onnx int8"] : [])];
+  const st = kinds.map((kind) => {
+    const [engine, dtype] = kind.split(" ");
+    const file = `onnx/${dtype === "int8" ? "model_quantized" : "model"}.onnx`;
+    const options = { model: engine === "onnx" ? `${exported}/${name}` : model, engine, dtype, file, batch: 32 };
+    return [`sentence-t. ${kind}`, python, "encode-sentence-transformers.py", options];
+  });
+  const all = [...ours, ...js, ...(existsSync(python) && !isLarge ? st : [])];
+  const wanted = all.filter(([side]) => chosen.test(side));
+  if (wanted.some(([side]) => side.startsWith("transformers.js")) && !existsSync(`${folder}/node_modules`)) {
+    mkdirSync(folder, { recursive: true });
+    const flags = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder];
+    execFileSync("npm", [...flags, transformersJs], { stdio: ["ignore", "ignore", "inherit"] });
   }
-  const hasOptimum = () => spawnSync(python, ["-c", "import optimum.onnxruntime"]).status === 0;
-  if (chosen.includes("st") && existsSync(python) && !name.startsWith("neobert")) {
-    for (const dtype of ["fp32", "bf16"])
-      add(`sentence-t. torch ${dtype}`, python, "encode-sentence-transformers.py", {
-        model,
-        engine: "torch",
-        dtype,
-        batch: 32,
-      });
-    if (hasOptimum()) {
-      for (const [dtype, file] of [
-        ["fp32", "model.onnx"],
-        ["int8", "model_quantized.onnx"],
-      ]) {
-        add(`sentence-t. onnx ${dtype}`, python, "encode-sentence-transformers.py", {
-          model: `${cache}/exported/${name}`,
-          engine: "onnx",
-          dtype,
-          file: `onnx/${file}`,
-          batch: 32,
-        });
-      }
-    }
-  }
-  return sides;
+  return wanted.map(([side, program, script, options]) => {
+    return { side, program, script, options: { ...options, threads, maxTokens } };
+  });
 }
 
 console.log(
@@ -157,10 +138,13 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(cases)) {
   if (!cases[name]) throw new Error(`bench encode: expected ${Object.keys(cases).join(", ")}, got ${name}`);
   const { model, texts, single = [], maxTokens } = cases[name];
   const folder = await model();
-  for (const dtype of ["fp32", "int8"]) await exportOnnx(folder, `${cache}/exported/${name}`, { dtype });
-  const sides = peersOf(name, folder, maxTokens);
+  for (const [dtype, file] of Object.entries({ fp32: "model", int8: "model_quantized" })) {
+    // NOTE: kept between runs; delete .cache/bench-encode after a change of the export.
+    const out = `${cache}/exported/${name}`;
+    if (!existsSync(`${out}/onnx/${file}.onnx`)) await exportOnnx(folder, out, { dtype });
+  }
   const running = {};
-  for (const [side, { program, script, options }] of Object.entries(sides)) {
+  for (const { side, program, script, options } of sidesOf(name, folder, maxTokens)) {
     const process_ = start(program, script, options);
     running[side] = { ...process_, ...(await process_.next()), times: {}, peakMB: 0 };
   }
