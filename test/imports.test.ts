@@ -136,22 +136,6 @@ describe("imports point one way", () => {
     expect(loads).toEqual([]);
   });
 
-  test("the tokenizer runs in a browser: no chain of imports from neobert/tokenizer reaches a module of Node", () => {
-    const reached = new Set<string>();
-    const outside: string[] = [];
-    const visit = (file: string): void => {
-      if (reached.has(file)) return;
-      reached.add(file);
-      for (const one of importsOf(file).filter(({ kind }) => kind !== "type")) {
-        if (one.specifier.startsWith(".")) visit(resolve(dirname(file), one.specifier.replace(/\.js$/, ".ts")));
-        else if (one.specifier !== "zod") outside.push(describeImport(one));
-      }
-    };
-    visit(join(NEOBERT, "tokenizer/tokenizer.ts"));
-    expect(reached.size).toBeGreaterThan(5);
-    expect(outside).toEqual([]);
-  });
-
   test("the check itself refuses what the table forbids, in each form an import can have", () => {
     const refused = (path: string, text: string) =>
       importsOf(join(NEOBERT, path), text).filter((one) => !isAllowed(one)).length;
