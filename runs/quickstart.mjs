@@ -104,10 +104,10 @@ for (const sentence of [
   "we must reduce the [MASK] deficit.",
   "our relations with all foreign [MASK] continue to be friendly.",
 ]) {
-  const [choices] = fillMask.fill(sentence, { topK: 3 });
+  const [choices] = await fillMask.fill(sentence, { topK: 3 });
   say(`  ${sentence}  ->  ${choices.map(({ token, score }) => `${token} ${percent(score)}`).join(", ")}`);
 }
-fillMask.dispose();
+await fillMask.dispose();
 
 say(`
 The model is the Hugging Face folder ${model} (${took(start)} in all). Try

@@ -23,6 +23,8 @@ const checks = [
   { name: "training", environments: ["transformers-4"] },
 ];
 
+const everyEnvironment = [...environments, "onnx"];
+
 const words = process.argv.slice(2);
 const plot = words.includes("--plot");
 const wanted = words.filter((word) => word !== "--plot");
@@ -97,6 +99,26 @@ async function runGguf() {
   return lastLine(await succeed(process.execPath, [join(here, "gguf.mjs"), files, folder]));
 }
 
+/** Our ONNX files in transformers.js, in onnxruntime-web, which it brings along, and in ONNX's checker. */
+async function runOnnx() {
+  const folder = join(cache, "transformers-js");
+  const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder];
+  await succeed("npm", ["install", ...flags, "@huggingface/transformers@4.3.1"]);
+  const files = join(cache, "files", "onnx");
+  rmSync(files, { recursive: true, force: true });
+  mkdirSync(files, { recursive: true });
+  const ours = lastLine(await succeed(process.execPath, [join(here, "onnx-export.mjs"), files, folder]));
+  return `${ours}; ${lastLine(await succeed(pythonOf("onnx"), [join(here, "onnx-export.py"), files], { env: bytecode }))}`;
+}
+
+/** A check that needs no Python: NAME.mjs, given an empty folder, says in its last line what it found. */
+async function runAlone(name) {
+  const files = join(cache, "files", name);
+  rmSync(files, { recursive: true, force: true });
+  mkdirSync(files, { recursive: true });
+  return lastLine(await succeed(process.execPath, [join(here, `${name}.mjs`), files]));
+}
+
 /** Every test of `npm test`, on the newest Node that npm has; the addon is the one compiled for this Node. */
 async function testOnNewestNode(note) {
   const folder = join(cache, "node");
@@ -126,7 +148,8 @@ async function check(name, work) {
 rmSync(logFile, { force: true });
 const needed = checks.filter(({ name }) => isWanted(name)).flatMap(({ environments }) => environments);
 const made = [];
-for (const name of environments.filter((name) => needed.includes(name))) {
+if (isWanted("onnx")) needed.push("onnx");
+for (const name of everyEnvironment.filter((name) => needed.includes(name))) {
   try {
     await step(name.replace("transformers", "python"), (note) => makeEnvironment(name, note));
     made.push(name);
@@ -139,6 +162,9 @@ for (const entry of checks) {
   if (entry.environments.every((name) => made.includes(name))) await check(entry.name, () => runCheck(entry));
 }
 await check("gguf", runGguf);
+if (made.includes("onnx")) await check("onnx", runOnnx);
+await check("package", () => runAlone("package"));
+await check("browser", () => runAlone("browser"));
 await check("node", testOnNewestNode);
 console.log(`${results.passed} passed, ${results.failed} failed`);
 process.exitCode = results.failed > 0 || results.passed === 0 ? 1 : 0;

@@ -1,3 +1,25 @@
 // The public surface of `neobert`: using models. Making them is `neobert/train`.
 
-export { type Filling, FillMask } from "./encoder/fill-mask.js";
+export { Classifier, type ClassifyOptions, type LabelScore } from "./encoder/classifier.js";
+export { CrossEncoder, type Ranked, type RerankOptions } from "./encoder/cross-encoder.js";
+export {
+  Embeddings,
+  type EncodeOptions,
+  Encoder,
+  type StreamOptions,
+  type TokenOptions,
+  TokenVectors,
+  type Vectors,
+} from "./encoder/encoder.js";
+export type { EngineDtype, EngineName } from "./encoder/engine.js";
+export type { Aggregation, Entity } from "./encoder/entities.js";
+export { type Filling, FillMask, type FillOptions } from "./encoder/fill-mask.js";
+export type { ScoreActivation } from "./encoder/labels.js";
+export type { CallOptions, LoadOptions } from "./encoder/loaded-model.js";
+export type { PoolingMode } from "./encoder/pooling.js";
+export type { Output, Ranges } from "./encoder/quantize.js";
+export { type NumberArray, Rows } from "./encoder/rows.js";
+export type { SimilarityFunction } from "./encoder/similarity.js";
+export { type TagOptions, TokenClassifier } from "./encoder/token-classifier.js";
+export type { TextInput } from "./encoder/tokenized.js";
+export type { DownloadProgress } from "./hub/resolve.js";

@@ -195,7 +195,7 @@ function load(): Native {
   } catch (error) {
     throw new Error(
       `@neobert/torch: expected the compiled addon at ${path}, got: ${(error as Error).message.split("\n")[0]}\n` +
-        "In the repository, `npm run setup` finds or fetches libtorch and compiles it.",
+        "`npx neobert setup-torch` (in the repository `npm run setup`) finds or fetches libtorch and compiles it.",
     );
   }
 }

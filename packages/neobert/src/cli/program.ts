@@ -26,9 +26,33 @@ const commands: Record<string, CommandEntry> = {
     summary: "write a model for other programs",
     load: async () => (await import("./export.js")).exportCommand(),
   },
+  embed: {
+    summary: "compute vectors of texts",
+    load: async () => (await import("./embed.js")).embedCommand(),
+  },
+  similarity: {
+    summary: "show how alike texts are",
+    load: async () => (await import("./similarity.js")).similarityCommand(),
+  },
+  rerank: {
+    summary: "sort texts by how well they answer a query",
+    load: async () => (await import("./rerank.js")).rerankCommand(),
+  },
+  classify: {
+    summary: "show the labels of texts or of entities in them",
+    load: async () => (await import("./classify.js")).classifyCommand(),
+  },
   "fill-mask": {
     summary: "fill the [MASK] tokens of a text",
     load: async () => (await import("./fill-mask.js")).fillMaskCommand(),
+  },
+  "setup-torch": {
+    summary: "fetch libtorch and compile what training needs",
+    load: async () => (await import("./setup-torch.js")).setupTorchCommand(),
+  },
+  info: {
+    summary: "show what a model is",
+    load: async () => (await import("./info.js")).infoCommand(),
   },
 };
 
@@ -42,7 +66,7 @@ function packageVersion(): string {
  */
 export async function buildProgram(args: readonly string[], table = commands): Promise<Command> {
   const program = new Command("neobert")
-    .description("Pretrain NeoBERT and use what comes out")
+    .description("Text encoders: use them, pretrain them, from TypeScript")
     .version(packageVersion())
     .showHelpAfterError("(--help shows what there is)");
   const words = args.filter((arg) => !arg.startsWith("-"));

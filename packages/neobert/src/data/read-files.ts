@@ -41,6 +41,7 @@ export function listSourceFiles(sources: string | string[]): string[] {
         `listSourceFiles: expected local sources, got ${source}\nFetch it first: fetchSources gives its local files.`,
       );
     }
+    if (source === "-") return [source]; // standard input
     if (existsSync(source)) return statSync(source).isDirectory() ? filesOfFolder(source) : [source];
     if (isGlob(source)) return filesOfGlob(source);
     throw new Error(

@@ -23,6 +23,7 @@ export async function* readJsonLines(path: string, column: string): AsyncGenerat
 
 /** A `.json` file: an array of objects, or, as many data sets name theirs, JSON lines. */
 export async function* readJson(path: string, column: string): AsyncGenerator<TextRow> {
+  if (path === "-") throw new Error('-: expected JSON lines on standard input, got format "json"\nPass "jsonl".');
   if (!(await startsWithArray(path))) {
     yield* readJsonLines(path, column);
     return;
@@ -63,6 +64,7 @@ export async function* readCsv(
 }
 
 export async function* readParquet(path: string, column: string): AsyncGenerator<TextRow> {
+  if (path === "-") throw new Error("-: expected a parquet file by name, got standard input\nSave it as a file first.");
   if (/\.(gz|zst)$/i.test(path)) {
     throw new Error(
       `${path}: expected a plain parquet file, which is compressed inside, got a compressed one\nUnpack it first.`,

@@ -18,7 +18,7 @@ export interface Piece {
 const CHUNK_BYTES = 1 << 18;
 const MAX_PIECE_CHARACTERS = 2 ** 28;
 
-/** The text of a file, chunk by chunk, without a byte-order mark. Throws where it is cut short or not UTF-8. */
+/** The text of a file, or of standard input for "-", chunk by chunk, without a byte-order mark. Throws where it is cut short or not UTF-8. */
 export async function* readText(path: string): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const decode = (chunk?: Uint8Array) => {
@@ -84,7 +84,7 @@ export function limited(text: string, where: string, wayOut: string): string {
 }
 
 async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
-  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  const file = path === "-" ? process.stdin : createReadStream(path, { highWaterMark: CHUNK_BYTES });
   try {
     if (/\.gz$/i.test(path)) {
       // The callback only keeps an error from being thrown twice: reading the unzipped stream throws it here.

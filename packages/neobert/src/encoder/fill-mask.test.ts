@@ -22,20 +22,20 @@ beforeAll(async () => {
   await runPretraining(run);
   fillMask = await FillMask.load(run.out);
 }, 120_000);
-afterAll(() => {
-  fillMask.dispose();
+afterAll(async () => {
+  await fillMask.dispose();
   rmSync(root, { recursive: true });
 });
 
-test("a model trained on text with a rule fills a mask by the rule", () => {
+test("a model trained on text with a rule fills a mask by the rule", async () => {
   // Each word is followed by one of the next three of: ... united people shall govern its own free states ...
-  const [choices] = fillMask.fill("united people [MASK] govern its own free", { topK: 3 });
+  const [choices] = await fillMask.fill("united people [MASK] govern its own free", { topK: 3 });
   expect(choices![0]!.token).toBe("shall");
   expect(choices![0]!.sequence).toBe("united people shall govern its own free");
 });
 
-test("each mask has its own choices, best first, with probabilities", () => {
-  const fillings = fillMask.fill("the [MASK] of a [MASK] people", { topK: 80 });
+test("each mask has its own choices, best first, with probabilities", async () => {
+  const fillings = await fillMask.fill("the [MASK] of a [MASK] people", { topK: 80 });
   expect(fillings).toHaveLength(2);
   for (const choices of fillings) {
     const scores = choices.map(({ score }) => score);
@@ -45,8 +45,8 @@ test("each mask has its own choices, best first, with probabilities", () => {
   }
 });
 
-test("a text without a mask is refused with the way out", () => {
-  expect(() => fillMask.fill("no mask here")).toThrow(
+test("a text without a mask is refused with the way out", async () => {
+  await expect(fillMask.fill("no mask here")).rejects.toThrow(
     /expected a text with \[MASK\], got "no mask here"\nPut \[MASK\]/,
   );
 });

@@ -1,8 +1,15 @@
-// FillMask: the most likely tokens for each [MASK] of a text, from a masked language model in a Hugging Face folder. The
-// engine behind it is loaded when a model is, so that importing this costs nothing.
+// FillMask: the most likely tokens for each [MASK] of a text, from a masked language model in a Hugging Face folder.
 
-import { resolveModel } from "../hub/resolve.js";
-import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
+import {
+  type CallOptions,
+  LoadedModel,
+  type LoadOptions,
+  loadParts,
+  type ModelParts,
+  nameText,
+} from "./loaded-model.js";
+import { runTexts } from "./runs.js";
+import type { TokenizedTexts } from "./tokenized.js";
 
 /** One way to fill a [MASK]. */
 export interface Filling {
@@ -14,50 +21,96 @@ export interface Filling {
   sequence: string;
 }
 
-/** What an engine offers: for each of `rows` (positions in `ids`) the `topK` likeliest tokens, best first. */
-export interface MaskedLM {
-  likeliest(ids: Int32Array, rows: Int32Array, topK: number): { ids: number[]; scores: number[] }[];
-  dispose(): void;
+export interface FillOptions extends CallOptions {
+  /** Fillings of each mask; default 5. */
+  topK?: number;
 }
 
-export class FillMask {
-  readonly tokenizer: Tokenizer;
-  readonly #model: MaskedLM;
-
-  constructor(model: MaskedLM, tokenizer: Tokenizer) {
-    this.#model = model;
-    this.tokenizer = tokenizer;
+export class FillMask extends LoadedModel {
+  private constructor(parts: ModelParts) {
+    super(parts);
+    if (this.maskToken !== undefined) return;
+    throw new Error(`${parts.folder}: expected a tokenizer with a mask token, got one without\nName it mask_token.`);
   }
 
   /**
-   * Loads a model by folder, run folder or name on the Hub. Throws if it has no masked-language-model head, or if
-   * libtorch is not there.
+   * Loads a model by folder, run folder or name on the Hub. Rejects if it has no masked-language-model head, or no
+   * token for the mask.
    */
-  static async load(nameOrFolder: string): Promise<FillMask> {
-    const folder = await resolveModel(nameOrFolder);
-    const { loadTorchMaskedLM } = await import("./torch-masked-lm.js");
-    return new FillMask(loadTorchMaskedLM(folder), loadTokenizer(folder));
+  static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<FillMask> {
+    const parts = await loadParts("FillMask.load", nameOrFolder, "maskedLM", options);
+    try {
+      return new FillMask(parts);
+    } catch (error) {
+      await parts.thread.dispose();
+      throw error;
+    }
   }
 
-  /** The `topK` (5) best fillings of each [MASK] of the text, in order. Throws if the text has none. */
-  fill(text: string, { topK = 5 }: { topK?: number } = {}): Filling[][] {
+  /** What stands in a text where a token is to be guessed: "[MASK]", or "<mask>". */
+  get maskToken(): string | undefined {
     const { mask } = this.tokenizer.specialIds;
-    const { ids } = this.tokenizer.encode(text);
-    const rows = Int32Array.from(ids.keys()).filter((row) => ids[row] === mask);
-    if (rows.length === 0) {
-      const name = mask === undefined ? "[MASK]" : this.tokenizer.idToToken(mask);
-      throw new Error(`fill: expected a text with ${name}, got "${text}"\nPut ${name} where a word is to be guessed.`);
-    }
-    return this.#model.likeliest(ids, rows, topK).map((best, i) =>
-      best.ids.map((id, k) => {
-        const filled = Int32Array.from(ids).fill(id, rows[i], rows[i]! + 1);
-        const token = this.tokenizer.idToToken(id) ?? "";
-        return { score: best.scores[k]!, id, token, sequence: this.tokenizer.decode(filled) };
-      }),
+    return mask === undefined ? undefined : this.tokenizer.idToToken(mask);
+  }
+
+  /** The best fillings of each mask of a text in order, or those of each text of a list. Rejects if a text has none. */
+  fill(text: string, options?: FillOptions): Promise<Filling[][]>;
+  fill(texts: readonly string[], options?: FillOptions): Promise<Filling[][][]>;
+  async fill(input: string | readonly string[], options: FillOptions = {}): Promise<Filling[][] | Filling[][][]> {
+    const { topK = 5, signal, onProgress } = options;
+    if (!Number.isInteger(topK) || topK < 1) throw new RangeError(`fill: expected topK of 1 or more, got ${topK}`);
+    const texts = typeof input === "string" ? [input] : input;
+    const where = "fill";
+    const maxTokens = this.lengthFor(where, options.maxTokens);
+    const fillings: Filling[][][] = [];
+    await this.thread.inTurn(this.texts.tokenizeAll(texts, { where, maxTokens, signal }), async (tokenized) => {
+      const masks = texts.map((text, i) => this.#masksOf(text, tokenized.ids(i)));
+      await runTexts(this.thread, tokenized, {
+        ...{ where, batchTokens: this.batchTokens, signal, onProgress },
+        describe: (text) => nameText(text, texts[text]!),
+        task: (order, cuSeqlens) => {
+          const rows = order.flatMap((text, i) => masks[text]!.map((mask) => cuSeqlens[i]! + mask));
+          return { kind: "fill", rows: Int32Array.from(rows), topK };
+        },
+        take: (order, _, { data, ids }) => {
+          const k = data.length / order.reduce((sum, text) => sum + masks[text]!.length, 0);
+          let row = 0;
+          for (const text of order) {
+            fillings[text] = masks[text]!.map((mask) => {
+              const best = { ids: ids!.subarray(row * k, (row + 1) * k), scores: data.subarray(row * k, ++row * k) };
+              return this.#fillingsOf(tokenized, text, mask, best);
+            });
+          }
+        },
+      });
+    });
+    return typeof input === "string" ? fillings[0]! : fillings;
+  }
+
+  #masksOf(text: string, ids: Int32Array): number[] {
+    const { mask } = this.tokenizer.specialIds;
+    const places = [...ids.keys()].filter((i) => ids[i] === mask);
+    if (places.length > 0) return places;
+    const name = this.maskToken!;
+    const cut = text.includes(name) ? `one only behind its first ${ids.length} tokens, in` : "";
+    throw new Error(
+      `fill: expected a text with ${name}, got ${cut && `${cut} `}"${text}"\nPut ${name} where a word is to be guessed.`,
     );
   }
 
-  dispose(): void {
-    this.#model.dispose();
+  #fillingsOf(
+    tokenized: TokenizedTexts,
+    text: number,
+    mask: number,
+    best: { ids: Int32Array; scores: ArrayLike<number> },
+  ): Filling[] {
+    return Array.from(best.ids, (id, i) => {
+      const filled = tokenized
+        .ids(text)
+        .slice()
+        .fill(id, mask, mask + 1);
+      const token = this.tokenizer.idToToken(id) ?? "";
+      return { score: best.scores[i]!, id, token, sequence: this.tokenizer.decode(filled) };
+    });
   }
 }

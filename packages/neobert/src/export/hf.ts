@@ -70,7 +70,7 @@ export function exportHf(source: string, out: string, options: HfExportOptions =
   }
 }
 
-function copyTokenizer(source: string, out: string): void {
+export function copyTokenizer(source: string, out: string): void {
   for (const name of TOKENIZER_FILES) {
     if (existsSync(join(source, name))) copyFileSync(join(source, name), join(out, name));
   }

@@ -3,12 +3,22 @@
 // it is whole. Beside them we keep `listings/COMMIT.json`, the paths of a commit, which never change; with it a
 // snapshot is known to be complete without a request.
 
-import { createHash } from "node:crypto";
-import { createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { createHash, randomBytes } from "node:crypto";
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { temporaryPath, writeFileAtomic } from "../files/atomic.js";
+import { writeFileAtomic } from "../files/atomic.js";
 
 export type RepoType = "model" | "dataset";
 
@@ -56,7 +66,8 @@ export class RepoCache {
 
   /**
    * Puts a file into the snapshot of `commit`, its contents from `open` unless a blob has them already.
-   * Throws, leaving nothing under a final name, if the contents end early or have another SHA-256.
+   * Throws, leaving nothing under a final name, if the contents end early (they are gone on with next time) or have
+   * another hash.
    */
   async add(
     commit: string,
@@ -65,7 +76,7 @@ export class RepoCache {
     onBytes: (count: number) => void,
   ): Promise<void> {
     const blob = join(this.folder, "blobs", file.etag);
-    if (!existsSync(blob)) await download(blob, file, await open(), onBytes);
+    if (!existsSync(blob)) await download(blob, file, open, onBytes);
     const pointer = join(this.snapshotFolder(commit), file.path);
     mkdirSync(dirname(pointer), { recursive: true });
     rmSync(pointer, { force: true });
@@ -83,35 +94,82 @@ export class RepoCache {
   }
 }
 
+/**
+ * Downloads into an unfinished file beside the blob, going on where an interrupted download stopped, and gives it the
+ * blob's name once its contents are checked. Cut short, it stays for the next time; with wrong contents it goes.
+ */
 async function download(
   blob: string,
   file: RemoteFile,
-  body: Blob | null,
+  open: () => Promise<Blob | null>,
   onBytes: (count: number) => void,
 ): Promise<void> {
-  if (!body) throw new Error("no such file");
   mkdirSync(dirname(blob), { recursive: true });
-  const temporary = temporaryPath(blob);
-  const hash = createHash("sha256");
-  let bytes = 0;
-  const count = async function* (chunks: AsyncIterable<Uint8Array>) {
-    for await (const chunk of chunks) {
-      bytes += chunk.length;
-      hash.update(chunk);
-      onBytes(chunk.length);
-      yield chunk;
-    }
-  };
+  const unfinished = claimUnfinished(blob);
+  // A file outside large-file storage has the name that git gives its contents.
+  const hash = file.isLarge ? createHash("sha256") : createHash("sha1").update(`blob ${file.bytes}\0`);
   try {
-    const chunks = Readable.fromWeb(body.stream() as Parameters<typeof Readable.fromWeb>[0]);
-    await pipeline(chunks, count, createWriteStream(temporary, { flags: "wx" }));
-    if (bytes !== file.bytes) throw new Error(`${bytes} bytes instead of ${file.bytes}`);
-    if (file.isLarge && hash.digest("hex") !== file.etag) {
-      throw new Error("contents with another SHA-256");
+    let bytes = 0;
+    if (existsSync(unfinished)) {
+      for await (const chunk of createReadStream(unfinished)) {
+        hash.update(chunk);
+        bytes += chunk.length;
+      }
     }
-    renameSync(temporary, blob);
+    onBytes(bytes);
+    if (bytes < file.bytes || bytes === 0) {
+      const body = await open();
+      if (!body) throw new Error("no such file");
+      const rest = bytes === 0 ? body : body.slice(bytes); // asks for this range only
+      const count = async function* (chunks: AsyncIterable<Uint8Array>) {
+        for await (const chunk of chunks) {
+          bytes += chunk.length;
+          hash.update(chunk);
+          onBytes(chunk.length);
+          yield chunk;
+        }
+      };
+      const chunks = Readable.fromWeb(rest.stream() as Parameters<typeof Readable.fromWeb>[0]);
+      await pipeline(chunks, count, createWriteStream(unfinished, { flags: "a" }));
+    }
+    if (bytes < file.bytes) throw new Error(`${bytes} bytes instead of ${file.bytes}`);
+    if (bytes > file.bytes || hash.digest("hex") !== file.etag) {
+      rmSync(unfinished, { force: true });
+      throw new Error(bytes > file.bytes ? `${bytes} bytes instead of ${file.bytes}` : "contents with another hash");
+    }
+    renameSync(unfinished, blob);
+  } finally {
+    inUse.delete(unfinished);
+  }
+}
+
+/** Unfinished files that this process is writing. */
+const inUse = new Set<string>();
+
+/** A name of our own for the unfinished file of a blob; what a download that no longer runs left there gets that name. */
+function claimUnfinished(blob: string): string {
+  const own = `${blob}.${process.pid}-${randomBytes(4).toString("hex")}.incomplete`;
+  inUse.add(own);
+  for (const name of readdirSync(dirname(blob))) {
+    const pid = Number(/\.(\d+)-[0-9a-f]{8}\.incomplete$/.exec(name)?.[1]);
+    const path = join(dirname(blob), name);
+    if (!name.startsWith(`${basename(blob)}.`) || !pid || inUse.has(path)) continue;
+    if (pid !== process.pid && isAlive(pid)) continue;
+    try {
+      renameSync(path, own);
+      break;
+    } catch {
+      // another process was here first
+    }
+  }
+  return own;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
   } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

@@ -35,19 +35,21 @@ const repositories: Record<string, Record<string, Buffer>> = {
     "data/train.jsonl": Buffer.from('{"text":"one"}\n{"text":"two"}\n'),
     "data/test.csv": Buffer.from("text\nthree\n"),
   },
+  "models/acme/pickled": { "config.json": Buffer.from("{}"), "pytorch_model.bin": Buffer.from("pickle") },
   "models/acme/evil": { "../../escaped.json": Buffer.from("{}") },
 };
-const sha = (algorithm: string, bytes: Buffer) => createHash(algorithm).update(bytes).digest("hex");
-const etagOf = (path: string, bytes: Buffer) => sha(path.endsWith(".safetensors") ? "sha256" : "sha1", bytes);
+const sha = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+const gitName = (bytes: Buffer) => createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+const etagOf = (path: string, bytes: Buffer) => (path.endsWith(".safetensors") ? sha(bytes) : gitName(bytes));
 
 let server: Server;
-let requests: { url: string; token: string | undefined }[] = [];
+let requests: { url: string; token: string | undefined; range: string | undefined }[] = [];
 let head = COMMIT;
 let failure: "none" | "cut" | "damaged" = "none";
 
 function answer(request: IncomingMessage, response: ServerResponse) {
   const url = new URL(request.url!, "http://hub");
-  requests.push({ url: url.pathname, token: request.headers.authorization });
+  requests.push({ url: url.pathname, token: request.headers.authorization, range: request.headers.range });
   const send = (status: number, body: unknown) =>
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   const api = /^\/api\/((?:models|datasets)\/\w+\/\w+)\/(revision|tree)\/(\w+)$/.exec(url.pathname);
@@ -62,9 +64,9 @@ function answer(request: IncomingMessage, response: ServerResponse) {
         type: "file",
         path,
         size: bytes.length,
-        oid: sha("sha1", bytes),
+        oid: gitName(bytes),
         ...(path.endsWith(".safetensors") && {
-          lfs: { oid: sha("sha256", bytes), size: bytes.length, pointerSize: 1 },
+          lfs: { oid: sha(bytes), size: bytes.length, pointerSize: 1 },
         }),
       })),
     );
@@ -77,9 +79,12 @@ function answer(request: IncomingMessage, response: ServerResponse) {
     const range = `bytes 0-0/${bytes.length}`;
     return response.writeHead(206, { ...headers, "content-range": range }).end(bytes.subarray(0, 1));
   }
-  response.writeHead(200, { ...headers, "content-length": bytes.length });
-  if (failure === "cut") return response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy());
-  return response.end(failure === "damaged" ? Buffer.alloc(bytes.length) : bytes);
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
+  const part = first ? bytes.subarray(Number(first), Number(last) + 1) : bytes;
+  const range = first && { "content-range": `bytes ${first}-${last}/${bytes.length}` };
+  response.writeHead(range ? 206 : 200, { ...headers, "content-length": part.length, ...range });
+  if (failure === "cut") return response.write(part.subarray(0, bytes.length / 2), () => response.destroy());
+  return response.end(failure === "damaged" ? Buffer.alloc(part.length) : part);
 }
 
 let cacheDir: string;
@@ -118,7 +123,7 @@ test("a model's config and safetensors are downloaded into the layout that Pytho
   expect(folder).toBe(join(repository, "snapshots", COMMIT));
   expect(readdirSync(folder).sort()).toEqual(["1_Pooling", "config.json", "model.safetensors"]);
   expect(readFileSync(join(repository, "refs", "main"), "utf8")).toBe(COMMIT);
-  expect(readlinkSync(join(folder, "model.safetensors"))).toBe(`../../blobs/${sha("sha256", weights)}`);
+  expect(readlinkSync(join(folder, "model.safetensors"))).toBe(`../../blobs/${sha(weights)}`);
   expect(readFileSync(join(folder, "model.safetensors")).equals(weights)).toBe(true);
   expect(readFileSync(join(folder, "1_Pooling", "config.json"), "utf8")).toBe("{}");
   expect(progress.get("model.safetensors")).toEqual([weights.length, weights.length]);
@@ -203,28 +208,64 @@ test("a snapshot that Python made is used where the Hub cannot be reached", asyn
   await expect(resolveModel("acme/tiny")).rejects.toThrow("Check the network, HF_ENDPOINT and HF_TOKEN");
 });
 
-test.each(["cut", "damaged"] as const)(
-  "a %s download leaves no file under a final name, and the next call mends it",
-  async (kind) => {
-    failure = kind;
-    await expect(resolveModel("acme/tiny", { files: ["model.safetensors"] })).rejects.toThrow(
-      `acme/tiny: expected model.safetensors from ${endpoint}, got `,
-    );
-    const repository = join(cacheDir, "models--acme--tiny");
-    expect(readdirSync(join(repository, "blobs"))).toEqual([]);
-    expect(existsSync(join(repository, "snapshots"))).toBe(false);
-    failure = "none";
-    const folder = await resolveModel("acme/tiny", { files: ["model.safetensors"] });
-    expect(readFileSync(join(folder, "model.safetensors")).equals(weights)).toBe(true);
-  },
-);
+test("a damaged download leaves no file, and the next call mends it", async () => {
+  failure = "damaged";
+  await expect(resolveModel("acme/tiny", { files: ["model.safetensors"] })).rejects.toThrow(
+    `acme/tiny: expected model.safetensors from ${endpoint}, got contents with another hash`,
+  );
+  await expect(resolveModel("acme/tiny", { files: ["config.json"] })).rejects.toThrow("contents with another hash");
+  const repository = join(cacheDir, "models--acme--tiny");
+  expect(readdirSync(join(repository, "blobs"))).toEqual([]);
+  expect(existsSync(join(repository, "snapshots"))).toBe(false);
+  failure = "none";
+  const folder = await resolveModel("acme/tiny", { files: ["model.safetensors"] });
+  expect(readFileSync(join(folder, "model.safetensors")).equals(weights)).toBe(true);
+});
 
-test("an aborted call stops and leaves no half file", async () => {
+test("a download that was cut leaves no file under a final name, and the next call asks for the rest only", async () => {
+  failure = "cut";
+  await expect(resolveModel("acme/tiny", { files: ["model.safetensors"] })).rejects.toThrow("goes on where it stopped");
+  const blobs = join(cacheDir, "models--acme--tiny", "blobs");
+  const [unfinished] = readdirSync(blobs);
+  expect(unfinished).toMatch(/\.incomplete$/);
+  const held = readFileSync(join(blobs, unfinished!)).length;
+  expect(held).toBeGreaterThan(0);
+  expect(existsSync(join(cacheDir, "models--acme--tiny", "snapshots"))).toBe(false);
+  [failure, requests] = ["none", []];
+  const received: number[] = [];
+  const folder = await resolveModel("acme/tiny", {
+    files: ["model.safetensors"],
+    onProgress: ({ receivedBytes }) => received.push(receivedBytes),
+  });
+  expect(readFileSync(join(folder, "model.safetensors")).equals(weights)).toBe(true);
+  expect(requests.map(({ range }) => range)).toContain(`bytes=${held}-${weights.length - 1}`);
+  expect(requests.some(({ url, range }) => url.includes("/resolve/") && range === undefined)).toBe(false);
+  expect([received[0], received.at(-1)]).toEqual([held, weights.length]);
+  expect(readdirSync(blobs)).toEqual([sha(weights)]);
+});
+
+test("what another living process is downloading is left to it", async () => {
+  const blobs = join(cacheDir, "models--acme--tiny", "blobs");
+  mkdirSync(blobs, { recursive: true });
+  const theirs = `${sha(weights)}.${process.ppid}-00000000.incomplete`;
+  writeFileSync(join(blobs, theirs), "half");
+  await resolveModel("acme/tiny", { files: ["model.safetensors"] });
+  expect(readdirSync(blobs).sort()).toEqual([sha(weights), theirs].sort());
+});
+
+test("a model with pickled weights only is refused, saying how to have it converted", async () => {
+  await expect(resolveModel("acme/pickled")).rejects.toThrow(
+    /acme\/pickled: expected model.safetensors, got pytorch_model.bin.*\nThe Hub converts it/,
+  );
+  expect(requests.every(({ url }) => url.startsWith("/api/"))).toBe(true);
+});
+
+test("an aborted call stops, and leaves nothing under a final name", async () => {
   const controller = new AbortController();
   const stopped = resolveModel("acme/tiny", { signal: controller.signal, onProgress: () => controller.abort() });
   await expect(stopped).rejects.toThrow(/abort/i);
   const kept = readdirSync(join(cacheDir, "models--acme--tiny", "blobs"));
-  expect(kept.filter((name) => name.endsWith(".tmp") || name === sha("sha256", weights))).toEqual([]);
+  expect(kept.filter((name) => name === sha(weights))).toEqual([]);
 });
 
 test("a path that leads out of the cache is refused", async () => {

@@ -35,7 +35,15 @@ export interface FileChoice {
 }
 
 // What any of our engines reads; weights in other formats (pickled, TensorFlow, ONNX variants) stay where they are.
-const MODEL_FILES = ["*.json", "*.txt", "*.md", "*.safetensors", "*_*/*.json", "*_*/*.safetensors"];
+const MODEL_FILES = [
+  "*.json",
+  "*.txt",
+  "*.md",
+  "model.safetensors",
+  "model-*.safetensors",
+  "*_*/*.json",
+  "*_*/model.safetensors",
+];
 
 interface Snapshot {
   folder: string;
@@ -128,6 +136,7 @@ async function fetchSnapshot(type: RepoType, name: string, patterns: string[], o
       return { path: safePath(path, name), bytes: size, etag: lfs?.oid ?? oid!, isLarge: lfs !== undefined };
     });
   cache.record(revision, commit, files);
+  if (patterns === MODEL_FILES) expectSafetensors(name, files);
   const chosen = new Set(wantedPaths(files, patterns));
   if (chosen.size === 0) {
     throw new Error(
@@ -148,11 +157,22 @@ async function fetchSnapshot(type: RepoType, name: string, patterns: string[], o
       options.signal?.throwIfAborted();
       const got = error instanceof Error ? error.message : error; // the library's streams throw strings
       throw new Error(
-        `${name}: expected ${file.path} from ${hubUrl}, got ${got}\nRun it again: what is whole is kept.`,
+        `${name}: expected ${file.path} from ${hubUrl}, got ${got}\nRun it again: it goes on where it stopped.`,
       );
     }
   }
   return { folder: cache.snapshotFolder(commit), paths: [...chosen] };
+}
+
+/** Throws where a model has pickled weights only. */
+function expectSafetensors(name: string, files: RemoteFile[]): void {
+  const weights = files.filter(({ path }) => /\.safetensors$/.test(path));
+  const pickled = files.find(({ path }) => /^(pytorch_model.*\.bin|tf_model\.h5|flax_model\.msgpack)$/.test(path));
+  if (weights.length > 0 || !pickled) return;
+  throw new Error(
+    `${name}: expected model.safetensors, got ${pickled.path}, which is not opened here, since it could run code\n` +
+      "The Hub converts it (huggingface.co/spaces/safetensors/convert) in a pull request: load that with its revision, refs/pr/N.",
+  );
 }
 
 function explain(error: unknown, status: number | null): string {

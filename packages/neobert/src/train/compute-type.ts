@@ -2,8 +2,8 @@
 // differ by a factor of four in what they gain from them.
 
 import { type Batch, createBatches } from "../data/index.js";
+import { type ComputeType, ComputeWeights } from "../model/torch-compute-weights.js";
 import type { TorchModel } from "../model/torch-model.js";
-import { type ComputeType, ComputeWeights } from "./compute-weights.js";
 import type { RunConfig } from "./config.js";
 import type { Trainer } from "./step.js";
 

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { cpuCapability, version } from "@neobert/torch";
 import type { BatchCursor } from "../data/index.js";
-import type { ComputeType } from "./compute-weights.js";
+import type { ComputeType } from "../model/torch-compute-weights.js";
 import type { RunConfig } from "./config.js";
 
 /** Same record, same bits: a run repeats on the same processor kind, thread count and build. */

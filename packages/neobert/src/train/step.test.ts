@@ -2,9 +2,9 @@
 
 import { AdamW, liveTensors, setNumThreads, type Tensor, tensor, tidy } from "@neobert/torch";
 import { afterEach, expect, test } from "vitest";
+import { type ComputeType, ComputeWeights } from "../model/torch-compute-weights.js";
 import { TorchModel } from "../model/torch-model.js";
 import { TorchOps } from "../model/torch-ops.js";
-import { type ComputeType, ComputeWeights } from "./compute-weights.js";
 import { NonFiniteError, type Objective, Trainer } from "./step.js";
 
 setNumThreads(1);

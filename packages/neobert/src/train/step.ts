@@ -3,9 +3,9 @@
 // big batch. Synchronous; every temporary is freed before it returns.
 
 import { type Adam, clipScale, gradNorm, type Tensor, tidy } from "@neobert/torch";
+import type { ComputeWeights } from "../model/torch-compute-weights.js";
 import type { RunOptions, TorchModel } from "../model/torch-model.js";
 import type { TorchOps } from "../model/torch-ops.js";
-import type { ComputeWeights } from "./compute-weights.js";
 
 /** What is minimized: the summed loss of a micro-batch, a float32 scalar with a graph. */
 export type Objective<B> = (microBatch: B, run: RunOptions) => Tensor;

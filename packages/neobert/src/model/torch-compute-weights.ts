@@ -3,7 +3,7 @@
 // there is one micro-batch the optimizer takes them as they are.
 
 import { type Copies, keep, noGrad, type Tensor, tidy } from "@neobert/torch";
-import type { TorchModel } from "../model/torch-model.js";
+import type { TorchModel } from "./torch-model.js";
 
 /** The type that matrices are multiplied in. */
 export type ComputeType = "fp32" | "bf16";

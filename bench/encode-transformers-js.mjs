@@ -1,0 +1,43 @@
+// One side of bench/encode.mjs: transformers.js, as a careful user sets it up. Texts are sorted by length first, since the
+// pipeline pads to the longest of the batch it is given. Reads a task a line, answers with a line.
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const { folder, root, name, dtype, threads, batch, pooling = "mean", maxTokens } = JSON.parse(process.argv[2]);
+const entry = `${folder}/node_modules/@huggingface/transformers/dist/transformers.node.mjs`;
+const { env, pipeline } = await import(pathToFileURL(entry).href);
+env.allowRemoteModels = false;
+env.localModelPath = root;
+const started = performance.now();
+const session_options = threads ? { intraOpNumThreads: threads } : {};
+const extract = await pipeline("feature-extraction", name, { dtype, session_options });
+if (maxTokens) extract.tokenizer.model_max_length = maxTokens;
+const options = { pooling, normalize: true };
+await extract("a short text", options);
+console.log(JSON.stringify({ loadMs: performance.now() - started }));
+for await (const line of createInterface({ input: process.stdin })) {
+  const { texts, single } = JSON.parse(line);
+  const times = [];
+  const vectors = [];
+  if (single) {
+    for (const text of texts) {
+      const start = performance.now();
+      vectors.push([...(await extract(text, options)).data]);
+      times.push(performance.now() - start);
+    }
+  } else {
+    const start = performance.now();
+    const order = [...texts.keys()].sort((a, b) => texts[b].length - texts[a].length);
+    for (let i = 0; i < order.length; i += batch) {
+      const some = order.slice(i, i + batch);
+      const { data, dims } = await extract(
+        some.map((j) => texts[j]),
+        options,
+      );
+      for (const [k, j] of some.entries()) vectors[j] = data.subarray(k * dims[1], (k + 1) * dims[1]);
+    }
+    times.push(performance.now() - start);
+  }
+  const peakMB = process.resourceUsage().maxRSS / 1024;
+  console.log(JSON.stringify({ times, peakMB, vectors: vectors.slice(0, 20).map((vector) => [...vector]) }));
+}

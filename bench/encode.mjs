@@ -1,0 +1,182 @@
+// Embedding real texts: ours against transformers.js and sentence-transformers, each in a process that stays, taking turns.
+// Shown: texts/s (median and best), p50 and p99 of one text at a time, load, peak memory, agreement with our fp32 vectors.
+//   npm run bench -- encode [minilm|bert|neobert-512|neobert-4096 ...] [--rounds=3] [--threads=N] [--match=REGEXP]
+// sentence-transformers comes from the environment of `npm run test:peers`; its ONNX backend takes part where
+// `optimum[onnxruntime]` is installed there.
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { gunzipSync } from "node:zlib";
+import { exportOnnx } from "../packages/neobert/dist/export/onnx.js";
+import { fetchMiniLM } from "../tools/minilm.mjs";
+import { writeRandomModel } from "./random-model.mjs";
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const cache = here("../.cache/bench-encode");
+const transformersJs = "@huggingface/transformers@4.3.1";
+const python = here("../.cache/peers/transformers-4/bin/python");
+const { values, positionals } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "3" },
+    threads: { type: "string", default: String(availableParallelism()) },
+    match: { type: "string", default: "" },
+  },
+  allowPositionals: true,
+});
+const [rounds, threads] = [Number(values.rounds), Number(values.threads)];
+const chosen = new RegExp(values.match);
+const miniLM = await fetchMiniLM();
+const shared = here("../../shared/data");
+if (!miniLM || !existsSync(shared)) {
+  console.log("Skipped: all-MiniLM-L6-v2 or the texts in ../shared/data are absent.");
+  process.exit(0);
+}
+
+/** The same shuffle in every run: a linear congruential generator. */
+function shuffled(list) {
+  const result = [...list];
+  for (let i = result.length - 1, state = 42; i > 0; i--) {
+    state = (1103515245 * state + 12345) % 2 ** 31;
+    const j = state % (i + 1);
+    [result[i], result[j]] = [result[j], result[i]];
+  }
+  return result;
+}
+
+const sts = readFileSync(`${shared}/stsb/stsb-en-test.csv`, "utf8").split("\n");
+const sentences = sts
+  .slice(0, 600)
+  .map((line) => /^(?:"((?:[^"]|"")*)"|([^,]*)),/.exec(line)?.slice(1).find(Boolean) ?? line);
+const corpus = readFileSync(`${shared}/scifact/corpus.jsonl.gz`);
+const abstracts = gunzipSync(corpus)
+  .toString()
+  .split("\n", 200)
+  .map((line) => {
+    const { title, text } = JSON.parse(line);
+    return `${title} ${text}`;
+  });
+const long = (tokens, count) =>
+  Array.from({ length: count }, (_, i) => abstracts.slice(i, i + Math.ceil(tokens / 150)).join(" "));
+
+const cases = {
+  minilm: { model: () => miniLM, texts: { mixed: shuffled([...sentences, ...abstracts]), sentences }, single: sentences.slice(0, 200) },
+  bert: { model: () => writeRandomModel("bert", cache, miniLM), texts: { mixed: shuffled([...sentences, ...abstracts]).slice(0, 200) }, single: sentences.slice(0, 50) },
+  "neobert-512": { model: () => writeRandomModel("neobert", cache, miniLM), texts: { "512 tokens": long(512, 8) }, maxTokens: 512 },
+  "neobert-4096": { model: () => writeRandomModel("neobert", cache, miniLM), texts: { "4096 tokens": long(4096, 1) }, maxTokens: 4096 },
+}; // biome-ignore format: a table
+
+function start(program, script, options) {
+  const child = spawn(program, [here(script), JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
+  let log = "";
+  child.stderr.on("data", (text) => (log = (log + text).slice(-2000)));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${script}: ended\n${log}`);
+    return value.startsWith("{") ? JSON.parse(value) : next();
+  };
+  const ask = (task) => {
+    child.stdin.write(`${JSON.stringify(task)}\n`);
+    return next();
+  };
+  return { next, ask, end: () => child.stdin.end() };
+}
+
+const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
+const percentile = (list, share) =>
+  [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(share * list.length))];
+function meanCosine(a, b) {
+  const cosine = (x, y) => {
+    const dot = (u, v) => u.reduce((sum, value, i) => sum + value * v[i], 0);
+    return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
+  };
+  return a.reduce((sum, vector, i) => sum + cosine(vector, b[i]), 0) / a.length;
+}
+
+/** Every side that --match names: its program, and what it is told. */
+function sidesOf(name, model, maxTokens) {
+  const isLarge = name.startsWith("neobert");
+  const exported = `${cache}/exported`;
+  const folder = `${cache}/transformers-js`;
+  const ours = ["onnx fp32", "onnx int8", "torch fp32", "torch bf16"].map((kind) => {
+    const [engine, dtype] = kind.split(" ");
+    return [`ours ${kind}`, process.execPath, "encode-ours.mjs", { model, engine, dtype }];
+  });
+  const js = ["fp32", "q8"].flatMap((dtype) =>
+    (isLarge ? [1] : [1, 32]).map((batch) => {
+      const options = { folder, root: exported, name, dtype, batch };
+      return [`transformers.js ${dtype} x ${batch}`, process.execPath, "encode-transformers-js.mjs", options];
+    }),
+  );
+  const hasOptimum = spawnSync(python, ["-c", "import optimum.onnxruntime"]).status === 0;
+  const kinds = ["torch fp32", "torch bf16", ...(hasOptimum ? ["onnx fp32", "onnx int8"] : [])];
+  const st = kinds.map((kind) => {
+    const [engine, dtype] = kind.split(" ");
+    const file = `onnx/${dtype === "int8" ? "model_quantized" : "model"}.onnx`;
+    const options = { model: engine === "onnx" ? `${exported}/${name}` : model, engine, dtype, file, batch: 32 };
+    return [`sentence-t. ${kind}`, python, "encode-sentence-transformers.py", options];
+  });
+  const all = [...ours, ...js, ...(existsSync(python) && !isLarge ? st : [])];
+  const wanted = all.filter(([side]) => chosen.test(side));
+  if (wanted.some(([side]) => side.startsWith("transformers.js")) && !existsSync(`${folder}/node_modules`)) {
+    mkdirSync(folder, { recursive: true });
+    const flags = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder];
+    execFileSync("npm", [...flags, transformersJs], { stdio: ["ignore", "ignore", "inherit"] });
+  }
+  return wanted.map(([side, program, script, options]) => {
+    return { side, program, script, options: { ...options, threads, maxTokens } };
+  });
+}
+
+console.log(
+  `${cpus()[0].model}, ${threads} threads, Node ${process.version}; median (best) of ${rounds} rounds in turns`,
+);
+for (const name of positionals.length > 0 ? positionals : Object.keys(cases)) {
+  if (!cases[name]) throw new Error(`bench encode: expected ${Object.keys(cases).join(", ")}, got ${name}`);
+  const { model, texts, single = [], maxTokens } = cases[name];
+  const folder = await model();
+  for (const [dtype, file] of Object.entries({ fp32: "model", int8: "model_quantized" })) {
+    // NOTE: kept between runs; delete .cache/bench-encode after a change of the export.
+    const out = `${cache}/exported/${name}`;
+    if (!existsSync(`${out}/onnx/${file}.onnx`)) await exportOnnx(folder, out, { dtype });
+  }
+  const running = {};
+  for (const { side, program, script, options } of sidesOf(name, folder, maxTokens)) {
+    const process_ = start(program, script, options);
+    running[side] = { ...process_, ...(await process_.next()), times: {}, peakMB: 0 };
+  }
+  const tasks = Object.entries(texts).map(([label, list]) => ({ label, texts: list, single: false }));
+  if (single.length > 0) tasks.push({ label: "one at a time", texts: single, single: true });
+  const reference = {};
+  for (let round = -1; round < rounds; round++) {
+    for (const { label, ...task } of tasks) {
+      if (round < 0) task.texts = task.texts.slice(0, 32); // warm-up
+      for (const side of Object.values(running)) {
+        const { times, peakMB, vectors } = await side.ask(task);
+        side.peakMB = peakMB;
+        if (round < 0) continue;
+        (side.times[label] ??= []).push(times);
+        if (!task.single) side.cosine = meanCosine(vectors, (reference[label] ??= vectors));
+      }
+    }
+  }
+  for (const side of Object.values(running)) side.end();
+  console.log(
+    `\n${name}${" ".repeat(28 - name.length)}${tasks.map(({ label }) => label.padStart(20)).join("")}   load ms   peak MB   cosine`,
+  );
+  for (const [side, { times, loadMs, peakMB, cosine }] of Object.entries(running)) {
+    const columns = tasks.map(({ label, texts, single }) => {
+      if (single) {
+        const all = times[label].flat();
+        return `p50 ${percentile(all, 0.5).toFixed(1)} p99 ${percentile(all, 0.99).toFixed(1)}`;
+      }
+      const rates = times[label].map(([ms]) => (1e3 * texts.length) / ms);
+      return `${median(rates).toFixed(1)} (${Math.max(...rates).toFixed(1)})`;
+    });
+    const numbers = [loadMs.toFixed(0).padStart(10), peakMB.toFixed(0).padStart(10), cosine.toFixed(5).padStart(9)];
+    console.log(`  ${side.padEnd(26)}${columns.map((text) => text.padStart(20)).join("")}${numbers.join("")}`);
+  }
+}

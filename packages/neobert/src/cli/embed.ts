@@ -1,0 +1,112 @@
+// `neobert embed MODEL [FILE]`: vectors of the texts of a file or of standard input, in their order, into a file or as JSON
+// lines on standard output. Texts and vectors stream: only some thousands are held.
+
+import { Command, Option } from "commander";
+import { type EncodeOptions, Encoder } from "../encoder/encoder.js";
+import { type PoolingMode, poolingModes } from "../encoder/pooling.js";
+import { type Output, outputs } from "../encoder/quantize.js";
+import { createVectorFile, jsonLine, vectorFormat } from "../files/vector-file.js";
+import { barOf, formatDuration, ProgressLine } from "../train/progress-line.js";
+import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
+import { addInputOptions, allTexts, countTexts, type InputFlags, readTexts } from "./read-texts.js";
+
+interface EmbedFlags extends ModelFlags, InputFlags {
+  out?: string;
+  pooling?: PoolingMode[];
+  normalize?: boolean;
+  role?: "query" | "document";
+  promptName?: string;
+  prompt?: string;
+  dimensions?: number;
+  output: Output;
+  calibration?: string;
+}
+
+export function embedCommand(): Command {
+  const command = new Command("embed")
+    .description(
+      "Computes a vector for each text: each line of a text file or of standard input, each record of JSON lines, CSV, " +
+        "TSV or parquet. What the model's folder says about pooling, prompts and length is the default.",
+    )
+    .argument("<model>", "model folder, run folder, or name on the Hub")
+    .argument("[file]", "file of texts; - is standard input", "-")
+    .option(
+      "--out <file>",
+      "file to make: .npy, .safetensors, .jsonl or .parquet (default: JSON lines on standard output)",
+    )
+    .addOption(new Option("--pooling <modes...>", "how tokens become a vector").choices([...poolingModes]))
+    .option("--normalize", "give vectors of length 1")
+    .option("--no-normalize", "give vectors as they are, whatever the folder says")
+    .addOption(new Option("--role <role>", "use the model's prompt for it").choices(["query", "document"]))
+    .option("--prompt-name <name>", "use one of the model's prompts")
+    .option("--prompt <text>", "put this before each text")
+    .option("--dimensions <n>", "keep the first dimensions only", positive)
+    .addOption(new Option("--output <form>", "form of the vectors").choices([...outputs]).default("float"))
+    .option("--calibration <file>", "texts that the ranges of int8 are taken from");
+  return addModelOptions(addInputOptions(command)).action(run);
+}
+
+async function run(model: string, file: string, flags: EmbedFlags): Promise<void> {
+  const { out, pooling, normalize, role, promptName, prompt, dimensions, output, maxTokens } = flags;
+  if (out !== undefined) vectorFormat(out); // before the work
+  const total = await countTexts(file, flags);
+  const stop = new AbortController();
+  const interrupt = () => stop.abort(new Error("stopped: nothing was written"));
+  process.once("SIGINT", interrupt);
+  const encoder = await Encoder.load(model, loadOptions(flags));
+  const line = new ProgressLine(progressText);
+  const sink = out === undefined ? undefined : createVectorFile(out);
+  try {
+    const how: EncodeOptions<Output> = given({
+      ...{ pooling, normalize, role, promptName, prompt, dimensions, output, maxTokens },
+      signal: stop.signal,
+      calibration: flags.calibration === undefined ? undefined : await allTexts(flags.calibration, flags),
+    });
+    const waiting: string[] = [];
+    const source = async function* () {
+      for await (const text of readTexts(file, flags)) {
+        waiting.push(text);
+        yield text;
+      }
+    };
+    const start = performance.now();
+    let [done, tokens] = [0, 0];
+    for await (const vectors of encoder.encodeStream(source(), how)) {
+      const texts = waiting.splice(0, vectors.length);
+      const [, d] = vectors.shape;
+      if (sink) sink.write(texts, vectors.data, d);
+      else process.stdout.write(texts.map((text, i) => jsonLine(text, vectors.row(i))).join(""));
+      done += vectors.length;
+      tokens += vectors.tokenCounts.reduce((sum, count) => sum + count, 0);
+      line.show({ done, total, tokens, seconds: (performance.now() - start) / 1000 });
+    }
+    line.end();
+    if (!sink) return;
+    if (done === 0) throw new Error(`${file}: expected at least one text, got none`);
+    sink.close();
+    console.log(`${done.toLocaleString("en-US")} vectors: ${out}`);
+  } finally {
+    line.end();
+    sink?.abandon();
+    process.off("SIGINT", interrupt);
+    await encoder.dispose();
+  }
+}
+
+interface EmbedProgress {
+  done: number;
+  total: number | undefined;
+  tokens: number;
+  seconds: number;
+}
+
+/** `1,200/5,000 [=====>    ] 24% 812 texts/s 33,012 tok/s 12:05 left` */
+export function progressText({ done, total, tokens, seconds }: EmbedProgress, barColumns: number): string {
+  const grouped = (value: number) => Math.round(value).toLocaleString("en-US");
+  const rates = `${grouped(done / seconds)} texts/s ${grouped(tokens / seconds)} tok/s`;
+  if (total === undefined) return `${grouped(done)} texts ${rates}`;
+  const share = done / Math.max(total, 1);
+  const left = formatDuration(seconds / share - seconds);
+  const numbers = [`${grouped(done)}/${grouped(total)}`, ...barOf(share, barColumns), `${Math.floor(100 * share)}%`];
+  return `${numbers.join(" ")} ${rates} ${left} left`;
+}

@@ -1,0 +1,56 @@
+// Options that every command with a model has, their values checked, and the API's options out of them.
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { LoadOptions } from "../encoder/loaded-model.js";
+import type { DownloadProgress } from "../hub/resolve.js";
+import { ProgressLine } from "../train/progress-line.js";
+
+export type ModelFlags = Pick<LoadOptions, "engine" | "dtype" | "revision" | "threads" | "offline" | "batchTokens"> & {
+  maxTokens?: number;
+};
+
+export function addModelOptions(command: Command): Command {
+  return command
+    .addOption(new Option("--engine <name>", "ONNX Runtime or libtorch").choices(["onnx", "torch"]).default("onnx"))
+    .addOption(
+      new Option("--dtype <type>", "bf16 needs torch, int8 needs onnx")
+        .choices(["fp32", "bf16", "int8"])
+        .default("fp32"),
+    )
+    .option("--max-tokens <n>", "cut texts to this many tokens (default: the model's)", positive)
+    .option("--batch-tokens <n>", "most tokens computed at once (default: 4096)", positive)
+    .option("--threads <n>", "threads (default: as many as there are cores)", positive)
+    .option("--revision <name>", "branch, tag or commit on the Hub (default: main)")
+    .option("--offline", "take the model from the local cache only");
+}
+
+/** The options of `load`, with downloads shown on standard error. */
+export function loadOptions({ engine, dtype, revision, threads, offline, batchTokens }: ModelFlags): LoadOptions {
+  const given = Object.entries({ engine, dtype, revision, threads, offline, batchTokens });
+  const line = new ProgressLine(downloadLine);
+  return {
+    ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
+    onProgress: (progress) => {
+      line.show(progress);
+      if (progress.receivedBytes === progress.fileBytes) line.end();
+    },
+  };
+}
+
+function downloadLine({ file, receivedBytes, fileBytes }: DownloadProgress): string {
+  const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
+  return `${file} ${megabytes(receivedBytes)} of ${megabytes(fileBytes)} MB`;
+}
+
+export function positive(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("Expected a whole number of 1 or more.");
+  return number;
+}
+
+/** What is left of a call's options when those that were not given are taken out. */
+export function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ReturnType<
+    typeof given<T>
+  >;
+}

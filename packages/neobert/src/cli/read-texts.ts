@@ -1,0 +1,49 @@
+// Texts for a command: a file or standard input. Of a plain text file every line is a text, empty ones too, so that
+// results stand in the lines' order; other formats have a text a record.
+
+import { type Command, Option } from "commander";
+import { type ReadOptions, readDocuments, sourceFormat } from "../data/read.js";
+import { readLines } from "../data/read-text.js";
+
+export type InputFlags = Pick<ReadOptions, "format" | "column" | "header">;
+
+/** Standard input, in place of a file's name. */
+const STDIN = "-";
+
+export function addInputOptions(command: Command): Command {
+  return command
+    .option("--column <name>", "column or key that holds the text", "text")
+    .addOption(
+      new Option(
+        "--format <format>",
+        "format of the input, where its name does not tell (standard input: text)",
+      ).choices("text jsonl json csv tsv parquet".split(" ")),
+    )
+    .option("--no-header", "CSV and TSV have no line of column names; columns are named 0, 1, 2 ...");
+}
+
+/** The texts of a file, or of standard input for "-", one by one. */
+export async function* readTexts(file: string, { column, header, ...flags }: InputFlags): AsyncGenerator<string> {
+  const format = flags.format ?? (file === STDIN ? "text" : (sourceFormat(file) ?? "text"));
+  if (format === "text") {
+    for await (const { text } of readLines(file)) yield text;
+    return;
+  }
+  const options = { format, ...(column !== undefined && { column }), ...(header !== undefined && { header }) };
+  for await (const { text } of readDocuments(file, options)) yield text;
+}
+
+/** How many texts a file has; undefined for standard input, which is read once. */
+export async function countTexts(file: string, flags: InputFlags): Promise<number | undefined> {
+  if (file === STDIN) return undefined;
+  let count = 0;
+  for await (const _ of readTexts(file, flags)) count++;
+  return count;
+}
+
+/** All texts at once. */
+export async function allTexts(file: string, flags: InputFlags): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const text of readTexts(file, flags)) texts.push(text);
+  return texts;
+}

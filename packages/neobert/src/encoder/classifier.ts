@@ -1,0 +1,75 @@
+// Classifier: labels of texts or pairs of texts with their scores, from a model with a sequence-classification head.
+
+import { activationOf, labelNames, type ScoreActivation, scoresOf } from "./labels.js";
+import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText } from "./loaded-model.js";
+import { runTexts } from "./runs.js";
+import type { TextInput } from "./tokenized.js";
+
+export interface LabelScore {
+  label: string;
+  /** Number of the label in the model's config. */
+  index: number;
+  score: number;
+}
+
+export interface ClassifyOptions extends CallOptions {
+  /** Labels to give, best first; default all. */
+  topK?: number;
+  /** Default: "softmax"; "sigmoid" where the config says that labels do not exclude each other; "none" for regression. */
+  activation?: ScoreActivation;
+}
+
+export class Classifier extends LoadedModel {
+  /** Loads a classifier by folder or name on the Hub. Rejects if it has no sequence-classification head. */
+  static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<Classifier> {
+    return new Classifier(await loadParts("Classifier.load", nameOrFolder, "sequenceClassification", options));
+  }
+
+  /** The labels of a text or pair, best first, or those of each of a list. */
+  classify(input: TextInput, options?: ClassifyOptions): Promise<LabelScore[]>;
+  classify(inputs: readonly TextInput[], options?: ClassifyOptions): Promise<LabelScore[][]>;
+  async classify(
+    input: TextInput | readonly TextInput[],
+    options: ClassifyOptions = {},
+  ): Promise<LabelScore[] | LabelScore[][]> {
+    const { topK = Number.POSITIVE_INFINITY, activation } = options;
+    if (!(topK >= 1)) throw new RangeError(`classify: expected topK of 1 or more, got ${topK}`);
+    const inputs = isList(input) ? input : [input];
+    const logits = await this.logits(inputs, options);
+    const labels = logits.map((row) => {
+      const scores = scoresOf(row, activation ?? activationOf(this.config, row.length));
+      const names = labelNames(this.config, row.length);
+      return names
+        .map((label, index) => ({ label, index, score: scores[index]! }))
+        .sort((a, b) => b.score - a.score || a.index - b.index)
+        .slice(0, topK);
+    });
+    return isList(input) ? labels : labels[0]!;
+  }
+
+  /** The head's values of each text or pair as they are, before softmax or sigmoid. */
+  async logits(inputs: readonly TextInput[], options: CallOptions = {}): Promise<Float32Array[]> {
+    const { signal, onProgress } = options;
+    const where = "classify";
+    const maxTokens = this.lengthFor(where, options.maxTokens);
+    const logits: Float32Array[] = [];
+    await this.thread.inTurn(this.texts.tokenizeAll(inputs, { where, maxTokens, signal }), (tokenized) =>
+      runTexts(this.thread, tokenized, {
+        ...{ where, batchTokens: this.batchTokens, signal, onProgress },
+        describe: (text) => nameText(text, inputs[text]!),
+        task: () => ({ kind: "sequenceLogits" }),
+        take: (order, _, { data }) => {
+          const labels = data.length / order.length;
+          for (const [i, text] of order.entries()) {
+            logits[text] = data.slice(i * labels, (i + 1) * labels) as Float32Array;
+          }
+        },
+      }),
+    );
+    return logits;
+  }
+}
+
+function isList(input: TextInput | readonly TextInput[]): input is readonly TextInput[] {
+  return Array.isArray(input);
+}

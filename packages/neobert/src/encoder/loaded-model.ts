@@ -1,0 +1,130 @@
+// What Encoder, FillMask and the classifiers have in common: a model by name or folder, its tokenizer here, its engine in
+// a worker thread, the longest text it takes, and the end of it all.
+
+import { type HubOptions, resolveModel } from "../hub/resolve.js";
+import { architectureOf, type Head, type ModelConfig } from "../model/architecture.js";
+import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
+import { checkEngine, type EngineDtype, type EngineName } from "./engine.js";
+import { EngineThread } from "./engine-thread.js";
+import { readSentenceFolder, type SentenceFolder } from "./sentence-transformers.js";
+import { TextTokenizer } from "./tokenized.js";
+
+/** How to find and load a model; the names of the Hub as in `HubOptions`. */
+export interface LoadOptions extends HubOptions {
+  /** "onnx" (default) is ONNX Runtime, from npm alone; "torch" is libtorch, where it is set up. */
+  engine?: EngineName;
+  /** "fp32" (default); "bf16" with engine "torch", "int8" with engine "onnx". */
+  dtype?: EngineDtype;
+  /** Threads of one computation; default: as many as there are cores. */
+  threads?: number;
+  /** Most tokens computed at once; more needs more memory. Default 4096. */
+  batchTokens?: number;
+}
+
+export interface ModelParts {
+  /** The Hugging Face folder. */
+  folder: string;
+  sentence: SentenceFolder;
+  tokenizer: Tokenizer;
+  thread: EngineThread;
+  batchTokens: number | undefined;
+}
+
+/** Options of every call that computes. */
+export interface CallOptions {
+  /** Cuts texts to this many tokens, special ones included; default: the model's `maxTokens`. */
+  maxTokens?: number;
+  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Aborting it rejects the call after the run that is being computed. */
+  signal?: AbortSignal;
+}
+
+/** Finds, fetches and loads a model. Rejects with what is wrong about its files, or about engine and dtype. */
+export async function loadParts(
+  where: string,
+  nameOrFolder: string,
+  head: Head,
+  options: LoadOptions = {},
+): Promise<ModelParts> {
+  const { engine = "onnx", dtype = "fp32", threads, batchTokens, ...hub } = options;
+  checkEngine(where, { engine, dtype });
+  const folder = await resolveModel(nameOrFolder, hub);
+  const sentence = readSentenceFolder(folder);
+  const { modelFolder, modules } = sentence;
+  const starting = EngineThread.start({
+    folder: modelFolder,
+    options: { engine, dtype, head, ...(threads !== undefined && { threads }) },
+    modules: head === "none" ? modules : [],
+  });
+  try {
+    const tokenizer = loadTokenizer(modelFolder); // while the worker reads the weights
+    return { folder, sentence, tokenizer, thread: await starting, batchTokens };
+  } catch (error) {
+    starting.then(
+      (thread) => thread.dispose(),
+      () => {},
+    );
+    throw error;
+  }
+}
+
+export abstract class LoadedModel implements AsyncDisposable {
+  /** The Hugging Face folder that was loaded. */
+  readonly folder: string;
+  readonly tokenizer: Tokenizer;
+  /** The model's config.json. */
+  readonly config: ModelConfig;
+  /** Greatest number of tokens of a text, special ones included; longer texts are cut. */
+  readonly maxTokens: number;
+  protected readonly thread: EngineThread;
+  protected readonly texts: TextTokenizer;
+  protected readonly batchTokens: number | undefined;
+  readonly #maxPositions: number;
+
+  constructor({ folder, sentence, tokenizer, thread, batchTokens }: ModelParts) {
+    this.folder = folder;
+    this.tokenizer = tokenizer;
+    this.thread = thread;
+    this.config = thread.config;
+    this.texts = new TextTokenizer(tokenizer);
+    this.batchTokens = batchTokens;
+    this.#maxPositions = architectureOf(this.config).maxPositions(this.config);
+    this.maxTokens = longestText(this.config, this.#maxPositions, sentence.maxTokens, tokenizer.modelMaxLength);
+  }
+
+  /** Number of tokens of a text, special ones included, before it is cut. */
+  countTokens(text: string): number {
+    return this.texts.count(text);
+  }
+
+  /** Frees the model when the calls so far are done. Later calls are refused. */
+  dispose(): Promise<void> {
+    return this.thread.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  /** The greatest length for a call. Throws where the model has no positions for that many tokens. */
+  protected lengthFor(where: string, maxTokens = this.maxTokens): number {
+    if (maxTokens <= this.#maxPositions) return maxTokens;
+    throw new RangeError(
+      `${where}: expected maxTokens of at most the model's ${this.#maxPositions} positions, got ${maxTokens}`,
+    );
+  }
+}
+
+function longestText(config: ModelConfig, maxPositions: number, ...limits: (number | undefined)[]): number {
+  // The longest texts of training, by the names that different configs give it.
+  const { max_length, max_position_embeddings, n_positions } = config as Record<string, unknown>;
+  const trained = [max_length, max_position_embeddings, n_positions].filter((value) => typeof value === "number");
+  const found = Math.min(maxPositions, ...trained, ...limits.filter((limit) => limit !== undefined));
+  return Number.isFinite(found) ? found : 512;
+}
+
+/** `text 3 ("The first words ...")`, for errors. */
+export function nameText(index: number, input: string | { text: string }): string {
+  const text = typeof input === "string" ? input : input.text;
+  return `text ${index} (${JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text)})`;
+}

@@ -1,0 +1,152 @@
+// A sentence-transformers folder as data: which folder holds the encoder, how token states become a vector (Pooling,
+// Dense, Normalize in the order of modules.json), prompts, longest text, similarity. A folder without modules.json is
+// a plain encoder: the mean over the tokens, not normalised. Kinds of modules that are not known are refused by name.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { checkPooling, type PoolingMode, poolingModes } from "./pooling.js";
+import { type SimilarityFunction, similarityFunctions } from "./similarity.js";
+
+export type Activation = "identity" | "tanh" | "relu" | "sigmoid" | "silu";
+
+/** What follows the pooling. A Dense's weights lie in `folder`. */
+export type VectorModule =
+  | { kind: "dense"; folder: string; inFeatures: number; outFeatures: number; bias: boolean; activation: Activation }
+  | { kind: "normalize" };
+
+export interface SentenceFolder {
+  /** The folder with config.json, tokenizer and weights. */
+  modelFolder: string;
+  pooling: PoolingMode[];
+  /** Whether the tokens of a prompt are pooled too. */
+  includePrompt: boolean;
+  modules: VectorModule[];
+  maxTokens: number | undefined;
+  lowercase: boolean;
+  prompts: Record<string, string>;
+  defaultPromptName: string | undefined;
+  similarity: SimilarityFunction;
+}
+
+const activations: Record<string, Activation> = {
+  Identity: "identity",
+  Tanh: "tanh",
+  ReLU: "relu",
+  Sigmoid: "sigmoid",
+  SiLU: "silu",
+};
+
+/** Reads the folder's JSON files. Throws where one is malformed or asks for something that is not known here. */
+export function readSentenceFolder(folder: string): SentenceFolder {
+  const settings = readJson(join(folder, "config_sentence_transformers.json")) ?? {};
+  const plain: SentenceFolder = {
+    modelFolder: folder,
+    pooling: ["mean"],
+    includePrompt: true,
+    modules: [],
+    maxTokens: undefined,
+    lowercase: false,
+    prompts: Object(settings.prompts ?? {}),
+    defaultPromptName: typeof settings.default_prompt_name === "string" ? settings.default_prompt_name : undefined,
+    similarity: similarityOf(settings.similarity_fn_name, folder),
+  };
+  const file = join(folder, "modules.json");
+  const list: unknown = readJson(file);
+  if (list === undefined) return plain;
+  const modules = (Array.isArray(list) ? list : []).map(({ type, path }) => {
+    return { type: String(type).split(".").at(-1)!, folder: join(folder, String(path ?? "")) };
+  });
+  const [transformer, pooling, ...rest] = modules;
+  if (transformer?.type !== "Transformer" || pooling?.type !== "Pooling") {
+    const got = modules.map(({ type }) => type).join(", ") || JSON.stringify(list);
+    throw new Error(`${file}: expected a Transformer and its Pooling, then Dense and Normalize, got ${got}`);
+  }
+  return {
+    ...plain,
+    modelFolder: transformer.folder,
+    ...readTransformer(transformer.folder),
+    ...readPooling(join(pooling.folder, "config.json")),
+    modules: rest.map((module) => {
+      if (module.type === "Normalize") return { kind: "normalize" };
+      if (module.type === "Dense") return readDense(module.folder);
+      throw new Error(`${file}: expected modules Transformer, Pooling, Dense and Normalize, got ${module.type}`);
+    }),
+  };
+}
+
+function readTransformer(folder: string) {
+  // The name was once the architecture's: sentence_roberta_config.json and the like.
+  const name = readdirSync(folder).find((name) => /^sentence_\w+_config\.json$/.test(name));
+  const config = (name && readJson(join(folder, name))) || {};
+  return {
+    maxTokens: typeof config.max_seq_length === "number" ? config.max_seq_length : undefined,
+    lowercase: config.do_lower_case === true,
+  };
+}
+
+const flags: Record<PoolingMode, string> = {
+  cls: "pooling_mode_cls_token",
+  max: "pooling_mode_max_tokens",
+  mean: "pooling_mode_mean_tokens",
+  mean_sqrt_len_tokens: "pooling_mode_mean_sqrt_len_tokens",
+  weightedmean: "pooling_mode_weightedmean_tokens",
+  lasttoken: "pooling_mode_lasttoken",
+};
+
+function readPooling(file: string): Pick<SentenceFolder, "pooling" | "includePrompt"> {
+  const config = readJson(file);
+  if (!config)
+    throw new Error(`${file}: expected the pooling's settings, got no such file\nDownload the folder whole.`);
+  // Older files have a flag a mode, newer ones the modes' names.
+  const named = config.pooling_mode === undefined ? undefined : [config.pooling_mode].flat();
+  const modes = named ?? poolingModes.filter((mode) => config[flags[mode]] === true);
+  return {
+    pooling: checkPooling(
+      file,
+      modes.flatMap((mode: unknown) => String(mode).split("+") as PoolingMode[]),
+    ),
+    includePrompt: config.include_prompt !== false,
+  };
+}
+
+function readDense(folder: string): VectorModule {
+  const file = join(folder, "config.json");
+  const config = readJson(file) ?? {};
+  const { in_features: inFeatures, out_features: outFeatures, bias = true, activation_function } = config;
+  const name = String(activation_function ?? "torch.nn.modules.activation.Tanh")
+    .split(".")
+    .at(-1)!;
+  const activation = activations[name];
+  if (!activation) {
+    throw new Error(`${file}: expected activation_function ${Object.keys(activations).join(", ")}, got ${name}`);
+  }
+  if (!Number.isInteger(inFeatures) || !Number.isInteger(outFeatures)) {
+    throw new Error(`${file}: expected whole in_features and out_features, got ${inFeatures} and ${outFeatures}`);
+  }
+  const input = config.module_input_name ?? "sentence_embedding";
+  const output = config.module_output_name ?? input;
+  if (input !== "sentence_embedding" || output !== "sentence_embedding") {
+    throw new Error(`${file}: expected a Dense from sentence_embedding to it, got one from ${input} to ${output}`);
+  }
+  return { kind: "dense", folder, inFeatures, outFeatures, bias, activation };
+}
+
+function similarityOf(name: unknown, folder: string): SimilarityFunction {
+  if (name === undefined || name === null) return "cosine";
+  const known = similarityFunctions.find((known) => known === name);
+  if (known) return known;
+  throw new Error(
+    `${join(folder, "config_sentence_transformers.json")}: expected similarity_fn_name ${similarityFunctions.join(", ")}, ` +
+      `got ${JSON.stringify(name)}`,
+  );
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: files of others, whose fields are checked one by one.
+function readJson(file: string): any {
+  if (!existsSync(file)) return undefined;
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new Error(`${file}: expected JSON, got ${(error as Error).message}\nDownload it again.`);
+  }
+}

@@ -1,0 +1,200 @@
+// Many texts as token ids, one after another in one array, made in slices of a few milliseconds so that the caller's
+// event loop stays free. Single texts go through the tokenizer's fast path, which gives ids alone; what the template
+// puts around a text is learnt once from an example.
+
+import { setImmediate } from "node:timers/promises";
+import { type Encoding, IdBuffer, type Tokenizer } from "../tokenizer/index.js";
+
+const SLICE_MS = 8;
+
+/** A text, or a pair whose second text a model tells from the first by segment or separator. */
+export type TextInput = string | { text: string; pair: string };
+
+export interface TokenizeOptions {
+  /** The caller, for errors. */
+  where: string;
+  /** Greatest number of tokens of a text (or pair), special ones included. */
+  maxTokens: number;
+  signal?: AbortSignal | undefined;
+  /** Number of the first text, for errors. */
+  firstIndex?: number;
+  /** What is done to each text before: trimming, lower case, a prompt. */
+  prepare?: (text: string) => string;
+  /** Tokens that neighbouring overflowing pieces share. */
+  stride?: number | undefined;
+}
+
+/** Texts with their special tokens, cut to the greatest length. */
+export class TokenizedTexts {
+  readonly #ids: IdBuffer;
+  /** Segments, where some text has others than 0. */
+  readonly #types: IdBuffer | undefined;
+  /** Where each text begins, and where the last ends. */
+  readonly #starts: number[];
+
+  constructor(ids: IdBuffer, types: IdBuffer | undefined, starts: number[]) {
+    this.#ids = ids;
+    this.#types = types;
+    this.#starts = starts;
+  }
+
+  /** The ids of ready encodings. */
+  static of(encodings: readonly Encoding[]): TokenizedTexts {
+    const total = encodings.reduce((sum, { ids }) => sum + ids.length, 0);
+    const [ids, types] = [new IdBuffer(total), new IdBuffer(total)];
+    const starts = [0];
+    for (const encoding of encodings) {
+      ids.ids.set(encoding.ids, ids.length);
+      types.ids.set(encoding.typeIds, ids.length);
+      ids.length += encoding.ids.length;
+      starts.push(ids.length);
+    }
+    return new TokenizedTexts(ids, types.ids.some((type) => type !== 0) ? types : undefined, starts);
+  }
+
+  get length(): number {
+    return this.#starts.length - 1;
+  }
+
+  tokenCount(text: number): number {
+    return this.#starts[text + 1]! - this.#starts[text]!;
+  }
+
+  /** The ids of one text, a view. */
+  ids(text: number): Int32Array {
+    return this.#ids.ids.subarray(this.#starts[text]!, this.#starts[text + 1]!);
+  }
+
+  /** The texts named by `order`, packed. */
+  pack(order: readonly number[]): { ids: Int32Array; cuSeqlens: Int32Array; tokenTypes?: Int32Array } {
+    const cuSeqlens = new Int32Array(order.length + 1);
+    for (const [i, text] of order.entries()) cuSeqlens[i + 1] = cuSeqlens[i]! + this.tokenCount(text);
+    const gather = (buffer: IdBuffer) => {
+      const packed = new Int32Array(cuSeqlens.at(-1)!);
+      for (const [i, text] of order.entries()) {
+        packed.set(buffer.ids.subarray(this.#starts[text]!, this.#starts[text + 1]!), cuSeqlens[i]!);
+      }
+      return packed;
+    };
+    return { ids: gather(this.#ids), cuSeqlens, ...(this.#types && { tokenTypes: gather(this.#types) }) };
+  }
+}
+
+/** Turns texts into ids by one tokenizer; see `tokenizeAll`. */
+export class TextTokenizer {
+  readonly tokenizer: Tokenizer;
+  readonly #before: Int32Array;
+  readonly #after: Int32Array;
+  readonly #cutsLeft: boolean;
+  readonly #fast: boolean;
+
+  constructor(tokenizer: Tokenizer) {
+    this.tokenizer = tokenizer;
+    const { ids, specialTokensMask, typeIds } = tokenizer.encode("a", { padding: false, truncation: false });
+    const first = specialTokensMask.indexOf(0);
+    const last = specialTokensMask.lastIndexOf(0);
+    this.#before = ids.slice(0, first);
+    this.#after = ids.slice(last + 1);
+    this.#cutsLeft = tokenizer.toJSON().truncation?.direction === "Left";
+    this.#fast = first >= 0 && typeIds.every((type) => type === 0);
+  }
+
+  /** Tokens that stand before each text. */
+  get leading(): number {
+    return this.#before.length;
+  }
+
+  /** Number of tokens of a text, special ones included, nothing cut. */
+  count(text: string): number {
+    return this.#before.length + this.tokenizer.encodeIds(text).length + this.#after.length;
+  }
+
+  /**
+   * Tokenizes texts, cut to `maxTokens`.
+   * Rejects where an element is no text, and when `signal` is aborted.
+   */
+  async tokenizeAll(texts: readonly TextInput[], options: TokenizeOptions): Promise<TokenizedTexts> {
+    const { maxTokens, prepare = (text) => text } = options;
+    const ids = new IdBuffer(64 * texts.length);
+    const types = texts.some((text) => typeof text !== "string") ? new IdBuffer(64 * texts.length) : undefined;
+    const starts = [0];
+    await this.#inSlices(texts, options, (input) => {
+      if (typeof input === "string" && this.#fast) {
+        this.#append(prepare(input), maxTokens, ids);
+        while (types && types.length < ids.length) types.push(0);
+      } else {
+        const encoding = this.#encode(input, options);
+        for (const id of encoding.ids) ids.push(id);
+        if (types) for (const type of encoding.typeIds) types.push(type);
+      }
+      starts.push(ids.length);
+    });
+    const segments = types?.ids.subarray(0, types.length).some((type) => type !== 0) ? types : undefined;
+    return new TokenizedTexts(ids, segments, starts);
+  }
+
+  /** As `tokenizeAll`, with tokens and offsets (in UTF-16 units of the prepared text). */
+  async encodeAll(texts: readonly TextInput[], options: TokenizeOptions): Promise<Encoding[]> {
+    const encodings: Encoding[] = [];
+    await this.#inSlices(texts, options, (input) => encodings.push(this.#encode(input, options)));
+    return encodings;
+  }
+
+  async #inSlices(
+    texts: readonly TextInput[],
+    { where, maxTokens, signal, firstIndex = 0 }: TokenizeOptions,
+    take: (input: TextInput) => void,
+  ): Promise<void> {
+    const least = this.#before.length + this.#after.length;
+    if (!Number.isInteger(maxTokens) || maxTokens <= least) {
+      throw new RangeError(`${where}: expected maxTokens above the ${least} special tokens, got ${maxTokens}`);
+    }
+    let sliceEnd = performance.now() + SLICE_MS;
+    for (const [i, input] of texts.entries()) {
+      signal?.throwIfAborted();
+      if (performance.now() > sliceEnd) {
+        await setImmediate();
+        sliceEnd = performance.now() + SLICE_MS;
+      }
+      if (!isText(input)) {
+        throw new TypeError(`${where}: expected a text at index ${firstIndex + i}, got ${kindOf(input)}`);
+      }
+      take(input);
+    }
+  }
+
+  #encode(input: TextInput, { maxTokens, stride, prepare = (text) => text }: TokenizeOptions): Encoding {
+    const { text, pair } = typeof input === "string" ? { text: input, pair: undefined } : input;
+    return this.tokenizer.encode(prepare(text), {
+      maxLength: maxTokens,
+      truncation: "longestFirst",
+      padding: false,
+      offsetUnit: "utf16",
+      ...(pair !== undefined && { pair: prepare(pair) }),
+      ...(stride !== undefined && { stride }),
+    });
+  }
+
+  #append(text: string, maxTokens: number, ids: IdBuffer): void {
+    for (const id of this.#before) ids.push(id);
+    const start = ids.length;
+    this.tokenizer.encodeInto(text, ids);
+    const room = maxTokens - this.#before.length - this.#after.length;
+    if (ids.length - start > room) {
+      if (this.#cutsLeft) ids.ids.copyWithin(start, ids.length - room, ids.length);
+      ids.length = start + room;
+    }
+    for (const id of this.#after) ids.push(id);
+  }
+}
+
+function isText(value: unknown): value is TextInput {
+  if (typeof value === "string") return true;
+  const { text, pair } = Object(value);
+  return typeof text === "string" && typeof pair === "string";
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return typeof value === "object" ? `an object with ${Object.keys(value).join(", ") || "no keys"}` : typeof value;
+}

@@ -1,0 +1,28 @@
+// ONNX Runtime, loaded when it is needed, and a session with our settings.
+
+import { availableParallelism } from "node:os";
+import type { InferenceSession } from "onnxruntime-node";
+
+export type OnnxRuntime = typeof import("onnxruntime-node");
+
+export async function importOnnxRuntime(): Promise<OnnxRuntime> {
+  try {
+    return await import("onnxruntime-node");
+  } catch (cause) {
+    throw new Error(
+      `ONNX Runtime: expected the package onnxruntime-node, got ${(cause as Error).message.split("\n")[0]}\n` +
+        "Run `npm install onnxruntime-node`, with ONNXRUNTIME_NODE_INSTALL=skip where its downloads are blocked.",
+    );
+  }
+}
+
+/** Opens a graph's file with all cores, or `threads` of them. */
+export async function openSession(path: string, threads = availableParallelism()): Promise<InferenceSession> {
+  const { InferenceSession } = await importOnnxRuntime();
+  return InferenceSession.create(path, {
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    logSeverityLevel: 3,
+  });
+}

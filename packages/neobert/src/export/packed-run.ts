@@ -1,0 +1,80 @@
+// How a packed batch becomes runs of ONNX Runtime: texts sorted by length, up to a number of tokens in each run, in
+// groups of one length. Linear layers see all tokens of a run at once, attention one group at a time.
+
+import type { Tensor } from "onnxruntime-node";
+import type { PackedBatch } from "../model/torch-model.js";
+
+/** Texts that are computed together. */
+export interface Run {
+  /** Indices into the batch's texts, shortest text first. */
+  texts: number[];
+  tokens: number;
+}
+
+/** Most tokens of a run (a longer text has one of its own): bounds memory, and what is computed stays in the caches. */
+export const MOST_TOKENS = 2048;
+
+/** Splits a batch into runs. Every text is in one of them. */
+export function splitRuns(cuSeqlens: Int32Array): Run[] {
+  const lengthOf = (text: number) => cuSeqlens[text + 1]! - cuSeqlens[text]!;
+  const texts = Array.from({ length: cuSeqlens.length - 1 }, (_, text) => text);
+  const runs: Run[] = [];
+  for (const text of texts.sort((a, b) => lengthOf(a) - lengthOf(b) || a - b)) {
+    const length = lengthOf(text);
+    let run = runs.at(-1);
+    if (!run || run.tokens + length > MOST_TOKENS) runs.push((run = { texts: [], tokens: 0 }));
+    run.texts.push(text);
+    run.tokens += length;
+  }
+  return runs;
+}
+
+/** The inputs of a graph of the packed form for a run, and the batch's row of each of the run's rows. */
+export function runInputs({ ids, tokenTypes, cuSeqlens }: PackedBatch, { texts, tokens: N }: Run) {
+  const rows = new Int32Array(N);
+  const positions = new Int32Array(N);
+  const first = new Int32Array(texts.length);
+  const groups: { start: number; end: number; length: number }[] = [];
+  let row = 0;
+  for (const [i, text] of texts.entries()) {
+    const start = cuSeqlens[text]!;
+    const length = cuSeqlens[text + 1]! - start;
+    const group = groups.at(-1);
+    if (group?.length === length) group.end += length;
+    else groups.push({ start: row, end: row + length, length });
+    first[i] = row;
+    for (let position = 0; position < length; position++, row++) {
+      rows[row] = start + position;
+      positions[row] = position;
+    }
+  }
+  const pick = (values: Int32Array) => rows.map((row) => values[row]!);
+  const shapes = groups.flatMap(({ start, end, length }) => [(end - start) / length, length, -1]);
+  return {
+    rows,
+    inputs: {
+      ids: pick(ids),
+      token_types: tokenTypes ? pick(tokenTypes) : new Int32Array(1),
+      ...{ positions, first },
+      starts: Int32Array.from(groups, ({ start }) => start),
+      ends: Int32Array.from(groups, ({ end }) => end),
+      shapes: BigInt64Array.from(shapes, BigInt),
+    },
+  };
+}
+
+/** The inputs as the tensors that a session of this graph takes. */
+export function packedFeeds(
+  Tensor: typeof import("onnxruntime-node").Tensor,
+  names: readonly string[],
+  inputs: Record<string, Int32Array | BigInt64Array>,
+): Record<string, Tensor> {
+  const feeds: Record<string, Tensor> = {};
+  for (const name of names) {
+    const values = inputs[name]!;
+    const width = { starts: 1, ends: 1, shapes: 3 }[name];
+    const dims = width ? [values.length / width, width] : [values.length];
+    feeds[name] = new Tensor(values instanceof Int32Array ? "int32" : "int64", values, dims);
+  }
+  return feeds;
+}

@@ -1,0 +1,129 @@
+// FOLDER PEERS: the five encoders exported as ONNX in fp32, fp16 and int8 give our vectors in transformers.js (offline, its
+// own tokenizer and classes, onnxruntime-node) and in onnxruntime-web; PEERS holds both. onnx-export.py takes the rest.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { Generator, noGrad, randn, tidy } from "@neobert/torch";
+import { exportOnnx } from "../../packages/neobert/dist/export/onnx.js";
+import { writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
+import { TorchModel } from "../../packages/neobert/dist/model/torch-model.js";
+import { saveTokenizer, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
+import { documents } from "./text.mjs";
+
+const [folder, peers] = process.argv.slice(2).map((path) => resolve(path));
+const load = (name) => import(pathToFileURL(createRequire(join(peers, "package.json")).resolve(name)).href);
+const { AutoModel, AutoModelForMaskedLM, AutoTokenizer, env } = await load("@huggingface/transformers");
+const web = await load("onnxruntime-web");
+env.allowRemoteModels = false;
+env.localModelPath = folder;
+
+const COSINE = { fp32: 0.999999, fp16: 0.9999, int8: 0.99 };
+const dtypes = {
+  fp32: ["fp32", "model.onnx"],
+  fp16: ["fp16", "model_fp16.onnx"],
+  int8: ["q8", "model_quantized.onnx"],
+};
+const sizes = { hidden_size: 96, num_hidden_layers: 3, num_attention_heads: 6 };
+const models = {
+  neobert: {
+    intermediate_size: 240,
+    max_length: 256,
+    norm_eps: 1e-5,
+    decoder_init_range: 0.2,
+    embedding_init_range: 1,
+  },
+  bert: { intermediate_size: 160, max_position_embeddings: 256, initializer_range: 0.1 },
+  roberta: {
+    ...{ intermediate_size: 160, max_position_embeddings: 258, type_vocab_size: 1, initializer_range: 0.1 },
+    pad_token_id: 1,
+  },
+  nomic_bert: { intermediate_size: 256, initializer_range: 0.1 },
+  modernbert: { intermediate_size: 160, local_attention: 16, pad_token_id: 0, initializer_range: 0.1 },
+};
+
+const documentsHere = documents(30).map((text) => text.slice(0, 300));
+const texts = [...documentsHere.slice(0, 4), "Ünïcödé, naïve — don't"];
+const tokenizer = await trainWordPiece(documentsHere, { vocabSize: 400 });
+const cosine = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0) / (Math.hypot(...a) * Math.hypot(...b));
+
+/** The least cosine between rows of padded [B, S, W] that are tokens and rows of packed [N, W]. */
+function leastCosine(padded, mask, packed) {
+  const W = padded.dims.at(-1);
+  let [least, row] = [1, 0];
+  for (const [place, isToken] of [...mask.data].entries()) {
+    if (!isToken) continue;
+    const [a, b] = [padded.data.subarray(place * W, (place + 1) * W), packed.subarray(row * W, ++row * W)];
+    least = Math.min(least, cosine([...a], [...b]));
+  }
+  assert.equal(row * W, packed.length);
+  return least;
+}
+
+const lowest = {};
+function expectAlike(what, dtype, least) {
+  assert(least > COSINE[dtype], `${what} in ${dtype}: expected cosines above ${COSINE[dtype]}, got ${least}`);
+  lowest[dtype] = Math.min(lowest[dtype] ?? 1, least);
+}
+
+for (const [model_type, fields] of Object.entries(models)) {
+  for (const head of ["none", "maskedLM"]) {
+    const config = { model_type, ...sizes, ...fields, vocab_size: tokenizer.vocabSize };
+    const model = TorchModel.create(config, { head, seed: 7 });
+    const generator = new Generator(8);
+    for (const { name, role, shape } of model.specs) {
+      if (role === "vector") tidy(() => noGrad(() => model.weight(name).add_(randn(shape, { generator }).mul(0.2))));
+    }
+    const name = `${model_type}-${head}`;
+    const saved = join(folder, "saved", name);
+    mkdirSync(saved, { recursive: true });
+    model.save(saved);
+    saveTokenizer(tokenizer, saved);
+    for (const dtype of Object.keys(dtypes)) await exportOnnx(saved, join(folder, name), { dtype });
+
+    const theirs = await AutoTokenizer.from_pretrained(name);
+    const inputs = theirs(texts, { padding: true });
+    const ids = texts.map((text) => tokenizer.encode(text).ids);
+    const cuSeqlens = Int32Array.from([0, ...ids.map((_, i) => ids.slice(0, i + 1).flatMap((one) => [...one]).length)]);
+    const batch = { ids: Int32Array.from(ids.flatMap((one) => [...one])), cuSeqlens };
+    const rows = batch.ids.map((_, row) => row);
+    const expected = tidy(() =>
+      noGrad(() => (head === "none" ? model.hidden(batch) : model.logits(batch, rows)).toTypedArray()),
+    );
+    for (const [dtype, [theirName, file]] of Object.entries(dtypes)) {
+      const loader = head === "none" ? AutoModel : AutoModelForMaskedLM;
+      // transformers.js has no masked-LM class for NomicBERT.
+      if (model_type !== "nomic_bert" || head === "none") {
+        const loaded = await loader.from_pretrained(name, { dtype: theirName });
+        const output = await loaded(inputs);
+        const values = head === "none" ? output.last_hidden_state : output.logits;
+        expectAlike(`${name} in transformers.js`, dtype, leastCosine(values, inputs.attention_mask, expected));
+        await loaded.dispose();
+      }
+      const session = await web.InferenceSession.create(join(folder, name, "onnx", file));
+      const { data, dims } = inputs.input_ids;
+      const feeds = Object.fromEntries(
+        session.inputNames.map((input) => {
+          const values = input in inputs ? inputs[input].data : new BigInt64Array(data.length);
+          return [input, new web.Tensor("int64", values, dims)];
+        }),
+      );
+      const values = (await session.run(feeds))[session.outputNames[0]];
+      expectAlike(`${name} in onnxruntime-web`, dtype, leastCosine(values, inputs.attention_mask, expected));
+      await session.release();
+    }
+    const { input_ids, attention_mask } = inputs;
+    writeSafetensors(join(folder, name, "expected.safetensors"), [
+      { name: "input_ids", dtype: "I64", shape: input_ids.dims, data: BigInt64Array.from(input_ids.data) },
+      { name: "attention_mask", dtype: "I64", shape: input_ids.dims, data: BigInt64Array.from(attention_mask.data) },
+      { name: "packed", dtype: "F32", shape: [batch.ids.length, expected.length / batch.ids.length], data: expected },
+    ]);
+    model.dispose();
+  }
+}
+console.log(
+  Object.entries(lowest)
+    .map(([dtype, least]) => `${dtype} cosine ${least.toFixed(6)}`)
+    .join(", "),
+);
