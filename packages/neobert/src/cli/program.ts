@@ -1,8 +1,8 @@
 // The table of `neobert`'s commands and what happens to their errors. A command's module is imported only when that
 // command is asked for, so `neobert --help` starts at once and libtorch is loaded by the commands that need it.
 
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { packageVersion } from "../files/package-version.js";
 
 export interface CommandEntry {
   summary: string;
@@ -55,10 +55,6 @@ const commands: Record<string, CommandEntry> = {
     load: async () => (await import("./info.js")).infoCommand(),
   },
 };
-
-function packageVersion(): string {
-  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
-}
 
 /**
  * The program for these arguments (`process.argv` without its first two): the command asked for with all its options,

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Golden, goldenConfig, goldenRoot } from "../model/golden.js";
 import { openModel, saveModel } from "../model/model-folder.js";
-import type { PackedBatch } from "../model/torch-model.js";
+import type { PackedBatch } from "../model/packed-batch.js";
 import { loadOnnxEngine, type OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
 
 let folder: string;

@@ -14,7 +14,7 @@ import { type Result, resultOf, tracePacked } from "../export/trace.js";
 import { packageVersion } from "../files/package-version.js";
 import type { Architecture, Head, ModelConfig } from "../model/architecture.js";
 import { openModel } from "../model/model-folder.js";
-import type { PackedBatch } from "../model/torch-model.js";
+import { checkBatch, expectHead, type PackedBatch } from "../model/packed-batch.js";
 import { cacheFolder, fillCache } from "./onnx-cache.js";
 
 export interface OnnxEngineOptions {
@@ -39,8 +39,8 @@ export class OnnxEngine {
   readonly kind = "onnx";
   readonly config: ModelConfig;
   readonly head: Head;
+  readonly architecture: Architecture<ModelConfig>;
   readonly #folder: string;
-  readonly #architecture: Architecture<ModelConfig>;
   readonly #options: OnnxEngineOptions;
   readonly #sessions = new Map<Result, Promise<InferenceSession>>();
 
@@ -50,7 +50,7 @@ export class OnnxEngine {
     source.close();
     this.config = source.config;
     this.head = source.head;
-    this.#architecture = source.architecture;
+    this.architecture = source.architecture;
     this.#folder = folder;
     this.#options = options;
   }
@@ -62,8 +62,7 @@ export class OnnxEngine {
 
   /** Masked-LM logits [M, V] of the tokens at `rows` (indices into the packed ids). */
   async maskedLogits(batch: PackedBatch, rows: Int32Array): Promise<Float32Array> {
-    const { session, check } = await this.#ready("maskedLogits", batch, "maskedLM");
-    check();
+    const session = await this.#ready("maskedLogits", batch, "maskedLM");
     const V = this.config.vocab_size;
     const outside = rows.find((row) => row < 0 || row >= batch.ids.length);
     if (outside !== undefined) {
@@ -85,8 +84,7 @@ export class OnnxEngine {
 
   /** Class logits of the texts, [B, labels]. */
   async sequenceLogits(batch: PackedBatch): Promise<Float32Array> {
-    const { session, check } = await this.#ready("sequenceLogits", batch, "sequenceClassification");
-    check();
+    const session = await this.#ready("sequenceLogits", batch, "sequenceClassification");
     let logits = new Float32Array(0);
     for (const run of splitRuns(batch.cuSeqlens)) {
       const result = await this.#run(session, runInputs(batch, run).inputs);
@@ -111,8 +109,11 @@ export class OnnxEngine {
 
   /** The session that computes a result; its graph is traced if the cache does not have it. */
   load(result: Result): Promise<InferenceSession> {
-    const loading = this.#sessions.get(result) ?? this.#open(result);
+    const known = this.#sessions.get(result);
+    if (known) return known;
+    const loading = this.#open(result);
     this.#sessions.set(result, loading);
+    loading.catch(() => this.#sessions.delete(result)); // the next call tries again
     return loading;
   }
 
@@ -144,8 +145,7 @@ export class OnnxEngine {
 
   /** Results of every token, in the batch's order. */
   async #rows(result: Result, batch: PackedBatch, head?: Head): Promise<Float32Array> {
-    const { session, check } = await this.#ready(result, batch, head);
-    check();
+    const session = await this.#ready(result, batch, head);
     let values = new Float32Array(0);
     for (const run of splitRuns(batch.cuSeqlens)) {
       const { rows, inputs } = runInputs(batch, run);
@@ -162,32 +162,10 @@ export class OnnxEngine {
     return values;
   }
 
-  async #ready(result: Result, batch: PackedBatch, head?: Head) {
-    const check = () => this.#check(result, batch);
-    if (head && head !== this.head) {
-      const { classNames } = this.#architecture;
-      throw new Error(
-        `${result}: expected ${classNames[head]}, got ${classNames[this.head]}\nLoad the model with head: "${head}".`,
-      );
-    }
-    return { session: await this.load(result), check };
-  }
-
-  #check(where: string, { ids, cuSeqlens }: PackedBatch): void {
-    const V = this.config.vocab_size;
-    const foreign = ids.findIndex((id) => id < 0 || id >= V);
-    if (foreign >= 0) {
-      throw new Error(
-        `${where}: expected ids from 0 to ${V - 1}, got ${ids[foreign]} in row ${foreign}\nUse the model's own tokenizer.`,
-      );
-    }
-    const longest = cuSeqlens.reduce((longest, end, i) => Math.max(longest, end - (cuSeqlens[i - 1] ?? 0)), 0);
-    const limit = this.#architecture.maxPositions(this.config);
-    if (longest > limit) {
-      throw new Error(
-        `${where}: expected sequences of at most ${limit} tokens, got ${longest}\nTruncate them: this model has learned positions.`,
-      );
-    }
+  async #ready(result: Result, batch: PackedBatch, head?: Head): Promise<InferenceSession> {
+    if (head) expectHead(result, this, head);
+    checkBatch(result, this, batch);
+    return this.load(result);
   }
 
   async #run(session: InferenceSession, inputs: Record<string, Int32Array | BigInt64Array>): Promise<Float32Array> {

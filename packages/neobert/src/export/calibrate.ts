@@ -1,6 +1,6 @@
 // Which linear layers stay float32 in an int8 model: those whose results the quantization changes too much on a few
-// sentences. With one scale a token, a channel of massive activations (NeoBERT's residual stream reaches 1,300 in one
-// channel, reference issue of its authors) leaves the others few steps; no weight tells that, so it is measured.
+// sentences. With one scale a token, one channel of massive activations (NeoBERT's residual stream reaches 1,300 in one)
+// leaves the others few steps. Weights alone do not tell where that happens, so it is measured.
 
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

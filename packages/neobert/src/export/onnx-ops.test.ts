@@ -161,7 +161,7 @@ describe.each([
   ["padded", false, "the exported form"],
   ["packed", true, "the session's form"],
   ["packed", false, "the session's form without ONNX Runtime's operators"],
-] as const)("%s, contrib %s: in %s", (form, contrib) => {
+] as const)("%s, contrib %s: in %s", (form, contrib, _) => {
   test.each(Object.keys(programs))("%s is libtorch's", async (name) => {
     const expected = onTorch(programs[name]!);
     const got = await onOnnx(programs[name]!, form, contrib);

@@ -2,7 +2,7 @@
 // groups of one length. Linear layers see all tokens of a run at once, attention one group at a time.
 
 import type { Tensor } from "onnxruntime-node";
-import type { PackedBatch } from "../model/torch-model.js";
+import type { PackedBatch } from "../model/packed-batch.js";
 
 /** Texts that are computed together. */
 export interface Run {

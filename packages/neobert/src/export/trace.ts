@@ -2,6 +2,7 @@
 
 import type { Head } from "../model/architecture.js";
 import type { ModelParts } from "../model/model-folder.js";
+import { segmentCount } from "../model/packed-batch.js";
 import { Graph, type Value } from "./graph.js";
 import { byText, type PackedBatch, type PaddedBatch, packedInputs, paddedInputs } from "./onnx-batch.js";
 import { OnnxOps, type OnnxOpsOptions } from "./onnx-ops.js";
@@ -18,10 +19,8 @@ export const resultOf: Record<Head, Result> = {
 
 type Options = Pick<OnnxOpsOptions, "dtype" | "bits" | "keepFloat">;
 
-/** Whether the model tells segments apart, and so has an input for them. */
-export function hasSegments({ config }: Pick<ModelParts, "config">): boolean {
-  return ((config as { type_vocab_size?: number }).type_vocab_size ?? 0) > 1;
-}
+/** Whether the graph has an input for segments: where there is more than one of them. */
+const hasSegments = ({ config }: ModelParts) => segmentCount(config) > 1;
 
 /** The form that every consumer expects: input_ids and attention_mask [B, S] to last_hidden_state or logits. */
 export function tracePadded(source: ModelParts, options: Options): Graph {

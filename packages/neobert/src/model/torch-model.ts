@@ -7,15 +7,10 @@ import { type Architecture, architectureOf, type Head, type ModelConfig, type Pa
 import { initialValues } from "./init.js";
 import { type OpenOptions, openModel, saveModel } from "./model-folder.js";
 import type { Rows, Weights } from "./ops.js";
+import { checkBatch, expectHead, type PackedBatch, segmentCount } from "./packed-batch.js";
 import { type TorchBatch, TorchOps } from "./torch-ops.js";
 
-/** Sequences packed one after another: ids [N] and the borders cuSeqlens [B + 1], from 0 to N. */
-export interface PackedBatch {
-  ids: Int32Array;
-  cuSeqlens: Int32Array;
-  /** BERT's segment of each token [N]; absent means all 0. */
-  tokenTypes?: Int32Array;
-}
+export type { PackedBatch };
 
 /** A packed batch with the rows that were masked [M] and the ids that stood there [M]. */
 export interface MaskedBatch extends PackedBatch {
@@ -101,7 +96,7 @@ export class TorchModel {
 
   /** Sum over the masked rows of the cross entropy, a float32 scalar with a graph, and their count. */
   loss(batch: MaskedBatch, run: RunOptions = {}): { sum: Tensor; count: number } {
-    this.#expectHead("loss", "maskedLM");
+    expectHead("loss", this, "maskedLM");
     const { ops, weights } = this.#run(run);
     const hidden = this.#forward("loss", batch, run, this.#rows(batch.maskedRows)); // [M, C]
     const labels = fromTypedArray(batch.labels, { device: this.device }).to("int64");
@@ -110,7 +105,7 @@ export class TorchModel {
 
   /** Masked-language-model logits [M, V] of some rows of the batch. */
   logits(batch: PackedBatch, rows: Int32Array, run: RunOptions = {}): Tensor {
-    this.#expectHead("logits", "maskedLM");
+    expectHead("logits", this, "maskedLM");
     const { ops, weights } = this.#run(run);
     const hidden = this.#forward("logits", batch, run, this.#rows(rows)); // [M, C]
     return this.architecture.maskedLogits(ops, weights, this.config, hidden);
@@ -123,14 +118,14 @@ export class TorchModel {
 
   /** Class logits [B, number of labels] of the sequences. */
   sequenceLogits(batch: PackedBatch, run: RunOptions = {}): Tensor {
-    this.#expectHead("sequenceLogits", "sequenceClassification");
+    expectHead("sequenceLogits", this, "sequenceClassification");
     const { ops, weights } = this.#run(run);
     return this.architecture.sequenceLogits(ops, weights, this.config, this.#batch("sequenceLogits", batch));
   }
 
   /** Class logits [N, number of labels] of the tokens. */
   tokenLogits(batch: PackedBatch, run: RunOptions = {}): Tensor {
-    this.#expectHead("tokenLogits", "tokenClassification");
+    expectHead("tokenLogits", this, "tokenClassification");
     const { ops, weights } = this.#run(run);
     return this.architecture.tokenLogits(ops, weights, this.config, this.#forward("tokenLogits", batch, run));
   }
@@ -169,36 +164,11 @@ export class TorchModel {
     return this.architecture.forward(ops, weights, this.config, this.#batch(where, batch), rows ? { rows } : {});
   }
 
-  #batch(where: string, { ids, cuSeqlens, tokenTypes }: PackedBatch): TorchBatch {
-    const expectBelow = (limit: number, what: string, values: Int32Array, wayOut: string) => {
-      const foreign = values.findIndex((value) => value < 0 || value >= limit);
-      if (foreign < 0) return;
-      const got = `${values[foreign]} in row ${foreign}`;
-      throw new Error(`${where}: expected ${what} from 0 to ${limit - 1}, got ${got}\n${wayOut}`);
-    };
-    expectBelow(this.config.vocab_size, "ids", ids, "Use the model's own tokenizer.");
-    const longest = cuSeqlens.reduce((longest, end, i) => Math.max(longest, end - (cuSeqlens[i - 1] ?? 0)), 0);
-    const limit = this.architecture.maxPositions(this.config);
-    if (longest > limit) {
-      throw new Error(
-        `${where}: expected sequences of at most ${limit} tokens, got ${longest}\nTruncate them: this model knows no later positions.`,
-      );
-    }
+  #batch(where: string, packed: PackedBatch): TorchBatch {
+    checkBatch(where, this, packed);
+    const { ids, cuSeqlens, tokenTypes } = packed;
     const batch = { ids: fromTypedArray(ids, { device: this.device }), cuSeqlens: [...cuSeqlens] };
-    const kinds = "type_vocab_size" in this.config ? (this.config.type_vocab_size as number) : 0;
-    if (!tokenTypes || kinds === 0) return batch; // an architecture without segments ignores them
-    if (tokenTypes.length !== ids.length) {
-      throw new Error(`${where}: expected a token type for each of ${ids.length} ids, got ${tokenTypes.length}`);
-    }
-    expectBelow(kinds, "token types", tokenTypes, "Leave them out where the model has no segments.");
+    if (!tokenTypes || segmentCount(this.config) === 0) return batch;
     return { ...batch, tokenTypes: fromTypedArray(tokenTypes, { device: this.device }) };
-  }
-
-  #expectHead(where: string, head: Head): void {
-    if (this.head === head) return;
-    const { classNames } = this.architecture;
-    throw new Error(
-      `${where}: expected ${classNames[head]}, got ${classNames[this.head]}\nLoad the model with head: "${head}".`,
-    );
   }
 }
