@@ -3,9 +3,9 @@
 
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { ComputeWeights } from "../packages/neobert/dist/model/torch-compute-weights.js";
 import { TorchModel } from "../packages/neobert/dist/model/torch-model.js";
 import { TorchOps } from "../packages/neobert/dist/model/torch-ops.js";
-import { ComputeWeights } from "../packages/neobert/dist/model/torch-compute-weights.js";
 import { Trainer } from "../packages/neobert/dist/train/step.js";
 import { AdamW, noGrad, setNumThreads, tidy } from "../packages/torch/dist/index.js";
 
