@@ -12,7 +12,7 @@ import {
   nameText,
 } from "./loaded-model.js";
 import { checkPooling, type PoolingMode } from "./pooling.js";
-import { type Output, type OutputArrays, outputs, type Ranges, rangesOf } from "./quantize.js";
+import { bytesOf, type Output, type OutputArrays, outputs, type Ranges, rangesOf } from "./quantize.js";
 import { type NumberArray, Rows } from "./rows.js";
 import { runTexts } from "./runs.js";
 import type { SentenceFolder } from "./sentence-transformers.js";
@@ -221,7 +221,7 @@ export class Encoder extends LoadedModel {
     const prompt = this.#promptFor(where, options);
     const settings = this.#settings(where, options, prompt);
     const width = settings.dimensions ?? this.#widthOf(settings.pooling);
-    const d = settings.output.endsWith("binary") ? width / 8 : width;
+    const d = settings.output.endsWith("binary") ? bytesOf(width) : width;
     const data = makeArray(settings.output, texts.length * d);
     const tokenCounts = new Int32Array(texts.length);
     const tokenizing = this.texts.tokenizeAll(texts, {
@@ -267,11 +267,6 @@ export class Encoder extends LoadedModel {
     }
     if (!outputs.includes(output)) {
       throw new Error(`${where}: expected output ${outputs.join(", ")}, got ${JSON.stringify(output)}`);
-    }
-    if (output.endsWith("binary") && (dimensions ?? width) % 8 !== 0) {
-      throw new Error(
-        `${where}: expected a multiple of 8 dimensions for output "${output}", got ${dimensions ?? width}`,
-      );
     }
     if (output === "int8" && !ranges) {
       throw new Error(

@@ -34,15 +34,18 @@ export function rangesOf(data: Float32Array, d: number): Ranges {
   return { min, max };
 }
 
-/** Vectors [n, d] in the form asked for: [n, d], or [n, d / 8] for the binary ones. */
+/** Bytes of a binary vector: the last one is filled up with zeros. */
+export const bytesOf = (d: number) => Math.ceil(d / 8);
+
+/** Vectors [n, d] in the form asked for: [n, d], or [n, ceil(d / 8)] for the binary ones. */
 export function quantize(data: Float32Array, d: number, output: Output, ranges?: Ranges): NumberArray {
   if (output === "float") return data;
   if (output === "int8") return toInt8(data, d, ranges);
-  if (d % 8 !== 0) {
-    throw new Error(`output "${output}": expected vectors of a multiple of 8 dimensions, got ${d}`);
+  const width = bytesOf(d);
+  const bits = new Uint8Array((data.length / d) * width);
+  for (let i = 0; i < data.length; i++) {
+    if (data[i]! > 0) bits[Math.floor(i / d) * width + ((i % d) >> 3)]! |= 0x80 >> ((i % d) & 7);
   }
-  const bits = new Uint8Array(data.length / 8);
-  for (let i = 0; i < data.length; i++) if (data[i]! > 0) bits[i >> 3]! |= 0x80 >> (i & 7);
   return output === "ubinary" ? bits : Int8Array.from(bits, (byte) => byte - 128);
 }
 
@@ -55,11 +58,9 @@ function toInt8(data: Float32Array, d: number, ranges: Ranges | undefined): Int8
   }
   // Rounded to float32 after every operation, as numpy does: a level may hang on it.
   const { fround } = Math;
-  const steps = Float32Array.from(ranges.max, (max, c) => fround(max - ranges.min[c]!) / 255);
+  const steps = Float32Array.from(ranges.max, (max, c) => fround(max - ranges.min[c]!) / 255 || 1);
   return Int8Array.from(data, (value, i) => {
-    const step = steps[i % d]!;
-    if (step === 0) return 0;
-    const level = Math.trunc(fround(fround(fround(value - ranges.min[i % d]!) / step) - 128));
-    return Math.max(-128, Math.min(127, level));
+    const level = Math.floor(fround(fround(value - ranges.min[i % d]!) / steps[i % d]!));
+    return Math.max(0, Math.min(255, level)) - 128;
   });
 }
