@@ -20,7 +20,7 @@ export function checkPooling(where: string, modes: PoolingMode | readonly Poolin
 
 /**
  * Pools hidden states [N, C] of packed texts to [B, C * modes]. `skip` tokens at each text's start count for nothing but
- * `cls` and `lasttoken`; a text that has no others gives zeros.
+ * `cls`; a text that has no others gives zeros there.
  */
 export function pool(
   hidden: Float32Array,
@@ -38,8 +38,8 @@ export function pool(
     for (const [part, mode] of modes.entries()) {
       const at = text * width + part * C;
       if (mode === "cls") pooled.set(hidden.subarray(start * C, (start + 1) * C), at);
-      else if (mode === "lasttoken") pooled.set(hidden.subarray((end - 1) * C, end * C), at);
-      else pooled.set(reduceTokens(hidden, start, end, start + skip, C, mode), at);
+      else if (mode === "lasttoken" && start + skip < end) pooled.set(hidden.subarray((end - 1) * C, end * C), at);
+      else if (mode !== "lasttoken") pooled.set(reduceTokens(hidden, start, end, start + skip, C, mode), at);
     }
   }
   return pooled;
