@@ -342,9 +342,9 @@ test("with newer pooling settings, and several modes, vectors stand side by side
   const tokens = await encoder.tokens("the law of the house");
   const vector = await encoder.encode("the law of the house");
   expect(encoder.dimension).toBe(2 * C);
-  expect(greatest(vector.subarray(0, C), tokens.row(0))).toBeLessThan(1e-6);
+  expect(greatest(vector.subarray(C), tokens.row(0))).toBeLessThan(1e-6);
   const max = Array.from({ length: C }, (_, c) => Math.max(...[...tokens].map((row) => row[c]!)));
-  expect(greatest(vector.subarray(C), max)).toBeLessThan(1e-6);
+  expect(greatest(vector.subarray(0, C), max)).toBeLessThan(1e-6);
   const { length }: Embeddings = await encoder.encode(["a", "b"], { pooling: ["mean", "lasttoken", "weightedmean"] });
   expect(length).toBe(2);
   rmSync(folder, { recursive: true });

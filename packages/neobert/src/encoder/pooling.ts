@@ -15,7 +15,7 @@ export function checkPooling(where: string, modes: PoolingMode | readonly Poolin
       `${where}: expected pooling modes among ${poolingModes.join(", ")}, got ${JSON.stringify(unknown ?? [])}`,
     );
   }
-  return poolingModes.filter((mode) => list.includes(mode));
+  return [...new Set(list)];
 }
 
 /**

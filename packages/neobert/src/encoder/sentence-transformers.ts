@@ -99,7 +99,8 @@ function readPooling(file: string): Pick<SentenceFolder, "pooling" | "includePro
     throw new Error(`${file}: expected the pooling's settings, got no such file\nDownload the folder whole.`);
   // Older files have a flag a mode, newer ones the modes' names.
   const named = config.pooling_mode === undefined ? undefined : [config.pooling_mode].flat();
-  const modes = named ?? poolingModes.filter((mode) => config[flags[mode]] === true);
+  const flagged = poolingModes.filter((mode) => config[flags[mode]] === true);
+  const modes = named ?? (flagged.length > 0 ? flagged : ["mean"]);
   return {
     pooling: checkPooling(
       file,
