@@ -8,13 +8,12 @@ const entry = `${folder}/node_modules/@huggingface/transformers/dist/transformer
 const { env, pipeline } = await import(pathToFileURL(entry).href);
 env.allowRemoteModels = false;
 env.localModelPath = root;
-const started = performance.now();
 const session_options = threads ? { intraOpNumThreads: threads } : {};
 const extract = await pipeline("feature-extraction", name, { dtype, session_options });
 if (maxTokens) extract.tokenizer.model_max_length = maxTokens;
 const options = { pooling, normalize: true };
 await extract("a short text", options);
-console.log(JSON.stringify({ loadMs: performance.now() - started }));
+console.log("{}");
 for await (const line of createInterface({ input: process.stdin })) {
   const { texts, single } = JSON.parse(line);
   const times = [];

@@ -1,5 +1,6 @@
 // Embedding real texts: ours against transformers.js and sentence-transformers, each in a process that stays, taking turns.
-// Shown: texts/s (median and best), p50 and p99 of one text at a time, load, peak memory, agreement with our fp32 vectors.
+// Shown: texts/s (median and best), p50 and p99 of one text at a time, from the start of the process to its first vector (load),
+// peak memory, agreement with our fp32 vectors.
 //   npm run bench -- encode [minilm|bert|neobert-512|neobert-4096 ...] [--rounds=3] [--threads=N] [--match=REGEXP]
 // sentence-transformers comes from the environment of `npm run test:peers`; its ONNX backend takes part where
 // `optimum[onnxruntime]` is installed there.
@@ -145,8 +146,10 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(cases)) {
   }
   const running = {};
   for (const { side, program, script, options } of sidesOf(name, folder, maxTokens)) {
+    const begun = performance.now();
     const process_ = start(program, script, options);
-    running[side] = { ...process_, ...(await process_.next()), times: {}, peakMB: 0 };
+    await process_.next();
+    running[side] = { ...process_, loadMs: performance.now() - begun, times: {}, peakMB: 0 };
   }
   const tasks = Object.entries(texts).map(([label, list]) => ({ label, texts: list, single: false }));
   if (single.length > 0) tasks.push({ label: "one at a time", texts: single, single: true });

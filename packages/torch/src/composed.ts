@@ -17,11 +17,11 @@ export function addNorm(x: Tensor, y: Tensor, options: NormOptions): [sum: Tenso
   return [sum, norm(sum, options)];
 }
 
-export function gatedUnit(x: Tensor, gate: "first" | "last"): Tensor {
+export function gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" | "gelu"): Tensor {
   // In bfloat16 the product is rounded once, not its factor before it as well.
   const [first, last] = widened(x).chunk(2, -1) as [Tensor, Tensor];
-  const product = gate === "first" ? first.silu().mul(last) : last.silu().mul(first);
-  return cast(product, x.dtype);
+  const [gated, other] = gate === "first" ? [first, last] : [last, first];
+  return cast((activation === "silu" ? gated.silu() : gated.gelu()).mul(other), x.dtype);
 }
 
 export function splitQkv(

@@ -115,22 +115,27 @@ describe.each(native.instructionSets())("with %s instructions,", (set) => {
   });
 
   describe.each(dtypes)("in %s", (dtype) => {
-    tidyTest("the gated unit equals the composed one, for either half", () => {
-      for (const shape of [
-        [5, 42],
-        [1, 2],
-        [0, 8],
-        [2, 3, 130],
-      ])
-        for (const gate of ["first", "last"] as const)
-          expect(
-            worstError(
-              (x) => [fused.gatedUnit(x!, gate)],
-              (x) => [composed.gatedUnit(x!, gate)],
-              [random(1, shape, dtype).mul(4)],
-            ),
-          ).toBeLessThan(tolerance[dtype]);
-    });
+    test.each(["silu", "gelu"] as const)(
+      "the unit gated by %s equals the composed one, for either half",
+      (activation) => {
+        tidy(() => {
+          for (const shape of [
+            [5, 42],
+            [1, 2],
+            [0, 8],
+            [2, 3, 130],
+          ])
+            for (const gate of ["first", "last"] as const)
+              expect(
+                worstError(
+                  (x) => [fused.gatedUnit(x!, gate, activation)],
+                  (x) => [composed.gatedUnit(x!, gate, activation)],
+                  [random(1, shape, dtype).mul(4)],
+                ),
+              ).toBeLessThan(tolerance[dtype]);
+        });
+      },
+    );
 
     describe.each(["adjacent", "half", undefined] as const)("with pairs %s", (pairing) => {
       tidyTest("heads split from either layout, and turned, equal the composed ones", () => {
@@ -208,10 +213,12 @@ describe.each(native.instructionSets())("with %s instructions,", (set) => {
 
   tidyTest("values beyond the range of exp give finite gated units and losses, and NaN stays NaN", () => {
     const x = tensor([[-200, 200, 0, Number.NaN, 1, 1, 1, 1]]);
-    const [low, high, zero, nan] = fused.gatedUnit(x, "first").toArray();
-    expect(Math.abs(low!)).toBeLessThan(1e-30);
-    expect([high, zero]).toEqual([200, 0]);
-    expect(nan).toBeNaN();
+    for (const activation of ["silu", "gelu"] as const) {
+      const [low, high, zero, nan] = fused.gatedUnit(x, "first", activation).toArray();
+      expect(Math.abs(low!)).toBeLessThan(1e-30);
+      expect([high, zero]).toEqual([200, 0]);
+      expect(nan).toBeNaN();
+    }
     expect(fused.gatedUnit(x.to("bfloat16"), "first").toArray()[3]).toBeNaN();
     const labels = tensor([1], { dtype: "int64" });
     const weight = tensor([[1], [-1]]);

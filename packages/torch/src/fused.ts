@@ -47,10 +47,10 @@ export function addNorm(x: Tensor, y: Tensor, options: NormOptions): [sum: Tenso
   return [new Tensor(both[0]), new Tensor(both[1])];
 }
 
-/** x [.., 2I] -> [.., I]: silu of the half that `gate` names, times the other half (SwiGLU, Shazeer 2020). */
-export function gatedUnit(x: Tensor, gate: "first" | "last"): Tensor {
-  if (!fits(x)) return composed.gatedUnit(x, gate);
-  return new Tensor(native.fusedGatedUnit(x.handle, gate === "first"));
+/** x [.., 2I] -> [.., I]: silu or gelu of the half that `gate` names, times the other (SwiGLU, GeGLU, Shazeer 2020). */
+export function gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" | "gelu" = "silu"): Tensor {
+  if (!fits(x)) return composed.gatedUnit(x, gate, activation);
+  return new Tensor(native.fusedGatedUnit(x.handle, gate === "first", activation === "gelu"));
 }
 
 /**

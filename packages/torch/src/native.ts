@@ -126,7 +126,7 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
       center: boolean,
       eps: number,
     ): [Handle, Handle];
-    fusedGatedUnit(x: Handle, first: boolean): Handle;
+    fusedGatedUnit(x: Handle, first: boolean, gelu: boolean): Handle;
     fusedSplitQkv(
       qkv: Handle,
       heads: number,

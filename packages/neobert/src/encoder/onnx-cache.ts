@@ -6,11 +6,9 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { replaceFolder, temporaryPath } from "../files/atomic.js";
 import { packageVersion } from "../files/package-version.js";
-
-/** Counts the forms that graphs have had: raise it when the same model gives another graph. */
-const FORM = 1;
 
 /** The folder for what is made once a user: NEOBERT_CACHE, else neobert under XDG_CACHE_HOME or ~/.cache. */
 export function userCache(env = process.env): string {
@@ -29,9 +27,21 @@ export function cacheFolder(folder: string, parts: Record<string, unknown>): str
     });
   const config = readFileSync(join(folder, "config.json"), "utf8");
   const key = createHash("sha256").update(
-    JSON.stringify({ form: FORM, version: packageVersion(), config, weights, ...parts }),
+    JSON.stringify({ version: packageVersion(), code: codeHash(), config, weights, ...parts }),
   );
   return join(userCache(), "onnx", key.digest("hex").slice(0, 32));
+}
+
+/** A hash of what makes graphs, the files of `model/` and `export/`: changed code makes them anew. */
+function codeHash(): string {
+  const hash = createHash("sha256");
+  for (const folder of ["../model/", "../export/"]) {
+    const path = fileURLToPath(new URL(folder, import.meta.url));
+    for (const name of readdirSync(path).sort()) {
+      if (/(?<!\.test|\.d)\.[jt]s$/.test(name)) hash.update(readFileSync(join(path, name)));
+    }
+  }
+  return hash.digest("hex");
 }
 
 /** Fills `folder` with what `write` puts into a temporary one, unless it is there. */

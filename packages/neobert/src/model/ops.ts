@@ -95,7 +95,10 @@ export interface Ops<T> {
   /** Sum over rows of -log softmax(x weight^T + bias)[label]: x [M, C], weight [V, C], labels [M]; a float32 scalar. */
   linearCrossEntropy(x: T, weight: T, bias: T | undefined, labels: T): T;
 
-  /** fn(...state): the place where temporary values are freed and where activations may be recomputed. */
+  /**
+   * fn(...state): the place where temporary values are freed and where activations may be recomputed. The state is given
+   * up: only the result may be used afterwards.
+   */
   block(fn: (...state: T[]) => T[], ...state: T[]): T[];
 }
 

@@ -100,10 +100,8 @@ export class TorchOps implements Ops<Tensor> {
     return addNorm(x, y, options);
   }
 
-  gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" | "gelu" = "silu"): Tensor {
-    if (activation === "silu") return gatedUnit(x, gate);
-    const [first, last] = cast(x, "float32").chunk(2, -1) as [Tensor, Tensor];
-    return cast(gate === "first" ? first.gelu().mul(last) : last.gelu().mul(first), x.dtype);
+  gatedUnit(x: Tensor, gate: "first" | "last", activation?: "silu" | "gelu"): Tensor {
+    return gatedUnit(x, gate, activation);
   }
 
   silu(x: Tensor): Tensor {
@@ -184,7 +182,11 @@ export class TorchOps implements Ops<Tensor> {
 
   block(fn: (...state: Tensor[]) => Tensor[], ...state: Tensor[]): Tensor[] {
     const wanted = state.some(({ requiresGrad }) => requiresGrad);
-    if (!this.#checkpoint || !wanted) return tidy(() => fn(...state));
+    if (!this.#checkpoint || !wanted) {
+      const outputs = tidy(() => fn(...state));
+      for (const input of state) if (!outputs.includes(input)) input.dispose(); // autograd keeps what it needs of it
+      return outputs;
+    }
     const randomState = this.#generator?.getState();
     const outputs = tidy(() => noGrad(() => fn(...state)).map((output) => output.detach().requiresGrad_()));
     this.#blocks.push({ fn, state, outputs, randomState });
@@ -204,6 +206,10 @@ export class TorchOps implements Ops<Tensor> {
         const inputs = state.map((input) => input.detach().requiresGrad_());
         backwardThrough(fn(...inputs), outputs);
         backwardThrough(state, inputs);
+        for (const output of outputs) {
+          output.grad = undefined;
+          output.dispose();
+        }
       });
     }
     this.#blocks = [];
