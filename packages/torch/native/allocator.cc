@@ -77,7 +77,7 @@ class CachingAllocator final : public c10::Allocator {
       if (found->second.empty()) waiting_.erase(found);
       cached_ -= size;
     } else {
-      const size_t limit = std::max(peak_, allocated_ + size) / 8 * 9;
+      const size_t limit = std::max(peak_, allocated_ + size) / 16 * 17;
       while (cached_ > 0 && allocated_ + cached_ + size > limit) giveBackOldest();
       data = fresh(size);
       if (!data) {
