@@ -12,6 +12,7 @@ import {
   getNumThreads,
   grad,
   instructionSet,
+  linear,
   randint,
   randn,
   setNumThreads,
@@ -133,6 +134,23 @@ describe.each(native.instructionSets())("with %s instructions,", (set) => {
                   [random(1, shape, dtype).mul(4)],
                 ),
               ).toBeLessThan(tolerance[dtype]);
+        });
+      },
+    );
+
+    test.each(["silu", "gelu"] as const)(
+      "a linear layer on a unit gated by %s has the plain one's values and gradients",
+      (activation) => {
+        tidy(() => {
+          for (const gate of ["first", "last"] as const) {
+            const origin = (x: Tensor) => ({ x, gate, activation });
+            const error = worstError(
+              (x, weight) => [fused.gatedLinear(fused.gatedUnit(x!, gate, activation), origin(x!), weight!)],
+              (x, weight) => [linear(composed.gatedUnit(x!, gate, activation), weight!)],
+              [random(1, [2, 5, 42], dtype), random(2, [7, 21], dtype)],
+            );
+            expect(error).toBeLessThan(tolerance[dtype]);
+          }
         });
       },
     );

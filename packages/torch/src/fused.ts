@@ -3,6 +3,7 @@
 // in the environment, libtorch's own ops compute the same (composed.ts).
 
 import * as composed from "./composed.js";
+import { linear } from "./functional.js";
 import { native } from "./native.js";
 import { Tensor } from "./tensor.js";
 
@@ -51,6 +52,24 @@ export function addNorm(x: Tensor, y: Tensor, options: NormOptions): [sum: Tenso
 export function gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" | "gelu" = "silu"): Tensor {
   if (!fits(x)) return composed.gatedUnit(x, gate, activation);
   return new Tensor(native.fusedGatedUnit(x.handle, gate === "first", activation === "gelu"));
+}
+
+/** What a gated unit was made of. */
+export interface GatedUnitOrigin {
+  x: Tensor;
+  gate: "first" | "last";
+  activation: "silu" | "gelu";
+}
+
+/**
+ * `linear(unit, weight)` for a `unit` that `gatedUnit` made of `origin`: the same values and gradients, but what is kept for
+ * the way back is `origin.x`, which is kept anyway, and not the unit.
+ */
+export function gatedLinear(unit: Tensor, origin: GatedUnitOrigin, weight: Tensor): Tensor {
+  const { x, gate, activation } = origin;
+  if (!fits(x)) return linear(unit, weight);
+  const [first, gelu] = [gate === "first", activation === "gelu"];
+  return new Tensor(native.fusedGatedLinear(x.handle, unit.handle, weight.handle, first, gelu));
 }
 
 /**

@@ -35,6 +35,8 @@ export {
 export {
   addNorm,
   fusedKernels,
+  type GatedUnitOrigin,
+  gatedLinear,
   gatedUnit,
   linearCrossEntropy,
   type NormOptions,

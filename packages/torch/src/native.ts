@@ -127,6 +127,7 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
       eps: number,
     ): [Handle, Handle];
     fusedGatedUnit(x: Handle, first: boolean, gelu: boolean): Handle;
+    fusedGatedLinear(x: Handle, unit: Handle, weight: Handle, first: boolean, gelu: boolean): Handle;
     fusedSplitQkv(
       qkv: Handle,
       heads: number,

@@ -8,7 +8,9 @@ import {
   dropout,
   embedding,
   fromTypedArray,
+  type GatedUnitOrigin,
   type Generator,
+  gatedLinear,
   gatedUnit,
   linear,
   linearCrossEntropy,
@@ -53,6 +55,8 @@ export class TorchOps implements Ops<Tensor> {
   readonly #generator: Generator | undefined;
   readonly #checkpoint: boolean;
   #blocks: CheckpointedBlock[] = [];
+  /** Gated units and what they were made of, for the linear layer that follows. */
+  readonly #units = new WeakMap<Tensor, GatedUnitOrigin>();
 
   constructor({ generator, checkpoint = false }: TorchOpsOptions = {}) {
     this.#generator = generator;
@@ -89,6 +93,8 @@ export class TorchOps implements Ops<Tensor> {
 
   linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
     const { dtype } = weight;
+    const origin = this.#units.get(x);
+    if (origin?.x.dtype === dtype && !bias) return gatedLinear(x, origin, weight);
     return linear(cast(x, dtype), weight, bias && cast(bias, dtype));
   }
 
@@ -100,8 +106,10 @@ export class TorchOps implements Ops<Tensor> {
     return addNorm(x, y, options);
   }
 
-  gatedUnit(x: Tensor, gate: "first" | "last", activation?: "silu" | "gelu"): Tensor {
-    return gatedUnit(x, gate, activation);
+  gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" | "gelu" = "silu"): Tensor {
+    const unit = gatedUnit(x, gate, activation);
+    this.#units.set(unit, { x, gate, activation });
+    return unit;
   }
 
   silu(x: Tensor): Tensor {
