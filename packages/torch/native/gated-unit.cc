@@ -62,7 +62,7 @@ class GatedUnit : public torch::autograd::Function<GatedUnit> {
 };
 
 // A linear layer on a gated unit that is there already. It keeps the unit's input x and makes the unit again, half as wide,
-// on the way back: of 28 layers x 768 with 4,096 tokens that is 470 MB less, for 0.6 % of the step.
+// on the way back: a step of 28 layers x 768 with 4,096 tokens in bfloat16 took 459 MiB less at its peak.
 class GatedLinear : public torch::autograd::Function<GatedLinear> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& unit, const Tensor& weight, bool first,

@@ -121,8 +121,10 @@ void defineMemory(Napi::Object& exports) {
     return Napi::Number::New(info.Env(), static_cast<double>(Environment::of(info.Env()).tensors.live()));
   }));
   define(exports, "setNumThreads", [](int64_t threads) {
-    // NOTE: a thread's first parallel op would otherwise replace its number by the one that any thread set last.
+    // NOTE: a thread's first parallel op would otherwise replace its number by the one that any thread set last; libtorch
+    // and the addon each have such a first op, as what remembers it is an inline function's.
     at::get_num_threads();
+    at::internal::lazy_init_num_threads();
     at::set_num_threads(static_cast<int>(threads));
   });
   define(exports, "getNumThreads", []() { return static_cast<int64_t>(at::get_num_threads()); });

@@ -318,5 +318,7 @@ tidyTest("wrong shapes and labels are refused, naming what was expected and what
   expect(() => fused.rotary(heads, angles)).toThrow("expected cos float32 [3, D/2] on the CPU for heads of width 4");
   const labels = fromTypedArray(BigInt64Array.of(0n, 5n, 1n));
   expect(() => fused.linearCrossEntropy(x, x, undefined, labels)).toThrow("labels from 0 to 2 or -100, got 5 in row 1");
-  expect(() => native.fusedGatedUnit(x.to("float64").handle, true, false)).toThrow("expected float32 or bfloat16 on the CPU");
+  expect(() => native.fusedGatedUnit(x.to("float64").handle, true, false)).toThrow(
+    "expected float32 or bfloat16 on the CPU",
+  );
 });
