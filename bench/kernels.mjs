@@ -27,40 +27,33 @@ function seconds(fn) {
   return (performance.now() - start) / 1000;
 }
 
-/** Median seconds of each side, in turns, the first round not counted. */
+/** Median of the seconds that each side returns, in turns, the first round not counted. */
 function inTurns(sides) {
   const times = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
   for (let round = 0; round <= rounds; round++)
     for (const [side, fn] of Object.entries(sides)) {
-      const time = tidy(() => seconds(fn));
+      const time = tidy(fn);
       if (round > 0) times[side].push(time);
     }
   return Object.fromEntries(Object.entries(times).map(([side, list]) => [side, median(list)]));
 }
 
-/** Forward without gradients, and backward alone. `bytes` is for one direction each: [forward, backward]. */
-function differentiable(name, bytes, leaves, fused, reference) {
-  const list = (result) => (Array.isArray(result) ? result : [result]);
+/** Forward without gradients, and backward alone, of `op` by ours and by the composed ops; `bytes` of each direction. */
+function differentiable(name, bytes, leaves, op) {
+  const sides = (measure) =>
+    inTurns({ fused: () => measure(() => op(torch)), composed: () => measure(() => op(composed)) });
   tidy(() => {
-    const forward = inTurns({
-      fused: () => noGrad(() => fused(torch)),
-      composed: () => noGrad(() => reference(composed)),
-    });
-    report(`${name} forward`, bytes[0], forward);
-    const gradients = list(fused(torch)).map((output, i) => random(90 + i, output.shape, output.dtype));
-    const graphs = {};
-    for (const [side, fn] of [["fused", () => fused(torch)], ["composed", () => reference(composed)]]) // biome-ignore format: a table
-      graphs[side] = () => {
-        const outputs = list(fn());
-        return seconds(() => grad(outputs, leaves, gradients.slice(0, outputs.length)));
-      };
-    const times = { fused: [], composed: [] };
-    for (let round = 0; round <= rounds; round++)
-      for (const side of ["fused", "composed"]) {
-        const time = tidy(graphs[side]);
-        if (round > 0) times[side].push(time);
-      }
-    report(`${name} backward`, bytes[1], { fused: median(times.fused), composed: median(times.composed) });
+    report(
+      `${name} forward`,
+      bytes[0],
+      sides((run) => seconds(() => noGrad(run))),
+    );
+    const gradients = [op(torch)].flat().map((output, i) => random(90 + i, output.shape, output.dtype));
+    const backward = (run) => {
+      const outputs = [run()].flat();
+      return seconds(() => grad(outputs, leaves, gradients));
+    };
+    report(`${name} backward`, bytes[1], sides(backward));
   });
 }
 
@@ -84,7 +77,7 @@ for (const [dtype, b] of [
     // biome-ignore format: a table
     const big = random(1, [2 ** 25], "float32");
     const target = random(2, [2 ** 25], "float32");
-    const copy = inTurns({ fused: () => target.copy_(big) });
+    const copy = inTurns({ fused: () => seconds(() => target.copy_(big)) });
     limit = { rate: (2 * 4 * 2 ** 25) / copy.fused / 1e9, unit: "GB/s" };
     console.log(`${dtype}: a copy moves ${limit.rate.toFixed(0)} GB/s`);
 
@@ -102,26 +95,22 @@ for (const [dtype, b] of [
       // biome-ignore format: a table
       const leaves = [x, y, weight, ...(kind === "layer" ? [bias] : [])];
       const fn = (ops) => ops.addNorm(x, y, options);
-      differentiable(`addition and ${kind} norm`, [N * C * (12 + b), N * C * (4 + written)], leaves, fn, fn);
+      differentiable(`addition and ${kind} norm`, [N * C * (12 + b), N * C * (4 + written)], leaves, fn);
     }
     const halves = leaf(7, [N, 2 * I], dtype);
     for (const activation of ["silu", "gelu"]) {
       const fn = (ops) => ops.gatedUnit(halves, "first", activation);
-      differentiable(`gated unit, ${activation}`, [3 * N * I * b, 5 * N * I * b], [halves], fn, fn);
+      differentiable(`gated unit, ${activation}`, [3 * N * I * b, 5 * N * I * b], [halves], fn);
     }
     const qkv = leaf(8, [N, 3 * C], dtype);
     const [cos, sin] = [random(9, [N, D / 2], "float32").cos(), random(9, [N, D / 2], "float32").sin()];
     const heads = { layout: "perHead", heads: H, rotary: { cos, sin, pairing: "adjacent" } };
     const split = (ops) => ops.splitQkv(qkv, heads);
-    differentiable("heads and rotary", [6 * N * C * b, 6 * N * C * b], [qkv], split, split);
+    differentiable("heads and rotary", [6 * N * C * b, 6 * N * C * b], [qkv], split);
 
     const [table, ids] = [leaf(10, [V, C], "float32"), randint(0, V, [N], { dtype: "int32" })];
     const gradient = random(11, [N, C], "float32");
-    const lookup = inTurns({
-      fused: () => {
-        grad([torch.embedding(ids, table)], [table], [gradient]);
-      },
-    });
+    const lookup = inTurns({ fused: () => seconds(() => grad([torch.embedding(ids, table)], [table], [gradient])) });
     report("embedding and gradient (libtorch)", V * C * 4 + 4 * N * C * 4, lookup);
 
     const count = 2 ** 25;
@@ -135,14 +124,18 @@ for (const [dtype, b] of [
     report(
       "AdamW",
       count * 28,
-      inTurns({ fused: () => optimizer.step({ gradScale: 0.5, ...(copies && { copies }) }) }),
+      inTurns({ fused: () => seconds(() => optimizer.step({ gradScale: 0.5, ...(copies && { copies }) })) }),
     );
-    report("norm of the gradients", count * b, inTurns({ fused: () => torch.gradNorm([param], copies) }));
+    report(
+      "norm of the gradients",
+      count * b,
+      inTurns({ fused: () => seconds(() => torch.gradNorm([param], copies)) }),
+    );
     optimizer.dispose();
 
     const [hidden, decoder] = [leaf(14, [M, C], dtype), leaf(15, [V, C], dtype)];
     const labels = randint(0, V, [M], { dtype: "int64" });
-    const product = inTurns({ fused: () => noGrad(() => hidden.matmul(decoder.t())) });
+    const product = inTurns({ fused: () => seconds(() => noGrad(() => hidden.matmul(decoder.t()))) });
     limit = { rate: (2 * M * C * V) / product.fused / 1e9, unit: "GFLOP/s" };
     const loss = (ops) => () => {
       grad([ops.linearCrossEntropy(hidden, decoder, undefined, labels)], [hidden, decoder]);
@@ -150,7 +143,7 @@ for (const [dtype, b] of [
     report(
       "loss over the vocabulary, both ways",
       6 * M * C * V,
-      inTurns({ fused: loss(torch), composed: loss(composed) }),
+      inTurns({ fused: () => seconds(loss(torch)), composed: () => seconds(loss(composed)) }),
     );
   });
 spawnSync(
