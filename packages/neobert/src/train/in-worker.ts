@@ -16,7 +16,7 @@ export interface WorkerRunOptions extends Omit<LoopOptions, "shouldStop"> {
 /** What the worker is given. */
 export interface WorkerInput {
   /** Names the entry of train-worker.ts' table. */
-  kind: "pretrain";
+  kind: "pretrain" | "contrastive";
   config: CommonConfig;
   resume: boolean;
   /** Int32 [1]: not 0 means stop. */

@@ -1,6 +1,7 @@
 // Worker entry: owns model and optimizer and runs the loop; says what happens, one message a step.
 
 import { parentPort, workerData } from "node:worker_threads";
+import { contrastive } from "./contrastive/contrastive.js";
 import type { WorkerInput, WorkerMessage } from "./in-worker.js";
 import { type LoopOptions, type RunResult, runLoop } from "./loop.js";
 import { pretraining } from "./pretraining.js";
@@ -8,6 +9,7 @@ import { pretraining } from "./pretraining.js";
 /** What each kind of run does with its config. */
 const kinds: Record<WorkerInput["kind"], (config: never, options: LoopOptions) => Promise<RunResult<object>>> = {
   pretrain: (config, options) => runLoop(pretraining(config), options),
+  contrastive: (config, options) => runLoop(contrastive(config), options),
 };
 
 const { kind, config, resume, stop } = workerData as WorkerInput;
