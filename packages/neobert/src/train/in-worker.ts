@@ -15,7 +15,7 @@ export interface WorkerRunOptions extends Omit<LoopOptions, "shouldStop"> {
 /** What the worker is given. */
 export interface WorkerInput {
   /** Names the entry of train-worker.ts' table. */
-  kind: "pretrain" | "glue" | "superglue";
+  kind: "pretrain" | "contrastive" | "classify" | "glue" | "superglue";
   config: object;
   resume: boolean;
   /** Int32 [1]: not 0 means stop. */

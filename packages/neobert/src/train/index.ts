@@ -3,6 +3,12 @@
 export { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare.js";
 export type { BenchmarkProgress, BenchmarkResult } from "./classify/benchmark.js";
 export { loadRunConfig, parseRunConfig, type RunConfig } from "./config.js";
+export {
+  type ContrastiveConfig,
+  loadContrastiveConfig,
+  parseContrastiveConfig,
+} from "./contrastive/config.js";
+export { type ContrastiveResult, finetuneContrastive } from "./contrastive/finetune.js";
 export { type HeldOutOptions, heldOutScores, type MaskedScores } from "./evaluate.js";
 
 export {
