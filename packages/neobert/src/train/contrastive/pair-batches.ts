@@ -225,7 +225,11 @@ function choose(shares: readonly number[], chance: number): number {
  */
 export function contrastOf(rows: readonly PairRow[], negatives: "own" | "batch") {
   const numbers = new Map<string, number>();
-  const numberOf = (text: string) => numbers.get(text) ?? (numbers.set(text, numbers.size), numbers.size - 1);
+  const numberOf = (text: string) => {
+    const number = numbers.get(text) ?? numbers.size;
+    numbers.set(text, number);
+    return number;
+  };
   const labels = Int32Array.from(rows, ({ positive }) => numberOf(positive));
   const hard = rows.map((row) => row.negatives.map(numberOf));
   const documents = [...numbers.keys()];
