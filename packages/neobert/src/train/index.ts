@@ -3,7 +3,8 @@
 export { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare.js";
 export { loadRunConfig, parseRunConfig, type RunConfig } from "./config.js";
 export { type HeldOutOptions, heldOutScores, type MaskedScores } from "./evaluate.js";
-export type { PretrainResult } from "./loop.js";
+
 export { type PretrainOptions, pretrain } from "./pretrain.js";
+export type { PretrainResult } from "./pretraining.js";
 export { formatDuration, Progress } from "./progress.js";
 export { type TrainTokenizerOptions, trainTokenizer } from "./train-tokenizer.js";
