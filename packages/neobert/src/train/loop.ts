@@ -86,7 +86,8 @@ export async function runLoop<B, Scores extends object>(
       if (isLast || step % config.checkpoint.everySteps === 0) save(task, run, onNote);
       if (isLast) break;
     }
-    if (stopped && run.state && run.state.step > run.savedStep) save(task, run, onNote);
+    // Stopped, or ended early by the task.
+    if (run.state && run.state.step > run.savedStep) save(task, run, onNote);
     return result(run, !stopped, validation);
   } finally {
     outputs.metrics.close();

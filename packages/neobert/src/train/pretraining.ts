@@ -19,7 +19,7 @@ import type { RunConfig } from "./config.js";
 import { evaluateMasked, type MaskedScores } from "./evaluate.js";
 import { type LoopOptions, type RunResult, runLoop } from "./loop.js";
 import { modelCard } from "./model-card.js";
-import { freshModelConfig, tokenizerFolder } from "./run-model.js";
+import { checkMaxLength, freshModelConfig, tokenizerFolder } from "./run-model.js";
 import { Trainer } from "./step.js";
 import type { Task } from "./task.js";
 
@@ -102,7 +102,7 @@ function startModel(config: RunConfig, tokenizer: Tokenizer): TorchModel {
   const { device, seed } = config;
   if (from === undefined) {
     const model = TorchModel.create(freshModelConfig(config, tokenizer), { device, seed });
-    checkLength(config, model);
+    checkMaxLength(config.maxLength, model.architecture.maxPositions(model.config));
     return model;
   }
   const model = TorchModel.load(modelFolder(from), { device, seed, head: "maskedLM", freshHead: true });
@@ -110,20 +110,11 @@ function startModel(config: RunConfig, tokenizer: Tokenizer): TorchModel {
   if (V < tokenizer.vocabSize) {
     throw new Error(`${from}: expected a model of at least ${tokenizer.vocabSize} tokens, its tokenizer's, got ${V}`);
   }
-  checkLength(config, model);
+  checkMaxLength(config.maxLength, model.architecture.maxPositions(model.config));
   // Where positions are computed, the config records the longest training sequence.
   if (model.architecture.maxPositions(model.config) === Number.POSITIVE_INFINITY) {
     const key = "max_length" in model.config ? "max_length" : "max_position_embeddings";
     Object.assign(model.config, { [key]: config.maxLength });
   }
   return model;
-}
-
-function checkLength({ maxLength }: RunConfig, model: TorchModel): void {
-  const limit = model.architecture.maxPositions(model.config);
-  if (maxLength <= limit) return;
-  throw new Error(
-    `maxLength: expected at most ${limit}, the positions that the model knows, got ${maxLength}\n` +
-      "Set a lower maxLength, or start a fresh model with more positions.",
-  );
 }

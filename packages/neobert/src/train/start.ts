@@ -69,7 +69,7 @@ export async function startRun<B, Scores extends object>(
   const ops = new TorchOps({ checkpoint: config.activationCheckpointing, generator });
 
   const trainerWith = (compute: ComputeWeights) =>
-    task.makeTrainer({ model, optimizer, compute, ops, clipNorm: config.clipNorm, shouldStop });
+    task.makeTrainer({ model, optimizer, compute, ops, generator, clipNorm: config.clipNorm, shouldStop });
   let dtype = state?.record.dtype ?? (config.dtype === "auto" ? undefined : config.dtype);
   if (dtype === undefined) {
     const measured = fasterType(await task.trial(tokenizer), model, trainerWith);

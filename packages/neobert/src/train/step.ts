@@ -2,7 +2,7 @@
 // are sums over targets, divided by the target count of the WHOLE step, so accumulation gives the gradient of the one
 // big batch. Synchronous; every temporary is freed before it returns.
 
-import { type Adam, clipScale, gradNorm, type Tensor, tidy } from "@neobert/torch";
+import { type Adam, clipScale, type Generator, gradNorm, type Tensor, tidy } from "@neobert/torch";
 import type { ComputeWeights } from "../model/torch-compute-weights.js";
 import type { RunOptions, TorchModel } from "../model/torch-model.js";
 import type { TorchOps } from "../model/torch-ops.js";
@@ -36,6 +36,8 @@ export interface TrainerParts {
   optimizer: Adam;
   compute: ComputeWeights;
   ops: TorchOps;
+  /** Where the ops' dropout draws from. */
+  generator?: Generator;
   clipNorm: number;
   /** Read between micro-batches; true abandons the step. */
   shouldStop?: () => boolean;
