@@ -57,7 +57,9 @@ export function pseudoPerplexityChart(
       },
       y: {
         ...{ label: "pseudo-perplexity", labelArrow: "none", grid: true },
-        ...(high / low > 8 ? { type: "log", tickFormat: (value: number) => value.toLocaleString("en-US"), ticks: 5 } : { zero: high / low > 2, nice: true }),
+        ...(high / low > 8
+          ? { type: "log", tickFormat: (value: number) => value.toLocaleString("en-US"), ticks: 5 }
+          : { zero: high / low > 2, nice: true }),
       },
       color: { type: "ordinal", domain: models.map((_, i) => `${i}`), range: models.map((_, i) => colorOf(i)) },
       marks: [
