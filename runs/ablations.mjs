@@ -6,7 +6,8 @@
 //   node runs/ablations.mjs --scale full --glue FOLDER            as published; the data as the heads of the files say
 //
 //   --only m0,m1    these runs       --seeds 3   seeds of fine-tuning     --out FOLDER   default out/ablations/SCALE
-//   --docs          the figure and the table into docs/                   key=value      options of every pretraining
+//   --docs          the figure and the table into docs/                   --limit 4000   examples of a GLUE task
+//   key=value       options of every pretraining, as `neobert pretrain` takes them
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -40,6 +41,7 @@ const { values: flags, positionals } = parseArgs({
     out: { type: "string" },
     only: { type: "string" },
     seeds: { type: "string", default: "3" },
+    limit: { type: "string" },
     docs: { type: "boolean", default: false },
   },
 });
@@ -113,13 +115,14 @@ for (const id of only) {
   const { summary } = await finetuneGlue({
     ...settings,
     ...(data !== undefined && { data }),
+    ...(flags.limit !== undefined && { limit: Number(flags.limit) }),
     ...{ model, out: join(out, id, "glue"), grid: id === "m10" ? largerGrid : grid, seeds: Number(flags.seeds) },
   });
   versions = summary.versions;
   runs.push(resultOf(id, summary, heldOut(own, model)));
   const { mean, std } = runs.at(-1);
   say(`${id}: GLUE ${(100 * mean).toFixed(1)} ± ${(100 * std).toFixed(1)} in ${minutes(since)}`);
-  save();
+  await save();
 }
 say(`${out}/ablations.json, ablations.svg, ablations.md: ${minutes(start)} in all`);
 
