@@ -8,6 +8,7 @@ import type { Benchmark } from "../evaluate/glue/task.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../train/classify/benchmark.js";
 import type { FinetuneBenchmarkOptions } from "../train/finetune-benchmark.js";
 import { barOf, ProgressLine } from "../train/progress-line.js";
+import { interruptible } from "./follow-run.js";
 import { given, positive } from "./model-options.js";
 
 interface BenchmarkFlags {
@@ -58,7 +59,9 @@ export function benchmarkCommand(benchmark: Benchmark, load: () => Promise<Finet
     .option("--limit <n>", "at most so many training examples of a task", positive)
     .option("--submission", "write the answers to the test sets")
     .option("--max-length <n>", "longest text in tokens", positive, 512)
-    .addOption(new Option("--dtype <type>", "compute type; auto measures").choices(["auto", "fp32", "bf16"]).default("auto"))
+    .addOption(
+      new Option("--dtype <type>", "compute type; auto measures").choices(["auto", "fp32", "bf16"]).default("auto"),
+    )
     .option("--threads <n>", "threads; default all cores", positive)
     .addOption(new Option("--device <device>", "where the model lives").choices(["cpu", "cuda"]).default("cpu"));
   if (tasks.some(({ startsFromMnli }) => startsFromMnli)) {
@@ -68,36 +71,28 @@ export function benchmarkCommand(benchmark: Benchmark, load: () => Promise<Finet
 }
 
 async function run(load: () => Promise<Finetune>, model: string, flags: BenchmarkFlags): Promise<void> {
-  const { grid: gridName, learningRates, batchSizes, weightDecays, epochs, patience, ...rest } = flags;
+  const { grid: gridName, learningRates, batchSizes, weightDecays, epochs, patience, out, ...rest } = flags;
   const own = given({ learningRates, batchSizes, weightDecays, epochs, patience });
   const grid: Partial<Grid> = { ...grids[gridName], ...own };
   const progress = new ProgressLine<BenchmarkProgress>(({ task, run, runs, step, steps, loss }, columns) =>
-    [`${task} ${run}/${runs}`, ...barOf(step / steps, columns), `step ${step}/${steps}`, `loss ${loss.toFixed(3)}`].join("  "),
+    [
+      `${task} ${run}/${runs}`,
+      ...barOf(step / steps, columns),
+      `step ${step}/${steps}`,
+      `loss ${loss.toFixed(3)}`,
+    ].join("  "),
   );
-  const controller = new AbortController();
-  const interrupt = () => {
-    if (controller.signal.aborted) process.exit(130);
-    progress.note("stopping after this micro-batch (Ctrl-C again: at once)");
-    controller.abort();
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
-  try {
-    const finetune = await load();
-    const { summary, finished } = await finetune({
+  const finetune = await load();
+  const { summary, finished } = await interruptible(progress, (signal) =>
+    finetune({
       ...given(rest),
-      ...{ model, grid, signal: controller.signal },
+      ...{ model, out, grid, signal },
       onStep: (step) => progress.show(step),
       onNote: (text) => progress.note(text),
-    });
-    progress.end();
-    console.log(summaryTable(summary));
-    if (!finished) console.log("stopped; the same command goes on where it was");
-  } finally {
-    progress.end();
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  }
+    }),
+  );
+  console.log(summaryTable(summary));
+  if (!finished) console.log("stopped; the same command goes on where it was");
 }
 
 /** A reader of lists: values between commas. */

@@ -2,8 +2,8 @@
 
 import { Command, Option } from "commander";
 import { stringify } from "yaml";
-import { configReference } from "../train/config-reference.js";
 import { classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
+import { configReference } from "../train/config-reference.js";
 import { finetuneClassifier } from "../train/finetune-classifier.js";
 import { followRun } from "./follow-run.js";
 
@@ -48,9 +48,11 @@ async function run(model: string | undefined, data: string | undefined, override
   }
   if (model === undefined || data === undefined || out === undefined) {
     const missing = model === undefined ? "a model" : data === undefined ? "a file of labelled texts" : "--out FOLDER";
-    throw new Error(`finetune classify: expected ${missing}, got none\nneobert finetune classify MODEL DATA --out FOLDER`);
+    throw new Error(
+      `finetune classify: expected ${missing}, got none\nneobert finetune classify MODEL DATA --out FOLDER`,
+    );
   }
   const yaml = stringify({ out, model: { from: model }, data: { train: data, ...columns } });
   const config = parseClassifyConfig(yaml, { file: "finetune classify", overrides });
-  await followRun(undefined, (options) => finetuneClassifier(config, { ...options, resume }));
+  await followRun((options) => finetuneClassifier(config, { ...options, resume }));
 }

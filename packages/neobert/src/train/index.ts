@@ -16,6 +16,11 @@ export {
   finetuneGlue,
   finetuneSuperglue,
 } from "./finetune-benchmark.js";
+export {
+  type ClassifyConfig,
+  finetuneClassifier,
+  parseClassifyConfig,
+} from "./finetune-classifier.js";
 export { type PretrainOptions, pretrain } from "./pretrain.js";
 export type { PretrainResult } from "./pretraining.js";
 export { formatDuration, Progress } from "./progress.js";

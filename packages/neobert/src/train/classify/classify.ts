@@ -15,7 +15,12 @@ export async function runClassify(config: ClassifyConfig, options: LoopOptions =
   const { problem, train, validation, places } = await readLabelled(config.data, config.seed);
   const { onNote = () => {} } = options;
   const run = resolveClassify(config, train.inputs.length, problem);
-  const kinds = { single: "one label a text", multi: "any labels a text", regression: "a number", tokens: "a label a word" };
+  const kinds = {
+    single: "one label a text",
+    multi: "any labels a text",
+    regression: "a number",
+    tokens: "a label a word",
+  };
   onNote(
     `${train.inputs.length} texts to learn from, ${validation?.inputs.length ?? 0} held out; ${kinds[problem.type]}: ` +
       `${problem.labels.slice(0, 20).join(", ")}${problem.labels.length > 20 ? " ..." : ""}; ${run.steps} steps`,

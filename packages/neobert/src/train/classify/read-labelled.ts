@@ -1,8 +1,8 @@
 // Labelled texts out of files of records, and what kind of problem they are. Labels are read as the kind wants them: a name
 // or number, a list of names (or one text with separators between them), a number, or a list as long as the text's words.
 
-import { fetchSources } from "../../data/index.js";
 import { Permutation, randomStreams } from "../../data/random.js";
+import { fetchSources } from "../../data/read.js";
 import { type DataRecord, readRecords } from "../../data/records.js";
 import type { Labelled } from "./examples.js";
 import type { Problem, ProblemType } from "./problem.js";
@@ -76,14 +76,17 @@ async function readRows(files: string | string[], { text, label, pair, header }:
 
 function holdOut(rows: Row[], fraction: number, seed: number): [train: Row[], held: Row[]] {
   const count = fraction === 0 ? 0 : Math.max(1, Math.round(rows.length * fraction));
-  if (count >= rows.length) throw new Error(`finetune classify: expected texts left to learn from, got ${rows.length} in all`);
+  if (count >= rows.length)
+    throw new Error(`finetune classify: expected texts left to learn from, got ${rows.length} in all`);
   const order = new Permutation(rows.length, seed, randomStreams.labelledHeldOut, 0);
   const chosen = new Set(Array.from({ length: count }, (_, i) => order.at(i)));
   return [rows.filter((_, i) => !chosen.has(i)), rows.filter((_, i) => chosen.has(i))];
 }
 
 function isNumeric(value: unknown): boolean {
-  return typeof value === "number" || (typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)));
+  return (
+    typeof value === "number" || (typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)))
+  );
 }
 
 /** Lists of words with labels, lists of labels, numbers with a fraction, and else one label a text. */
@@ -115,7 +118,9 @@ function labelNames(rows: Row[], type: ProblemType, { separator, label }: Labell
   const names = [...new Set(rows.flatMap((row) => namesIn(row, type, separator)))];
   const least = type === "multi" ? 1 : 2;
   if (names.length < least) {
-    throw new Error(`finetune classify: expected at least ${least} labels in column ${label}, got ${names.join(", ") || "none"}`);
+    throw new Error(
+      `finetune classify: expected at least ${least} labels in column ${label}, got ${names.join(", ") || "none"}`,
+    );
   }
   if (names.every(isNumeric)) return names.sort((a, b) => Number(a) - Number(b));
   // O first, B-X before I-X, as is usual for tags.
@@ -129,7 +134,9 @@ function labelled(rows: Row[], { type, labels }: Problem, source: LabelledSource
   for (const row of rows) {
     const { text, pair, label, where } = row;
     if (type === "tokens") {
-      const own = Array.isArray(text) ? text.map(String) : textOf(text, source.text, where).split(/\s+/).filter(Boolean);
+      const own = Array.isArray(text)
+        ? text.map(String)
+        : textOf(text, source.text, where).split(/\s+/).filter(Boolean);
       words.push(own);
       data.inputs.push(own.join(" "));
     } else {
@@ -137,14 +144,17 @@ function labelled(rows: Row[], { type, labels }: Problem, source: LabelledSource
       data.inputs.push(source.pair === undefined ? first : { text: first, pair: textOf(pair, source.pair, where) });
     }
     if (type === "regression") {
-      if (!isNumeric(label)) throw new Error(`${where}: expected a number in column ${source.label}, got ${JSON.stringify(label)}`);
+      if (!isNumeric(label))
+        throw new Error(`${where}: expected a number in column ${source.label}, got ${JSON.stringify(label)}`);
       data.labels.push(Number(label));
       continue;
     }
     const found = namesIn(row, type, source.separator).map((name) => {
       const number = numbers.get(name);
       if (number !== undefined) return number;
-      throw new Error(`${where}: expected a label of the training data (${labels.slice(0, 20).join(", ")}), got ${name}`);
+      throw new Error(
+        `${where}: expected a label of the training data (${labels.slice(0, 20).join(", ")}), got ${name}`,
+      );
     });
     if (type === "tokens" && found.length !== words.at(-1)!.length) {
       throw new Error(`${where}: expected a label for each of ${words.at(-1)!.length} words, got ${found.length}`);

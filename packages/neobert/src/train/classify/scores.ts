@@ -50,7 +50,12 @@ function regressionScores(logits: readonly Float32Array[], targets: readonly Flo
   const known = (value: number) => (Number.isNaN(value) ? 0 : value); // all values the same
   const [linear, ranked] = [known(pearson(expected, got)), known(spearman(expected, got))];
   const squares = expected.reduce((sum, value, i) => sum + (value - got[i]!) ** 2, 0);
-  return { pearson: linear, spearman: ranked, meanSquaredError: squares / expected.length, main: (linear + ranked) / 2 };
+  return {
+    pearson: linear,
+    spearman: ranked,
+    meanSquaredError: squares / expected.length,
+    main: (linear + ranked) / 2,
+  };
 }
 
 /** By words, each at its first piece; by whole entities where the labels are tags of such. */
