@@ -13,7 +13,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { finetuneGlue, heldOutScores } from "neobert/train";
+import { ablationFigure } from "neobert/report";
+import { finetuneGlue, heldOutScores, loadRunConfig } from "neobert/train";
 import { difference, machine, signed, table, writeSection } from "./results.mjs";
 import { makeShards, makeTokenizers, minutes, overridesOf, pretrainOnce, readYaml, say } from "./stages.mjs";
 
@@ -108,7 +109,7 @@ let versions = {};
 for (const id of only) {
   const own = id === "m10" ? "m9" : id; // M10 is M9 with another fine-tuning
   const overrides = [...scaled(own), `out=${join(out, own)}`, ...positionals];
-  const model = await pretrainOnce(own, fileOf(own), overrides);
+  const model = await pretrainOnce(own, loadRunConfig(fileOf(own), overrides));
   const { grid, largerGrid, ...settings } = scale.glue;
   const data = flags.glue ?? (existsSync(join(flags.data, "glue")) ? join(flags.data, "glue") : undefined);
   const since = performance.now();
@@ -122,7 +123,7 @@ for (const id of only) {
   runs.push(resultOf(id, summary, heldOut(own, model)));
   const { mean, std } = runs.at(-1);
   say(`${id}: GLUE ${(100 * mean).toFixed(1)} ± ${(100 * std).toFixed(1)} in ${minutes(since)}`);
-  await save();
+  save();
 }
 say(`${out}/ablations.json, ablations.svg, ablations.md: ${minutes(start)} in all`);
 
@@ -142,13 +143,12 @@ function resultOf(id, { tasks }, heldOut) {
   return { id, change, branch, seeds, mean, std, heldOut };
 }
 
-async function save() {
+function save() {
   const found = { scale: flags.scale, versions, runs };
   mkdirSync(out, { recursive: true });
   writeFileSync(join(out, "ablations.json"), `${JSON.stringify(found, null, 2)}\n`);
   const text = `${markdown(found)}\n${machine(versions)}\n`;
   writeFileSync(join(out, "ablations.md"), text);
-  const { ablationFigure } = await import("neobert/report");
   const figure = ablationFigure(found);
   writeFileSync(join(out, "ablations.svg"), figure);
   if (!flags.docs) return;

@@ -3,7 +3,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadRunConfig, Progress, prepareData, pretrain, trainTokenizer } from "neobert/train";
+import { Progress, prepareData, pretrain, trainTokenizer } from "neobert/train";
 import { parse } from "yaml";
 
 export const readYaml = (path) => parse(readFileSync(path, "utf8"));
@@ -47,9 +47,8 @@ export function overridesOf(options, whole = [], path = []) {
   });
 }
 
-/** Pretrains as a run file and overrides say, or goes on with it; returns the model's folder. */
-export async function pretrainOnce(name, file, overrides) {
-  const config = loadRunConfig(file, overrides);
+/** Pretrains as a run's config says, or goes on with it; returns the model's folder. */
+export async function pretrainOnce(name, config) {
   const model = join(config.out, "model");
   if (existsSync(model)) return model;
   const since = performance.now();

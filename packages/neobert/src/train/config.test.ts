@@ -254,7 +254,8 @@ test("a field of another architecture is refused with the fields that this one h
 const runs = fileURLToPath(new URL("../../../../runs/", import.meta.url));
 
 describe("runs/", () => {
-  for (const file of readdirSync(runs).filter((name) => name.endsWith(".yaml"))) {
+  const isRun = (name: string) => name.endsWith(".yaml") && name !== "compare.yaml";
+  for (const file of readdirSync(runs).filter(isRun)) {
     test(`${file} is a valid run that parses back to itself`, () => {
       const run = loadRunConfig(join(runs, file));
       expect(parseRunConfig(formatRunConfig(run), { file })).toEqual(run);
