@@ -84,7 +84,8 @@ export function configurationsOf(readme: string): Configuration[] {
 /** The paths that hold a configuration's split, by the card's configurations or by the paths' names. */
 export function chooseFiles(all: readonly string[], configurations: readonly Configuration[], wanted: Wanted): Chosen {
   const own = configurations.find(({ name }) => name === wanted.configuration);
-  const named = own ?? (wanted.configuration === "default" ? configurations.find(({ isDefault }) => isDefault) : undefined);
+  const named =
+    own ?? (wanted.configuration === "default" ? configurations.find(({ isDefault }) => isDefault) : undefined);
   if (named) {
     const patterns = named.files
       .filter(({ split }) => wanted.split === "any" || split === "any" || split === wanted.split)
