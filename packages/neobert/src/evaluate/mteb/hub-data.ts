@@ -105,8 +105,9 @@ const splitNames: Record<string, string> = {
 const otherParts = ["corpus", "queries"];
 
 function chooseByName(all: readonly string[], { configuration, split }: Wanted): Chosen {
+  // Shards are NAME-00000-of-00003; otherwise a dash is a part of the name (en-ext is not en).
   const has = (names: string) => {
-    const word = new RegExp(`(^|[/._-])(${names})(?=$|[/._-])`, "i");
+    const word = new RegExp(`(^|[/._])(${names})(?=$|[/._]|-\\d+-of)`, "i");
     return (path: string) => word.test(path);
   };
   const data = all.filter((path) => {
