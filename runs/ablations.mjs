@@ -161,11 +161,10 @@ function markdown({ runs }) {
   const tasks = Object.keys(runs[0].seeds[0].tasks);
   const texts = Object.keys(runs[0].heldOut.byText);
   const meanOf = ({ seeds }, task) => seeds.reduce((sum, seed) => sum + seed.tasks[task], 0) / seeds.length;
-  let before;
   const rows = runs.map((run) => {
     const { id, change, branch, mean, std, heldOut } = run;
+    const before = runs.find((other) => other.id === chainOf(id).at(-2));
     const { points, isBeyondNoise } = before ? difference(before, run) : {};
-    if (!branch) before = run;
     return [
       ...[`${id.toUpperCase()}${branch ? " (not kept)" : ""}`, change, `${percent(mean)} ± ${percent(std)}`],
       ...(points === undefined ? ["", ""] : [signed(points), isBeyondNoise ? "yes" : "no"]),
