@@ -16,7 +16,8 @@ import { parseArgs } from "node:util";
 import { ablationFigure } from "neobert/report";
 import { finetuneGlue, heldOutScores, loadRunConfig } from "neobert/train";
 import { difference, machine, signed, table, writeSection } from "./results.mjs";
-import { makeShards, makeTokenizers, minutes, overridesOf, pretrainOnce, readYaml, say } from "./stages.mjs";
+import { chainOf, scaledOptions } from "./scale.mjs";
+import { makeShards, makeTokenizers, minutes, pretrainOnce, readYaml, say } from "./stages.mjs";
 
 /** What each run changes, and whether it was tried only: the next one then follows the run before it. */
 const series = {
@@ -54,6 +55,7 @@ const only = flags.only?.split(",") ?? Object.keys(series);
 const unknown = only.filter((id) => !(id in series));
 if (unknown.length > 0) throw new Error(`--only: expected runs of ${Object.keys(series)}, got ${unknown}`);
 const fileOf = (id) => `runs/ablations/${id}.yaml`;
+const chain = (id) => chainOf("runs/ablations", id);
 
 // 1. Vocabularies and token shards, where the scale has texts of its own.
 const sets = Object.fromEntries(
@@ -68,29 +70,12 @@ for (const [name, tokenizer] of Object.entries(tokenizers)) {
   shards[name] = await makeShards(sets, tokenizer, join(out, "data", name));
 }
 
-/** The run with the runs that it extends, from the first on. */
-function chainOf(id) {
-  const { extends: base } = readYaml(fileOf(id));
-  return base === undefined ? [id] : [...chainOf(base.replace(".yaml", "")), id];
-}
-
-/** The scale's options of a run: those of its chain, one over the other. `data` names texts and a tokenizer. */
-function scaled(id) {
-  const options = chainOf(id).flatMap((part) => overridesOf(scale.runs[part] ?? {}, ["data"]));
-  return options.map((option) => {
-    if (!option.startsWith("data=")) return option;
-    const { texts, tokenizer } = JSON.parse(option.slice("data=".length));
-    const train = Object.entries(texts).map(([name, weight]) => ({ path: shards[tokenizer][name].train, weight }));
-    return `data=${JSON.stringify({ train })}`;
-  });
-}
-
 /** Losses on held-out text, on the same masks in every run with the same tokenizer. */
 function heldOut(id, model) {
   const kept = join(dirname(model), "held-out.json");
   if (existsSync(kept)) return JSON.parse(readFileSync(kept, "utf8"));
   const { targets, maxLength, ...folders } = scale.heldOut;
-  const tokenizer = chainOf(id).reduce((found, part) => scale.runs[part]?.data?.tokenizer ?? found, undefined);
+  const tokenizer = chain(id).reduce((found, part) => scale.runs[part]?.data?.tokenizer ?? found, undefined);
   const texts = tokenizer === undefined ? { text: folders } : shards[tokenizer];
   const byText = {};
   for (const [name, { train, validation }] of Object.entries(texts)) {
@@ -108,7 +93,7 @@ const runs = [];
 let versions = {};
 for (const id of only) {
   const own = id === "m10" ? "m9" : id; // M10 is M9 with another fine-tuning
-  const overrides = [...scaled(own), `out=${join(out, own)}`, ...positionals];
+  const overrides = [...scaledOptions(scale, chain(own), shards), `out=${join(out, own)}`, ...positionals];
   const model = await pretrainOnce(own, loadRunConfig(fileOf(own), overrides));
   const { grid, largerGrid, ...settings } = scale.glue;
   const data = flags.glue ?? (existsSync(join(flags.data, "glue")) ? join(flags.data, "glue") : undefined);
@@ -163,7 +148,7 @@ function markdown({ runs }) {
   const meanOf = ({ seeds }, task) => seeds.reduce((sum, seed) => sum + seed.tasks[task], 0) / seeds.length;
   const rows = runs.map((run) => {
     const { id, change, branch, mean, std, heldOut } = run;
-    const before = runs.find((other) => other.id === chainOf(id).at(-2));
+    const before = runs.find((other) => other.id === chain(id).at(-2));
     const { points, isBeyondNoise } = before ? difference(before, run) : {};
     return [
       ...[`${id.toUpperCase()}${branch ? " (not kept)" : ""}`, change, `${percent(mean)} ± ${percent(std)}`],

@@ -38,15 +38,6 @@ export async function makeShards(sets, tokenizer, folder) {
   return made;
 }
 
-/** `{ a: { b: 1 } }` as overrides of a run file: `a.b=1`. Lists and what `whole` names are set as they are. */
-export function overridesOf(options, whole = [], path = []) {
-  return Object.entries(options).flatMap(([key, value]) => {
-    const here = [...path, key];
-    const nested = typeof value === "object" && value !== null && !Array.isArray(value) && !whole.includes(key);
-    return nested ? overridesOf(value, whole, here) : [`${here.join(".")}=${JSON.stringify(value)}`];
-  });
-}
-
 /** Pretrains as a run's config says, or goes on with it; returns the model's folder. */
 export async function pretrainOnce(name, config) {
   const model = join(config.out, "model");

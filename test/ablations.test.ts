@@ -7,6 +7,10 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { loadRunConfig } from "../packages/neobert/src/train/config.js";
+// @ts-expect-error: likewise
+import { difference } from "../runs/results.mjs";
+// @ts-expect-error: the scripts in runs/ have no types
+import { chainOf, scaledOptions } from "../runs/scale.mjs";
 
 const folder = fileURLToPath(new URL("../runs/ablations", import.meta.url));
 const fileOf = (id: string) => join(folder, `${id}.yaml`);
@@ -70,4 +74,29 @@ test("m0 is BERT-base before its changes: Adam with linear decay to zero, 15 % i
   expect([optimizer.name, schedule.name, schedule.finalRatio]).toEqual(["adam", "linear", 0]);
   expect(masking).toEqual({ rate: 0.15, maskShare: 0.8, randomShare: 0.1, keepShare: 0.1 });
   expect([packing, maxLength, tokensPerStep, steps]).toEqual(["isolated", 512, 131_072, 1_000_000]);
+});
+
+test("at mini scale each run still changes what it changes at full size, nothing else, and is much smaller", () => {
+  const scale = parse(readFileSync(fileOf("mini"), "utf8"));
+  const folders = (tokenizer: string) =>
+    Object.fromEntries(Object.keys(scale.texts).map((text) => [text, { train: `${tokenizer}/${text}` }]));
+  const shards = { wordpiece: folders("wordpiece"), bpe: folders("bpe") };
+  const small = (id: string) => loadRunConfig(fileOf(id), scaledOptions(scale, chainOf(folder, id), shards));
+  for (const [id, base, changed] of chain) {
+    const { out: _, ...found } = changes(small(base), small(id));
+    expect(Object.keys(found).length > 0, id).toBe(id !== "m10");
+    for (const key of Object.keys(found)) expect(Object.keys(changed), id).toContain(key);
+    expect(small(id).steps).toBe(small("m0").steps);
+  }
+  expect(small("m3").data.train).toEqual([{ path: "bpe/web", weight: 1 }]);
+  expect(small("m9").steps * small("m9").tokensPerStep).toBeLessThan(1e7);
+});
+
+test("a difference counts as more than noise from two standard errors on, and never with a single seed", () => {
+  const run = (mean: number, std: number, seeds: number) => ({ mean, std, seeds: Array(seeds).fill({}) });
+  // Standard error of the difference: sqrt(0.03^2 / 3 + 0.03^2 / 3) = 0.0245.
+  expect(difference(run(0.5, 0.03, 3), run(0.54, 0.03, 3))).toMatchObject({ isBeyondNoise: false });
+  expect(difference(run(0.5, 0.03, 3), run(0.44, 0.03, 3)).isBeyondNoise).toBe(true);
+  expect(difference(run(0.5, 0.03, 3), run(0.44, 0.03, 3)).points).toBeCloseTo(-6, 9);
+  expect(difference(run(0.5, 0, 1), run(0.9, 0, 1)).isBeyondNoise).toBe(false);
 });
