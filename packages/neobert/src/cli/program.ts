@@ -26,6 +26,10 @@ const commands: Record<string, CommandEntry> = {
     summary: "fine-tune a model on pairs or labels",
     load: async () => (await import("./finetune.js")).finetuneCommand(),
   },
+  evaluate: {
+    summary: "score models on MTEB",
+    load: async () => (await import("./evaluate.js")).evaluateCommand(),
+  },
   export: {
     summary: "write a model for other programs",
     load: async () => (await import("./export.js")).exportCommand(),
