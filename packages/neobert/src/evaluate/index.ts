@@ -1,5 +1,10 @@
 // The public surface of `neobert/evaluate`: scoring models.
 
+export { glue } from "./glue/glue.js";
+export { type Grid, grids } from "./glue/grid.js";
+export { loadExamples } from "./glue/load.js";
+export { superglue } from "./glue/superglue.js";
+export { type Benchmark, type BenchmarkTask, type Example, mainScore, predictionsOf, taskOf } from "./glue/task.js";
 export { type EndpointOptions, HttpEmbedder, openEndpoint } from "./mteb/endpoint.js";
 export {
   evaluateMteb,

@@ -87,7 +87,7 @@ function classification(work: FineTuning, best: BestSoFar): Task<LabelledBatch> 
     async trial(tokenizer) {
       const examples = await trainingExamples(tokenizer);
       const options = { ...epochs, microBatchTokens: Math.min(microBatchTokens, ENOUGH_TOKENS) };
-      const { microBatches, targets } = epochSteps(examples, options).next().value!;
+      const { microBatches, targets } = epochSteps(examples, options).next().value;
       return { microBatch: microBatches[0]!, targets };
     },
     async *steps(cursor, tokenizer) {

@@ -24,7 +24,7 @@ export function* epochSteps(
   examples: Examples,
   { problem, seed, batchSize, microBatchTokens }: EpochOptions,
   cursor: EpochCursor = { epoch: 0, seen: 0 },
-): Generator<TaskStep<LabelledBatch>> {
+): Generator<TaskStep<LabelledBatch>, never> {
   let { epoch, seen } = cursor;
   for (;;) {
     if (seen >= examples.length) [epoch, seen] = [epoch + 1, 0];
