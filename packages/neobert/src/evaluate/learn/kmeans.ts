@@ -41,12 +41,21 @@ export function nearestCenters(x: Float32Array, d: number, centers: Float32Array
 
 /** The squared distance of row i of x to row j of y. */
 export function squaredDistance(x: Float32Array, i: number, y: Float32Array, j: number, d: number): number {
-  let sum = 0;
-  for (let c = 0; c < d; c++) {
-    const difference = x[i * d + c]! - y[j * d + c]!;
-    sum += difference * difference;
+  const [atX, atY] = [i * d, j * d];
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  let c = 0;
+  for (; c + 3 < d; c += 4) {
+    const d0 = x[atX + c]! - y[atY + c]!;
+    const d1 = x[atX + c + 1]! - y[atY + c + 1]!;
+    const d2 = x[atX + c + 2]! - y[atY + c + 2]!;
+    const d3 = x[atX + c + 3]! - y[atY + c + 3]!;
+    s0 += d0 * d0;
+    s1 += d1 * d1;
+    s2 += d2 * d2;
+    s3 += d3 * d3;
   }
-  return sum;
+  for (; c < d; c++) s0 += (x[atX + c]! - y[atY + c]!) ** 2;
+  return s0 + s1 + (s2 + s3);
 }
 
 /** The sum of squared distances of the rows to the centres that `labels` names. */

@@ -5,7 +5,7 @@
 
 import { argsort } from "../metrics/correlation.js";
 import { type Clustering, inertiaOf, nearestCenters } from "./kmeans.js";
-import { type Products, rowsOf } from "./products.js";
+import { dot, type Products, rowsOf } from "./products.js";
 import type { RandomState } from "./random-state.js";
 
 export interface MiniBatchKMeansOptions {
@@ -51,14 +51,11 @@ export function miniBatchKMeans(
   const steps = Math.floor((maxIter * n) / batchSize);
   const alpha = Math.min(1, (2 * batchSize) / (n + 1));
   let [smoothed, least, noImprovement, sinceReassignment] = [Number.NaN, Number.POSITIVE_INFINITY, 0, 0];
+  const batch = new Float32Array(batchSize * d);
   let step = 0;
   while (step < steps) {
     step++;
-    const batch = gather(
-      x,
-      d,
-      Int32Array.from({ length: batchSize }, () => evenChoice(random, n)),
-    );
+    for (let i = 0; i < batchSize; i++) copyRow(x, evenChoice(random, n), batch, i, d);
     sinceReassignment += batchSize;
     const reassigns = sinceReassignment >= 10 * k || counts.includes(0);
     if (reassigns) sinceReassignment = 0;
@@ -83,8 +80,12 @@ const evenChoice = (random: RandomState, n: number) => Math.min(n - 1, Math.floo
 
 function gather(x: Float32Array, d: number, rows: Int32Array): Float32Array {
   const result = new Float32Array(rows.length * d);
-  for (const [i, row] of rows.entries()) result.set(x.subarray(row * d, (row + 1) * d), i * d);
+  for (let i = 0; i < rows.length; i++) copyRow(x, rows[i]!, result, i, d);
   return result;
+}
+
+function copyRow(from: Float32Array, row: number, to: Float32Array, place: number, d: number): void {
+  to.set(from.subarray(row * d, (row + 1) * d), place * d);
 }
 
 /**
@@ -100,10 +101,9 @@ export function kMeansPlusPlus(
 ): Int32Array {
   const n = rowsOf(x, d);
   const trials = 2 + Math.floor(Math.log(k));
-  const exact = Float64Array.from(x);
+  const exact = new Float64Array(x);
   const matrix = products.matrix(exact, d);
-  const norms = new Float64Array(n);
-  for (let at = 0; at < exact.length; at++) norms[Math.floor(at / d)]! += exact[at]! ** 2;
+  const norms = Float64Array.from({ length: n }, (_, i) => dot(exact, i * d, exact, i * d, d));
   const chosen = new Int32Array(k);
   chosen[0] = evenChoice(random, n);
   const distancesTo = (rows: ArrayLike<number>): Float32Array[] => {
@@ -163,8 +163,9 @@ function moveCenters(batch: Float32Array, d: number, centers: Float32Array, coun
     if (added[j] === 0) continue;
     for (let c = j * d; c < (j + 1) * d; c++) centers[c]! *= counts[j]!;
   }
-  for (const [i, label] of labels.entries()) {
-    for (let c = 0; c < d; c++) centers[label * d + c]! += batch[i * d + c]!;
+  for (let i = 0; i < labels.length; i++) {
+    const [from, to] = [i * d, labels[i]! * d];
+    for (let c = 0; c < d; c++) centers[to + c]! += batch[from + c]!;
   }
   for (let j = 0; j < counts.length; j++) {
     if (added[j] === 0) continue;
@@ -189,9 +190,7 @@ function reassign(
   if (moves.size > 0.5 * B) for (const j of argsort(counts).subarray(Math.floor(0.5 * B))) moves.delete(j);
   if (moves.size === 0) return;
   const rows = random.choice(B, moves.size, { replace: false });
-  for (const [place, j] of [...moves].entries()) {
-    centers.set(batch.subarray(rows[place]! * d, (rows[place]! + 1) * d), j * d);
-  }
+  for (const [place, j] of [...moves].entries()) copyRow(batch, rows[place]!, centers, j, d);
   // As if they had the rows of the least kept centre, so that they are not moved again at once.
   const kept = [...counts].filter((_, j) => !moves.has(j));
   const count = kept.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
