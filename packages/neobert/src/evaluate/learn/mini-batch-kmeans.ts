@@ -36,15 +36,8 @@ export function miniBatchKMeans(
   const batchSize = Math.min(options.batchSize ?? 1024, n);
   const initSize = Math.min(3 * (3 * batchSize < k ? k : batchSize), n);
   // scikit-learn draws a validation sample first, to choose among several starts; here is one start, and only the draws count.
-  for (let i = 0; i < initSize; i++) random.randint(0, n);
-  const sample =
-    initSize < n
-      ? gather(
-          x,
-          d,
-          Int32Array.from({ length: initSize }, () => random.randint(0, n)),
-        )
-      : x;
+  random.choice(n, initSize);
+  const sample = initSize < n ? gather(x, d, random.choice(n, initSize)) : x;
   const centers = gather(sample, d, kMeansPlusPlus(sample, d, k, random, products));
 
   const counts = new Float32Array(k);
