@@ -22,6 +22,10 @@ const commands: Record<string, CommandEntry> = {
     summary: "pretrain a model as a run file says",
     load: async () => (await import("./pretrain.js")).pretrainCommand(),
   },
+  evaluate: {
+    summary: "score models on MTEB",
+    load: async () => (await import("./evaluate.js")).evaluateCommand(),
+  },
   export: {
     summary: "write a model for other programs",
     load: async () => (await import("./export.js")).exportCommand(),

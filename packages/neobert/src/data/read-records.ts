@@ -89,7 +89,7 @@ export async function* readParquet(path: string, column: string): AsyncGenerator
   }
 }
 
-function parseJson(text: string, where: string): unknown {
+export function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -119,7 +119,7 @@ function noColumn(where: string, column: string, names: string[]): Error {
   return new Error(`${where}: expected a column ${column}, got ${names.join(", ")}\nChoose one of these as column.`);
 }
 
-async function startsWithArray(path: string): Promise<boolean> {
+export async function startsWithArray(path: string): Promise<boolean> {
   for await (const chunk of readText(path)) {
     const first = /\S/.exec(chunk)?.[0];
     if (first) return first === "[";
@@ -128,7 +128,7 @@ async function startsWithArray(path: string): Promise<boolean> {
 }
 
 /** The texts of an array's elements, found by counting brackets outside strings. */
-async function* splitArray(path: string): AsyncGenerator<string> {
+export async function* splitArray(path: string): AsyncGenerator<string> {
   let depth = 0;
   let inString = false;
   let escaped = false;

@@ -29,10 +29,12 @@ export interface DownloadProgress {
   receivedBytes: number;
 }
 
-/** Patterns of the files to get; see `globToRegExp`. */
+/** Patterns of the files to get, see `globToRegExp`; or what chooses among the repository's paths. */
 export interface FileChoice {
-  files?: string[];
+  files?: Choice;
 }
+
+type Choice = string[] | ((paths: string[]) => string[]);
 
 // What any of our engines reads; weights in other formats (pickled, TensorFlow, ONNX variants) stay where they are.
 const MODEL_FILES = [
@@ -73,7 +75,7 @@ export async function resolveDataset(nameOrFolder: string, options: HubOptions &
   return paths.map((path) => join(folder, path)).sort();
 }
 
-async function fetchSnapshot(type: RepoType, name: string, patterns: string[], options: HubOptions): Promise<Snapshot> {
+async function fetchSnapshot(type: RepoType, name: string, patterns: Choice, options: HubOptions): Promise<Snapshot> {
   if (!/^[\w-][\w.-]*(\/[\w-][\w.-]*)?$/.test(name)) {
     throw new Error(`${name}: expected a folder or a name OWNER/NAME of the Hub, got a path where there is no folder`);
   }
@@ -140,7 +142,7 @@ async function fetchSnapshot(type: RepoType, name: string, patterns: string[], o
   const chosen = new Set(wantedPaths(files, patterns));
   if (chosen.size === 0) {
     throw new Error(
-      `${name}: expected files that match ${patterns.join(" ")}, got ${files.map(({ path }) => path).join(", ") || "an empty repository"}\n` +
+      `${name}: expected files that match ${typeof patterns === "function" ? "what is asked for" : patterns.join(" ")}, got ${files.map(({ path }) => path).join(", ") || "an empty repository"}\n` +
         "Choose some of these with files.",
     );
   }
@@ -184,7 +186,7 @@ function explain(error: unknown, status: number | null): string {
   return `${cause instanceof Error ? cause.message || message : message}. Check the network, HF_ENDPOINT and HF_TOKEN.`;
 }
 
-function wantedPaths(files: RemoteFile[] | null, patterns: string[]): string[] | null {
+function wantedPaths(files: RemoteFile[] | null, patterns: Choice): string[] | null {
   return (
     files &&
     matching(
@@ -194,7 +196,8 @@ function wantedPaths(files: RemoteFile[] | null, patterns: string[]): string[] |
   );
 }
 
-function matching(paths: string[], patterns: string[]): string[] {
+function matching(paths: string[], patterns: Choice): string[] {
+  if (typeof patterns === "function") return patterns(paths).sort();
   const expressions = patterns.map(globToRegExp);
   return paths.filter((path) => expressions.some((expression) => expression.test(path))).sort();
 }

@@ -1,0 +1,150 @@
+// GLUE (Wang et al. 2019, arXiv 1804.07461) as data. Records come from the Hub (nyu-mll/glue, parquet, classes as numbers)
+// or from a folder as the benchmark hands it out (TSV without quotes, classes as numbers or words, other column names). The
+// average is over eight tasks, as in the NeoBERT paper: WNLI and the diagnostic set are extras.
+
+import type { DataRecord } from "../../data/records.js";
+import { accuracyOf, type Answered, correlationsOf, f1Of, matthewsOf } from "./metrics.js";
+import type { Benchmark, BenchmarkTask, Example, Predictions, Split } from "./task.js";
+
+const hubSplits = { train: ["train"], validation: ["validation"], test: ["test"] };
+const tsv = { train: ["train.tsv"], validation: ["dev.tsv"], test: ["test.tsv"] };
+const entailment = ["entailment", "not_entailment"];
+
+/** The first of some columns that the record has. */
+function textOf(record: DataRecord, columns: readonly string[]): string {
+  for (const column of columns) if (typeof record[column] === "string") return record[column];
+  throw new Error(`glue: expected a column ${columns.join(" or ")}, got ${Object.keys(record).join(", ")}`);
+}
+
+/** The class of a name or number; the Hub marks secret ones by -1, the benchmark's own files leave them out. */
+export function labelOf(value: unknown, labels: readonly string[]): number | undefined {
+  if (value === undefined || value === null || value === "" || value === -1 || value === "-1") return undefined;
+  const named = labels.indexOf(String(value).toLowerCase());
+  const label = named >= 0 ? named : typeof value === "boolean" ? Number(value) : Number(value);
+  if (Number.isInteger(label) && label >= 0 && label < labels.length) return label;
+  throw new Error(`expected a label of ${labels.join(", ")}, got ${JSON.stringify(value)}`);
+}
+
+interface Columns {
+  text: readonly string[];
+  pair?: readonly string[];
+  label?: readonly string[];
+}
+
+/** Reads records by their columns; several names for a column are those of the different origins. */
+function byColumns({ text, pair, label = ["label"] }: Columns, labels: readonly string[], kind: BenchmarkTask["kind"]) {
+  return (record: DataRecord, row: number): Example[] => {
+    const column = label.find((name) => record[name] !== undefined);
+    const value = column === undefined ? undefined : record[column];
+    const score = value === undefined || value === "" || Number(value) < 0 ? undefined : Number(value);
+    const known = kind === "regression" ? score : labelOf(value, labels);
+    const id = Number(record.idx ?? record.index ?? row);
+    return [
+      {
+        ...{ text: textOf(record, text), id },
+        ...(pair && { pair: textOf(record, pair) }),
+        ...(known !== undefined && { label: known }),
+      },
+    ];
+  };
+}
+
+type Given = Pick<BenchmarkTask, "id" | "name" | "metrics" | "score" | "labels"> &
+  Columns &
+  Partial<BenchmarkTask> & { answers?: "words"; files: readonly string[] };
+
+function task({ text, pair, label, answers, files, kind = "classification", ...rest }: Given): BenchmarkTask {
+  const columns = { text, ...(pair && { pair }), ...(label && { label }) };
+  return {
+    ...{ kind, splits: hubSplits, local: { folder: rest.name, files: tsv } },
+    ...rest,
+    examples: byColumns(columns, rest.labels, kind),
+    submission: { files, format: (examples, predictions) => table(examples, predictions, kind, answers && rest.labels) },
+  };
+}
+
+/** "index<TAB>prediction": class words where the benchmark wants them, else numbers; a similarity stays from 0 to 5. */
+function table(
+  examples: readonly Example[],
+  predictions: Predictions,
+  kind: BenchmarkTask["kind"],
+  words: readonly string[] | undefined,
+): string {
+  const shown = (value: number) => {
+    if (kind === "regression") return Math.min(5, Math.max(0, value)).toFixed(3);
+    return words ? words[value]! : String(value);
+  };
+  const lines = examples.map((_, i) => `${i}\t${shown(predictions[i]!)}`);
+  return `${["index\tprediction", ...lines].join("\n")}\n`;
+}
+
+const accuracyAlone = ([part]: readonly Answered[]) => ({ accuracy: accuracyOf(part!) });
+const accuracyAndF1 = ([part]: readonly Answered[]) => ({ accuracy: accuracyOf(part!), f1: f1Of(part!) });
+const matched = (split: Split | "dev") => [`${split}_matched`, `${split}_mismatched`];
+
+const tasks: BenchmarkTask[] = [
+  task({
+    ...{ id: "cola", name: "CoLA", labels: ["unacceptable", "acceptable"], metrics: ["matthews"] },
+    ...{ text: ["sentence", "3"], label: ["label", "1"], files: ["CoLA.tsv"] },
+    score: ([part]) => ({ matthews: matthewsOf(part!) }),
+    local: { folder: "CoLA", files: tsv, withoutHeader: ["train", "validation"] },
+  }),
+  task({
+    ...{ id: "sst2", name: "SST-2", labels: ["negative", "positive"], metrics: ["accuracy"], score: accuracyAlone },
+    ...{ text: ["sentence"], files: ["SST-2.tsv"] },
+  }),
+  task({
+    ...{ id: "mrpc", name: "MRPC", labels: ["not_equivalent", "equivalent"], metrics: ["accuracy", "f1"] },
+    ...{ score: accuracyAndF1, startsFromMnli: true, files: ["MRPC.tsv"] },
+    ...{ text: ["sentence1", "#1 String"], pair: ["sentence2", "#2 String"], label: ["label", "Quality"] },
+  }),
+  task({
+    ...{ id: "stsb", name: "STS-B", kind: "regression", labels: [], metrics: ["pearson", "spearman"] },
+    ...{ startsFromMnli: true, files: ["STS-B.tsv"] },
+    ...{ text: ["sentence1"], pair: ["sentence2"], label: ["label", "score"] },
+    score: ([part]) => correlationsOf(part!),
+  }),
+  task({
+    ...{ id: "qqp", name: "QQP", labels: ["not_duplicate", "duplicate"], metrics: ["accuracy", "f1"] },
+    ...{ score: accuracyAndF1, files: ["QQP.tsv"] },
+    ...{ text: ["question1"], pair: ["question2"], label: ["label", "is_duplicate"] },
+  }),
+  task({
+    ...{ id: "mnli", name: "MNLI", labels: ["entailment", "neutral", "contradiction"] },
+    metrics: ["accuracyMatched", "accuracyMismatched"],
+    score: ([first, second]) => ({ accuracyMatched: accuracyOf(first!), accuracyMismatched: accuracyOf(second!) }),
+    ...{ text: ["premise", "sentence1"], pair: ["hypothesis", "sentence2"], label: ["label", "gold_label"] },
+    splits: { train: ["train"], validation: matched("validation"), test: matched("test") },
+    local: {
+      folder: "MNLI",
+      files: {
+        train: ["train.tsv"],
+        validation: matched("dev").map((name) => `${name}.tsv`),
+        test: matched("test").map((name) => `${name}.tsv`),
+      },
+    },
+    ...{ answers: "words", files: ["MNLI-m.tsv", "MNLI-mm.tsv"] },
+  }),
+  task({
+    ...{ id: "qnli", name: "QNLI", labels: entailment, metrics: ["accuracy"], score: accuracyAlone },
+    ...{ text: ["question"], pair: ["sentence"], startsFromMnli: true, answers: "words", files: ["QNLI.tsv"] },
+  }),
+  task({
+    ...{ id: "rte", name: "RTE", labels: entailment, metrics: ["accuracy"], score: accuracyAlone },
+    ...{ text: ["sentence1"], pair: ["sentence2"], startsFromMnli: true, answers: "words", files: ["RTE.tsv"] },
+  }),
+  task({
+    ...{ id: "wnli", name: "WNLI", labels: ["not_entailment", "entailment"], metrics: ["accuracy"] },
+    ...{ score: accuracyAlone, isExtra: true, text: ["sentence1"], pair: ["sentence2"], files: ["WNLI.tsv"] },
+  }),
+  task({
+    ...{ id: "ax", name: "AX", labels: ["entailment", "neutral", "contradiction"], metrics: ["matthews"] },
+    ...{ isExtra: true, answeredBy: "mnli", answers: "words", files: ["AX.tsv"] },
+    ...{ text: ["premise", "sentence1"], pair: ["hypothesis", "sentence2"] },
+    score: ([part]) => ({ matthews: matthewsOf(part!) }),
+    splits: { test: ["test"] },
+    local: { folder: "diagnostic", files: { test: ["diagnostic.tsv"] } },
+  }),
+];
+
+export const glue: Benchmark = { id: "glue", title: "GLUE", hub: { name: "nyu-mll/glue" }, tasks };
