@@ -22,10 +22,10 @@ beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), "neobert-contrastive-"));
   bert = await writeSmallModel();
   const words = "house united people govern free states peace war law".split(" ");
-  // A pair shares two of nine words.
+  // A pair shares two of nine words, and has one more each.
   const text = (topic: number, seed: number) => {
     const own = [words[topic % 9], words[(topic + 1 + Math.floor(topic / 9)) % 9]];
-    return [0, 1, 2, 3, 4].map((i) => (i % 2 ? own[i >> 1] : words[randomBelow(9, seed, 1, i)])).join(" ");
+    return [...own, ...own, words[randomBelow(9, seed, 1, 0)]].join(" ");
   };
   const rows = (from: number, to: number) =>
     Array.from({ length: to - from }, (_, i) => {
@@ -96,7 +96,13 @@ const architectures = {
   bert: {},
   roberta: { model_type: "roberta", type_vocab_size: 1, pad_token_id: 0 },
   nomic_bert: { model_type: "nomic_bert" },
-  modernbert: { model_type: "modernbert", initializer_range: 0.3, global_attn_every_n_layers: 2, local_attention: 8 },
+  modernbert: {
+    model_type: "modernbert",
+    pad_token_id: 0,
+    initializer_range: 0.3,
+    global_attn_every_n_layers: 2,
+    local_attention: 8,
+  },
   neobert: { model_type: "neobert", max_length: 64, embedding_init_range: 0.3, decoder_init_range: 0.3 },
 };
 
