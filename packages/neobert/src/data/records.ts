@@ -17,6 +17,8 @@ export interface RecordOptions {
   format?: SourceFormat;
   /** Whether CSV and TSV begin with the names of the columns; without, they are named 0, 1, 2 ...; default true. */
   header?: boolean;
+  /** Whether columns may stand in double quotes; default for CSV, not for TSV. */
+  quoted?: boolean;
   /** What a CSV or TSV row with another number of columns is: an error (default), or left out. */
   ragged?: "error" | "skip";
 }
@@ -75,9 +77,9 @@ async function* readJson(path: string): AsyncGenerator<RecordRow> {
 async function* readTable(
   path: string,
   delimiter: string,
-  { header = true, ragged = "error" }: RecordOptions,
+  { header = true, quoted = delimiter !== "\t", ragged = "error" }: RecordOptions,
 ): AsyncGenerator<RecordRow> {
-  const quote = delimiter === "\t" ? null : '"'; // GLUE and its like write TSV without quotes
+  const quote = quoted ? '"' : null; // GLUE and its like write TSV without quotes
   const parser = parse({ delimiter, quote, skip_empty_lines: true, relax_column_count: true });
   // A failure of the file ends the parser with the same error, which the loop below throws.
   pipeline(Readable.from(readText(path)), parser).catch(() => {});

@@ -14,19 +14,19 @@ export const taskTypes = [
 ] as const;
 export type TaskType = (typeof taskTypes)[number];
 
-/** A column of a task's data: a key, or where several may hold it, the keys in the order they are tried. */
-export type Column = string | readonly string[];
+/** A column of a task's data: a key; where several may hold it, the keys in the order they are tried; or one that may be absent. */
+export type Column = string | readonly string[] | { optional: string };
 
 export interface MtebTask {
   name: string;
   type: TaskType;
   /** Where mteb's copy lies; absent for a data set of the user's own. */
   hub?: { name: string; revision: string };
-  /** The split that is scored, and mteb's name of its subset. */
+  /** The split that is scored (the part `test` or `qrels`), and mteb's name of its subset. */
   split: string;
   subset: string;
-  /** mteb's name of a column -> key in the data. */
-  columns: Record<string, Column>;
+  /** For each part of the data, our name of a column -> its key on the Hub. */
+  columns: Record<string, Record<string, Column>>;
   mainScore: string;
   /** Rows drawn of each label in each of the ten experiments of a classification. */
   samplesPerLabel: number;
@@ -40,17 +40,22 @@ export interface MtebTask {
   subtasks?: readonly MtebTask[];
 }
 
-const columnsOf: Record<TaskType, Record<string, Column>> = {
-  Classification: { text: "text", label: "label" },
-  Clustering: { sentences: "sentences", labels: "labels" },
-  PairClassification: { sentence1: ["sentence1", "sent1"], sentence2: ["sentence2", "sent2"], labels: "labels" },
-  Reranking: { query: "query", positive: "positive", negative: "negative" },
-  Retrieval: {
-    ...{ id: ["_id", "id"], title: "title", text: "text" },
-    ...{ query: "query-id", document: "corpus-id", score: "score" },
+const labelled = { text: "text", label: "label" };
+
+const columnsOf: Record<TaskType, MtebTask["columns"]> = {
+  Classification: { train: labelled, test: labelled },
+  Clustering: { test: { sentences: "sentences", labels: "labels" } },
+  PairClassification: {
+    test: { sentence1: ["sentence1", "sent1"], sentence2: ["sentence2", "sent2"], labels: "labels" },
   },
-  STS: { sentence1: "sentence1", sentence2: "sentence2", score: "score" },
-  Summarization: { human: "human_summaries", machine: "machine_summaries", relevance: "relevance" },
+  Reranking: { test: { query: "query", positive: "positive", negative: "negative" } },
+  Retrieval: {
+    corpus: { id: ["_id", "id"], title: { optional: "title" }, text: "text" },
+    queries: { id: ["_id", "id"], text: "text" },
+    qrels: { query: "query-id", document: "corpus-id", score: "score" },
+  },
+  STS: { test: { sentence1: "sentence1", sentence2: "sentence2", score: "score" } },
+  Summarization: { test: { human: "human_summaries", machine: "machine_summaries", relevance: "relevance" } },
 };
 
 const mainScores: Record<TaskType, string> = {
@@ -65,6 +70,9 @@ const mainScores: Record<TaskType, string> = {
 
 type Special = Partial<Omit<MtebTask, "name" | "type" | "hub">>;
 type Row = readonly [name: string, hub: string, revision: string, special?: Special];
+
+/** The parts of the data that tasks of a type have: files of their own in a mapping file, splits or configurations on the Hub. */
+export const partsOf = (type: TaskType) => Object.keys(columnsOf[type]);
 
 /** A task by its type with what the type leaves open; the user's own data sets are made by this too. */
 export function taskOf(name: string, type: TaskType, special: Partial<MtebTask> = {}): MtebTask {
@@ -183,7 +191,7 @@ export const mtebTasks: readonly MtebTask[] = taskTypes.flatMap((type) => {
   const tasks = table[type].map(rowToTask(type));
   if (type !== "Retrieval") return tasks;
   const subtasks = cqadupstack.map(rowToTask(type));
-  return [...tasks, taskOf("CQADupstackRetrieval", type, { subtasks })].sort(byName);
+  return [...tasks, taskOf("CQADupstackRetrieval", type, { subtasks, hub: { name: "", revision: "1" } })].sort(byName);
 });
 
 /** The tasks of these names and types, in the table's order. Throws for a name that is none, with those that are. */
@@ -213,7 +221,7 @@ export function instructionsOf(task: MtebTask, source: InstructionSource): { que
   const name = task.name.startsWith("CQADupstack") ? "CQADupstackRetrieval" : task.name;
   const { paper = paperDefaults[task.type], corpus, mteb } = taskTexts[name] ?? {};
   if (source === "paper" && paper !== undefined) {
-    const document = corpus === undefined ? paper : paper.replace(/\S+ ?\S*: $/, corpus);
+    const document = corpus === undefined ? paper : paper.replace(/[^.]*$/, ` ${corpus}`);
     return { query: paper, document };
   }
   if (source === "mteb") {

@@ -1,0 +1,8 @@
+// `neobert evaluate WHAT MODEL`: the table of evaluations. Each has a file of its own.
+
+import { Command } from "commander";
+import { evaluateMtebCommand } from "./evaluate-mteb.js";
+
+export function evaluateCommand(): Command {
+  return new Command("evaluate").description("Scores a model.").addCommand(evaluateMtebCommand());
+}

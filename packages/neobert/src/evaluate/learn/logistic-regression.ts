@@ -1,0 +1,153 @@
+// Logistic regression as scikit-learn's LogisticRegression with its defaults (lbfgs, L2 with C = 1, intercept not penalised):
+// one weight vector for two classes, softmax over all for more. Minimized is the mean loss plus ||W||^2 / (2 C n), from zero,
+// in float64; the solver's early stop is part of the result. Both products of an iteration are of the kept matrix X.
+
+import type { Labels } from "../metrics/classification.js";
+import { lbfgs } from "./lbfgs.js";
+import type { Matrix, Products } from "./products.js";
+
+export interface LogisticRegressionOptions {
+  products: Products;
+  /** The inverse of the penalty's strength. */
+  C?: number;
+  maxIter?: number;
+  /** The largest component of the gradient at which the solver ends. */
+  tol?: number;
+}
+
+type Label = number | string;
+
+export class LogisticRegression {
+  /** The classes in rising order. */
+  readonly classes: readonly Label[];
+  /** [K, d]; K is 1 for two classes. */
+  readonly coef: Float64Array;
+  readonly intercept: Float64Array;
+  readonly iterations: number;
+  readonly isConverged: boolean;
+
+  private constructor(
+    classes: readonly Label[],
+    K: number,
+    parameters: Float64Array,
+    result: { iterations: number; isConverged: boolean },
+  ) {
+    this.classes = classes;
+    this.coef = parameters.subarray(0, parameters.length - K);
+    this.intercept = parameters.subarray(parameters.length - K);
+    this.iterations = result.iterations;
+    this.isConverged = result.isConverged;
+  }
+
+  /** Fits rows `x` [n, d] to their labels, of two classes or more. */
+  static fit(x: ArrayLike<number>, d: number, labels: Labels, options: LogisticRegressionOptions): LogisticRegression {
+    const { products, C = 1, maxIter = 100, tol = 1e-4 } = options;
+    const n = labels.length;
+    if (x.length !== n * d) {
+      throw new RangeError(`LogisticRegression: expected ${n} rows of ${d} values, got ${x.length} values`);
+    }
+    const classes = [...new Set(Array.from(labels))].sort((a, b) => (a < b ? -1 : 1));
+    if (classes.length < 2) {
+      throw new RangeError(`LogisticRegression: expected two classes or more, got ${classes.join() || "no rows"}`);
+    }
+    const place = new Map(classes.map((label, k) => [label, k]));
+    const targets = Int32Array.from(Array.from(labels), (label) => place.get(label)!);
+    const K = classes.length === 2 ? 1 : classes.length;
+    const matrix = products.matrix(Float64Array.from(x), d);
+    try {
+      const result = lbfgs(
+        (parameters, gradient) => lossAndGradient(matrix, targets, K, 1 / (C * n), parameters, gradient),
+        new Float64Array(K * d + K),
+        { maxIterations: maxIter, gradientTolerance: tol, valueTolerance: 64 * 2 ** -52 },
+      );
+      return new LogisticRegression(classes, K, result.x, result);
+    } finally {
+      matrix.dispose();
+    }
+  }
+
+  /** x W^T + b: [n, K]. */
+  decisionFunction(x: Matrix<Float32Array>): Float32Array {
+    const K = this.intercept.length;
+    const scores = x.timesTransposed(Float32Array.from(this.coef));
+    for (let i = 0; i < scores.length; i++) scores[i]! += this.intercept[i % K]!;
+    return scores;
+  }
+
+  predict(x: Matrix<Float32Array>): Label[] {
+    const scores = this.decisionFunction(x);
+    const K = this.intercept.length;
+    return Array.from({ length: scores.length / K }, (_, i) => {
+      if (K === 1) return this.classes[scores[i]! > 0 ? 1 : 0]!;
+      let best = 0;
+      for (let k = 1; k < K; k++) if (scores[i * K + k]! > scores[i * K + best]!) best = k;
+      return this.classes[best]!;
+    });
+  }
+
+  /** The probability of each class: [n, classes]. */
+  predictProba(x: Matrix<Float32Array>): Float64Array {
+    const K = this.intercept.length;
+    const scores = Float64Array.from(this.decisionFunction(x));
+    if (K === 1) {
+      const both = new Float64Array(2 * scores.length);
+      for (const [i, score] of scores.entries()) {
+        both[2 * i + 1] = 1 / (1 + Math.exp(-score));
+        both[2 * i] = 1 / (1 + Math.exp(score));
+      }
+      return both;
+    }
+    for (let i = 0; i < scores.length; i += K) softmax_(scores.subarray(i, i + K));
+    return scores;
+  }
+}
+
+/** Turns the scores into their probabilities, and returns the logarithm of the sum of their exponentials. */
+function softmax_(scores: Float64Array): number {
+  let largest = scores[0]!;
+  for (let k = 1; k < scores.length; k++) if (scores[k]! > largest) largest = scores[k]!;
+  let sum = 0;
+  for (let k = 0; k < scores.length; k++) sum += scores[k] = Math.exp(scores[k]! - largest);
+  for (let k = 0; k < scores.length; k++) scores[k]! /= sum;
+  return largest + Math.log(sum);
+}
+
+/** The objective at parameters [W [K, d] | b [K]]; writes its gradient. */
+function lossAndGradient(
+  x: Matrix<Float64Array>,
+  targets: Int32Array,
+  K: number,
+  penalty: number,
+  parameters: Float64Array,
+  gradient: Float64Array,
+): number {
+  const [n, d] = x.shape;
+  const weights = parameters.subarray(0, K * d);
+  const residuals = x.timesTransposed(weights); // [n, K]: scores, then probabilities less the truth, over n
+  const gradIntercept = gradient.subarray(K * d).fill(0);
+  let loss = 0;
+  for (let i = 0; i < n; i++) {
+    const row = residuals.subarray(i * K, (i + 1) * K);
+    for (let k = 0; k < K; k++) row[k]! += parameters[K * d + k]!;
+    const target = targets[i]!;
+    if (K === 1) {
+      const score = row[0]!;
+      const small = Math.exp(-Math.abs(score));
+      loss += Math.log1p(small) + Math.max(score, 0) - target * score;
+      row[0] = (score > 0 ? 1 : small) / (1 + small) - target;
+    } else {
+      const truth = row[target]!;
+      loss += softmax_(row) - truth;
+      row[target]! -= 1;
+    }
+    for (let k = 0; k < K; k++) gradIntercept[k]! += row[k]! /= n;
+  }
+  gradient.set(x.transposedTimes(residuals)); // [K, d]
+  let squares = 0;
+  for (let i = 0; i < K * d; i++) {
+    const weight = weights[i]!;
+    squares += weight * weight;
+    gradient[i]! += penalty * weight;
+  }
+  return loss / n + 0.5 * penalty * squares;
+}

@@ -1,0 +1,31 @@
+// A task's data to mteb's scores, by the evaluator of its type.
+
+import { evaluateClassification } from "../evaluators/classification.js";
+import { evaluateClustering } from "../evaluators/clustering.js";
+import { evaluatePairClassification } from "../evaluators/pair-classification.js";
+import { evaluateReranking } from "../evaluators/reranking.js";
+import { evaluateRetrieval } from "../evaluators/retrieval.js";
+import { evaluateSts } from "../evaluators/sts.js";
+import { evaluateSummarization } from "../evaluators/summarization.js";
+import type { Encode, Scores } from "../evaluators/types.js";
+import type { TaskData } from "./task-data.js";
+import type { MtebTask } from "./tasks.js";
+
+export function evaluateTask(task: MtebTask, data: TaskData, encode: Encode): Promise<Scores> {
+  switch (data.type) {
+    case "Classification":
+      return evaluateClassification(data, encode, { samplesPerLabel: task.samplesPerLabel });
+    case "Clustering":
+      return evaluateClustering(data, encode);
+    case "PairClassification":
+      return evaluatePairClassification(data, encode);
+    case "Reranking":
+      return evaluateReranking(data, encode);
+    case "Retrieval":
+      return evaluateRetrieval({ ...data, ignoreIdenticalIds: task.ignoreIdenticalIds }, encode);
+    case "STS":
+      return evaluateSts(data, encode);
+    case "Summarization":
+      return evaluateSummarization(data, encode);
+  }
+}

@@ -1,0 +1,153 @@
+// Result files in mteb 1.34's own layout, `OUT/MODEL/REVISION/TASK.json`, which mteb reads (`TaskResult.from_disk`), with
+// `model_meta.json` beside them; and `neobert.json`, which says what the numbers were made with and how long it took.
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../../files/atomic.js";
+import { packageVersion } from "../../files/package-version.js";
+import type { Scores } from "../evaluators/types.js";
+import type { MtebTask } from "./tasks.js";
+
+/** The version of mteb that the tasks, their scores and these files follow. */
+export const MTEB_VERSION = "1.34.14";
+
+/** mteb's TaskResult. Scores are 0 .. 1. */
+export interface TaskResult {
+  dataset_revision: string;
+  task_name: string;
+  mteb_version: string;
+  /** Split -> an entry for each subset. */
+  scores: Record<string, (Scores & { hf_subset: string; languages: string[] })[]>;
+  /** Seconds. */
+  evaluation_time: number;
+  kg_co2_emissions: null;
+}
+
+export interface ModelAbout {
+  name: string;
+  /** The commit on the Hub, where the model is from there. */
+  revision?: string | undefined;
+  parameters?: number | undefined;
+  maxTokens?: number | undefined;
+  dimension?: number | undefined;
+  similarity?: string | undefined;
+  isApi?: boolean | undefined;
+}
+
+/** What must be the same for results to stand side by side in one folder. */
+export type Settings = Record<string, string | number | boolean | null>;
+
+export interface TaskTiming {
+  seconds: number;
+  /** The part of it that the model took. */
+  encodeSeconds: number;
+}
+
+export function resultOf(task: MtebTask, scores: Scores, seconds: number): TaskResult {
+  return {
+    dataset_revision: task.hub?.revision ?? "no_revision_available",
+    task_name: task.name,
+    mteb_version: MTEB_VERSION,
+    scores: { [task.split]: [{ ...scores, hf_subset: task.subset, languages: ["eng-Latn"] }] },
+    evaluation_time: seconds,
+    kg_co2_emissions: null,
+  };
+}
+
+/** The main score, 0 .. 1: the mean over the result's subsets. */
+export function mainScoreOf({ scores }: TaskResult): number {
+  const entries = Object.values(scores).flat();
+  return entries.reduce((sum, { main_score }) => sum + main_score, 0) / entries.length;
+}
+
+/** The folder of one model's results, with what it was made with checked against what it is now. */
+export class ResultFolder {
+  readonly path: string;
+  readonly #record: { versions: Record<string, string>; settings: Settings; tasks: Record<string, TaskTiming> };
+
+  /** Throws where the folder holds results of other weights or settings, unless `replace` is set. */
+  constructor(out: string, about: ModelAbout, settings: Settings, replace = false) {
+    this.path = join(out, fileName(about.name), about.revision ?? "no_revision_available");
+    mkdirSync(this.path, { recursive: true });
+    const file = join(this.path, "neobert.json");
+    const versions = { neobert: packageVersion(), mteb: MTEB_VERSION, node: process.version };
+    this.#record = { versions, settings, tasks: {} };
+    if (existsSync(file)) {
+      const before = JSON.parse(readFileSync(file, "utf8"));
+      const changed = Object.keys({ ...before.settings, ...settings }).filter((key) => {
+        return (before.settings[key] ?? null) !== (settings[key] ?? null);
+      });
+      if (changed.length > 0 && replace) {
+        for (const name of readdirSync(this.path)) if (name.endsWith(".json")) rmSync(join(this.path, name));
+      } else if (changed.length > 0) {
+        const list = changed.map((key) => `${key} ${before.settings[key]} (now ${settings[key]})`);
+        throw new Error(
+          `${this.path}: expected results of the same model and settings, got ${list.join(", ")}\n` +
+            "Choose another --out, or compute all of them again with --force.",
+        );
+      }
+      if (changed.length === 0) this.#record.tasks = before.tasks;
+    }
+    this.#save();
+    writeJson(join(this.path, "model_meta.json"), modelMeta(about));
+  }
+
+  read(task: MtebTask): TaskResult | undefined {
+    const file = join(this.path, `${fileName(task.name)}.json`);
+    return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as TaskResult) : undefined;
+  }
+
+  write(task: MtebTask, result: TaskResult, timing: TaskTiming): void {
+    writeJson(join(this.path, `${fileName(task.name)}.json`), { ...result, scores: rounded(result.scores) });
+    this.#record.tasks[task.name] = { seconds: timing.seconds, encodeSeconds: timing.encodeSeconds };
+    this.#save();
+  }
+
+  timing(task: MtebTask): TaskTiming | undefined {
+    return this.#record.tasks[task.name];
+  }
+
+  #save(): void {
+    writeJson(join(this.path, "neobert.json"), this.#record);
+  }
+}
+
+/** A name as mteb makes folders of it. */
+export const fileName = (name: string) => name.replaceAll(/[/\\]/g, "__").replaceAll(" ", "_");
+
+const writeJson = (path: string, value: unknown) => writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+
+/** Numbers to six decimals, as mteb writes them. NaN becomes null, which JSON has. */
+function rounded(value: unknown): unknown {
+  if (typeof value === "number") return Number.isFinite(value) ? Number(value.toFixed(6)) : null;
+  if (Array.isArray(value)) return value.map(rounded);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, rounded(item)]));
+}
+
+/** mteb's ModelMeta, field for field; what is not known is null. */
+function modelMeta({ name, revision, parameters, maxTokens, dimension, similarity, isApi }: ModelAbout) {
+  return {
+    name,
+    revision: revision ?? "no_revision_available",
+    release_date: null,
+    languages: null,
+    n_parameters: parameters ?? null,
+    memory_usage_mb: null,
+    max_tokens: maxTokens ?? null,
+    embed_dim: dimension ?? null,
+    license: null,
+    open_weights: isApi ? false : null,
+    public_training_code: null,
+    public_training_data: null,
+    framework: [isApi ? "API" : "Sentence Transformers"],
+    reference: null,
+    similarity_fn_name: similarity === "cosine" || similarity === "dot" ? similarity : null,
+    use_instructions: null,
+    training_datasets: null,
+    adapted_from: null,
+    superseded_by: null,
+    modalities: ["text"],
+    loader: null,
+  };
+}
