@@ -4,16 +4,16 @@
 //   npm run bench -- encode [minilm|bert|neobert-512|neobert-4096 ...] [--rounds=3] [--threads=N] [--match=REGEXP]
 // sentence-transformers comes from the environment of `npm run test:peers`; its ONNX backend takes part where
 // `optimum[onnxruntime]` is installed there.
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { exportOnnx } from "../packages/neobert/dist/export/onnx.js";
 import { fetchMiniLM } from "../tools/minilm.mjs";
 import { writeRandomModel } from "./random-model.mjs";
+import { startSide } from "./side.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const cache = here("../.cache/bench-encode");
@@ -68,23 +68,6 @@ const cases = {
   "neobert-512": { model: () => writeRandomModel("neobert", cache, miniLM), texts: { "512 tokens": long(512, 8) }, maxTokens: 512 },
   "neobert-4096": { model: () => writeRandomModel("neobert", cache, miniLM), texts: { "4096 tokens": long(4096, 1) }, maxTokens: 4096 },
 }; // biome-ignore format: a table
-
-function start(program, script, options) {
-  const child = spawn(program, [here(script), JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
-  let log = "";
-  child.stderr.on("data", (text) => (log = (log + text).slice(-2000)));
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error(`${script}: ended\n${log}`);
-    return value.startsWith("{") ? JSON.parse(value) : next();
-  };
-  const ask = (task) => {
-    child.stdin.write(`${JSON.stringify(task)}\n`);
-    return next();
-  };
-  return { next, ask, end: () => child.stdin.end() };
-}
 
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 const percentile = (list, share) =>
@@ -147,7 +130,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(cases)) {
   const running = {};
   for (const { side, program, script, options } of sidesOf(name, folder, maxTokens)) {
     const begun = performance.now();
-    const process_ = start(program, script, options);
+    const process_ = startSide(program, here(script), options);
     await process_.next();
     running[side] = { ...process_, loadMs: performance.now() - begun, times: {}, peakMB: 0 };
   }

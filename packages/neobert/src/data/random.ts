@@ -12,6 +12,9 @@ export const randomStreams = {
   heldOut: 5,
   evaluation: 6,
   evaluationOrder: 7,
+  pairSet: 8,
+  pairOrder: 9,
+  pairNegatives: 10,
 } as const;
 
 const twoTo32 = 2 ** 32;
