@@ -15,6 +15,8 @@ export const randomStreams = {
   pairSet: 8,
   pairOrder: 9,
   pairNegatives: 10,
+  labelledOrder: 11,
+  labelledHeldOut: 12,
 } as const;
 
 const twoTo32 = 2 ** 32;

@@ -46,7 +46,6 @@ export interface BenchmarkProgress extends StepProgress {
   /** Number of the run among those of its task, from 1. */
   run: number;
   runs: number;
-  steps: number;
 }
 
 export interface BenchmarkResult {
@@ -196,7 +195,7 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
       resume: true,
       ...(shouldStop && { shouldStop }),
       onStep: (progress) => {
-        const shown: BenchmarkProgress = { ...progress, task: task.id, run: number, runs: total, steps };
+        const shown: BenchmarkProgress = { ...progress, task: task.id, run: number, runs: total };
         onStep?.(shown);
       },
     },
