@@ -12,6 +12,7 @@ export const randomStreams = {
   heldOut: 5,
   evaluation: 6,
   evaluationOrder: 7,
+  pseudoPerplexity: 8,
 } as const;
 
 const twoTo32 = 2 ** 32;
