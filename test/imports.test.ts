@@ -19,7 +19,7 @@ const ALLOWED: Record<string, string[]> = {
   data: ["files", "hub", "tokenizer"],
   model: ["files", "torch*"],
   encoder: ["export", "files", "hub", "model", "tokenizer", "torch*"],
-  evaluate: ["data", "files", "hub", "tokenizer", "type encoder"],
+  evaluate: ["data", "files", "hub", "tokenizer", "type encoder", "torch*"],
   export: ["files", "hub", "model", "tokenizer", "torch*"],
   report: ["files"],
   serve: ["type encoder"],

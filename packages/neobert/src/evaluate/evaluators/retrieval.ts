@@ -1,0 +1,65 @@
+// Retrieval: exact search through a corpus, scored at the usual cut-offs against the judgements. Means of nDCG, MAP, recall
+// and precision are rounded to five decimals, as mteb rounds them; queries without judgements are left out.
+
+import { chooseProducts, type Products } from "../learn/products.js";
+import { confidenceOf, nAUCScores } from "../metrics/abstention.js";
+import { CUTOFFS, rankingMeasures, rankingScores } from "../metrics/ranking.js";
+import { type Document, searchExact } from "./search.js";
+import type { Encode, Scores } from "./types.js";
+import { encodeAll, mean } from "./vectors.js";
+
+export interface RetrievalData {
+  corpus: readonly Document[];
+  queries: readonly Document[];
+  judgements: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** Removes a document that has the query's id, after the search. */
+  ignoreIdenticalIds?: boolean;
+}
+
+export interface RetrievalOptions {
+  /** Documents found for a query: 1,000 unless said. */
+  topK?: number;
+  chunkSize?: number;
+  products?: Products;
+}
+
+export async function evaluateRetrieval(
+  data: RetrievalData,
+  encode: Encode,
+  options: RetrievalOptions = {},
+): Promise<Scores> {
+  const queries = data.queries.filter(({ id }) => data.judgements.has(id));
+  if (queries.length === 0 || data.corpus.length === 0) {
+    throw new RangeError(
+      `evaluateRetrieval: expected documents and queries with judgements, got ${data.corpus.length} and ${queries.length}`,
+    );
+  }
+  const products = options.products ?? (await chooseProducts());
+  const vectors = await encodeAll(
+    queries.map(({ text }) => text),
+    encode,
+    "query",
+  );
+  const { topK = 1000, chunkSize } = options;
+  const rankings = await searchExact(vectors, data.corpus, encode, {
+    products,
+    topK,
+    ...(chunkSize === undefined ? {} : { chunkSize }),
+  });
+  if (data.ignoreIdenticalIds) for (const [i, { id }] of queries.entries()) rankings[i]!.delete(id);
+
+  const perQuery = queries.map(({ id }, i) => rankingScores(rankings[i]!, data.judgements.get(id)!));
+  const confidence = rankings.map((ranking) => confidenceOf([...ranking.values()]));
+  const scores: Record<string, number> = {};
+  const naucs: Record<string, number> = {};
+  for (const measure of rankingMeasures) {
+    for (const [i, k] of CUTOFFS.entries()) {
+      const name = `${measure}_at_${k}`;
+      const values = perQuery.map((query) => query[measure][i]!);
+      const average = mean(values);
+      scores[name] = measure === "mrr" ? average : Number(average.toFixed(5));
+      for (const [key, value] of Object.entries(nAUCScores(name, confidence, values))) naucs[key.toLowerCase()] = value;
+    }
+  }
+  return { ...scores, ...naucs, main_score: scores.ndcg_at_10! };
+}
