@@ -62,8 +62,10 @@ export function evaluateMtebCommand(): Command {
         .default("model"),
     )
     .addOption(
-      new Option("--instruction-format <text>", "how one of mteb's instructions stands before a text")
-        .default(defaultInstructionFormat, JSON.stringify(defaultInstructionFormat)),
+      new Option("--instruction-format <text>", "how one of mteb's instructions stands before a text").default(
+        defaultInstructionFormat,
+        JSON.stringify(defaultInstructionFormat),
+      ),
     )
     .option("--data <file>", "mapping file (YAML) of local files for tasks, also for data sets of your own")
     .option("--data-root <folder>", "folder that the mapping file's paths start from (default: here)")
@@ -85,7 +87,8 @@ async function run(models: string[], flags: MtebFlags): Promise<void> {
   }
   if (models.length === 0) throw new Error("evaluate mteb: expected at least one model, got none");
   const stop = new AbortController();
-  const interrupt = () => stop.abort(new Error(`stopped: what was computed is in ${flags.out}; the same command goes on`));
+  const interrupt = () =>
+    stop.abort(new Error(`stopped: what was computed is in ${flags.out}; the same command goes on`));
   process.once("SIGINT", interrupt);
   const reports: MtebReport[] = [];
   try {
@@ -104,7 +107,8 @@ async function run(models: string[], flags: MtebFlags): Promise<void> {
 }
 
 async function evaluateOne(name: string, flags: MtebFlags, signal: AbortSignal): Promise<MtebReport> {
-  const { tasks, types, instructions, instructionFormat, data, dataRoot, out, cache, force, maxTokens, offline } = flags;
+  const { tasks, types, instructions, instructionFormat, data, dataRoot, out, cache, force, maxTokens, offline } =
+    flags;
   const { model, about, settings, dispose } = await openModel(name, flags);
   const line = new ProgressLine(progressText);
   const names = tasks?.includes("all") ? mtebTasks.map(({ name }) => name) : tasks;
@@ -138,14 +142,25 @@ async function openModel(name: string, flags: MtebFlags): Promise<OpenModel> {
       url: isAddress ? name : flags.endpoint!,
       ...given({ model: isAddress ? undefined : name, apiKey, batchTexts: flags.batchTexts }),
     });
-    return { model, about: { name: model.name, isApi: true }, settings: { endpoint: model.url }, dispose: async () => {} };
+    return {
+      model,
+      about: { name: model.name, isApi: true },
+      settings: { endpoint: model.url },
+      dispose: async () => {},
+    };
   }
   const model = await Encoder.load(name, loadOptions(flags));
   const { folder, maxTokens, dimension, similarityFunction: similarity } = model;
   const revision = /[/\\]snapshots[/\\]([0-9a-f]{40})$/.exec(folder)?.[1];
   return {
     model,
-    about: { name: revision ? name : folderName(name), maxTokens, dimension, similarity, ...(revision && { revision }) },
+    about: {
+      name: revision ? name : folderName(name),
+      maxTokens,
+      dimension,
+      similarity,
+      ...(revision && { revision }),
+    },
     settings: { weights: await hashWeights(folder), engine: flags.engine!, dtype: flags.dtype! },
     dispose: () => model.dispose(),
   };
@@ -159,7 +174,9 @@ export function folderName(path: string): string {
 
 export async function hashWeights(folder: string): Promise<string> {
   const hash = createHash("sha256");
-  for (const path of walkFiles(folder).filter((path) => /\.(safetensors|json|txt)$/.test(path)).sort()) {
+  for (const path of walkFiles(folder)
+    .filter((path) => /\.(safetensors|json|txt)$/.test(path))
+    .sort()) {
     hash.update(path);
     for await (const chunk of createReadStream(join(folder, path), { highWaterMark: 1 << 20 })) hash.update(chunk);
   }
@@ -169,10 +186,20 @@ export async function hashWeights(folder: string): Promise<string> {
 const steps = { data: "reading", encoding: "encoding", scoring: "scoring" };
 
 /** `3/56 STSBenchmark [=====>    ] 45% encoding 812 texts/s 12s` */
-export function progressText({ task, number, tasks, step, done, total, seconds }: MtebProgress, barColumns: number): string {
+export function progressText(
+  { task, number, tasks, step, done, total, seconds }: MtebProgress,
+  barColumns: number,
+): string {
   const head = `${number}/${tasks} ${task.name}`;
   if (total === 0) return `${head} ${steps[step]}`;
   const share = Math.min(1, done / total);
   const rate = step === "encoding" ? [`${Math.round(done / seconds).toLocaleString("en-US")} texts/s`] : [];
-  return [head, ...barOf(share, barColumns), `${Math.floor(100 * share)}%`, steps[step], ...rate, formatDuration(seconds)].join(" ");
+  return [
+    head,
+    ...barOf(share, barColumns),
+    `${Math.floor(100 * share)}%`,
+    steps[step],
+    ...rate,
+    formatDuration(seconds),
+  ].join(" ");
 }

@@ -53,7 +53,8 @@ test("a command gets its own arguments and options, and no other command is load
 
 test("the commands of the package are in the help", async () => {
   const help = (await buildProgram([])).helpInformation();
-  const names = "tokenizer data pretrain evaluate embed similarity rerank classify fill-mask info export setup-torch".split(" ");
+  const names =
+    "tokenizer data pretrain evaluate embed similarity rerank classify fill-mask info export setup-torch".split(" ");
   for (const name of names) expect(help).toMatch(new RegExp(`^ +${name}\\b`, "m"));
 });
 

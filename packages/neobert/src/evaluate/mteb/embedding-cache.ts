@@ -122,7 +122,8 @@ class Store {
     const keys = texts.map(keyOf);
     writeAll(this.#segment.vectors, new Uint8Array(data.buffer, data.byteOffset, texts.length * d * 4));
     writeAll(this.#segment.keys, Buffer.concat(keys));
-    for (const key of keys) this.#places.set(key.toString("latin1"), { fd: this.#segment.vectors, row: this.#segment.rows++ });
+    for (const key of keys)
+      this.#places.set(key.toString("latin1"), { fd: this.#segment.vectors, row: this.#segment.rows++ });
   }
 
   close(): void {

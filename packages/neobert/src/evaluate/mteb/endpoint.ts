@@ -96,7 +96,9 @@ export class HttpEmbedder implements TextEncoder {
       encoding_format: "float",
       ...(dimensions !== undefined && { dimensions }),
     };
-    const answer = (await ask(this.url, body, this.#settings, signal)) as { data?: { index?: number; embedding?: unknown }[] };
+    const answer = (await ask(this.url, body, this.#settings, signal)) as {
+      data?: { index?: number; embedding?: unknown }[];
+    };
     const entries = Array.isArray(answer?.data) ? answer.data : [];
     const vectors: ArrayLike<number>[] = [];
     for (const [i, { index = i, embedding }] of entries.entries()) vectors[index] = vectorOf(embedding, this.url);
@@ -157,7 +159,11 @@ async function request(
       try {
         return { json: JSON.parse(text) };
       } catch {
-        return { problem: `${text.slice(0, 80)} instead of JSON`, mayPass: false, wayOut: "\nIs this the address of an API?" };
+        return {
+          problem: `${text.slice(0, 80)} instead of JSON`,
+          mayPass: false,
+          wayOut: "\nIs this the address of an API?",
+        };
       }
     }
     const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN);
@@ -169,7 +175,11 @@ async function request(
     };
   } catch (error) {
     const { message, cause } = error as Error;
-    const reason = timeout.aborted ? `nothing within ${timeoutMs / 1000} s` : cause instanceof Error ? cause.message : message;
+    const reason = timeout.aborted
+      ? `nothing within ${timeoutMs / 1000} s`
+      : cause instanceof Error
+        ? cause.message
+        : message;
     return { problem: reason || message, mayPass: true, wayOut: "\nIs the server running, and the address right?" };
   }
 }

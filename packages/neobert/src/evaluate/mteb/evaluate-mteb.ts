@@ -8,7 +8,13 @@ import { EmbeddingCache } from "./embedding-cache.js";
 import { evaluateTask } from "./evaluate-task.js";
 import { fetchHubData } from "./hub-data.js";
 import { type LocalData, readLocalData } from "./local-data.js";
-import { defaultInstructionFormat, type EmbeddingModel, type PromptChoice, type PromptSource, promptOf } from "./model.js";
+import {
+  defaultInstructionFormat,
+  type EmbeddingModel,
+  type PromptChoice,
+  type PromptSource,
+  promptOf,
+} from "./model.js";
 import {
   type ModelAbout,
   mainScoreOf,
@@ -86,11 +92,15 @@ export interface MtebReport {
 /** Scores a model. Rejects for wrong arguments; tasks that fail are in the report with their errors. */
 export async function evaluateMteb(options: MtebOptions): Promise<MtebReport> {
   const { about, out, force = false, signal } = options;
-  const prompts = { source: options.instructions ?? "model", format: options.instructionFormat ?? defaultInstructionFormat };
+  const prompts = {
+    source: options.instructions ?? "model",
+    format: options.instructionFormat ?? defaultInstructionFormat,
+  };
   const local = options.data === undefined ? undefined : readLocalData(options.data, options.dataRoot);
   const names = options.tasks ?? (local && [...local.sources.keys()]);
   const selected = selectTasks({ tasks: names, types: options.types }, local?.own);
-  if (selected.length === 0) throw new Error("evaluateMteb: expected at least one task of these names and types, got none");
+  if (selected.length === 0)
+    throw new Error("evaluateMteb: expected at least one task of these names and types, got none");
   const settings: Settings = {
     ...options.settings,
     instructions: prompts.source,
@@ -134,7 +144,7 @@ export async function evaluateMteb(options: MtebOptions): Promise<MtebReport> {
   return { about, outcomes: [...outcomes.values()], ...(folder && { folder: folder.path }) };
 }
 
-interface TaskRun extends MtebOptions {
+interface TaskRun extends Omit<MtebOptions, "cache"> {
   local: LocalData | undefined;
   cache: EmbeddingCache;
   prompts: PromptChoice;
@@ -147,9 +157,16 @@ async function runTask(task: MtebTask, run: TaskRun): Promise<{ result: TaskResu
   const secondsSince = (time: number) => (performance.now() - time) / 1000;
   let [done, total, encodeSeconds] = [0, 0, 0];
   const show = (step: MtebProgress["step"], extra = 0) =>
-    run.onProgress?.({ ...run.progress, step, done: Math.min(total, done + extra), total, seconds: secondsSince(start) });
+    run.onProgress?.({
+      ...run.progress,
+      step,
+      done: Math.min(total, done + extra),
+      total,
+      seconds: secondsSince(start),
+    });
   show("data");
-  const sources = run.local?.sources.get(task.name) ?? (await fetchHubData(task, { ...run.hub, ...(signal && { signal }) }));
+  const sources =
+    run.local?.sources.get(task.name) ?? (await fetchHubData(task, { ...run.hub, ...(signal && { signal }) }));
   const data = await readTaskData(task, sources);
   total = countTexts(data, task);
   const evaluationStart = performance.now();
@@ -191,7 +208,9 @@ function meanOf(task: MtebTask, outcomes: ReadonlyMap<string, TaskOutcome>) {
   const parts = task.subtasks!.map(({ name }) => outcomes.get(name));
   const failed = parts.flatMap((part) => (part?.score === undefined ? [part?.task.name] : []));
   if (failed.length > 0) {
-    throw new Error(`${task.name}: expected a score of each of its ${parts.length} parts, got none of ${failed.join(", ")}`);
+    throw new Error(
+      `${task.name}: expected a score of each of its ${parts.length} parts, got none of ${failed.join(", ")}`,
+    );
   }
   const mean = parts.reduce((sum, part) => sum + part!.score!, 0) / parts.length;
   const seconds = parts.reduce((sum, part) => sum + part!.result!.evaluation_time, 0);

@@ -84,7 +84,8 @@ export function configurationsOf(readme: string): Configuration[] {
 /** The paths that hold a configuration's split, by the card's configurations or by the paths' names. */
 export function chooseFiles(all: readonly string[], configurations: readonly Configuration[], wanted: Wanted): Chosen {
   const own = configurations.find(({ name }) => name === wanted.configuration);
-  const named = own ?? (wanted.configuration === "default" ? configurations.find(({ isDefault }) => isDefault) : undefined);
+  const named =
+    own ?? (wanted.configuration === "default" ? configurations.find(({ isDefault }) => isDefault) : undefined);
   if (named) {
     const patterns = named.files
       .filter(({ split }) => wanted.split === "any" || split === "any" || split === wanted.split)
@@ -104,8 +105,9 @@ const splitNames: Record<string, string> = {
 const otherParts = ["corpus", "queries"];
 
 function chooseByName(all: readonly string[], { configuration, split }: Wanted): Chosen {
+  // Shards are NAME-00000-of-00003; otherwise a dash is a part of the name (en-ext is not en).
   const has = (names: string) => {
-    const word = new RegExp(`(^|[/._-])(${names})(?=$|[/._-])`, "i");
+    const word = new RegExp(`(^|[/._])(${names})(?=$|[/._]|-\\d+-of)`, "i");
     return (path: string) => word.test(path);
   };
   const data = all.filter((path) => {

@@ -63,10 +63,13 @@ export function readLocalData(path: string, root = "."): LocalData {
     const where = `${path}: ${name}`;
     let task = known.get(name);
     if (task && (type || Object.keys(special).length > 0)) {
-      throw new Error(`${where}: expected data alone for a task of MTEB, got settings too\nGive your own set another name.`);
+      throw new Error(
+        `${where}: expected data alone for a task of MTEB, got settings too\nGive your own set another name.`,
+      );
     }
     if (!task) {
-      if (!type) throw new Error(`${where}: expected a task of MTEB or a type, got neither\nTypes: ${taskTypes.join(", ")}.`);
+      if (!type)
+        throw new Error(`${where}: expected a task of MTEB or a type, got neither\nTypes: ${taskTypes.join(", ")}.`);
       task = taskOf(name, type, special as Partial<MtebTask>);
       own.push(task);
     }
@@ -74,7 +77,9 @@ export function readLocalData(path: string, root = "."): LocalData {
     const wanted = partsOf(task.type);
     const missing = wanted.filter((name) => given[name] === undefined);
     if (missing.length > 0) {
-      throw new Error(`${where}: expected ${wanted.join(", ")} of a ${task.type} task, got none for ${missing.join(", ")}`);
+      throw new Error(
+        `${where}: expected ${wanted.join(", ")} of a ${task.type} task, got none for ${missing.join(", ")}`,
+      );
     }
     const resolve = (part: string) => {
       const sides = [given[part]!].flat().map(({ files, columns, ...rest }): Source => {

@@ -54,7 +54,7 @@ async function rowsOf(source: Source): Promise<Row[]> {
     for await (const { record, row } of recordsOf(file, source)) {
       if (Object.entries(only).some(([key, value]) => Object.hasOwn(record, key) && record[key] !== value)) continue;
       const where = `${file}: row ${row}`;
-      const entries = Object.entries(columns).map(([name, spec]) => [name, valueOf(record, spec, where)]);
+      const entries = Object.entries(columns).map(([name, spec]) => [name, columnOf(record, spec, where)]);
       const values = Object.fromEntries(entries) as Row;
       if (require.every((name) => values[name] !== "" && values[name] != null)) rows.push(values);
     }
@@ -74,13 +74,15 @@ async function* recordsOf(file: string, source: Source): AsyncGenerator<{ record
     if (line <= skip) continue;
     const groups = expression ? expression.exec(text)?.groups : {};
     if (!groups) {
-      throw new Error(`${file}:${line}: expected a line that ${pattern} fits, got ${JSON.stringify(text.slice(0, 80))}`);
+      throw new Error(
+        `${file}:${line}: expected a line that ${pattern} fits, got ${JSON.stringify(text.slice(0, 80))}`,
+      );
     }
     yield { record: { line: text, ...groups }, row: line };
   }
 }
 
-function valueOf(record: Row, spec: ColumnSpec, where: string): unknown {
+function columnOf(record: Row, spec: ColumnSpec, where: string): unknown {
   if (typeof spec === "object" && "optional" in spec) return record[spec.optional];
   if (typeof spec === "object" && "mean" in spec) {
     if (typeof spec.mean === "string") return innermostMeans(at(record, spec.mean, where), where);

@@ -27,13 +27,12 @@ class Generator42 {
     return Number(bits & 0xffffffffn);
   }
 
-  /** A whole number from 0 to `most`, by Lemire's multiplication. */
+  /** A whole number from 0 to `most`: the bits that it needs, drawn again while they are more. */
   #upTo(most: number): number {
-    const n = most + 1;
-    const threshold = 2 ** 32 % n;
+    const mask = 2 ** (32 - Math.clz32(most)) - 1;
     for (;;) {
-      const product = BigInt(this.#next32()) * BigInt(n);
-      if (Number(product & 0xffffffffn) >= threshold) return Number(product >> 32n);
+      const value = (this.#next32() & mask) >>> 0;
+      if (value <= most) return value;
     }
   }
 

@@ -82,7 +82,11 @@ export function summaryLines(summaries: readonly Summary[]): string[] {
 
 /** Every task that any model has, a line each. */
 export function comparisonLines(summaries: readonly Summary[]): string[] {
-  const names = [...new Set(summaries.flatMap(({ tasks, failures }) => [...Object.keys(tasks), ...failures.map(({ task }) => task)]))];
+  const names = [
+    ...new Set(
+      summaries.flatMap(({ tasks, failures }) => [...Object.keys(tasks), ...failures.map(({ task }) => task)]),
+    ),
+  ];
   return aligned([
     ["", ...summaries.map(({ name }) => name)],
     ...names.map((name) => [name, ...summaries.map(({ tasks }) => points(tasks[name]))]),
@@ -95,6 +99,9 @@ const isPart = (name: string) => parts.has(name);
 function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) => {
-    return row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]! + 2))).join("").trimEnd();
+    return row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]! + 2)))
+      .join("")
+      .trimEnd();
   });
 }

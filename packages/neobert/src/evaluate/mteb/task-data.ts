@@ -40,7 +40,10 @@ export async function readTaskData(task: MtebTask, sources: TaskSources): Promis
 const readers: Record<TaskType, (parts: Record<string, Row[]>, task: MtebTask) => TaskData> = {
   Classification: ({ train, test }, task) => {
     const sides = [train!, test!].map((rows): Labelled => {
-      return { texts: rows.map(({ text }) => textOf(text, task)), labels: rows.map(({ label }) => labelOf(label, task)) };
+      return {
+        texts: rows.map(({ text }) => textOf(text, task)),
+        labels: rows.map(({ label }) => labelOf(label, task)),
+      };
     }) as [Labelled, Labelled];
     const numeric = sides.every(({ labels }) => labels.every((label) => /^-?\d+$/.test(String(label))));
     const [trainSide, testSide] = numeric
@@ -54,7 +57,10 @@ const readers: Record<TaskType, (parts: Record<string, Row[]>, task: MtebTask) =
     return {
       type: "Clustering",
       sets: sets.map(({ sentences, labels }) => {
-        return { sentences: textsOf(sentences, task), labels: listOf(labels, task).map((label) => labelOf(label, task)) };
+        return {
+          sentences: textsOf(sentences, task),
+          labels: listOf(labels, task).map((label) => labelOf(label, task)),
+        };
       }),
     };
   },
@@ -87,7 +93,10 @@ const readers: Record<TaskType, (parts: Record<string, Row[]>, task: MtebTask) =
     }
     return {
       type: "Retrieval",
-      corpus: corpus!.map(({ id, title, text }) => ({ id: idOf(id, task), text: `${title ?? ""} ${textOf(text, task)}` })),
+      corpus: corpus!.map(({ id, title, text }) => ({
+        id: idOf(id, task),
+        text: `${title ?? ""} ${textOf(text, task)}`,
+      })),
       queries: queries!
         .map(({ id, text }) => ({ id: idOf(id, task), text: textOf(text, task) }))
         .filter(({ id }) => judgements.has(id)),

@@ -1,0 +1,18 @@
+// One side of bench/evaluate.mjs: our Encoder and evaluateMteb in a process of its own. Reads a task a line, answers with a line.
+import { createInterface } from "node:readline";
+import { Encoder } from "neobert";
+import { evaluateMteb } from "neobert/evaluate";
+
+const { model: folder, engine, threads, data, dataRoot } = JSON.parse(process.argv[2]);
+const model = await Encoder.load(folder, { engine, threads });
+await model.encode(["a short text"]);
+console.log("{}");
+for await (const line of createInterface({ input: process.stdin })) {
+  const { name } = JSON.parse(line);
+  const { outcomes } = await evaluateMteb({ model, about: { name: "minilm" }, data, dataRoot, tasks: [name] });
+  const [{ score, timing, result, error }] = outcomes;
+  if (error) throw error;
+  const { seconds, encodeSeconds } = timing;
+  console.log(JSON.stringify({ score, result, encode: encodeSeconds, rest: seconds - encodeSeconds }));
+}
+await model.dispose();

@@ -1,0 +1,129 @@
+// MTEB end to end on the sets of test/mteb-local.yaml with all-MiniLM-L6-v2: `neobert evaluate mteb` against mteb 1.34.14 with
+// sentence-transformers 5, task by task in turns, each side in a process that stays. Shown for each: seconds of encoding, seconds
+// of everything else (ours with reading the files, mteb's without), the ratios, and both scores. Then the learners alone.
+//   npm run bench -- evaluate [task ...] [--engine=onnx|torch] [--threads=N] [--no-learners]
+// Python's side comes from the environment of `npm run test:peers`.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { readLocalData } from "../packages/neobert/dist/evaluate/mteb/local-data.js";
+import { readTaskData } from "../packages/neobert/dist/evaluate/mteb/task-data.js";
+import { selectTasks } from "../packages/neobert/dist/evaluate/mteb/tasks.js";
+import { besideGolden, goldenTasks } from "../test/minilm-scores.mjs";
+import { fetchMiniLM } from "../tools/minilm.mjs";
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const { values, positionals } = parseArgs({
+  options: {
+    engine: { type: "string", default: "onnx" },
+    threads: { type: "string", default: String(availableParallelism()) },
+    "no-learners": { type: "boolean", default: false },
+  },
+  allowPositionals: true,
+});
+const threads = Number(values.threads);
+const python = here("../.cache/peers/transformers-4/bin/python");
+const cache = here("../.cache/bench-evaluate");
+const data = here("../test/mteb-local.yaml");
+const dataRoot = here("../../shared/data");
+const model = existsSync(dataRoot) ? await fetchMiniLM() : undefined;
+if (!model) {
+  console.log("Skipped: all-MiniLM-L6-v2 or the sets in ../shared/data are absent.");
+  process.exit(0);
+}
+const names = positionals.length > 0 ? positionals : goldenTasks;
+mkdirSync(cache, { recursive: true });
+
+/** A process that answers each line of JSON with a line of JSON. */
+function start(program, script, options) {
+  const child = spawn(program, [here(script), JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
+  let log = "";
+  child.stderr.on("data", (text) => (log = (log + text).slice(-2000)));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${script}: ended\n${log}`);
+    return value.startsWith("{") ? JSON.parse(value) : next();
+  };
+  const ask = (task) => {
+    child.stdin.write(`${JSON.stringify(task)}\n`);
+    return next();
+  };
+  return { next, ask, end: () => child.stdin.end() };
+}
+
+/** The task's data as mteb's side reads it, so that both score the same texts. */
+async function writeForPython(task) {
+  const { sources } = readLocalData(data, dataRoot);
+  const read = await readTaskData(task, sources.get(task.name));
+  const file = `${cache}/${task.name.replaceAll(" ", "_")}.json`;
+  const plain = (_, value) => (value instanceof Map ? Object.fromEntries(value) : value);
+  writeFileSync(file, JSON.stringify(read, plain));
+  return file;
+}
+
+const { own } = readLocalData(data, dataRoot);
+const tasks = selectTasks({ tasks: names }, own);
+const sides = {
+  ours: start(process.execPath, "evaluate-ours.mjs", { model, engine: values.engine, threads, data, dataRoot }),
+};
+await sides.ours.next();
+if (existsSync(python)) {
+  sides.mteb = start(python, "evaluate-mteb.py", { model, threads });
+  await sides.mteb.next();
+} else console.log("mteb's side is absent: npm run test:peers -- mteb makes its environment.");
+
+console.log(
+  `${cpus()[0].model}, ${threads} threads, Node ${process.version}, engine ${values.engine}; seconds, one run in turns`,
+);
+const head = [
+  "encode",
+  "rest",
+  "rest %",
+  "mteb encode",
+  "rest",
+  "ratio encode",
+  "end to end",
+  "ours",
+  "mteb",
+  "golden",
+];
+console.log(`\n${"".padEnd(40)}${head.map((name) => name.padStart(13)).join("")}`);
+const totals = { ours: { encode: 0, rest: 0 }, mteb: { encode: 0, rest: 0 } };
+
+function row(name, ours, theirs, scores) {
+  const whole = ({ encode, rest }) => encode + rest;
+  const share = `${((100 * ours.rest) / whole(ours)).toFixed(1)} %`;
+  const seconds = (value) => value.toFixed(2);
+  const peer = theirs
+    ? [theirs.encode, theirs.rest, theirs.encode / ours.encode, whole(theirs) / whole(ours)].map(seconds)
+    : ["-", "-", "-", "-"];
+  const cells = [seconds(ours.encode), seconds(ours.rest), share, ...peer, ...scores];
+  console.log(`${name.padEnd(40)}${cells.map((cell) => cell.padStart(13)).join("")}`);
+}
+
+for (const task of tasks) {
+  const file = await writeForPython(task);
+  const ours = await sides.ours.ask({ name: task.name });
+  const theirs = await sides.mteb?.ask({ name: task.name, type: task.type, file });
+  for (const [side, result] of Object.entries({ ours, mteb: theirs })) {
+    if (!result) continue;
+    totals[side].encode += result.encode;
+    totals[side].rest += result.rest;
+  }
+  const points = (score) => (score === undefined ? "-" : (100 * score).toFixed(2));
+  const { golden, isClose } = besideGolden(task.name, ours.result);
+  const scores = [points(ours.score), points(theirs?.score), `${golden.toFixed(2)}${isClose ? "" : "!"}`];
+  row(task.name, ours, theirs, scores);
+}
+row("all", totals.ours, sides.mteb && totals.mteb, []);
+console.log("`!`: further from the golden score than golden/README.md allows.");
+for (const side of Object.values(sides)) side.end();
+
+const learners = here("evaluate-learners.mjs");
+if (!values["no-learners"] && existsSync(learners)) {
+  process.exitCode = spawnSync(process.execPath, [learners], { stdio: "inherit" }).status ?? 1;
+}
