@@ -76,10 +76,11 @@ export abstract class LoadedModel implements AsyncDisposable {
   readonly config: ModelConfig;
   /** Greatest number of tokens of a text, special ones included; longer texts are cut. */
   readonly maxTokens: number;
+  /** Greatest number of tokens that the model can be given at all; infinite where positions are computed (RoPE). */
+  readonly maxPositions: number;
   protected readonly thread: EngineThread;
   protected readonly texts: TextTokenizer;
   protected readonly batchTokens: number | undefined;
-  readonly #maxPositions: number;
 
   constructor({ folder, sentence, tokenizer, thread, batchTokens }: ModelParts) {
     this.folder = folder;
@@ -88,8 +89,8 @@ export abstract class LoadedModel implements AsyncDisposable {
     this.config = thread.config;
     this.texts = new TextTokenizer(tokenizer);
     this.batchTokens = batchTokens;
-    this.#maxPositions = architectureOf(this.config).maxPositions(this.config);
-    this.maxTokens = longestText(this.config, this.#maxPositions, sentence.maxTokens, tokenizer.modelMaxLength);
+    this.maxPositions = architectureOf(this.config).maxPositions(this.config);
+    this.maxTokens = longestText(this.config, this.maxPositions, sentence.maxTokens, tokenizer.modelMaxLength);
   }
 
   /** Number of tokens of a text, special ones included, before it is cut. */
@@ -108,9 +109,9 @@ export abstract class LoadedModel implements AsyncDisposable {
 
   /** The greatest length for a call. Throws where the model has no positions for that many tokens. */
   protected lengthFor(where: string, maxTokens = this.maxTokens): number {
-    if (maxTokens <= this.#maxPositions) return maxTokens;
+    if (maxTokens <= this.maxPositions) return maxTokens;
     throw new RangeError(
-      `${where}: expected maxTokens of at most the model's ${this.#maxPositions} positions, got ${maxTokens}`,
+      `${where}: expected maxTokens of at most the model's ${this.maxPositions} positions, got ${maxTokens}`,
     );
   }
 }
