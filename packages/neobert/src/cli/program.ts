@@ -25,8 +25,9 @@ const commands: Record<string, CommandEntry> = {
   finetune: {
     summary: "fine-tune a model on pairs or labels",
     load: async () => (await import("./finetune.js")).finetuneCommand(),
+  },
   evaluate: {
-    summary: "score models on MTEB",
+    summary: "score models: MTEB, pseudo-perplexity",
     load: async () => (await import("./evaluate.js")).evaluateCommand(),
   },
   export: {
