@@ -5,7 +5,7 @@
 
 import { argsort } from "../metrics/correlation.js";
 import { type Clustering, inertiaOf, nearestCenters } from "./kmeans.js";
-import { dot, type Products, rowsOf } from "./products.js";
+import { dot, type Floats, type Products, rowsOf } from "./products.js";
 import type { RandomState } from "./random-state.js";
 
 export interface MiniBatchKMeansOptions {
@@ -44,17 +44,23 @@ export function miniBatchKMeans(
   const steps = Math.floor((maxIter * n) / batchSize);
   const alpha = Math.min(1, (2 * batchSize) / (n + 1));
   let [smoothed, least, noImprovement, sinceReassignment] = [Number.NaN, Number.POSITIVE_INFINITY, 0, 0];
+  const squares = squaredLengths(x, d);
   const batch = new Float32Array(batchSize * d);
   let step = 0;
   while (step < steps) {
     step++;
-    for (let i = 0; i < batchSize; i++) copyRow(x, evenChoice(random, n), batch, i, d);
+    let square = 0;
+    for (let i = 0; i < batchSize; i++) {
+      const row = evenChoice(random, n);
+      copyRow(x, row, batch, i, d);
+      square += squares[row]!;
+    }
     sinceReassignment += batchSize;
     const reassigns = sinceReassignment >= 10 * k || counts.includes(0);
     if (reassigns) sinceReassignment = 0;
 
-    const labels = nearestCenters(batch, d, centers, products);
-    const inertia = inertiaOf(batch, d, centers, labels) / batchSize;
+    const { labels, relativeInertia } = nearestCenters(batch, d, centers, products);
+    const inertia = (square + relativeInertia) / batchSize;
     moveCenters(batch, d, centers, counts, labels);
     if (reassigns) reassign(batch, d, centers, counts, random, reassignmentRatio);
 
@@ -64,7 +70,7 @@ export function miniBatchKMeans(
     if (smoothed < least) [least, noImprovement] = [smoothed, 0];
     else if (++noImprovement >= maxNoImprovement) break;
   }
-  const labels = nearestCenters(x, d, centers, products);
+  const { labels } = nearestCenters(x, d, centers, products);
   return { labels, centers, inertia: inertiaOf(x, d, centers, labels), steps: step };
 }
 
@@ -78,7 +84,13 @@ function gather(x: Float32Array, d: number, rows: Int32Array): Float32Array {
 }
 
 function copyRow(from: Float32Array, row: number, to: Float32Array, place: number, d: number): void {
-  to.set(from.subarray(row * d, (row + 1) * d), place * d);
+  // A loop, as half a million views a run would be garbage.
+  const [source, target] = [row * d, place * d];
+  for (let c = 0; c < d; c++) to[target + c] = from[source + c]!;
+}
+
+function squaredLengths(x: Floats, d: number): Float64Array {
+  return Float64Array.from({ length: rowsOf(x, d) }, (_, i) => dot(x, i * d, x, i * d, d));
 }
 
 /**
@@ -96,7 +108,7 @@ export function kMeansPlusPlus(
   const trials = 2 + Math.floor(Math.log(k));
   const exact = new Float64Array(x);
   const matrix = products.matrix(exact, d);
-  const norms = Float64Array.from({ length: n }, (_, i) => dot(exact, i * d, exact, i * d, d));
+  const norms = squaredLengths(exact, d);
   const chosen = new Int32Array(k);
   chosen[0] = evenChoice(random, n);
   const distancesTo = (rows: ArrayLike<number>): Float32Array[] => {
@@ -149,22 +161,31 @@ function firstNotBelow(sorted: Float32Array, value: number): number {
 }
 
 /** Each centre becomes the mean of all rows it has had so far; `counts` holds how many. */
-function moveCenters(batch: Float32Array, d: number, centers: Float32Array, counts: Float32Array, labels: Int32Array) {
-  const added = new Float32Array(counts.length);
-  for (const label of labels) added[label]!++;
-  for (let j = 0; j < counts.length; j++) {
-    if (added[j] === 0) continue;
-    for (let c = j * d; c < (j + 1) * d; c++) centers[c]! *= counts[j]!;
-  }
-  for (let i = 0; i < labels.length; i++) {
-    const [from, to] = [i * d, labels[i]! * d];
-    for (let c = 0; c < d; c++) centers[to + c]! += batch[from + c]!;
-  }
-  for (let j = 0; j < counts.length; j++) {
-    if (added[j] === 0) continue;
-    counts[j]! += added[j]!;
-    const share = Math.fround(1 / counts[j]!);
-    for (let c = j * d; c < (j + 1) * d; c++) centers[c]! *= share;
+function moveCenters(
+  batch: Float32Array,
+  d: number,
+  centers: Float32Array,
+  counts: Float32Array,
+  labels: Int32Array,
+): void {
+  const rowsOfCluster: number[][] = Array.from(counts, () => []);
+  for (let i = 0; i < labels.length; i++) rowsOfCluster[labels[i]!]!.push(i * d);
+  const sums = new Float64Array(d);
+  for (const [j, rows] of rowsOfCluster.entries()) {
+    if (rows.length === 0) continue;
+    const [at, count] = [j * d, counts[j]!];
+    for (let c = 0; c < d; c++) sums[c] = centers[at + c]! * count;
+    let i = 0;
+    for (; i + 3 < rows.length; i += 4) {
+      const [r0, r1, r2, r3] = [rows[i]!, rows[i + 1]!, rows[i + 2]!, rows[i + 3]!];
+      for (let c = 0; c < d; c++) sums[c]! += batch[r0 + c]! + batch[r1 + c]! + (batch[r2 + c]! + batch[r3 + c]!);
+    }
+    for (; i < rows.length; i++) {
+      const row = rows[i]!;
+      for (let c = 0; c < d; c++) sums[c]! += batch[row + c]!;
+    }
+    counts[j] = count + rows.length;
+    for (let c = 0; c < d; c++) centers[at + c] = sums[c]! / counts[j]!;
   }
 }
 
