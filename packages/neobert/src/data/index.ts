@@ -6,7 +6,7 @@ export { type DataReport, inspectData } from "./inspect.js";
 export type { Manifest, PrepareSettings, SpecialIds } from "./manifest.js";
 export { defaultMasking, type MaskingOptions } from "./masking.js";
 export type { LongDocuments } from "./pieces.js";
-export { type PrefetchedStep, prefetchBatches } from "./prefetch.js";
+export { type Prefetched, type PrefetchedStep, prefetchBatches, prefetchSteps } from "./prefetch.js";
 export {
   type PrepareOptions,
   type PrepareProgress,

@@ -12,6 +12,11 @@ export const randomStreams = {
   heldOut: 5,
   evaluation: 6,
   evaluationOrder: 7,
+  pairSet: 8,
+  pairOrder: 9,
+  pairNegatives: 10,
+  labelledOrder: 11,
+  labelledHeldOut: 12,
 } as const;
 
 const twoTo32 = 2 ** 32;

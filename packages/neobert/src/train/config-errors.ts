@@ -3,7 +3,7 @@
 
 import { type Document, isMap, isNode, isScalar, type LineCounter } from "yaml";
 import { z } from "zod";
-import type { Complaint } from "./config-schema.js";
+import type { Complaint } from "./config-parts.js";
 
 /** What is needed to say where a value came from. */
 export interface Source {

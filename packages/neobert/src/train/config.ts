@@ -1,11 +1,13 @@
-// Reads and writes the file of a run, `neobert pretrain RUN.yaml [key=value ...]`. Strict: an unknown key or a wrong
-// type is an error with file and line. Overrides are set in the parsed YAML before validation, so they obey the same
-// rules and can add, replace or reach into any option.
+// Reads and writes the file of a run, `neobert pretrain RUN.yaml [key=value ...]`, whatever it trains. Strict: an unknown
+// key or a wrong type is an error with file and line. Overrides are set in the parsed YAML before validation, so they obey
+// the same rules and can add, replace or reach into any option.
 
 import { readFileSync } from "node:fs";
 import { type Document, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
+import type { z } from "zod";
 import { describeComplaints, describeIssues, dotted, type Source } from "./config-errors.js";
-import { checkCombinations, type RunConfig, resolveDefaults, runSchema } from "./config-schema.js";
+import type { Complaint } from "./config-parts.js";
+import { pretrainingFile, type RunConfig } from "./config-schema.js";
 
 export type { RunConfig } from "./config-schema.js";
 
@@ -14,6 +16,13 @@ export interface ParseOptions {
   file: string;
   /** `key=value` texts; keys are dotted, values YAML (`1e-4`, `true`, `[0.9, 0.98]`). */
   overrides?: readonly string[];
+}
+
+/** A kind of run file: its options, what they must fulfil together, and the defaults that depend on other options. */
+export interface RunFile<C> {
+  schema: z.ZodType<C>;
+  check(config: C): Complaint[];
+  resolve(config: C): C;
 }
 
 function firstError(errors: YAMLError[], where: (error: YAMLError) => string): void {
@@ -45,7 +54,7 @@ function applyOverride(document: Document, text: string): Source["overrides"][nu
  * The run that YAML text and overrides describe, with every default filled in. Paths stay relative to the working
  * directory. Throws one error naming every unknown key, wrong type and contradiction with its line or override.
  */
-export function parseRunConfig(yamlText: string, options: ParseOptions): RunConfig {
+export function parseRunFile<C>({ schema, check, resolve }: RunFile<C>, yamlText: string, options: ParseOptions): C {
   const { file, overrides = [] } = options;
   const lines = new LineCounter();
   const document = parseDocument(yamlText, { lineCounter: lines, prettyErrors: false });
@@ -53,15 +62,15 @@ export function parseRunConfig(yamlText: string, options: ParseOptions): RunConf
   const applied = overrides.map((text) => applyOverride(document, text));
   const source: Source = { file, document, lines, overrides: applied };
 
-  const parsed = runSchema.safeParse(document.toJS());
-  if (!parsed.success) throw new Error(describeIssues(parsed.error.issues, runSchema, source));
-  const complaints = checkCombinations(parsed.data);
+  const parsed = schema.safeParse(document.toJS());
+  if (!parsed.success) throw new Error(describeIssues(parsed.error.issues, schema, source));
+  const complaints = check(parsed.data);
   if (complaints.length > 0) throw new Error(describeComplaints(complaints, source));
-  return resolveDefaults(parsed.data);
+  return resolve(parsed.data);
 }
 
-/** `parseRunConfig` of a file. Throws as it does, and when the file cannot be read. */
-export function loadRunConfig(path: string, overrides: readonly string[] = []): RunConfig {
+/** `parseRunFile` of a file. Throws as it does, and when the file cannot be read. */
+export function loadRunFile<C>(kind: RunFile<C>, path: string, overrides: readonly string[] = []): C {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -70,10 +79,18 @@ export function loadRunConfig(path: string, overrides: readonly string[] = []): 
       cause,
     });
   }
-  return parseRunConfig(text, { file: path, overrides });
+  return parseRunFile(kind, text, { file: path, overrides });
 }
 
+/** The pretraining run of a YAML text; see `parseRunFile`. */
+export const parseRunConfig = (yamlText: string, options: ParseOptions): RunConfig =>
+  parseRunFile(pretrainingFile, yamlText, options);
+
+/** The pretraining run of a file; see `loadRunFile`. */
+export const loadRunConfig = (path: string, overrides: readonly string[] = []): RunConfig =>
+  loadRunFile(pretrainingFile, path, overrides);
+
 /** The resolved run as YAML, which parses back to the same run; saved in the run's folder. */
-export function formatRunConfig(config: RunConfig): string {
+export function formatRunConfig(config: object): string {
   return stringify(config, { lineWidth: 120 });
 }

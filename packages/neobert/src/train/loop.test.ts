@@ -11,7 +11,8 @@ import { TorchModel } from "../model/torch-model.js";
 import { loadTokenizer } from "../tokenizer/index.js";
 import { heldOutScores } from "./evaluate.js";
 import { smallRun, writePreparedFolder } from "./fixture.js";
-import { type LoopOptions, runPretraining } from "./loop.js";
+import type { LoopOptions } from "./loop.js";
+import { runPretraining } from "./pretraining.js";
 
 let root: string;
 beforeAll(async () => {
