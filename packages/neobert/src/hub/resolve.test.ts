@@ -303,3 +303,20 @@ test("documents are read from a data set of the Hub, all of it or by pattern and
   ]);
   await expect(read("hf://datasets/words")).rejects.toThrow("expected hf://datasets/OWNER/NAME");
 });
+
+test("files may be chosen by a function of the repository's paths, which is asked of what the cache holds too", async () => {
+  const asked: string[][] = [];
+  const files = (paths: string[]) => {
+    asked.push(paths);
+    return paths.filter((path) => path.endsWith(".csv"));
+  };
+  const [file] = await resolveDataset("acme/words", { files });
+  expect(readFileSync(file!, "utf8")).toBe("text\nthree\n");
+  expect(asked.at(-1)!.sort()).toEqual(["README.md", "data/test.csv", "data/train.jsonl"]);
+  requests = [];
+  expect(await resolveDataset("acme/words", { files })).toEqual([file]);
+  expect(requests).toEqual([]);
+  await expect(resolveDataset("acme/words", { files: () => [] })).rejects.toThrow(
+    "expected files that match what is asked for, got README.md, data/test.csv, data/train.jsonl",
+  );
+});
