@@ -25,6 +25,7 @@ const commands: Record<string, CommandEntry> = {
   finetune: {
     summary: "fine-tune a model on pairs or labels",
     load: async () => (await import("./finetune.js")).finetuneCommand(),
+  },
   evaluate: {
     summary: "score models on MTEB",
     load: async () => (await import("./evaluate.js")).evaluateCommand(),
