@@ -1,5 +1,7 @@
 // The public surface of `neobert/evaluate`: scoring models.
 
+export { evaluateRetrieval, type RetrievalData, type RetrievalOptions } from "./evaluators/retrieval.js";
+export type { Encode, Scores, Vectors } from "./evaluators/types.js";
 export { type EndpointOptions, HttpEmbedder, openEndpoint } from "./mteb/endpoint.js";
 export {
   evaluateMteb,
