@@ -132,7 +132,9 @@ function readMteb(folder: string): MtebResults {
   );
   const about = join(folder, "neobert.json");
   const { settings = {}, versions = {} } = existsSync(about) ? JSON.parse(readFileSync(about, "utf8")) : {};
-  const name = basename(dirname(resolve(folder))).replaceAll("__", "/");
+  const name = basename(dirname(resolve(folder)))
+    .split("__")
+    .at(-1)!;
   const results = names.sort().map((name) => readFormat(join(folder, name), formats.taskResult));
-  return { kind: "mteb", name: shortName(name), results, settings, versions };
+  return { kind: "mteb", name, results, settings, versions };
 }

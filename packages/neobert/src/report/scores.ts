@@ -7,7 +7,7 @@ import { mtebTasks } from "../evaluate/mteb/tasks.js";
 import { type Chart, colorOf } from "./chart.js";
 import { comparisonRows } from "./comparison.js";
 import type { Comparison, Glue } from "./formats.js";
-import { figure, type Row, type Section, tableHtml } from "./html.js";
+import { figure, type Row, type Section, type Table, tableHtml } from "./html.js";
 import { mtebCategories, publishedGlue, publishedGlueTasks, publishedMteb } from "./published.js";
 import type { MtebResults } from "./read-run.js";
 
@@ -145,26 +145,25 @@ export function mtebSection(runs: readonly MtebResults[]): Section {
       published: true,
     })),
   ];
-  const tasks = [...new Set(summaries.flatMap(({ tasks }) => Object.keys(tasks)))].sort();
+  // One without a score is shown as such.
+  const tasks = [...new Set(runs.flatMap(({ results }) => results.map(({ task_name }) => task_name)))].sort();
+  const chart = barChart(
+    "MTEB by category: mean of main scores",
+    wasRun.map(({ type }) => type),
+    [...own, ...others],
+  );
+  const table: Table = {
+    columns: ["Model", ...mtebCategories.map(({ short }) => short), "Mean"],
+    rows,
+    note:
+      "Published: NeoBERT paper (arXiv 2502.19587v2), table 4, after 2,000 steps of contrastive fine-tuning." +
+      (partial ? " Where a part of a category's tasks was run, the mean is over those alone and not comparable." : ""),
+  };
   return {
     title: "MTEB (English, v1)",
     html: [
-      figure(
-        barChart(
-          "MTEB by category: mean of main scores",
-          wasRun.map(({ type }) => type),
-          [...own, ...others],
-        ),
-        {
-          columns: ["Model", ...mtebCategories.map(({ short }) => short), "Mean"],
-          rows,
-          note:
-            "Published: NeoBERT paper (arXiv 2502.19587v2), table 4, after 2,000 steps of contrastive fine-tuning." +
-            (partial
-              ? " Where a part of a category's tasks was run, the mean is over those alone and not comparable."
-              : ""),
-        },
-      ),
+      // Where tasks of other benchmarks alone were run there is nothing to draw.
+      wasRun.length > 0 ? figure(chart, table) : tableHtml(table),
       `<details><summary>Every task</summary>${tableHtml({
         columns: ["Task", ...summaries.map(({ name }) => name)],
         rows: tasks.map((task) => ({ cells: [task, ...summaries.map(({ tasks }) => one(tasks[task]))] })),

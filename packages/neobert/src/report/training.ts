@@ -102,7 +102,7 @@ function lineChart(
     plot: (width) => ({
       ...{ height: HEIGHT, marginLeft: 56, marginTop: 26, marginRight: 20, marginBottom: 42 },
       style: { fontSize: "12px" },
-      x: { label: "step", labelAnchor: "center", labelArrow: "none", ticks: width / 100, tickFormat: "," },
+      x: { label: "step", labelAnchor: "center", labelArrow: "none", ticks: width / 100, tickFormat: grouped },
       y: {
         label,
         labelArrow: "none",
