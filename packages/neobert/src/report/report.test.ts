@@ -142,6 +142,7 @@ describe("the page", () => {
     expect([...row.querySelectorAll("th, td")].map(({ textContent }) => textContent)).toEqual([
       ...["model", "–", "–", "–", "–", "–", "79.8 (2 of 10)", "–", "79.8 (2 of 56)"],
     ]);
+    expect(page.querySelector("svg")!.textContent).toContain("STS (2 of 10 tasks)");
     const tasks = [...page.querySelectorAll("section > details tbody tr")].map(({ textContent }) => textContent);
     expect(tasks).toEqual(["Own–", "SICK-R77.6", "STSBenchmark82.0"]);
   });

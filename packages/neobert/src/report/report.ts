@@ -135,9 +135,9 @@ function settingsSection(runs: readonly ReportedRun[]): Section {
 
 const kinds: Record<ReportedRun["kind"], [string, string]> = {
   training: ["training run", "training runs"],
-  mteb: ["MTEB results", "sets of MTEB results"],
-  glue: ["fine-tuning results", "sets of fine-tuning results"],
-  pppl: ["pseudo-perplexity", "sets of pseudo-perplexity"],
+  mteb: ["set of MTEB results", "sets of MTEB results"],
+  glue: ["set of fine-tuning results", "sets of fine-tuning results"],
+  pppl: ["set of pseudo-perplexity", "sets of pseudo-perplexity"],
   ablations: ["ablation series", "ablation series"],
   comparison: ["comparison", "comparisons"],
 };

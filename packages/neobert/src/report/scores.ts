@@ -149,7 +149,11 @@ export function mtebSection(runs: readonly MtebResults[]): Section {
   const tasks = [...new Set(runs.flatMap(({ results }) => results.map(({ task_name }) => task_name)))].sort();
   const chart = barChart(
     "MTEB by category: mean of main scores",
-    wasRun.map(({ type }) => type),
+    wasRun.map(({ type, tasks }) => {
+      const counts = summaries.map((summary) => categoryOf(summary, type).scored).filter((scored) => scored > 0);
+      const [least, most] = [Math.min(...counts), Math.max(...counts)];
+      return least === tasks ? type : `${type} (${least === most ? most : `${least} to ${most}`} of ${tasks} tasks)`;
+    }),
     [...own, ...others],
   );
   const table: Table = {
