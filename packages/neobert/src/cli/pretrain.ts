@@ -1,12 +1,11 @@
-// `neobert pretrain RUN.yaml [key=value ...]`: thin over `pretrain` of neobert/train. Ctrl-C writes a checkpoint and stops;
-// a second Ctrl-C stops at once.
+// `neobert pretrain RUN.yaml [key=value ...]`: thin over `pretrain` of neobert/train.
 
 import { Command } from "commander";
 import { loadRunConfig } from "../train/config.js";
 import { configReference } from "../train/config-reference.js";
 import { describeRun } from "../train/dry-run.js";
 import { pretrain } from "../train/pretrain.js";
-import { Progress } from "../train/progress.js";
+import { followRun } from "./follow-run.js";
 
 interface PretrainFlags {
   resume?: boolean;
@@ -36,31 +35,5 @@ async function run(file: string | undefined, overrides: string[], flags: Pretrai
     console.log(await describeRun(config));
     return;
   }
-  const controller = new AbortController();
-  const progress = new Progress({ steps: config.steps });
-  const interrupt = () => {
-    if (controller.signal.aborted) process.exit(130);
-    progress.note(
-      "stopping after this micro-batch (Ctrl-C again: at once, losing the steps since the last checkpoint)",
-    );
-    controller.abort();
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
-  try {
-    const result = await pretrain(config, {
-      resume: flags.resume ?? false,
-      signal: controller.signal,
-      onStep: (state) => progress.update(state),
-      onNote: (text) => progress.note(text),
-    });
-    progress.end();
-    if (result.finished) console.log(`finished ${result.step} steps: ${result.model}`);
-    else
-      console.log(`stopped after ${result.step} steps: ${result.checkpoint ?? "nothing to save"}; go on with --resume`);
-  } finally {
-    progress.end();
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  }
+  await followRun((options) => pretrain(config, { ...options, resume: flags.resume ?? false }));
 }

@@ -22,8 +22,12 @@ const commands: Record<string, CommandEntry> = {
     summary: "pretrain a model as a run file says",
     load: async () => (await import("./pretrain.js")).pretrainCommand(),
   },
+  finetune: {
+    summary: "fine-tune a model on pairs or labels",
+    load: async () => (await import("./finetune.js")).finetuneCommand(),
+  },
   evaluate: {
-    summary: "score models on MTEB",
+    summary: "score models: MTEB, pseudo-perplexity",
     load: async () => (await import("./evaluate.js")).evaluateCommand(),
   },
   export: {

@@ -5,24 +5,33 @@ import type { BatchCursor, BatchOptions, StepBatch } from "./batches.js";
 import { workerFile } from "./worker-file.js";
 
 /** A step with the time that the loop waited for it. */
-export interface PrefetchedStep extends StepBatch {
-  waitMs: number;
+export type Prefetched<Step> = Step & { waitMs: number };
+
+export type PrefetchedStep = Prefetched<StepBatch>;
+
+/** The steps of pretraining from `cursor` on; see `prefetchSteps`. Throws what `createBatches` throws. */
+export function prefetchBatches(
+  options: BatchOptions,
+  cursor?: BatchCursor,
+  settings: { depth?: number } = {},
+): AsyncGenerator<PrefetchedStep, never> {
+  return prefetchSteps<StepBatch>(workerFile("prefetch-worker"), { options, cursor }, settings);
 }
 
 /**
- * The steps from `cursor` on, without end; leave the loop to stop the worker. `depth` steps (default 4) are kept ready.
- * Throws what `createBatches` throws.
+ * The steps that a worker makes, without end; leave the loop to stop it. The worker answers each message with a step;
+ * `depth` steps (default 4) are kept ready. Throws what the worker throws.
  */
-export async function* prefetchBatches(
-  options: BatchOptions,
-  cursor?: BatchCursor,
-  { depth = 4 } = {},
-): AsyncGenerator<PrefetchedStep, never> {
-  const worker = new Worker(workerFile("prefetch-worker"), { workerData: { options, cursor }, execArgv: [] });
-  const ready: StepBatch[] = [];
+export async function* prefetchSteps<Step>(
+  entry: URL,
+  workerData: unknown,
+  { depth = 4 }: { depth?: number } = {},
+): AsyncGenerator<Prefetched<Step>, never> {
+  const worker = new Worker(entry, { workerData, execArgv: [] });
+  const ready: Step[] = [];
   let failure: Error | undefined;
   let wake = () => {};
-  worker.on("message", (step: StepBatch) => {
+  worker.on("message", (step: Step) => {
     ready.push(step);
     wake();
   });

@@ -12,7 +12,12 @@ export const randomStreams = {
   heldOut: 5,
   evaluation: 6,
   evaluationOrder: 7,
-  pseudoPerplexity: 8,
+  pairSet: 8,
+  pairOrder: 9,
+  pairNegatives: 10,
+  labelledOrder: 11,
+  labelledHeldOut: 12,
+  pseudoPerplexity: 13,
 } as const;
 
 const twoTo32 = 2 ** 32;

@@ -60,7 +60,8 @@ export async function allRecords(path: string, options: RecordOptions = {}): Pro
 
 async function* readJsonLines(path: string): AsyncGenerator<RecordRow> {
   for await (const { text, line } of readLines(path)) {
-    if (text.trim() !== "") yield { record: recordOf(parseJson(text, `${path}:${line}`), `${path}:${line}`), row: line };
+    if (text.trim() !== "")
+      yield { record: recordOf(parseJson(text, `${path}:${line}`), `${path}:${line}`), row: line };
   }
 }
 
@@ -93,7 +94,9 @@ async function* readTable(
       row++;
       if (cells.length !== names.length) {
         if (ragged === "skip") continue;
-        throw new Error(`${path}: record ${row}: expected ${names.length} columns, got ${cells.length}\nMend that row.`);
+        throw new Error(
+          `${path}: record ${row}: expected ${names.length} columns, got ${cells.length}\nMend that row.`,
+        );
       }
       yield { record: Object.fromEntries(names.map((name, i) => [name, cells[i]])), row };
     }

@@ -20,6 +20,9 @@ export interface TaskResult {
 export async function runTask(engine: Engine, head: VectorHead, batch: PackedBatch, task: Task): Promise<TaskResult> {
   switch (task.kind) {
     case "vectors":
+      if (engine.sentences) {
+        return { data: head.applyPooled(await engine.sentences(batch), batch.cuSeqlens.length - 1, task.settings) };
+      }
       return { data: head.apply(await engine.hidden(batch), batch.cuSeqlens, task.settings) };
     case "hidden":
       return { data: await engine.hidden(batch) };

@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { replaceFolder, temporaryPath } from "../files/atomic.js";
 import { type ModelParts, openModel, saveModel } from "../model/index.js";
 import { loadTokenizer, saveTokenizer } from "../tokenizer/index.js";
-import { type Modules, readModules } from "./modules.js";
+import { type Modules, readModules, writeJson, writeSentenceFiles } from "./modules.js";
 
 export interface HfExportOptions {
   /** Make an embedder of an encoder that is not one yet: how the vector of a text comes from those of its tokens. */
@@ -96,7 +96,7 @@ function copyModules(source: string, out: string, modules: Modules): void {
       cpSync(folder, join(out, path), { recursive: true, filter: (file) => !file.endsWith(".bin") });
     else mkdirSync(join(out, path), { recursive: true });
   }
-  write(out, "modules.json", [{ ...encoder, path: "" }, ...others]);
+  writeJson(out, "modules.json", [{ ...encoder, path: "" }, ...others]);
   // The first was once named for its architecture: sentence_roberta_config.json and the like.
   const settings = /^(sentence_\w+_config|config_sentence_transformers)\.json$/;
   for (const folder of [source, join(source, encoder!.path)]) {
@@ -114,36 +114,10 @@ function writeModules(out: string, model: ModelParts, source: string, options: H
   if (Number.isFinite(maxTokens) && maxTokens > limit) {
     throw new Error(`export hf: expected maxTokens of at most ${limit}, the model's positions, got ${maxTokens}`);
   }
-  const types = ["Transformer", "Pooling", ...(normalize ? ["Normalize"] : [])];
-  const modules = types.map((type, idx) => {
-    const path = idx === 0 ? "" : `${idx}_${type}`;
-    return { idx, name: `${idx}`, path, type: `sentence_transformers.models.${type}` };
+  writeSentenceFiles(out, {
+    ...{ hiddenSize: model.config.hidden_size, pooling: pooling!, normalize, includePrompt: true, prompts: {} },
+    maxTokens: Number.isFinite(maxTokens) ? maxTokens : 512,
   });
-  for (const { path } of modules) mkdirSync(join(out, path), { recursive: true });
-  write(out, "modules.json", modules);
-  write(out, "1_Pooling/config.json", {
-    word_embedding_dimension: model.config.hidden_size,
-    pooling_mode_cls_token: pooling === "cls",
-    pooling_mode_mean_tokens: pooling === "mean",
-    pooling_mode_max_tokens: false,
-    pooling_mode_mean_sqrt_len_tokens: false,
-    pooling_mode_weightedmean_tokens: false,
-    pooling_mode_lasttoken: false,
-    include_prompt: true,
-  });
-  write(out, "sentence_bert_config.json", {
-    max_seq_length: Number.isFinite(maxTokens) ? maxTokens : 512,
-    do_lower_case: false,
-  });
-  write(out, "config_sentence_transformers.json", {
-    prompts: {},
-    default_prompt_name: null,
-    similarity_fn_name: "cosine",
-  });
-}
-
-function write(folder: string, name: string, value: unknown): void {
-  writeFileSync(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
 }
 
 const tasks = {

@@ -1,6 +1,6 @@
-// The sentence-transformers modules of an embedder's folder, as far as an export has to know them.
+// The sentence-transformers modules of an embedder's folder: read as far as an export has to know them, and written.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 
@@ -38,4 +38,46 @@ export function poolingOf(folder: string, modules: Modules): "cls" | "mean" | un
   }
   if (config.pooling_mode_mean_tokens) return config.pooling_mode_cls_token ? undefined : "mean";
   return config.pooling_mode_cls_token ? "cls" : undefined;
+}
+
+export interface SentenceFiles {
+  hiddenSize: number;
+  pooling: "cls" | "mean";
+  normalize: boolean;
+  /** Whether a prompt's tokens are pooled too. */
+  includePrompt: boolean;
+  prompts: Record<string, string>;
+  maxTokens: number;
+}
+
+/** Makes an embedder of the encoder in `out`: modules.json, 1_Pooling, sentence_bert_config.json, prompts. */
+export function writeSentenceFiles(out: string, files: SentenceFiles): void {
+  const { hiddenSize, pooling, normalize, includePrompt, prompts, maxTokens } = files;
+  const types = ["Transformer", "Pooling", ...(normalize ? ["Normalize"] : [])];
+  const modules = types.map((type, idx) => {
+    const path = idx === 0 ? "" : `${idx}_${type}`;
+    return { idx, name: `${idx}`, path, type: `sentence_transformers.models.${type}` };
+  });
+  for (const { path } of modules) mkdirSync(join(out, path), { recursive: true });
+  writeJson(out, "modules.json", modules);
+  writeJson(out, "1_Pooling/config.json", {
+    word_embedding_dimension: hiddenSize,
+    pooling_mode_cls_token: pooling === "cls",
+    pooling_mode_mean_tokens: pooling === "mean",
+    pooling_mode_max_tokens: false,
+    pooling_mode_mean_sqrt_len_tokens: false,
+    pooling_mode_weightedmean_tokens: false,
+    pooling_mode_lasttoken: false,
+    include_prompt: includePrompt,
+  });
+  writeJson(out, "sentence_bert_config.json", { max_seq_length: maxTokens, do_lower_case: false });
+  writeJson(out, "config_sentence_transformers.json", {
+    prompts,
+    default_prompt_name: null,
+    similarity_fn_name: "cosine",
+  });
+}
+
+export function writeJson(folder: string, name: string, value: unknown): void {
+  writeFileSync(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
 }

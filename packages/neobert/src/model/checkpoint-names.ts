@@ -20,6 +20,8 @@ export interface MatchOptions {
   head: Head;
   /** Start the head's parameters anew where the checkpoint lacks them; otherwise that is an error. */
   freshHead?: boolean;
+  /** The same for the head's parameters that have another shape there. */
+  reshapedHead?: boolean;
   /** What the checkpoint is called in errors. */
   where: string;
 }
@@ -29,7 +31,7 @@ export interface MatchOptions {
  * left alone. Throws one error naming all missing and unexpected tensors and all wrong shapes.
  */
 export function matchCheckpointNames(found: Map<string, number[]>, options: MatchOptions): MatchedNames {
-  const { architecture, config, head, freshHead = false, where } = options;
+  const { architecture, config, head, freshHead = false, reshapedHead = false, where } = options;
   const specs = architecture.parameters(config, head);
   const expected = new Set(specs.map(({ name }) => name));
   const others = new Set<string>();
@@ -52,9 +54,12 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
       if (!COMPUTED.test(name) && !ignored?.test(name)) unexpected.push(`${name} [${found.get(name)}]`);
     } else if (expected.has(full) && !stored.has(full)) stored.set(full, name);
   }
-  const lacking = specs.filter(({ name }) => !stored.has(name));
   const encoder = new Set(architecture.parameters(config, "none").map(({ name }) => name));
   const isHead = ({ name }: ParameterSpec) => !encoder.has(name);
+  for (const spec of reshapedHead ? specs.filter(isHead) : []) {
+    if (`${found.get(stored.get(spec.name) ?? "")}` !== `${spec.shape}`) stored.delete(spec.name);
+  }
+  const lacking = specs.filter(({ name }) => !stored.has(name));
   const missing = lacking.filter((spec) => !(freshHead && isHead(spec)) && !optional?.test(spec.name));
   const wrong = specs.flatMap(({ name, shape }) => {
     const got = found.get(stored.get(name) ?? "");

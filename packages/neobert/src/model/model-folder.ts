@@ -29,6 +29,8 @@ export interface OpenOptions {
   /** Start the head anew where the checkpoint lacks it, from this seed (0). */
   freshHead?: boolean;
   seed?: number;
+  /** Fields of config.json to set anew, such as other labels; parts of a fresh head that change shape start anew too. */
+  config?: Record<string, unknown>;
 }
 
 /**
@@ -36,14 +38,17 @@ export interface OpenOptions {
  * read.
  */
 export function openModel(folder: string, options: OpenOptions = {}): ModelFolder {
-  const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  const raw: unknown = { ...JSON.parse(readFileSync(join(folder, "config.json"), "utf8")), ...options.config };
   const architecture = architectureOf(raw);
   const config = architecture.parseConfig(raw);
   const { head = headOf(config, architecture), freshHead = false, seed = 0 } = options;
   const checkpoint = openCheckpoint(folder);
   try {
     const found = new Map(checkpoint.names().map((name) => [name, checkpoint.info(name).shape]));
-    const { stored, fresh } = matchCheckpointNames(found, { architecture, config, head, freshHead, where: folder });
+    const reshapedHead = freshHead && options.config !== undefined;
+    const { stored, fresh } = matchCheckpointNames(found, {
+      ...{ architecture, config, head, freshHead, reshapedHead, where: folder },
+    });
     const started = new Map(fresh.map((spec) => [spec.name, spec]));
     const values = (name: string) => {
       const spec = started.get(name);

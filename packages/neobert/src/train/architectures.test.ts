@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { TorchModel } from "../model/torch-model.js";
 import { TorchOps } from "../model/torch-ops.js";
 import { smallRun, writePreparedFolder } from "./fixture.js";
-import { runPretraining } from "./loop.js";
+import { runPretraining } from "./pretraining.js";
 
 let root: string;
 beforeAll(async () => {

@@ -11,8 +11,9 @@ import { openSafetensors, writeSafetensors } from "../files/safetensors.js";
 import type { TorchModel } from "../model/torch-model.js";
 import { saveTokenizer, type Tokenizer } from "../tokenizer/index.js";
 
-const optimizerFile = "training/optimizer.safetensors";
-const stateFile = "training/state.json";
+const trainingFolder = "training";
+const optimizerFile = `${trainingFolder}/optimizer.safetensors`;
+const stateFile = `${trainingFolder}/state.json`;
 const parts = ["expAvg", "expAvgSq", "step"] as const;
 
 export interface CheckpointOptions<State> {
@@ -25,20 +26,23 @@ export interface CheckpointOptions<State> {
   tokenizer: Tokenizer;
   /** The model card, README.md. */
   card: string;
+  /** Writes further files of the model into the folder. */
+  extras?: (folder: string) => void;
   /** How many of the newest checkpoints stay. */
   keep: number;
 }
 
 /** Writes a checkpoint into the run's folder, makes it the latest, deletes those beyond `keep`; returns its folder. */
 export function saveCheckpoint<State>(run: string, options: CheckpointOptions<State>): string {
-  const { step, model, optimizer, tokenizer, card, state, keep } = options;
+  const { step, model, optimizer, tokenizer, card, extras, state, keep } = options;
   const folder = join(checkpointsOf(run), `step-${String(step).padStart(8, "0")}`);
   const temporary = `${folder}.tmp`;
   rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(join(temporary, "training"), { recursive: true });
+  mkdirSync(join(temporary, trainingFolder), { recursive: true });
   model.save(temporary);
   saveTokenizer(tokenizer, temporary);
   writeFileAtomic(join(temporary, "README.md"), card);
+  extras?.(temporary);
   const tensors = model.specs.flatMap(({ name }) =>
     parts.map((part) => {
       const tensor = optimizer.state(model.weight(name))[part];
@@ -84,15 +88,24 @@ export function publishModel(run: string, checkpoint: string): string {
   const temporary = `${folder}.tmp`;
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary);
-  for (const entry of readdirSync(checkpoint, { withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const [from, to] = [join(checkpoint, entry.name), join(temporary, entry.name)];
-    try {
-      linkSync(from, to);
-    } catch {
-      copyFileSync(from, to); // a disk without hard links
-    }
-  }
+  linkFiles(checkpoint, temporary);
   replaceFolder(temporary, folder);
   return folder;
+}
+
+function linkFiles(from: string, to: string): void {
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) {
+      if (entry.name === trainingFolder) continue;
+      mkdirSync(target);
+      linkFiles(source, target);
+      continue;
+    }
+    try {
+      linkSync(source, target);
+    } catch {
+      copyFileSync(source, target); // a disk without hard links
+    }
+  }
 }

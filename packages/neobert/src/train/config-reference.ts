@@ -1,4 +1,4 @@
-// The table of all options of a run file, written from the schema: `neobert pretrain --help-config` and docs/.
+// The table of all options of a run file, written from its schema: `neobert pretrain --help-config` and the like, and docs/.
 
 import { z } from "zod";
 import { runSchema } from "./config-schema.js";
@@ -41,7 +41,7 @@ function rows(schema: Schema, prefix: string): string[] {
 }
 
 /** A markdown table of every option: dotted key, type, default, meaning. */
-export function configReference(): string {
-  const schema = z.toJSONSchema(runSchema, { unrepresentable: "any", io: "input" }) as Schema;
+export function configReference(options: z.ZodType = runSchema): string {
+  const schema = z.toJSONSchema(options, { unrepresentable: "any", io: "input" }) as Schema;
   return ["| Option | Type | Default | Meaning |", "|---|---|---|---|", ...rows(schema, "")].join("\n");
 }

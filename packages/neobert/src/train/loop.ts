@@ -1,34 +1,30 @@
-// The loop of a pretraining run, in the thread that owns the model: batches made ahead, one optimizer step after another,
-// metrics, held-out evaluation, checkpoints. All that decides the next step is in the checkpoint, so a resumed run takes
-// the steps that an unbroken one would have taken, bit for bit.
+// The loop of a run, whatever it trains, in the thread that owns the model: batches made ahead, one optimizer step after
+// another, metrics, held-out evaluation, checkpoints. All that decides the next step is in the checkpoint, so a resumed run
+// takes the steps that an unbroken one would have taken, bit for bit.
 
 import { join } from "node:path";
-import { type Batch, describePieces, evaluationBatches } from "../data/index.js";
-import { type PrefetchedStep, prefetchBatches } from "../data/prefetch.js";
 import { publishModel, saveCheckpoint } from "./checkpoint.js";
-import type { RunConfig } from "./config.js";
-import { evaluateMasked, type MaskedScores } from "./evaluate.js";
 import { EventFile } from "./events.js";
 import { MetricsFile } from "./metrics.js";
-import { modelCard } from "./model-card.js";
 import type { ProgressState } from "./progress.js";
 import type { MetricsWindow, RunRecord, RunState } from "./run-record.js";
 import { learningRate } from "./schedule.js";
-import { endRun, type Run, startRun } from "./start.js";
+import { endRun, type Run, type RunOf, startRun } from "./start.js";
 import { NonFiniteError, type StepResult } from "./step.js";
+import type { Task, TaskScores, TaskStep } from "./task.js";
 
 export interface LoopOptions {
   /** Go on from the run's latest checkpoint, if it has one. */
   resume?: boolean;
   /** Called after every step. */
-  onStep?: (progress: Omit<ProgressState, "steps" | "secondsLeft">) => void;
+  onStep?: (progress: Omit<ProgressState, "secondsLeft">) => void;
   /** Lines for a person: what was resumed, evaluations, checkpoints. */
   onNote?: (text: string) => void;
   /** Read between micro-batches; true writes a checkpoint and ends the run early. */
   shouldStop?: () => boolean;
 }
 
-export interface PretrainResult {
+export interface RunResult<Scores extends object = TaskScores> {
   /** Optimizer steps taken in all. */
   step: number;
   /** False when the run was stopped early. */
@@ -38,7 +34,7 @@ export interface PretrainResult {
   /** Hugging Face folder of the finished model. */
   model: string | undefined;
   /** Held-out scores after the last step; undefined without validation data or when stopped. */
-  validation: MaskedScores | undefined;
+  validation: Scores | undefined;
   tokensSeen: number;
   /** Seconds spent in steps, evaluation and checkpoints not counted. */
   trainingSeconds: number;
@@ -53,22 +49,27 @@ interface Outputs {
 
 /**
  * Trains to the end of `config.steps`, or until it is told to stop. Throws when folder, data or settings do not fit
- * together, and on a loss that is not finite, naming step, pieces and the last good checkpoint.
+ * together, and on a loss that is not finite, naming step, texts and the last good checkpoint.
  */
-export async function runPretraining(config: RunConfig, options: LoopOptions = {}): Promise<PretrainResult> {
+export async function runLoop<B, Scores extends object>(
+  task: Task<B, Scores>,
+  options: LoopOptions = {},
+): Promise<RunResult<Scores>> {
   const { resume = false, onStep = () => {}, onNote = () => {}, shouldStop = () => false } = options;
-  const run = startRun(config, { resume, onNote, shouldStop });
+  const { config } = task;
+  const run = await startRun(task, { resume, onNote, shouldStop });
   const resumeStep = run.state?.step;
   const outputs: Outputs = {
     metrics: new MetricsFile(join(config.out, "metrics.jsonl"), { resumeStep }),
     events: new EventFile(join(config.out, "events"), { resumeStep }),
   };
   try {
-    const held = heldOut(config);
-    let validation: MaskedScores | undefined;
+    const evaluate = await task.evaluation(run);
+    let validation: Scores | undefined;
     let stopped = false;
-    for await (const batch of stepsOf(run)) {
-      const taken = takeStep(run, batch);
+    const isAtEnd = resumeStep !== undefined && resumeStep >= config.steps;
+    for await (const batch of isAtEnd ? [] : task.steps(run.state?.cursor, run.tokenizer)) {
+      const taken = takeStep(task, run, batch);
       if (!taken) {
         stopped = true;
         break;
@@ -77,17 +78,16 @@ export async function runPretraining(config: RunConfig, options: LoopOptions = {
       const isLast = step === config.steps;
       if (isLast || step % config.log.everySteps === 0) writeMetrics(run, outputs, taken);
       onStep(progressOf(run.state!, batch, taken));
-      if (held.length > 0 && (isLast || step % config.evaluate.everySteps === 0)) {
-        validation = evaluateMasked(run.model, held, { weights: run.compute.weights });
+      if (evaluate && (isLast || step % config.evaluate.everySteps === 0)) {
+        validation = evaluate();
         writeScores(step, validation, outputs);
-        onNote(
-          `step ${step}: held-out loss ${validation.loss.toFixed(4)}, top-5 ${(100 * validation.top5).toFixed(1)} %`,
-        );
+        onNote(`step ${step}: held-out ${task.describeScores(validation)}`);
       }
-      if (isLast || step % config.checkpoint.everySteps === 0) save(run, onNote);
+      if (isLast || step % config.checkpoint.everySteps === 0) save(task, run, onNote);
       if (isLast) break;
     }
-    if (stopped && run.state && run.state.step > run.savedStep) save(run, onNote);
+    // Stopped, or ended early by the task.
+    if (run.state && run.state.step > run.savedStep) save(task, run, onNote);
     return result(run, !stopped, validation);
   } finally {
     outputs.metrics.close();
@@ -96,27 +96,16 @@ export async function runPretraining(config: RunConfig, options: LoopOptions = {
   }
 }
 
-async function* stepsOf({ config, state }: Run): AsyncGenerator<PrefetchedStep> {
-  if (state && state.step >= config.steps) return;
-  const { data, maxLength, tokensPerStep, microBatchTokens, seed, masking } = config;
-  const { train: sources, longDocuments } = data;
-  const options = { sources, longDocuments, maxLength, tokensPerStep, microBatchTokens, seed, masking };
-  yield* prefetchBatches(options, state?.cursor);
-}
-
-function heldOut({ data, evaluate, maxLength, microBatchTokens, masking, seed }: RunConfig): Batch[] {
-  if (data.validation === undefined) return [];
-  const { longDocuments } = data;
-  const { tokens } = evaluate;
-  return evaluationBatches(data.validation, { tokens, longDocuments, maxLength, microBatchTokens, masking, seed });
-}
-
 interface TakenStep extends StepResult {
   lr: number;
 }
 
 /** One optimizer step, after which `run.state` stands behind it; undefined when it was told to stop on the way. */
-function takeStep(run: Run, batch: PrefetchedStep): TakenStep | undefined {
+function takeStep<B, Scores extends object>(
+  task: Task<B, Scores>,
+  run: RunOf<B>,
+  batch: TaskStep<B>,
+): TakenStep | undefined {
   const { config, state, trainer, generator, record } = run;
   const done = state?.step ?? 0;
   const { lr: peakLr } = config.optimizer;
@@ -125,13 +114,13 @@ function takeStep(run: Run, batch: PrefetchedStep): TakenStep | undefined {
   try {
     result = trainer.step(batch.microBatches, batch.targets, lr);
   } catch (error) {
-    throw error instanceof NonFiniteError ? describeFailure(run, batch, error) : error;
+    throw error instanceof NonFiniteError ? describeFailure(task, run, batch, error) : error;
   }
   if (!result) return undefined;
 
   const window = state?.window ?? emptyWindow();
   const seconds = { data: batch.waitMs / 1000, ...result.seconds };
-  const { step: _, microBatches: __, cursor, targets, tokens } = batch;
+  const { cursor, targets, tokens } = batch;
   run.state = {
     step: done + 1,
     cursor,
@@ -150,14 +139,18 @@ function takeStep(run: Run, batch: PrefetchedStep): TakenStep | undefined {
   return { ...result, lr };
 }
 
-function describeFailure({ config, state, checkpoint }: Run, batch: PrefetchedStep, error: NonFiniteError): Error {
+function describeFailure<B, Scores extends object>(
+  task: Task<B, Scores>,
+  { state, checkpoint }: Run,
+  batch: TaskStep<B>,
+  error: NonFiniteError,
+): Error {
   const step = (state?.step ?? 0) + 1;
   const microBatches = error.microBatch === undefined ? batch.microBatches : [batch.microBatches[error.microBatch]!];
-  const paths = config.data.train.map(({ path }) => path);
-  const pieces = microBatches.flatMap((microBatch) => describePieces(microBatch, paths));
+  const pieces = microBatches.flatMap((microBatch) => task.describeBatch(microBatch));
   const shown = pieces.length > 20 ? [...pieces.slice(0, 20), `and ${pieces.length - 20} more`] : pieces;
   return new Error(
-    `pretrain: step ${step}: ${error.message} from\n  ${shown.join("\n  ")}\n` +
+    `${task.name}: step ${step}: ${error.message} from\n  ${shown.join("\n  ")}\n` +
       `The last good checkpoint is ${checkpoint ?? "none"}. Resume from it with a lower optimizer.lr or clipNorm, or without this text.`,
     { cause: error },
   );
@@ -190,28 +183,33 @@ function writeMetrics(run: Run, { metrics, events }: Outputs, { lr, gradNorm }: 
   state.window = emptyWindow();
 }
 
-function writeScores(step: number, { loss, accuracy, top5 }: MaskedScores, { metrics, events }: Outputs): void {
-  metrics.write({ step, validation: { loss, accuracy, top5 } });
-  events.scalars(step, { "validation/loss": loss, "validation/accuracy": accuracy, "validation/top5": top5 });
+function writeScores(step: number, scores: object, { metrics, events }: Outputs): void {
+  metrics.write({ step, validation: scores });
+  events.scalars(
+    step,
+    Object.fromEntries(Object.entries(scores).map(([name, value]) => [`validation/${name}`, value])),
+  );
 }
 
-function progressOf(state: RunState, batch: PrefetchedStep, { loss, lr, seconds }: TakenStep) {
+function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, seconds }: TakenStep) {
   const all = { data: batch.waitMs / 1000, ...seconds };
-  return { step: state.step, loss, learningRate: lr, tokensPerSecond: batch.tokens / total(all), seconds: all };
+  const tokensPerSecond = batch.tokens / total(all);
+  return { step: state.step, steps: state.config.steps, loss, learningRate: lr, tokensPerSecond, seconds: all };
 }
 
-function save(run: Run, onNote: (text: string) => void): void {
+function save<B, Scores extends object>(task: Task<B, Scores>, run: RunOf<B>, onNote: (text: string) => void): void {
   const { config, model, optimizer, tokenizer, state } = run;
   const { step } = state!;
   run.checkpoint = saveCheckpoint(config.out, {
     ...{ step, model, optimizer, tokenizer, state: state!, keep: config.checkpoint.keep },
-    card: modelCard(run),
+    card: task.card(run),
+    extras: (folder) => task.saveExtras?.(folder, run),
   });
   run.savedStep = step;
   onNote(`step ${step}: saved ${run.checkpoint}`);
 }
 
-function result(run: Run, finished: boolean, validation: MaskedScores | undefined): PretrainResult {
+function result<Scores extends object>(run: Run, finished: boolean, validation: Scores | undefined): RunResult<Scores> {
   const { config, checkpoint, state, record } = run;
   return {
     step: state?.step ?? 0,

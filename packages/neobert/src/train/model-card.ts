@@ -1,9 +1,10 @@
 // The README.md of a saved model: what it is, how it was trained, how to use it. Only what the run itself knows.
 
+import type { RunConfig } from "./config.js";
 import type { Run } from "./start.js";
 
 /** Markdown with the metadata block that the Hugging Face Hub reads. */
-export function modelCard({ config, model, record, state }: Run): string {
+export function modelCard({ config, model, record, state }: Omit<Run, "config"> & { config: RunConfig }): string {
   const { num_hidden_layers, hidden_size, num_attention_heads, vocab_size, model_type } = model.config;
   const { title, paper, classNames } = model.architecture;
   const parameters = model.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);

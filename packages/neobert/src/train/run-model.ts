@@ -32,3 +32,22 @@ export function tokenizerFolder(config: RunConfig, checkpoint: string | undefine
   if (config.model.from !== undefined) return modelFolder(config.model.from);
   return preparedTokenizer(config.data.train[0]!.path);
 }
+
+const dropouts = [
+  ...["dropout", "hidden_dropout_prob", "attention_probs_dropout_prob"],
+  ...["embedding_dropout", "attention_dropout", "mlp_dropout"],
+];
+
+/** Sets the dropout of a model's encoder, whatever its architecture calls it. */
+export function setDropout(config: object, probability: number): void {
+  for (const key of dropouts) if (Object.hasOwn(config, key)) Object.assign(config, { [key]: probability });
+}
+
+/** Throws where texts of `maxLength` tokens are longer than the positions that a model knows. */
+export function checkMaxLength(maxLength: number, limit: number): void {
+  if (maxLength <= limit) return;
+  throw new Error(
+    `maxLength: expected at most ${limit}, the positions that the model knows, got ${maxLength}\n` +
+      "Set a lower maxLength, or start a fresh model with more positions.",
+  );
+}

@@ -3,15 +3,14 @@
 
 import { readFileSync } from "node:fs";
 import { cpuCapability, version } from "@neobert/torch";
-import type { BatchCursor } from "../data/index.js";
 import type { ComputeType } from "../model/torch-compute-weights.js";
-import type { RunConfig } from "./config.js";
+import type { CommonConfig } from "./config-parts.js";
 
 /** Same record, same bits: a run repeats on the same processor kind, thread count and build. */
 export interface RunRecord {
   dtype: ComputeType;
   threads: number;
-  device: RunConfig["device"];
+  device: CommonConfig["device"];
   /** The vector instructions of libtorch's kernels. */
   kernels: string;
   libtorch: string;
@@ -30,7 +29,8 @@ export interface MetricsWindow {
 export interface RunState {
   /** Optimizer steps taken. */
   step: number;
-  cursor: BatchCursor;
+  /** Where the data stand, as the task says it. */
+  cursor: unknown;
   /** State of dropout's generator, base64; null in records of models without dropout. */
   generator: string | null;
   window: MetricsWindow;
@@ -38,14 +38,14 @@ export interface RunState {
   /** Seconds spent in steps, all sessions of the run together. */
   trainingSeconds: number;
   record: RunRecord;
-  config: RunConfig;
+  config: CommonConfig;
 }
 
 export const neobertVersion = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }
 ).version;
 
-export function recordOf(config: RunConfig, dtype: ComputeType, threads: number): RunRecord {
+export function recordOf(config: CommonConfig, dtype: ComputeType, threads: number): RunRecord {
   const { device } = config;
   return { dtype, threads, device, kernels: cpuCapability(), libtorch: version(), neobert: neobertVersion };
 }
@@ -57,7 +57,7 @@ const free = ["out", "log", "checkpoint", "evaluate", "threads", "dtype"];
  * The differences between the settings a run began with and those it is resumed with, as `key: was A, is B`.
  * Logging, evaluation and checkpoint intervals may differ; `steps` too where the schedule does not depend on it.
  */
-export function settingsChanged(before: RunConfig, now: RunConfig): string[] {
+export function settingsChanged(before: CommonConfig, now: CommonConfig): string[] {
   const [was, is] = [flatten(before), flatten(now)];
   const keys = [...new Set([...was.keys(), ...is.keys()])].filter((key) => {
     return key !== "steps" && !free.includes(key.split(".")[0]!);

@@ -4,23 +4,23 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Adam, AdamW, Generator, setNumThreads } from "@neobert/torch";
-import { type Batch, openShards } from "../data/index.js";
 import { writeFileAtomic } from "../files/atomic.js";
-import { checkpointsOf, latestCheckpoint, modelFolder } from "../files/run-folder.js";
+import { checkpointsOf, latestCheckpoint } from "../files/run-folder.js";
 import { ComputeWeights } from "../model/torch-compute-weights.js";
 import { TorchModel } from "../model/torch-model.js";
 import { TorchOps } from "../model/torch-ops.js";
-import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
+import type { Tokenizer } from "../tokenizer/index.js";
 import { loadOptimizer, readState } from "./checkpoint.js";
 import { fasterType } from "./compute-type.js";
-import { formatRunConfig, type RunConfig } from "./config.js";
-import { freshModelConfig, tokenizerFolder } from "./run-model.js";
+import { formatRunConfig } from "./config.js";
+import type { CommonConfig } from "./config-parts.js";
 import { type RunRecord, type RunState, recordChanged, recordOf, settingsChanged } from "./run-record.js";
-import { Trainer } from "./step.js";
+import type { StepTrainer } from "./step.js";
+import type { Task } from "./task.js";
 
-/** Everything a run owns while it is going. */
+/** What a run owns while it is going. */
 export interface Run {
-  config: RunConfig;
+  config: CommonConfig;
   model: TorchModel;
   tokenizer: Tokenizer;
   optimizer: Adam;
@@ -28,13 +28,17 @@ export interface Run {
   /** Where dropout draws from. */
   generator: Generator;
   compute: ComputeWeights;
-  trainer: Trainer<Batch>;
   record: RunRecord;
   /** Where it stands after the last step; undefined before the first. */
   state: RunState | undefined;
   /** The newest checkpoint's folder, and the step it was made after. */
   checkpoint: string | undefined;
   savedStep: number;
+}
+
+/** A run with what takes its steps. */
+export interface RunOf<B> extends Run {
+  trainer: StepTrainer<B>;
 }
 
 export interface StartOptions {
@@ -44,28 +48,31 @@ export interface StartOptions {
 }
 
 /** Throws when the run's folder, its data, its model or, on resume, its settings do not fit together. */
-export function startRun(config: RunConfig, { resume, onNote, shouldStop }: StartOptions): Run {
+export async function startRun<B, Scores extends object>(
+  task: Task<B, Scores>,
+  { resume, onNote, shouldStop }: StartOptions,
+): Promise<RunOf<B>> {
+  const { config } = task;
   const checkpoint = prepareFolder(config.out, resume);
   const state = checkpoint === undefined ? undefined : readState<RunState>(checkpoint);
   if (state) checkSettings(state, config);
   const threads = state?.record.threads ?? config.threads;
   setNumThreads(threads);
 
-  const tokenizer = loadTokenizer(tokenizerFolder(config, checkpoint));
-  checkTokenizer(config, tokenizer);
-  const model = prepareModel(config, tokenizer, checkpoint);
+  const tokenizer = task.loadTokenizer(checkpoint);
+  const { device } = config;
+  const model = checkpoint === undefined ? task.startModel(tokenizer) : TorchModel.load(checkpoint, { device });
   const { name, betas, eps, weightDecay } = config.optimizer;
   const Optimizer = name === "adamw" ? AdamW : Adam;
   const optimizer = new Optimizer([...model.weights.values()], { betas, eps, weightDecay });
-  const generator = new Generator(config.seed, config.device);
+  const generator = new Generator(config.seed, device);
   const ops = new TorchOps({ checkpoint: config.activationCheckpointing, generator });
 
-  const objective = (batch: Batch, run: Parameters<TorchModel["loss"]>[1]) => model.loss(batch, run).sum;
   const trainerWith = (compute: ComputeWeights) =>
-    new Trainer<Batch>({ model, objective, optimizer, compute, ops, clipNorm: config.clipNorm, shouldStop });
+    task.makeTrainer({ model, optimizer, compute, ops, generator, clipNorm: config.clipNorm, shouldStop });
   let dtype = state?.record.dtype ?? (config.dtype === "auto" ? undefined : config.dtype);
   if (dtype === undefined) {
-    const measured = fasterType(config, model, trainerWith);
+    const measured = fasterType(await task.trial(tokenizer), model, trainerWith);
     dtype = measured.dtype;
     onNote(`dtype auto: ${dtype}, as a forward and backward pass took ${measured.text}`);
   }
@@ -112,57 +119,11 @@ function prepareFolder(out: string, resume: boolean): string | undefined {
   return checkpoint;
 }
 
-function checkSettings(state: RunState, config: RunConfig): void {
+function checkSettings(state: RunState, config: CommonConfig): void {
   const changed = settingsChanged(state.config, config);
   if (changed.length === 0) return;
   throw new Error(
     `${config.out}: expected the settings that the run began with, got\n  ${changed.join("\n  ")}\n` +
       "Resume with its own settings (run.yaml in its folder), or start another run with model.from.",
-  );
-}
-
-function checkTokenizer(config: RunConfig, tokenizer: Tokenizer): void {
-  const folders = config.data.train.map(({ path }) => path);
-  for (const folder of config.data.validation ? [...folders, config.data.validation] : folders) {
-    const shards = openShards(folder);
-    const { vocabSize, hash } = shards.manifest.tokenizer;
-    shards.close();
-    if (hash === tokenizer.hash) continue;
-    throw new Error(
-      `${folder}: expected data prepared with the run's tokenizer (${tokenizer.vocabSize} tokens), got another's (${vocabSize} tokens)\n` +
-        "Prepare the data with this tokenizer, or name theirs with tokenizer=FOLDER.",
-    );
-  }
-}
-
-function prepareModel(config: RunConfig, tokenizer: Tokenizer, checkpoint: string | undefined): TorchModel {
-  const { from } = config.model;
-  const { device, seed } = config;
-  if (checkpoint !== undefined) return TorchModel.load(checkpoint, { device });
-  if (from === undefined) {
-    const model = TorchModel.create(freshModelConfig(config, tokenizer), { device, seed });
-    checkLength(config, model);
-    return model;
-  }
-  const model = TorchModel.load(modelFolder(from), { device, seed, head: "maskedLM", freshHead: true });
-  const { vocab_size: V } = model.config;
-  if (V < tokenizer.vocabSize) {
-    throw new Error(`${from}: expected a model of at least ${tokenizer.vocabSize} tokens, its tokenizer's, got ${V}`);
-  }
-  checkLength(config, model);
-  // Where positions are computed, the config records the longest training sequence.
-  if (model.architecture.maxPositions(model.config) === Number.POSITIVE_INFINITY) {
-    const key = "max_length" in model.config ? "max_length" : "max_position_embeddings";
-    Object.assign(model.config, { [key]: config.maxLength });
-  }
-  return model;
-}
-
-function checkLength({ maxLength }: RunConfig, model: TorchModel): void {
-  const limit = model.architecture.maxPositions(model.config);
-  if (maxLength <= limit) return;
-  throw new Error(
-    `maxLength: expected at most ${limit}, the positions that the model knows, got ${maxLength}\n` +
-      "Set a lower maxLength, or start a fresh model with more positions.",
   );
 }

@@ -3,7 +3,7 @@
 // average is over eight tasks, as in the NeoBERT paper: WNLI and the diagnostic set are extras.
 
 import type { DataRecord } from "../../data/records.js";
-import { accuracyOf, type Answered, correlationsOf, f1Of, matthewsOf } from "./metrics.js";
+import { type Answered, accuracyOf, correlationsOf, f1Of, matthewsOf } from "./metrics.js";
 import type { Benchmark, BenchmarkTask, Example, Predictions, Split } from "./task.js";
 
 const hubSplits = { train: ["train"], validation: ["validation"], test: ["test"] };
@@ -59,7 +59,10 @@ function task({ text, pair, label, answers, files, kind = "classification", ...r
     ...{ kind, splits: hubSplits, local: { folder: rest.name, files: tsv } },
     ...rest,
     examples: byColumns(columns, rest.labels, kind),
-    submission: { files, format: (examples, predictions) => table(examples, predictions, kind, answers && rest.labels) },
+    submission: {
+      files,
+      format: (examples, predictions) => table(examples, predictions, kind, answers && rest.labels),
+    },
   };
 }
 

@@ -94,13 +94,16 @@ export function averageOf(
 export function summaryTable({ tasks, average, missing }: Pick<Summary, "tasks" | "average" | "missing">): string {
   const shown = (value: number) => (100 * value).toFixed(1);
   const rows = Object.values(tasks).map(({ name, metrics, best, seeds, mean, std, startsFrom }) => {
-    const parts = metrics.map((metric) => `${metric} ${shown(spread(seeds.map(({ scores }) => scores[metric]!)).mean)}`);
+    const parts = metrics.map(
+      (metric) => `${metric} ${shown(spread(seeds.map(({ scores }) => scores[metric]!)).mean)}`,
+    );
     const { learningRate, batchSize, weightDecay } = best;
     const point = `${batchSize}, ${learningRate.toExponential()}, ${weightDecay.toExponential()}`;
     const score = seeds.length > 1 ? `${shown(mean)} ± ${shown(std)}` : shown(mean);
     return [name, score, String(seeds.length), parts.join(", "), point, startsFrom === "mnli" ? "MNLI" : ""];
   });
-  if (average !== null) rows.push([missing.length > 0 ? "average of these" : "average", shown(average), "", "", "", ""]);
+  if (average !== null)
+    rows.push([missing.length > 0 ? "average of these" : "average", shown(average), "", "", "", ""]);
   const head = ["task", "score", "seeds", "by metric", "batch, rate, decay", "started from"];
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
   const line = (cells: string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")} |`;

@@ -5,8 +5,8 @@
 import type { DataRecord } from "../../data/records.js";
 import { labelOf } from "./glue.js";
 import {
-  accuracyOf,
   type Answered,
+  accuracyOf,
   choiceAccuracyOf,
   genderParity,
   macroF1Of,
@@ -46,7 +46,8 @@ const jsonLines = (file: string, shown: (label: number) => string | number): Ben
 };
 
 /** The chosen candidate of each question, in the questions' order. */
-const chosen = (examples: readonly Example[], predictions: Predictions) => examples.filter((_, i) => predictions[i] === 1);
+const chosen = (examples: readonly Example[], predictions: Predictions) =>
+  examples.filter((_, i) => predictions[i] === 1);
 
 const accuracyAlone = ([part]: readonly Answered[]) => ({ accuracy: accuracyOf(part!) });
 
@@ -96,15 +97,22 @@ function recordCandidates(record: DataRecord, row: number): Example[] {
   if (Array.isArray(record.entities)) {
     const { query = row } = inside(record.idx) as Record<string, number>;
     const answers = record.answers as string[] | undefined;
-    return candidates(text(record, "query"), record.entities as string[], answers?.length ? answers : undefined, query, row);
+    return candidates(
+      text(record, "query"),
+      record.entities as string[],
+      answers?.length ? answers : undefined,
+      query,
+      row,
+    );
   }
   const entities = list(inside(record.passage).entities).map(({ start, end }) =>
     [...passage].slice(Number(start), Number(end) + 1).join(""),
   );
   return list(record.qas).flatMap((question) => {
-    const answers = question.answers && list(question.answers).map((answer) => text(answer, "text"));
+    const answers =
+      question.answers === undefined ? undefined : list(question.answers).map((answer) => text(answer, "text"));
     const id = Number(question.idx);
-    return candidates(text(question, "query"), entities, answers || undefined, id, id);
+    return candidates(text(question, "query"), entities, answers as string[] | undefined, id, id);
   });
 }
 
@@ -161,7 +169,13 @@ const tasks: BenchmarkTask[] = [
     submission: { files: ["MultiRC.jsonl"], format: multircLines },
   },
   {
-    ...{ id: "record", name: "ReCoRD", kind: "classification", labels: ["wrong", "right"], metrics: ["f1", "exactMatch"] },
+    ...{
+      id: "record",
+      name: "ReCoRD",
+      kind: "classification",
+      labels: ["wrong", "right"],
+      metrics: ["f1", "exactMatch"],
+    },
     ...{ splits: hubSplits, local: { folder: "ReCoRD", files: jsonl }, examples: recordCandidates },
     score: ([part]) => recordMeans(part!),
     submission: {

@@ -1,0 +1,277 @@
+// Fine-tuning on the tasks of a benchmark: each point of the grid by the first seed, the best point by the other seeds too.
+// Every run has a folder of its own and leaves `result.json` there, so that what a kill leaves undone is all that is
+// done again. The summary is written anew after each run.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fineTuningSchedule, gridPoints, runLength } from "../../evaluate/glue/grid.js";
+import { type LoadOptions, loadExamples } from "../../evaluate/glue/load.js";
+import {
+  averageOf,
+  bestPoint,
+  type FinishedRun,
+  type Summary,
+  summarizeTask,
+  summaryTable,
+} from "../../evaluate/glue/summary.js";
+import {
+  type Benchmark,
+  type BenchmarkTask,
+  type Example,
+  mainScore,
+  predictionsOf,
+} from "../../evaluate/glue/task.js";
+import { writeFileAtomic } from "../../files/atomic.js";
+import type { LoopOptions } from "../loop.js";
+import { type BenchmarkConfig, benchmarkVersions } from "./benchmark-config.js";
+import {
+  fingerprint,
+  keptModel,
+  modelIsKept,
+  readResult,
+  runFolder,
+  settleRun,
+  writeResult,
+} from "./benchmark-runs.js";
+import { type FineTuning, fineTune } from "./classification.js";
+import type { Labelled } from "./examples.js";
+import type { Problem } from "./problem.js";
+import { writeSubmission } from "./submission.js";
+
+type StepProgress = Parameters<NonNullable<LoopOptions["onStep"]>>[0];
+
+/** A step of one of the runs. */
+export interface BenchmarkProgress extends StepProgress {
+  task: string;
+  /** Number of the run among those of its task, from 1. */
+  run: number;
+  runs: number;
+}
+
+export interface BenchmarkResult {
+  summary: Summary;
+  /** False when it was stopped early. */
+  finished: boolean;
+}
+
+/** What a task starts from. */
+interface Start {
+  from: string;
+  startsFrom: "model" | "mnli";
+  fingerprint: string;
+}
+
+interface Work {
+  benchmark: Benchmark;
+  config: BenchmarkConfig;
+  options: LoopOptions;
+  summary: Summary;
+  /** The compute type that the first run has measured. */
+  dtype: BenchmarkConfig["dtype"];
+}
+
+/** Runs what is not yet done, in this thread. Throws where a task has data that cannot be read. */
+export async function runBenchmark(
+  benchmark: Benchmark,
+  config: BenchmarkConfig,
+  options: LoopOptions = {},
+): Promise<BenchmarkResult> {
+  const { onNote = () => {} } = options;
+  const { model, grid, seeds, seed, maxLength, limit, data, out } = config;
+  mkdirSync(out, { recursive: true });
+  const summary: Summary = {
+    ...{ benchmark: benchmark.id, model, versions: benchmarkVersions() },
+    settings: { grid, seeds, seed, maxLength, data: data ?? benchmark.hub.name, ...(limit && { limit }) },
+    ...{ tasks: {}, average: null, missing: [] },
+  };
+  const work: Work = { benchmark, config, options, summary, dtype: config.dtype };
+  const chosen = benchmark.tasks.filter(({ id, answeredBy }) => config.tasks.includes(id) && !answeredBy);
+  // MNLI's best model is where others begin.
+  const ordered = chosen.toSorted((a, b) => Number(b.id === "mnli") - Number(a.id === "mnli"));
+  let finished = true;
+  for (const task of ordered) {
+    finished = await runTask(work, task);
+    if (!finished) break;
+  }
+  if (finished && config.submission) await writeSubmission(benchmark, config, onNote);
+  writeSummary(work);
+  return { summary, finished };
+}
+
+/** The task's runs that are not yet done; false where they were stopped. */
+async function runTask(work: Work, task: BenchmarkTask): Promise<boolean> {
+  const { benchmark, config, options, summary } = work;
+  const { onNote = () => {} } = options;
+  const loading = loadOptionsOf(config);
+  const train = (await loadExamples(benchmark, task, "train", loading))?.flat();
+  const validation = await loadExamples(benchmark, task, "validation", loading);
+  if (!train || !validation) {
+    const lacking = [...(train ? [] : ["training"]), ...(validation ? [] : ["validation"])].join(" and ");
+    onNote(`${task.id}: not run, as there is no ${lacking} data in ${config.data}`);
+    return true;
+  }
+  const start = await startOf(work, task);
+  const used = config.limit === undefined ? train : train.slice(0, config.limit);
+  const runs: FinishedRun[] = [];
+  const points = gridPoints(config.grid);
+  const total = points.length + config.seeds - 1;
+  const takeRun = async (point: (typeof points)[number], seed: number) => {
+    const run = await runPoint(work, task, {
+      start,
+      point,
+      seed,
+      train: used,
+      validation,
+      number: runs.length + 1,
+      total,
+    });
+    if (!run) return false;
+    runs.push(run);
+    const { startsFrom } = start;
+    summary.tasks[task.id] = summarizeTask(task, runs, { firstSeed: config.seed, startsFrom })!;
+    writeSummary(work);
+    return true;
+  };
+  for (const point of points) if (!(await takeRun(point, config.seed))) return false;
+  const best = bestPoint(task, runs, config.seed)!;
+  for (let seed = config.seed + 1; seed < config.seed + config.seeds; seed++) {
+    if (!(await takeRun(best, seed))) return false;
+  }
+  return true;
+}
+
+/** The model that a task begins with: the one given, or for some tasks one that has learnt MNLI. */
+async function startOf({ config, options, summary }: Work, task: BenchmarkTask): Promise<Start> {
+  const { onNote = () => {} } = options;
+  const given = async (from: string, startsFrom: Start["startsFrom"]) => {
+    return { from, startsFrom, fingerprint: await fingerprint(from) };
+  };
+  if (!task.startsFromMnli) return given(config.model, "model");
+  if (config.mnli) return given(config.mnli, "mnli");
+  if (summary.tasks.mnli && modelIsKept(config.out, "mnli")) return given(keptModel(config.out, "mnli"), "mnli");
+  onNote(`${task.id}: starts from ${config.model}, as MNLI was not run here; the paper starts it from MNLI's best`);
+  return given(config.model, "model");
+}
+
+interface Point {
+  start: Start;
+  point: ReturnType<typeof gridPoints>[number];
+  seed: number;
+  train: Example[];
+  validation: Example[][];
+  number: number;
+  total: number;
+}
+
+/** One run, or its result where it is done; undefined where it was stopped. */
+async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<FinishedRun | undefined> {
+  const { config, options } = work;
+  const { onNote = () => {}, onStep, shouldStop } = options;
+  const { start, point, seed, train, validation, number, total } = one;
+  const { epochs, patience, evaluationsPerEpoch } = config.grid;
+  const folder = runFolder(config.out, task, start.startsFrom, point, seed);
+  const settings = { start: start.fingerprint, epochs, patience, maxLength: config.maxLength, texts: train.length };
+  const done = readResult(folder, settings);
+  if (done) {
+    settleRun(config.out, task, folder, done.run);
+    work.dtype = done.dtype;
+    return done.run;
+  }
+  const { steps, evaluateEverySteps } = runLength(train.length, point.batchSize, epochs, evaluationsPerEpoch);
+  const result = await fineTune(
+    fineTuningOf(task, train, validation, {
+      ...{ out: folder, seed, steps, epochs, patience, batchSize: point.batchSize, model: { from: start.from } },
+      optimizer: {
+        ...{ name: "adamw", lr: point.learningRate, betas: [0.9, 0.95], eps: 1e-8 },
+        weightDecay: point.weightDecay,
+      },
+      ...{ schedule: fineTuningSchedule(steps), evaluate: { everySteps: evaluateEverySteps } },
+      ...{ checkpoint: { everySteps: 1000, keep: 1 }, log: { everySteps: evaluateEverySteps } },
+      ...{ clipNorm: 1, activationCheckpointing: false, dtype: work.dtype },
+      ...{ threads: config.threads, device: config.device },
+      ...{ maxLength: config.maxLength, microBatchTokens: config.microBatchTokens },
+    }),
+    {
+      resume: true,
+      ...(shouldStop && { shouldStop }),
+      onStep: (progress) => {
+        const shown: BenchmarkProgress = { ...progress, task: task.id, run: number, runs: total };
+        onStep?.(shown);
+      },
+    },
+  );
+  if (!result.finished) return undefined;
+  const { step: bestStep, scores } = result.best!;
+  const official = Object.fromEntries(Object.entries(scores).filter(([name]) => name !== "main" && name !== "loss"));
+  const run: FinishedRun = { task: task.id, point, seed, scores: official, bestStep, steps: result.step };
+  work.dtype = result.record.dtype;
+  writeResult(folder, { run, settings, dtype: work.dtype });
+  settleRun(config.out, task, folder, run);
+  const { batchSize, learningRate, weightDecay } = point;
+  onNote(
+    `${task.id} ${number}/${total}: batch ${batchSize}, rate ${learningRate}, decay ${weightDecay}, seed ${seed}: ` +
+      `${describe(scores)} at step ${bestStep} of ${result.step}`,
+  );
+  return run;
+}
+
+/** A task's examples as labelled texts. */
+export function labelledOf(examples: readonly Example[]): Labelled {
+  return {
+    inputs: examples.map(({ text, pair }) => (pair === undefined ? text : { text, pair })),
+    labels: examples.map(({ label }) => label ?? Number.NaN),
+  };
+}
+
+export function problemOf(task: BenchmarkTask): Problem {
+  return task.kind === "regression"
+    ? { type: "regression", labels: ["score"] }
+    : { type: "single", labels: task.labels };
+}
+
+/** The answers to each part of a split, from the outputs of all its examples one after another. */
+export function answersOf(task: BenchmarkTask, parts: readonly Example[][], logits: readonly Float32Array[]) {
+  const width = problemOf(task).labels.length;
+  let at = 0;
+  return parts.map((examples) => {
+    const outputs = logits.slice(at, (at += examples.length)).flatMap((row) => [...row]);
+    return { examples, predictions: predictionsOf(examples, outputs, width) };
+  });
+}
+
+function fineTuningOf(
+  task: BenchmarkTask,
+  train: Example[],
+  validation: Example[][],
+  config: FineTuning["config"],
+): FineTuning {
+  return {
+    ...{ name: `finetune ${task.id}`, config, problem: problemOf(task) },
+    train: labelledOf(train),
+    validation: labelledOf(validation.flat()),
+    score({ logits }) {
+      const scores = task.score(answersOf(task, validation, logits));
+      return { ...scores, main: mainScore(task, scores) };
+    },
+    describeScores: describe,
+    describeText: (text) => `${task.name} training example ${train[text]!.id}`,
+  };
+}
+
+const describe = ({ main: _, loss: __, ...scores }: Record<string, number>) =>
+  Object.entries(scores)
+    .map(([name, value]) => `${name} ${(100 * value).toFixed(1)}`)
+    .join(", ");
+
+export function loadOptionsOf({ data }: BenchmarkConfig): LoadOptions {
+  return data === undefined ? {} : { data };
+}
+
+function writeSummary({ benchmark, config, summary }: Work): void {
+  Object.assign(summary, averageOf(benchmark, summary.tasks));
+  writeFileAtomic(join(config.out, `${benchmark.id}.json`), `${JSON.stringify(summary, null, 2)}\n`);
+  writeFileAtomic(
+    join(config.out, `${benchmark.id}.md`),
+    `# ${benchmark.title}\n\n${config.model}\n\n${summaryTable(summary)}`,
+  );
+}

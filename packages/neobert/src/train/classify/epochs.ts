@@ -1,0 +1,57 @@
+// The order in which a run sees its examples: each epoch a fresh shuffle of all of them, none twice and none left out. A
+// step is a batch of so many texts, cut into micro-batches of bounded size; where it stands is two numbers.
+
+import { Permutation, randomStreams } from "../../data/random.js";
+import type { TaskStep } from "../task.js";
+import type { Examples } from "./examples.js";
+import { type LabelledBatch, type Problem, targetCount } from "./problem.js";
+
+export interface EpochCursor {
+  epoch: number;
+  /** Examples of the epoch that were seen. */
+  seen: number;
+}
+
+export interface EpochOptions {
+  problem: Problem;
+  seed: number;
+  batchSize: number;
+  microBatchTokens: number;
+}
+
+/** Steps from `cursor` on, without end. Batches without any target are passed over. */
+export function* epochSteps(
+  examples: Examples,
+  { problem, seed, batchSize, microBatchTokens }: EpochOptions,
+  cursor: EpochCursor = { epoch: 0, seen: 0 },
+): Generator<TaskStep<LabelledBatch>> {
+  let { epoch, seen } = cursor;
+  for (;;) {
+    if (seen >= examples.length) [epoch, seen] = [epoch + 1, 0];
+    const start = performance.now();
+    const shuffle = new Permutation(examples.length, seed, randomStreams.labelledOrder, epoch);
+    const end = Math.min(seen + batchSize, examples.length);
+    const order = Array.from({ length: end - seen }, (_, i) => shuffle.at(seen + i));
+    seen = end;
+    const microBatches = cut(order, examples, microBatchTokens).map((part) => examples.pack(part));
+    const targets = microBatches.reduce((sum, batch) => sum + targetCount(problem, batch), 0);
+    if (targets === 0) continue;
+    const tokens = microBatches.reduce((sum, { ids }) => sum + ids.length, 0);
+    const waitMs = performance.now() - start;
+    yield { microBatches, targets, tokens, cursor: { epoch, seen } satisfies EpochCursor, waitMs };
+  }
+}
+
+function cut(order: readonly number[], examples: Examples, microBatchTokens: number): number[][] {
+  const parts: number[][] = [];
+  let tokens = Number.POSITIVE_INFINITY;
+  for (const text of order) {
+    tokens += examples.tokenCount(text);
+    if (tokens > microBatchTokens) {
+      parts.push([]);
+      tokens = examples.tokenCount(text);
+    }
+    parts.at(-1)!.push(text);
+  }
+  return parts;
+}

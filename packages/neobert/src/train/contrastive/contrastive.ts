@@ -1,0 +1,166 @@
+// Contrastive fine-tuning as a task of the loop: batches of pairs from one data set at a time, InfoNCE over the whole step,
+// held-out loss and retrieval of the positive, and the sentence-transformers files of what is saved.
+
+import { cat, noGrad, tidy } from "@neobert/torch";
+import { prefetchSteps } from "../../data/index.js";
+import { readSentenceFolder } from "../../encoder/sentence-transformers.js";
+import { writeSentenceFiles } from "../../export/modules.js";
+import { modelFolder } from "../../files/run-folder.js";
+import { TorchModel } from "../../model/torch-model.js";
+import { loadTokenizer } from "../../tokenizer/index.js";
+import { ENOUGH_TOKENS } from "../compute-type.js";
+import { checkMaxLength, setDropout } from "../run-model.js";
+import type { Run } from "../start.js";
+import type { Task } from "../task.js";
+import { contrastiveCard } from "./card.js";
+import type { ContrastiveConfig } from "./config.js";
+import { batchLoss, ContrastiveTrainer, pooledVectors } from "./contrastive-trainer.js";
+import { contrastLogits } from "./loss.js";
+import { createPairBatches, type PairBatch, type PairBatchOptions, type PairStep } from "./pair-batches.js";
+
+export interface ContrastiveScores {
+  /** Mean over the held-out queries of the loss that is trained. */
+  loss: number;
+  /** Share of the queries whose positive scores highest among the candidates of its batch. */
+  accuracy: number;
+  /** Mean over the queries of 1 / the positive's rank. */
+  mrr: number;
+}
+
+export function contrastive(config: ContrastiveConfig): Task<PairBatch, ContrastiveScores> {
+  let tokenizerFolder = "";
+  const batchOptions = (sets = config.data.train): PairBatchOptions => {
+    const { maxLength, textsPerStep, microBatchTokens, negatives, seed } = config;
+    const { alpha } = config.data;
+    return {
+      sets: sets as PairBatchOptions["sets"],
+      ...{ tokenizer: tokenizerFolder, maxLength, textsPerStep, microBatchTokens, alpha, negatives, seed },
+    };
+  };
+  return {
+    name: "finetune contrastive",
+    config,
+    loadTokenizer(checkpoint) {
+      tokenizerFolder = checkpoint ?? encoderFolder(config);
+      return loadTokenizer(tokenizerFolder);
+    },
+    startModel: () => startModel(config),
+    makeTrainer: (parts) => new ContrastiveTrainer(parts, config),
+    async trial() {
+      const [set] = config.data.train;
+      const batches = await createPairBatches(batchOptions([{ ...set!, limit: 64 }]));
+      const { microBatches } = await batches.nextStep();
+      const [part] = microBatches[0]!.parts;
+      return trialBatch(microBatches[0]!, part!);
+    },
+    steps: (cursor) => {
+      const entry = new URL("./pair-worker.js", import.meta.url.replace("/src/train/", "/dist/train/"));
+      return prefetchSteps<PairStep>(entry, { options: batchOptions(), cursor });
+    },
+    async evaluation(run) {
+      if (!config.data.validation) return undefined;
+      const batches = await createPairBatches(batchOptions(config.data.validation));
+      const all = await batches.allBatches();
+      return () => heldOutScores(config, run, all);
+    },
+    describeScores: ({ loss, accuracy }) => `loss ${loss.toFixed(4)}, positive first ${(100 * accuracy).toFixed(1)} %`,
+    describeBatch: ({ set, rows }) => rows.map((row) => `${set} row ${row + 1}`),
+    card: (run) => contrastiveCard(config, run),
+    saveExtras(folder, { model }) {
+      const { pooling, maxLength: maxTokens } = config;
+      const hiddenSize = model.config.hidden_size;
+      const files = {
+        hiddenSize,
+        pooling,
+        normalize: false,
+        includePrompt: false,
+        prompts: promptsOf(config),
+        maxTokens,
+      };
+      writeSentenceFiles(folder, files);
+    },
+  };
+}
+
+/** The Hugging Face folder of the model to start from; a sentence-transformers folder may hold it below. */
+function encoderFolder({ model: { from } }: ContrastiveConfig): string {
+  const folder = modelFolder(from);
+  const { modelFolder: encoder, modules } = readSentenceFolder(folder);
+  if (modules.some(({ kind }) => kind === "dense")) {
+    throw new Error(
+      `${folder}: expected an encoder without Dense modules, got one with them\nFine-tune the encoder alone.`,
+    );
+  }
+  return encoder;
+}
+
+function startModel(config: ContrastiveConfig): TorchModel {
+  const { device, seed, maxLength } = config;
+  const model = TorchModel.load(encoderFolder(config), { device, seed, head: "none" });
+  try {
+    checkMaxLength(maxLength, model.architecture.maxPositions(model.config));
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  if (config.model.dropout !== undefined) setDropout(model.config, config.model.dropout);
+  return model;
+}
+
+/** Some texts of a step, the first half against the second, to time compute types on. */
+function trialBatch(step: PairBatch, part: PairBatch["parts"][number]): { microBatch: PairBatch; targets: number } {
+  const { cuSeqlens, skip } = part;
+  let texts = skip.length;
+  while (texts > 2 && cuSeqlens[texts]! > ENOUGH_TOKENS) texts--;
+  const half = texts >> 1;
+  const cut = {
+    ids: part.ids.slice(0, cuSeqlens[2 * half]!),
+    cuSeqlens: cuSeqlens.slice(0, 2 * half + 1),
+    skip: skip.slice(0, 2 * half),
+  };
+  const labels = Int32Array.from({ length: half }, (_, i) => i);
+  const excluded = new Uint8Array(half * half);
+  return { microBatch: { ...step, parts: [cut], queries: half, documents: half, labels, excluded }, targets: half };
+}
+
+function heldOutScores(config: ContrastiveConfig, run: Run, batches: readonly PairBatch[]): ContrastiveScores {
+  const { model, compute } = run;
+  const { pooling, temperature } = config;
+  const sums = { loss: 0, accuracy: 0, mrr: 0 };
+  let queries = 0;
+  for (const batch of batches) {
+    tidy(() =>
+      noGrad(() => {
+        const vectors = batch.parts.map((part) =>
+          tidy(() => pooledVectors(model, part, pooling, { weights: compute.weights })),
+        );
+        sums.loss += batchLoss(batch, vectors, config).item();
+        const [Q, M] = [batch.queries, batch.documents];
+        const all = cat(vectors);
+        const scores = contrastLogits(all.narrow(0, 0, Q), all.narrow(0, Q, M), batch, temperature).toTypedArray();
+        for (const [i, label] of batch.labels.entries()) {
+          const row = scores.subarray(i * M, (i + 1) * M) as Float32Array;
+          const rank = 1 + row.reduce((above, score) => above + Number(score > row[label]!), 0);
+          sums.accuracy += Number(rank === 1);
+          sums.mrr += 1 / rank;
+        }
+        queries += Q;
+      }),
+    );
+  }
+  return { loss: sums.loss / queries, accuracy: sums.accuracy / queries, mrr: sums.mrr / queries };
+}
+
+/** The prompts saved with the model: `query` and `document`, and each set's own under its name. */
+function promptsOf({ prompts, data }: ContrastiveConfig): Record<string, string> {
+  const entries = data.train.flatMap(({ name, instruction = "", documentInstruction = "" }) => [
+    [name, instruction],
+    [`${name}-document`, documentInstruction],
+  ]);
+  const own = entries.filter(([, text]) => text !== "" && text !== prompts.query && text !== prompts.document);
+  const named = [
+    ["query", prompts.query],
+    ["document", prompts.document],
+  ].filter(([, text]) => text !== "");
+  return Object.fromEntries([...own, ...named]);
+}

@@ -1,0 +1,280 @@
+// The batches of contrastive fine-tuning: each step takes its rows from one data set, drawn with p ~ n^alpha, and walks
+// through a shuffle of it, epoch after epoch. The batch of step n depends on data, options and seed alone; between two
+// steps stands a cursor of plain JSON. Equal documents of a step are one document, so a duplicate is never a negative.
+
+import { createHash } from "node:crypto";
+import { Permutation, randomBelow, randomStreams, uniform } from "../../data/random.js";
+import { TextTokenizer, type TokenizedTexts } from "../../encoder/tokenized.js";
+import type { PackedBatch } from "../../model/packed-batch.js";
+import { loadTokenizer } from "../../tokenizer/index.js";
+import { PairStore } from "./pair-store.js";
+import { type PairRow, type PairSource, readPairs } from "./read-pairs.js";
+
+export interface PairSet extends PairSource {
+  /** Put before each query, and before each document. */
+  instruction: string;
+  documentInstruction: string;
+  /** Hard negatives of a query at most; of more, some are drawn. */
+  maxNegatives?: number | undefined;
+}
+
+export interface PairBatchOptions {
+  sets: PairSet[];
+  /** Folder of the tokenizer. */
+  tokenizer: string;
+  maxLength: number;
+  /** Texts of a step: a set with k negatives a query gives textsPerStep / (2 + k) queries, at least two. */
+  textsPerStep: number;
+  microBatchTokens: number;
+  /** The exponent of the drawing of sets. */
+  alpha: number;
+  /** Which hard negatives stand against a query: its `own`, or those of the whole `batch`. */
+  negatives: "own" | "batch";
+  seed: number;
+}
+
+/** Texts of one forward pass, and how many tokens at each one's start are not pooled. */
+export interface PairPart extends PackedBatch {
+  ids: Int32Array<ArrayBuffer>;
+  cuSeqlens: Int32Array<ArrayBuffer>;
+  skip: Int32Array<ArrayBuffer>;
+}
+
+/** All of a step: Q queries, then M documents, in one or more forward passes. */
+export interface PairBatch {
+  set: string;
+  /** The rows of the set that were drawn [Q], from 0. */
+  rows: number[];
+  parts: PairPart[];
+  queries: number;
+  documents: number;
+  /** The positive of each query, among the documents [Q]. */
+  labels: Int32Array<ArrayBuffer>;
+  /** 1 where a document is no negative of a query [Q * M]. */
+  excluded: Uint8Array<ArrayBuffer>;
+}
+
+export interface PairCursor {
+  step: number;
+  /** Rows that each set has given. */
+  draws: number[];
+  fingerprint: string;
+}
+
+export interface PairStep {
+  microBatches: PairBatch[];
+  targets: number;
+  tokens: number;
+  cursor: PairCursor;
+}
+
+/** Reads the data and continues from `cursor`. Throws where a set is empty, or the cursor belongs to other data. */
+export async function createPairBatches(options: PairBatchOptions, cursor?: PairCursor): Promise<PairBatches> {
+  const stores: PairStore[] = [];
+  for (const set of options.sets) {
+    const store = await PairStore.of(readPairs(set));
+    if (store.length === 0) {
+      throw new Error(
+        `${set.name}: expected rows with a query and a positive, got none\nLook at its columns and filter.`,
+      );
+    }
+    stores.push(store);
+  }
+  return new PairBatches(options, stores, cursor);
+}
+
+export class PairBatches {
+  readonly #options: PairBatchOptions;
+  readonly #stores: PairStore[];
+  readonly #texts: TextTokenizer;
+  readonly #shares: number[];
+  readonly #fingerprint: string;
+  readonly #orders: { epoch: number; permutation: Permutation }[] = [];
+  #step = 0;
+  #draws: number[];
+
+  constructor(options: PairBatchOptions, stores: PairStore[], cursor?: PairCursor) {
+    this.#options = options;
+    this.#stores = stores;
+    this.#texts = new TextTokenizer(loadTokenizer(options.tokenizer));
+    this.#shares = drawingShares(
+      stores.map(({ length }) => length),
+      options.alpha,
+    );
+    const { maxLength, textsPerStep, alpha, negatives, seed } = options;
+    const sets = options.sets.map(({ instruction, documentInstruction, maxNegatives }, i) => {
+      return { instruction, documentInstruction, maxNegatives, rows: stores[i]!.fingerprint };
+    });
+    this.#fingerprint = createHash("sha256")
+      .update(JSON.stringify({ sets, maxLength, textsPerStep, alpha, negatives, seed }))
+      .digest("hex");
+    this.#draws = stores.map(() => 0);
+    if (!cursor) return;
+    if (cursor.fingerprint !== this.#fingerprint) {
+      throw new Error(
+        "finetune contrastive: expected the data and settings that the run began with, got others\n" +
+          "Resume with the run's own files, or start anew.",
+      );
+    }
+    this.#step = cursor.step;
+    this.#draws = [...cursor.draws];
+  }
+
+  /** Queries of a step on a set. */
+  queriesOf(set: number): number {
+    const store = this.#stores[set]!;
+    const negatives = Math.min(store.maxNegatives, this.#options.sets[set]!.maxNegatives ?? Number.POSITIVE_INFINITY);
+    return Math.min(store.length, Math.max(2, Math.floor(this.#options.textsPerStep / (2 + negatives))));
+  }
+
+  async nextStep(): Promise<PairStep> {
+    const { seed } = this.#options;
+    const set = choose(this.#shares, uniform(seed, randomStreams.pairSet, this.#step));
+    const rows = Array.from({ length: this.queriesOf(set) }, () => this.#draw(set));
+    const batch = await this.#batchOf(set, rows);
+    this.#step++;
+    return {
+      microBatches: [batch],
+      targets: batch.queries,
+      tokens: batch.parts.reduce((sum, { ids }) => sum + ids.length, 0),
+      cursor: { step: this.#step, draws: [...this.#draws], fingerprint: this.#fingerprint },
+    };
+  }
+
+  /** Every row once, in the sets' order, as batches of a step's size: for held-out scores. */
+  async allBatches(): Promise<PairBatch[]> {
+    const batches: PairBatch[] = [];
+    for (const [set, store] of this.#stores.entries()) {
+      const size = this.queriesOf(set);
+      for (let start = 0; start + size <= store.length; start += size) {
+        const draws = Array.from({ length: size }, (_, i) => ({ row: start + i, draw: start + i }));
+        batches.push(await this.#batchOf(set, draws));
+      }
+    }
+    return batches;
+  }
+
+  #draw(set: number): { row: number; draw: number } {
+    const draw = this.#draws[set]!++;
+    const { length } = this.#stores[set]!;
+    const epoch = Math.floor(draw / length);
+    if (this.#orders[set]?.epoch !== epoch) {
+      const stream = randomStreams.pairOrder + 16 * set;
+      this.#orders[set] = { epoch, permutation: new Permutation(length, this.#options.seed, stream, epoch) };
+    }
+    return { row: this.#orders[set]!.permutation.at(draw % length), draw };
+  }
+
+  async #batchOf(set: number, draws: { row: number; draw: number }[]): Promise<PairBatch> {
+    const { name, instruction, documentInstruction } = this.#options.sets[set]!;
+    const examples = draws.map(({ row, draw }) => this.#withDrawnNegatives(set, this.#stores[set]!.row(row), draw));
+    const contrast = contrastOf(examples, this.#options.negatives);
+    const queries = examples.map(({ query }) => query);
+    const tokenized = [
+      await this.#tokenize(queries, instruction),
+      await this.#tokenize(contrast.documents, documentInstruction),
+    ];
+    return {
+      set: name,
+      rows: draws.map(({ row }) => row),
+      parts: partsOf(tokenized, this.#options.microBatchTokens),
+      queries: queries.length,
+      documents: contrast.documents.length,
+      labels: contrast.labels,
+      excluded: contrast.excluded,
+    };
+  }
+
+  #withDrawnNegatives(set: number, row: PairRow, draw: number): PairRow {
+    const { maxNegatives = Number.POSITIVE_INFINITY } = this.#options.sets[set]!;
+    const { length } = row.negatives;
+    if (length <= maxNegatives) return row;
+    const first = randomBelow(length, this.#options.seed, randomStreams.pairNegatives + 16 * set, draw);
+    const negatives = Array.from({ length: maxNegatives }, (_, i) => row.negatives[(first + i) % length]!);
+    return { ...row, negatives };
+  }
+
+  async #tokenize(texts: string[], prompt: string): Promise<{ texts: TokenizedTexts; skip: number }> {
+    const { maxLength: maxTokens } = this.#options;
+    const skip = prompt === "" ? 0 : this.#texts.leading + this.#texts.tokenizer.encodeIds(prompt.trim()).length;
+    const tokenized = await this.#texts.tokenizeAll(texts, {
+      where: "finetune contrastive",
+      maxTokens,
+      prepare: (text) => (prompt + text).trim(),
+    });
+    return { texts: tokenized, skip };
+  }
+}
+
+/** The probability of each set, proportional to n^alpha. Source: NeoBERT paper, 5.2.1 (alpha 0.5). */
+export function drawingShares(sizes: readonly number[], alpha: number): number[] {
+  const weights = sizes.map((size) => size ** alpha);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight) => weight / total);
+}
+
+function choose(shares: readonly number[], chance: number): number {
+  let rest = chance;
+  const found = shares.findIndex((share) => (rest -= share) < 0);
+  return found < 0 ? shares.length - 1 : found;
+}
+
+/**
+ * The documents of a step, each once, the positive of each query among them, and which are no negatives of a query: equal
+ * to the query, the positive of an equal query, and with `own` the hard negatives of others.
+ */
+export function contrastOf(rows: readonly PairRow[], negatives: "own" | "batch") {
+  const numbers = new Map<string, number>();
+  const numberOf = (text: string) => {
+    const number = numbers.get(text) ?? numbers.size;
+    numbers.set(text, number);
+    return number;
+  };
+  const labels = Int32Array.from(rows, ({ positive }) => numberOf(positive));
+  const hard = rows.map((row) => row.negatives.map(numberOf));
+  const documents = [...numbers.keys()];
+  const M = documents.length;
+  const positives = new Map<string, number[]>();
+  for (const [i, { query }] of rows.entries()) positives.set(query, [...(positives.get(query) ?? []), labels[i]!]);
+  const excluded = new Uint8Array(rows.length * M);
+  const candidates = new Set(labels);
+  for (const [i, { query }] of rows.entries()) {
+    const row = excluded.subarray(i * M, (i + 1) * M);
+    if (negatives === "own") {
+      const own = new Set(hard[i]);
+      for (let document = 0; document < M; document++) {
+        if (!candidates.has(document) && !own.has(document)) row[document] = 1;
+      }
+    }
+    for (const document of positives.get(query)!) row[document] = 1;
+    const same = numbers.get(query);
+    if (same !== undefined) row[same] = 1;
+    row[labels[i]!] = 0;
+  }
+  return { documents, labels, excluded };
+}
+
+/** The texts one after another, cut into forward passes of at most `budget` tokens (or one text). */
+function partsOf(groups: { texts: TokenizedTexts; skip: number }[], budget: number): PairPart[] {
+  const parts: { ids: Int32Array; skip: number }[][] = [];
+  let tokens = Number.POSITIVE_INFINITY;
+  for (const { texts, skip } of groups) {
+    for (let text = 0; text < texts.length; text++) {
+      const ids = texts.ids(text);
+      tokens += ids.length;
+      if (tokens > budget) {
+        parts.push([]);
+        tokens = ids.length;
+      }
+      // A prompt that fills the whole text leaves its last token to pool.
+      parts.at(-1)!.push({ ids, skip: Math.min(skip, ids.length - 1) });
+    }
+  }
+  return parts.map((texts) => {
+    const cuSeqlens = new Int32Array(texts.length + 1);
+    for (const [i, { ids }] of texts.entries()) cuSeqlens[i + 1] = cuSeqlens[i]! + ids.length;
+    const ids = new Int32Array(cuSeqlens.at(-1)!);
+    for (const [i, text] of texts.entries()) ids.set(text.ids, cuSeqlens[i]!);
+    return { ids, cuSeqlens, skip: Int32Array.from(texts, ({ skip }) => skip) };
+  });
+}

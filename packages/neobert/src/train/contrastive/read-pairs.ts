@@ -1,0 +1,131 @@
+// Training examples of contrastive fine-tuning out of files: a query, a positive and any number of hard negatives a row, in
+// the columns of JSON lines, JSON, CSV, TSV or parquet, local or on the Hub; or out of a retrieval collection (queries,
+// corpus, judgements), of which only the judged texts are kept. Rows without a query or a positive are left out.
+
+import { fetchSources } from "../../data/read.js";
+import { type DataRecord, readRecords } from "../../data/records.js";
+
+export interface PairSource {
+  name: string;
+  /** Files of rows: a file, folder, pattern or `hf://datasets/...`, or several. */
+  path?: string | string[] | undefined;
+  /** In place of `path`: files of a retrieval collection with BEIR's columns. */
+  retrieval?: { queries: string; corpus: string; judgements: string } | undefined;
+  /** Columns; dots reach into objects and lists (`set.0`). Default: the first and the second column. */
+  query?: string | undefined;
+  positive?: string | undefined;
+  /** Default: every column whose name begins with `negative`. */
+  negatives?: string | string[] | undefined;
+  /** Keeps the rows whose number in a column is above a bound. */
+  filter?: { column: string; above: number } | undefined;
+  /** Rows to read at most. */
+  limit?: number | undefined;
+  /** False where CSV and TSV have no line of names: columns are then 0, 1, 2 ... */
+  header?: boolean | undefined;
+}
+
+export interface PairRow {
+  query: string;
+  positive: string;
+  negatives: string[];
+}
+
+/** Yields the rows of a source. Throws naming file, row and column where one is missing or is not text. */
+export async function* readPairs(source: PairSource): AsyncGenerator<PairRow> {
+  const { limit = Number.POSITIVE_INFINITY } = source;
+  let count = 0;
+  for await (const row of source.retrieval ? readRetrieval(source.retrieval) : readRows(source)) {
+    if (row.query.trim() === "" || row.positive.trim() === "") continue;
+    if (count++ >= limit) return;
+    yield row;
+  }
+}
+
+async function* readRows(source: PairSource): AsyncGenerator<PairRow> {
+  const { path = [], header = true, filter } = source;
+  for (const file of await fetchSources(path)) {
+    for await (const { record: whole, row } of readRecords(file, { header })) {
+      const record = unwrap(whole);
+      const where = `${file}: row ${row}`;
+      if (filter && !(numberAt(record, filter.column, where) > filter.above)) continue;
+      const names = Object.keys(record);
+      const column = (given: string | undefined, index: number) => given ?? names[index] ?? `number ${index}`;
+      const query = column(source.query, 0);
+      const positive = column(source.positive, 1);
+      const negatives = source.negatives ?? names.filter((name) => name.startsWith("negative"));
+      yield {
+        query: textsAt(record, query, where)[0] ?? "",
+        positive: textsAt(record, positive, where)[0] ?? "",
+        negatives: [negatives].flat().flatMap((name) => textsAt(record, name, where).filter((text) => text !== "")),
+      };
+    }
+  }
+}
+
+/** Some sets keep a row in one object: { set: { query, pos, neg } }. */
+function unwrap(record: DataRecord): DataRecord {
+  const [only, ...others] = Object.values(record);
+  const isNested = others.length === 0 && typeof only === "object" && only !== null && !Array.isArray(only);
+  return isNested ? (only as DataRecord) : record;
+}
+
+/** The texts of a column: one, or those of a list. `a.b` of a list of objects is the b of each. */
+function textsAt(record: DataRecord, column: string, where: string): string[] {
+  const found = Object.hasOwn(record, column) ? record[column] : reach(record, column.split("."));
+  if (found === undefined) {
+    throw new Error(
+      `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName the columns by query, positive and negatives.`,
+    );
+  }
+  return [found].flat().map((value) => {
+    if (value === null || value === undefined) return "";
+    if (typeof value === "string") return value;
+    throw new Error(`${where}: expected text in column ${column}, got ${typeof value}\nChoose another column.`);
+  });
+}
+
+function reach(value: unknown, [name, ...rest]: string[]): unknown {
+  if (name === undefined) return value;
+  if (Array.isArray(value) && !/^\d+$/.test(name)) return value.map((item) => reach(item, [name, ...rest]));
+  return reach((value as Record<string, unknown> | null | undefined)?.[name], rest);
+}
+
+function numberAt(record: DataRecord, column: string, where: string): number {
+  const value = Number(reach(record, [column]) ?? Number.NaN);
+  if (Number.isFinite(value)) return value;
+  throw new Error(`${where}: expected a number in column ${column}, got ${JSON.stringify(record[column])}`);
+}
+
+async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): AsyncGenerator<PairRow> {
+  const judged = new Map<string, Set<string>>();
+  for await (const { record } of recordsOf(files.judgements)) {
+    const { "query-id": query, "corpus-id": document, score } = record;
+    if (!(Number(score ?? 1) > 0)) continue;
+    const documents = judged.get(String(query)) ?? new Set();
+    judged.set(String(query), documents.add(String(document)));
+  }
+  const wanted = new Set([...judged.values()].flatMap((documents) => [...documents]));
+  const texts = new Map<string, string>();
+  for await (const { record } of recordsOf(files.corpus)) {
+    const id = idOf(record);
+    if (wanted.has(id)) texts.set(id, String(record.text ?? ""));
+  }
+  let rows = 0;
+  for await (const { record } of recordsOf(files.queries)) {
+    for (const document of judged.get(idOf(record)) ?? []) {
+      rows++;
+      yield { query: String(record.text ?? ""), positive: texts.get(document) ?? "", negatives: [] };
+    }
+  }
+  if (rows === 0) {
+    throw new Error(
+      `${files.judgements}: expected query-id and corpus-id of texts in ${files.queries} and ${files.corpus}, got none that are there`,
+    );
+  }
+}
+
+const idOf = (record: DataRecord) => String(record._id ?? record.id);
+
+async function* recordsOf(sources: string) {
+  for (const file of await fetchSources(sources)) yield* readRecords(file);
+}
