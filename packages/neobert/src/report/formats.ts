@@ -106,7 +106,8 @@ export function readFormat<T extends z.ZodType>(path: string, format: T): z.outp
   if (!existsSync(path)) throw new Error(`${path}: expected a file, got none`);
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(path, "utf8"));
+    const text = readFileSync(path, "utf8");
+    content = JSON.parse(text.replace(/(?<=[:[,]\s*)(NaN|-?Infinity)(?=\s*[,\]}])/g, "null")); // as Python writes them
   } catch (error) {
     throw new Error(`${path}: expected JSON, got what cannot be read as it (${(error as Error).message})`);
   }
