@@ -10,7 +10,7 @@ env.allowRemoteModels = false;
 env.localModelPath = root;
 const session_options = threads ? { intraOpNumThreads: threads } : {};
 const extract = await pipeline("feature-extraction", name, { dtype, session_options });
-if (maxTokens) extract.tokenizer.model_max_length = maxTokens;
+if (maxTokens) Object.defineProperty(extract.tokenizer, "model_max_length", { value: maxTokens });
 const options = { pooling, normalize: true };
 await extract("a short text", options);
 console.log("{}");

@@ -39,7 +39,7 @@ export async function quantizationErrors(
   const temporary = mkdtempSync(join(tmpdir(), "neobert-calibrate-"));
   try {
     const path = join(temporary, "model.onnx");
-    writeOnnx(path, graph, { externalData: true, producerVersion: "" });
+    writeOnnx(path, graph, { externalData: true, producerVersion: "", sync: false });
     const session = await openSession(path);
     const { Tensor } = await importOnnxRuntime();
     const texts = sampleIds(folder, model);

@@ -101,6 +101,8 @@ export interface OnnxFileOptions {
   externalData?: boolean;
   producerVersion: string;
   metadata?: Record<string, string>;
+  /** False for a file that is soon deleted: its bytes need not reach the disk. */
+  sync?: boolean;
 }
 
 /**
@@ -110,6 +112,7 @@ export interface OnnxFileOptions {
 export function writeOnnx(path: string, graph: Graph, options: OnnxFileOptions): { external: boolean } {
   const initializers = [...graph.initializers.values()];
   const total = initializers.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const { sync = true } = options;
   const isExternal = options.externalData ?? total > PROTOBUF_LIMIT - 2 ** 24;
   const file = `${basename(path)}_data`;
   const outside: { initializer: Initializer; padding: number }[] = [];
@@ -122,12 +125,13 @@ export function writeOnnx(path: string, graph: Graph, options: OnnxFileOptions):
     return message(5, tensor(initializer, { file, offset }));
   });
   if (outside.length > 0) {
-    createFileAtomic(`${path}_data`, (fd) => {
+    const fill = (fd: number) => {
       for (const { initializer, padding } of outside) {
         writeAll(fd, new Uint8Array(padding));
         writeAll(fd, bytesOf(initializer));
       }
-    });
+    };
+    createFileAtomic(`${path}_data`, fill, { sync });
   }
   const model: Message = [
     ...int(1, IR_VERSION),
@@ -145,11 +149,10 @@ export function writeOnnx(path: string, graph: Graph, options: OnnxFileOptions):
     }),
     ...Object.entries(options.metadata ?? {}).flatMap(([key, value]) => entry(14, key, value)),
   ];
-  createFileAtomic(path, (fd) => {
-    for (const part of model) {
-      writeAll(fd, part instanceof Uint8Array ? part : bytesOf(part));
-    }
-  });
+  const fill = (fd: number) => {
+    for (const part of model) writeAll(fd, part instanceof Uint8Array ? part : bytesOf(part));
+  };
+  createFileAtomic(path, fill, { sync });
   return { external: outside.length > 0 };
 }
 

@@ -24,15 +24,16 @@ export function writeAll(fd: number, bytes: Uint8Array): void {
 
 /**
  * Makes the file `path` from what `fill` writes to the descriptor it is given, or leaves things as they were if `fill`
- * throws. An existing file is replaced in one step.
+ * throws. An existing file is replaced in one step. `sync: false` does not wait for the disk: for files that this process
+ * deletes again.
  */
-export function createFileAtomic(path: string, fill: (fd: number) => void): void {
+export function createFileAtomic(path: string, fill: (fd: number) => void, { sync = true } = {}): void {
   const temporary = temporaryPath(path);
   try {
     const fd = openSync(temporary, "wx");
     try {
       fill(fd);
-      fsyncSync(fd);
+      if (sync) fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
@@ -41,7 +42,7 @@ export function createFileAtomic(path: string, fill: (fd: number) => void): void
     rmSync(temporary, { force: true });
     throw error;
   }
-  syncPath(dirname(resolve(path)));
+  if (sync) syncPath(dirname(resolve(path)));
 }
 
 /** Writes `data` (a string as UTF-8) to `path`, whole or not at all. */
