@@ -37,10 +37,15 @@ export function nearestCenters(
     const scores = matrix.timesTransposed(centers); // [rows, k]
     matrix.dispose();
     for (let i = 0; i < end - start; i++) {
-      let [best, least] = [0, Number.POSITIVE_INFINITY];
-      for (let j = 0; j < k; j++) {
-        const distance = halfNorms[j]! - scores[i * k + j]!;
-        if (distance < least) [best, least] = [j, distance];
+      const row = i * k;
+      let best = 0;
+      let least = halfNorms[0]! - scores[row]!;
+      for (let j = 1; j < k; j++) {
+        const distance = halfNorms[j]! - scores[row + j]!;
+        if (distance < least) {
+          best = j;
+          least = distance;
+        }
       }
       labels[start + i] = best;
       relativeInertia += 2 * least;
