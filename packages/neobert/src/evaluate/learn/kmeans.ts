@@ -37,10 +37,15 @@ export function nearestCenters(
     const scores = matrix.timesTransposed(centers); // [rows, k]
     matrix.dispose();
     for (let i = 0; i < end - start; i++) {
-      let [best, least] = [0, Number.POSITIVE_INFINITY];
-      for (let j = 0; j < k; j++) {
-        const distance = halfNorms[j]! - scores[i * k + j]!;
-        if (distance < least) [best, least] = [j, distance];
+      const row = i * k;
+      let best = 0;
+      let least = halfNorms[0]! - scores[row]!;
+      for (let j = 1; j < k; j++) {
+        const distance = halfNorms[j]! - scores[row + j]!;
+        if (distance < least) {
+          best = j;
+          least = distance;
+        }
       }
       labels[start + i] = best;
       relativeInertia += 2 * least;
@@ -50,7 +55,7 @@ export function nearestCenters(
 }
 
 /** The squared distance of row i of x to row j of y. */
-export function squaredDistance(x: Float32Array, i: number, y: Float32Array, j: number, d: number): number {
+function squaredDistance(x: Float32Array, i: number, y: Float32Array, j: number, d: number): number {
   const [atX, atY] = [i * d, j * d];
   let [s0, s1, s2, s3] = [0, 0, 0, 0];
   let c = 0;
@@ -69,7 +74,7 @@ export function squaredDistance(x: Float32Array, i: number, y: Float32Array, j: 
 }
 
 /** The sum of squared distances of the rows to the centres that `labels` names. */
-export function inertiaOf(x: Float32Array, d: number, centers: Float32Array, labels: Int32Array): number {
+function inertiaOf(x: Float32Array, d: number, centers: Float32Array, labels: Int32Array): number {
   let sum = 0;
   for (let i = 0; i < labels.length; i++) sum += squaredDistance(x, i, centers, labels[i]!, d);
   return sum;

@@ -4,8 +4,8 @@
 // last every row to its nearest centre.
 
 import { argsort } from "../metrics/correlation.js";
-import { type Clustering, inertiaOf, nearestCenters } from "./kmeans.js";
-import { dot, type Floats, type Products, rowsOf } from "./products.js";
+import { type Clustering, nearestCenters } from "./kmeans.js";
+import { dot, type Products, rowsOf } from "./products.js";
 import type { RandomState } from "./random-state.js";
 
 export interface MiniBatchKMeansOptions {
@@ -70,14 +70,15 @@ export function miniBatchKMeans(
     if (smoothed < least) [least, noImprovement] = [smoothed, 0];
     else if (++noImprovement >= maxNoImprovement) break;
   }
-  const { labels } = nearestCenters(x, d, centers, products);
-  return { labels, centers, inertia: inertiaOf(x, d, centers, labels), steps: step };
+  const { labels, relativeInertia } = nearestCenters(x, d, centers, products);
+  const inertia = squares.reduce((a, b) => a + b, 0) + relativeInertia;
+  return { labels, centers, inertia, steps: step };
 }
 
 /** What NumPy's `choice` with equal probabilities draws. */
 const evenChoice = (random: RandomState, n: number) => Math.min(n - 1, Math.floor(random.randomSample() * n));
 
-function gather(x: Float32Array, d: number, rows: Int32Array): Float32Array {
+function gather(x: Float32Array, d: number, rows: ArrayLike<number>): Float32Array {
   const result = new Float32Array(rows.length * d);
   for (let i = 0; i < rows.length; i++) copyRow(x, rows[i]!, result, i, d);
   return result;
@@ -89,13 +90,13 @@ function copyRow(from: Float32Array, row: number, to: Float32Array, place: numbe
   for (let c = 0; c < d; c++) to[target + c] = from[source + c]!;
 }
 
-function squaredLengths(x: Floats, d: number): Float64Array {
+function squaredLengths(x: Float32Array, d: number): Float64Array {
   return Float64Array.from({ length: rowsOf(x, d) }, (_, i) => dot(x, i * d, x, i * d, d));
 }
 
 /**
  * `k` rows of x far apart: each the best of 2 + ln k rows drawn with probability proportional to the squared distance to
- * the nearest row chosen so far. Distances in float64, their running sums in float32, as there.
+ * the nearest row chosen so far. Running sums are float32, as there.
  */
 export function kMeansPlusPlus(
   x: Float32Array,
@@ -106,16 +107,13 @@ export function kMeansPlusPlus(
 ): Int32Array {
   const n = rowsOf(x, d);
   const trials = 2 + Math.floor(Math.log(k));
-  const exact = new Float64Array(x);
-  const matrix = products.matrix(exact, d);
-  const norms = squaredLengths(exact, d);
+  const matrix = products.matrix(x, d);
+  const norms = squaredLengths(x, d);
   const chosen = new Int32Array(k);
   chosen[0] = evenChoice(random, n);
   const distancesTo = (rows: ArrayLike<number>): Float32Array[] => {
     const m = rows.length;
-    const others = new Float64Array(m * d);
-    for (let j = 0; j < m; j++) others.set(exact.subarray(rows[j]! * d, (rows[j]! + 1) * d), j * d);
-    const scores = matrix.timesTransposed(others); // [n, m]
+    const scores = matrix.timesTransposed(gather(x, d, rows)); // [n, m]
     return Array.from({ length: m }, (_, j) => {
       const distances = new Float32Array(n);
       for (let i = 0; i < n; i++) {
