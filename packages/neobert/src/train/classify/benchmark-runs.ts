@@ -20,6 +20,7 @@ export interface RunSettings {
   patience: number;
   maxLength: number;
   texts: number;
+  evaluationsPerEpoch?: number;
 }
 
 interface ResultFile {
@@ -46,7 +47,7 @@ export function readResult(folder: string, settings: RunSettings): ResultFile | 
   if (!existsSync(resultFile(folder))) return undefined;
   const found = JSON.parse(readFileSync(resultFile(folder), "utf8")) as ResultFile;
   const changed = (Object.keys(settings) as (keyof RunSettings)[]).filter(
-    (key) => found.settings[key] !== settings[key],
+    (key) => key in found.settings && found.settings[key] !== settings[key],
   );
   if (changed.length === 0) return found;
   const [was, is] = [found.settings, settings].map((one) => changed.map((key) => `${key} ${one[key]}`).join(", "));

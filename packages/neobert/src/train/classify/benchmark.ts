@@ -170,7 +170,10 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
   const { start, point, seed, train, validation, number, total } = one;
   const { epochs, patience, evaluationsPerEpoch } = config.grid;
   const folder = runFolder(config.out, task, start.startsFrom, point, seed);
-  const settings = { start: start.fingerprint, epochs, patience, maxLength: config.maxLength, texts: train.length };
+  const settings = {
+    ...{ start: start.fingerprint, epochs, patience, maxLength: config.maxLength, texts: train.length },
+    evaluationsPerEpoch: evaluationsPerEpoch ?? 10,
+  };
   const done = readResult(folder, settings);
   if (done) {
     settleRun(config.out, task, folder, done.run);
