@@ -7,9 +7,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { loadRunConfig } from "../packages/neobert/src/train/config.js";
-// @ts-expect-error: likewise
 import { difference } from "../runs/results.mjs";
-// @ts-expect-error: the scripts in runs/ have no types
 import { chainOf, scaledOptions } from "../runs/scale.mjs";
 
 const folder = fileURLToPath(new URL("../runs/ablations", import.meta.url));

@@ -3,6 +3,7 @@ import { formatDuration, Progress, progressLine } from "./progress.js";
 
 const state = {
   step: 1200,
+  steps: 5000,
   loss: 5.1234,
   learningRate: 4e-3,
   tokensPerSecond: 33_012.4,
@@ -27,7 +28,7 @@ function screen(writes: string[]): string[] {
 }
 
 test("a line has step, share, loss, speed, learning rate, time left and the split of the time", () => {
-  expect(progressLine({ ...state, steps: 5000, secondsLeft: 725 }, 10)).toBe(
+  expect(progressLine({ ...state, secondsLeft: 725 }, 10)).toBe(
     "1,200/5,000 [==        ] 24% loss 5.123 33,012 tok/s lr 4.0e-3 12:05 left" +
       " | data 1% forward 33% backward 50% optimizer 16%",
   );

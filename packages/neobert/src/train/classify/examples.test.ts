@@ -7,11 +7,12 @@ import { expect, test } from "vitest";
 import { fineTuningSchedule } from "../../evaluate/glue/grid.js";
 import { trainBpe, trainWordPiece } from "../../tokenizer/index.js";
 import { learningRate } from "../schedule.js";
+import type { TaskStep } from "../task.js";
 import { BestSoFar } from "./best.js";
 import { epochSteps } from "./epochs.js";
 import { Examples } from "./examples.js";
 import { labelledOf, warOrPeace } from "./fixture.js";
-import { IGNORED, type Problem } from "./problem.js";
+import { IGNORED, type LabelledBatch, type Problem } from "./problem.js";
 
 const problem: Problem = { type: "single", labels: ["war", "peace"] };
 const corpus = warOrPeace(60).map(({ text }) => text);
@@ -46,7 +47,7 @@ test("an epoch shows every example once in an order of its own, and a cursor goe
   const examples = await Examples.tokenize(problem, labelledOf(warOrPeace(21)), tokenizer, options);
   const epochOptions = { problem, seed: 3, batchSize: 4, microBatchTokens: 20 };
   const steps = epochSteps(examples, epochOptions);
-  const taken = Array.from({ length: 12 }, () => steps.next().value!);
+  const taken = Array.from({ length: 12 }, () => steps.next().value as TaskStep<LabelledBatch>);
   const orders = taken.map(({ microBatches }) => microBatches.flatMap(({ order }) => order));
   const [first, second] = [orders.slice(0, 6).flat(), orders.slice(6, 12).flat()];
   const all = Array.from({ length: 21 }, (_, i) => i);
@@ -55,7 +56,7 @@ test("an epoch shows every example once in an order of its own, and a cursor goe
   expect(second).not.toEqual(first);
   expect(orders.map(({ length }) => length)).toEqual([4, 4, 4, 4, 4, 1, 4, 4, 4, 4, 4, 1]);
   const resumed = epochSteps(examples, epochOptions, taken[6]!.cursor as never);
-  expect(resumed.next().value!.microBatches).toEqual(taken[7]!.microBatches);
+  expect((resumed.next().value as TaskStep<LabelledBatch>).microBatches).toEqual(taken[7]!.microBatches);
   for (const { microBatches, targets } of taken) {
     expect(targets).toBe(microBatches.reduce((sum, { order }) => sum + order.length, 0));
     for (const { ids, order } of microBatches) expect(ids.length <= 20 || order.length === 1).toBe(true);
