@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
-/** Starts `program script OPTIONS`; `ask` sends a task and resolves with its answer, `next` with the next line. */
+/** Starts `program script OPTIONS`; `ask` sends a task and resolves with its answer, `next` with the next line, `end` when it is gone. */
 export function startSide(program, script, options) {
   const child = spawn(program, [script, JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
   let log = "";
@@ -18,5 +18,9 @@ export function startSide(program, script, options) {
     child.stdin.write(`${JSON.stringify(task)}\n`);
     return next();
   };
-  return { next, ask, end: () => child.stdin.end() };
+  const end = () => {
+    child.stdin.end();
+    return new Promise((resolve) => child.on("exit", resolve));
+  };
+  return { next, ask, end };
 }

@@ -92,7 +92,7 @@ async function run(models: string[], flags: MtebFlags): Promise<void> {
   process.once("SIGINT", interrupt);
   const reports: MtebReport[] = [];
   try {
-    for (const name of models) reports.push(await evaluateOne(name, flags, stop.signal));
+    for (const name of models) reports.push(await evaluateOne(name, flags, stop.signal, reports));
   } finally {
     process.off("SIGINT", interrupt);
   }
@@ -106,10 +106,19 @@ async function run(models: string[], flags: MtebFlags): Promise<void> {
   if (summaries.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
 }
 
-async function evaluateOne(name: string, flags: MtebFlags, signal: AbortSignal): Promise<MtebReport> {
+async function evaluateOne(
+  name: string,
+  flags: MtebFlags,
+  signal: AbortSignal,
+  before: readonly MtebReport[],
+): Promise<MtebReport> {
   const { tasks, types, instructions, instructionFormat, data, dataRoot, out, cache, force, maxTokens, offline } =
     flags;
   const { model, about, settings, dispose } = await openModel(name, flags);
+  if (before.some((report) => report.about.name === about.name && report.about.revision === about.revision)) {
+    await dispose();
+    throw new Error(`evaluate mteb: expected models of different names, got ${about.name} twice\nRename one's folder.`);
+  }
   const line = new ProgressLine(progressText);
   const names = tasks?.includes("all") ? mtebTasks.map(({ name }) => name) : tasks;
   line.note(`${about.name}${about.revision ? ` (${about.revision})` : ""}`);
@@ -167,12 +176,12 @@ async function openModel(name: string, flags: MtebFlags): Promise<OpenModel> {
 }
 
 /** What a local model is called: its folder's name, for `RUN/model` that of the run. */
-function folderName(path: string): string {
+export function folderName(path: string): string {
   const whole = resolve(path);
   return basename(whole) === "model" ? basename(dirname(whole)) : basename(whole);
 }
 
-async function hashWeights(folder: string): Promise<string> {
+export async function hashWeights(folder: string): Promise<string> {
   const hash = createHash("sha256");
   for (const path of walkFiles(folder)
     .filter((path) => /\.(safetensors|json|txt)$/.test(path))

@@ -34,5 +34,5 @@ async function run(
     throw new Error("finetune contrastive: expected a run file, got none\nThe folder runs/ has examples.");
   }
   const config = loadContrastiveConfig(file, overrides);
-  await followRun(config.steps, (options) => finetuneContrastive(config, { ...options, resume }));
+  await followRun((options) => finetuneContrastive(config, { ...options, resume }));
 }

@@ -5,13 +5,23 @@ import type { WorkerRunOptions } from "../train/in-worker.js";
 import type { RunResult } from "../train/loop.js";
 import { Progress } from "../train/progress.js";
 
-/** Starts a run of `steps` steps with these options and shows it until it ends. */
-export async function followRun(
-  steps: number,
-  start: (options: WorkerRunOptions) => Promise<RunResult<object>>,
-): Promise<void> {
+/** Starts a run with these options and shows it until it ends. */
+export async function followRun(start: (options: WorkerRunOptions) => Promise<RunResult<object>>): Promise<void> {
+  const progress = new Progress({});
+  const result = await interruptible(progress, (signal) =>
+    start({ signal, onStep: (state) => progress.update(state), onNote: (text) => progress.note(text) }),
+  );
+  if (result.finished) console.log(`finished ${result.step} steps: ${result.model}`);
+  else
+    console.log(`stopped after ${result.step} steps: ${result.checkpoint ?? "nothing to save"}; go on with --resume`);
+}
+
+/** Does work that Ctrl-C stops by the signal that it is given, and ends its progress. */
+export async function interruptible<T>(
+  progress: Pick<Progress, "note" | "end">,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
-  const progress = new Progress({ steps });
   const interrupt = () => {
     if (controller.signal.aborted) process.exit(130);
     progress.note(
@@ -22,15 +32,7 @@ export async function followRun(
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   try {
-    const result = await start({
-      signal: controller.signal,
-      onStep: (state) => progress.update(state),
-      onNote: (text) => progress.note(text),
-    });
-    progress.end();
-    if (result.finished) console.log(`finished ${result.step} steps: ${result.model}`);
-    else
-      console.log(`stopped after ${result.step} steps: ${result.checkpoint ?? "nothing to save"}; go on with --resume`);
+    return await work(controller.signal);
   } finally {
     progress.end();
     process.off("SIGINT", interrupt);

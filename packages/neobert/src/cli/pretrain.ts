@@ -35,5 +35,5 @@ async function run(file: string | undefined, overrides: string[], flags: Pretrai
     console.log(await describeRun(config));
     return;
   }
-  await followRun(config.steps, (options) => pretrain(config, { ...options, resume: flags.resume ?? false }));
+  await followRun((options) => pretrain(config, { ...options, resume: flags.resume ?? false }));
 }

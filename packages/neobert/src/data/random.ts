@@ -15,6 +15,9 @@ export const randomStreams = {
   pairSet: 8,
   pairOrder: 9,
   pairNegatives: 10,
+  labelledOrder: 11,
+  labelledHeldOut: 12,
+  pseudoPerplexity: 13,
 } as const;
 
 const twoTo32 = 2 ** 32;

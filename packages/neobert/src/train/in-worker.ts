@@ -5,8 +5,7 @@ import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import { resolveModel } from "../hub/resolve.js";
-import type { CommonConfig } from "./config-parts.js";
-import type { LoopOptions, RunResult } from "./loop.js";
+import type { LoopOptions } from "./loop.js";
 
 export interface WorkerRunOptions extends Omit<LoopOptions, "shouldStop"> {
   /** Aborting it writes a checkpoint and ends the run early, without an error. */
@@ -16,8 +15,8 @@ export interface WorkerRunOptions extends Omit<LoopOptions, "shouldStop"> {
 /** What the worker is given. */
 export interface WorkerInput {
   /** Names the entry of train-worker.ts' table. */
-  kind: "pretrain" | "contrastive";
-  config: CommonConfig;
+  kind: "pretrain" | "contrastive" | "classify" | "glue" | "superglue";
+  config: object;
   resume: boolean;
   /** Int32 [1]: not 0 means stop. */
   stop: SharedArrayBuffer;
@@ -27,13 +26,13 @@ export interface WorkerInput {
 export type WorkerMessage =
   | { kind: "step"; progress: Parameters<NonNullable<LoopOptions["onStep"]>>[0] }
   | { kind: "note"; text: string }
-  | { kind: "result"; result: RunResult<object> }
+  | { kind: "result"; result: object }
   | { kind: "error"; error: Error };
 
-/** Runs a task's loop in a worker to its end; rejects with what the loop throws. */
-export async function runInWorker<Result extends RunResult<object>>(
+/** Runs a task's loop, or many, in a worker to its end; rejects with what the loop throws. */
+export async function runInWorker<Result extends object>(
   kind: WorkerInput["kind"],
-  config: CommonConfig,
+  config: object,
   options: WorkerRunOptions,
 ): Promise<Result> {
   const { resume = false, onStep = () => {}, onNote = () => {}, signal } = options;

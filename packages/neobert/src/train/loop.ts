@@ -17,7 +17,7 @@ export interface LoopOptions {
   /** Go on from the run's latest checkpoint, if it has one. */
   resume?: boolean;
   /** Called after every step. */
-  onStep?: (progress: Omit<ProgressState, "steps" | "secondsLeft">) => void;
+  onStep?: (progress: Omit<ProgressState, "secondsLeft">) => void;
   /** Lines for a person: what was resumed, evaluations, checkpoints. */
   onNote?: (text: string) => void;
   /** Read between micro-batches; true writes a checkpoint and ends the run early. */
@@ -86,7 +86,8 @@ export async function runLoop<B, Scores extends object>(
       if (isLast || step % config.checkpoint.everySteps === 0) save(task, run, onNote);
       if (isLast) break;
     }
-    if (stopped && run.state && run.state.step > run.savedStep) save(task, run, onNote);
+    // Stopped, or ended early by the task.
+    if (run.state && run.state.step > run.savedStep) save(task, run, onNote);
     return result(run, !stopped, validation);
   } finally {
     outputs.metrics.close();
@@ -192,7 +193,8 @@ function writeScores(step: number, scores: object, { metrics, events }: Outputs)
 
 function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, seconds }: TakenStep) {
   const all = { data: batch.waitMs / 1000, ...seconds };
-  return { step: state.step, loss, learningRate: lr, tokensPerSecond: batch.tokens / total(all), seconds: all };
+  const tokensPerSecond = batch.tokens / total(all);
+  return { step: state.step, steps: state.config.steps, loss, learningRate: lr, tokensPerSecond, seconds: all };
 }
 
 function save<B, Scores extends object>(task: Task<B, Scores>, run: RunOf<B>, onNote: (text: string) => void): void {

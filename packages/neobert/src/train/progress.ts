@@ -54,14 +54,14 @@ export function progressLine(state: ProgressState, barColumns = 0): string {
 }
 
 export interface ProgressOptions extends ProgressLineOptions {
-  /** Steps of the whole run. */
-  steps: number;
+  /** Steps of the whole run; without it the states' own. */
+  steps?: number;
   /** Steps already done when this run starts (resume). */
   startStep?: number;
 }
 
 export class Progress extends ProgressLine<ProgressState> {
-  readonly #steps: number;
+  readonly #steps: number | undefined;
   readonly #startStep: number;
   readonly #startMs: number;
 
@@ -73,10 +73,11 @@ export class Progress extends ProgressLine<ProgressState> {
   }
 
   /** Takes the state after a step and shows it if the last line is old enough. */
-  update(state: Omit<ProgressState, "steps" | "secondsLeft">): void {
+  update(state: Omit<ProgressState, "secondsLeft">): void {
+    const steps = this.#steps ?? state.steps;
     const stepsTaken = state.step - this.#startStep;
     const secondsTaken = (this.now() - this.#startMs) / 1000;
-    const secondsLeft = stepsTaken > 0 ? (secondsTaken / stepsTaken) * (this.#steps - state.step) : undefined;
-    this.show({ ...state, steps: this.#steps, secondsLeft });
+    const secondsLeft = stepsTaken > 0 ? (secondsTaken / stepsTaken) * (steps - state.step) : undefined;
+    this.show({ ...state, steps, secondsLeft });
   }
 }

@@ -1,14 +1,21 @@
 // Worker entry: owns model and optimizer and runs the loop; says what happens, one message a step.
 
 import { parentPort, workerData } from "node:worker_threads";
+import { glue } from "../evaluate/glue/glue.js";
+import { superglue } from "../evaluate/glue/superglue.js";
+import { runBenchmark } from "./classify/benchmark.js";
+import { runClassify } from "./classify/classify.js";
 import { contrastive } from "./contrastive/contrastive.js";
 import type { WorkerInput, WorkerMessage } from "./in-worker.js";
-import { type LoopOptions, type RunResult, runLoop } from "./loop.js";
+import { type LoopOptions, runLoop } from "./loop.js";
 import { pretraining } from "./pretraining.js";
 
 /** What each kind of run does with its config. */
-const kinds: Record<WorkerInput["kind"], (config: never, options: LoopOptions) => Promise<RunResult<object>>> = {
+const kinds: Record<WorkerInput["kind"], (config: never, options: LoopOptions) => Promise<object>> = {
   pretrain: (config, options) => runLoop(pretraining(config), options),
+  classify: (config, options) => runClassify(config, options),
+  glue: (config, options) => runBenchmark(glue, config, options),
+  superglue: (config, options) => runBenchmark(superglue, config, options),
   contrastive: (config, options) => runLoop(contrastive(config), options),
 };
 

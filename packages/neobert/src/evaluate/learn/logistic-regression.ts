@@ -53,7 +53,7 @@ export class LogisticRegression {
     const place = new Map(classes.map((label, k) => [label, k]));
     const targets = Int32Array.from(Array.from(labels), (label) => place.get(label)!);
     const K = classes.length === 2 ? 1 : classes.length;
-    const matrix = products.matrix(Float64Array.from(x), d);
+    const matrix = products.matrix(new Float64Array(x), d);
     try {
       const result = lbfgs(
         (parameters, gradient) => lossAndGradient(matrix, targets, K, 1 / (C * n), parameters, gradient),
@@ -69,7 +69,7 @@ export class LogisticRegression {
   /** x W^T + b: [n, K]. */
   decisionFunction(x: Matrix<Float32Array>): Float32Array {
     const K = this.intercept.length;
-    const scores = x.timesTransposed(Float32Array.from(this.coef));
+    const scores = x.timesTransposed(new Float32Array(this.coef));
     for (let i = 0; i < scores.length; i++) scores[i]! += this.intercept[i % K]!;
     return scores;
   }
@@ -88,7 +88,7 @@ export class LogisticRegression {
   /** The probability of each class: [n, classes]. */
   predictProba(x: Matrix<Float32Array>): Float64Array {
     const K = this.intercept.length;
-    const scores = Float64Array.from(this.decisionFunction(x));
+    const scores = new Float64Array(this.decisionFunction(x));
     if (K === 1) {
       const both = new Float64Array(2 * scores.length);
       for (const [i, score] of scores.entries()) {

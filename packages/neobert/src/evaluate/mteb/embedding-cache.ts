@@ -9,8 +9,8 @@ import { writeAll, writeFileAtomic } from "../../files/atomic.js";
 import type { Vectors } from "../evaluators/types.js";
 
 const KEY_BYTES = 16;
-const CHUNK_TEXTS = 8192;
-const CHUNK_CHARACTERS = 2 ** 22;
+const CHUNK_TEXTS = 2048;
+const CHUNK_CHARACTERS = 2 ** 20;
 
 export interface CacheCall {
   /** Computes the vectors of texts that no one has computed yet. */

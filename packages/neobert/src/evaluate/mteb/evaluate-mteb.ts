@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import type { HubOptions } from "../../hub/resolve.js";
-import type { Encode } from "../evaluators/types.js";
+import type { Encode, Vectors } from "../evaluators/types.js";
 import { EmbeddingCache } from "./embedding-cache.js";
 import { evaluateTask } from "./evaluate-task.js";
 import { fetchHubData } from "./hub-data.js";
@@ -177,12 +177,14 @@ async function runTask(task: MtebTask, run: TaskRun): Promise<{ result: TaskResu
       compute: async (missing, onProgress) => {
         const begun = performance.now();
         try {
-          return await model.encode(missing, {
+          const vectors = await model.encode(missing, {
             ...(prompt !== undefined && { prompt }),
             ...(maxTokens !== undefined && { maxTokens }),
             ...(signal && { signal }),
             onProgress: ({ done }) => onProgress(done),
           });
+          expectFinite(vectors, missing);
+          return vectors;
         } finally {
           encodeSeconds += secondsSince(begun);
         }
@@ -201,6 +203,16 @@ async function runTask(task: MtebTask, run: TaskRun): Promise<{ result: TaskResu
   }
   const timing = { seconds: secondsSince(start), encodeSeconds };
   return { result: resultOf(task, scores, secondsSince(evaluationStart)), timing };
+}
+
+/** Throws for vectors that are no numbers (an overflow, a broken checkpoint), which some evaluators would rank without a word. */
+function expectFinite({ data, shape: [, d] }: Vectors, texts: readonly string[]): void {
+  const wrong = data.findIndex((value) => !Number.isFinite(value));
+  if (wrong < 0) return;
+  const text = JSON.stringify(texts[Math.floor(wrong / d)]?.slice(0, 60));
+  throw new Error(
+    `encode: expected finite numbers, got ${data[wrong]} in the vector of ${text}\nIs the type too narrow for the model?`,
+  );
 }
 
 /** The result of a task that is the mean of others; they were run before. */

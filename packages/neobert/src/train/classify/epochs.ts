@@ -1,7 +1,7 @@
 // The order in which a run sees its examples: each epoch a fresh shuffle of all of them, none twice and none left out. A
 // step is a batch of so many texts, cut into micro-batches of bounded size; where it stands is two numbers.
 
-import { Permutation } from "../../data/random.js";
+import { Permutation, randomStreams } from "../../data/random.js";
 import type { TaskStep } from "../task.js";
 import type { Examples } from "./examples.js";
 import { type LabelledBatch, type Problem, targetCount } from "./problem.js";
@@ -19,9 +19,6 @@ export interface EpochOptions {
   microBatchTokens: number;
 }
 
-// Apart from the streams of pretraining's data (data/random.ts).
-const SHUFFLE = 101;
-
 /** Steps from `cursor` on, without end. Batches without any target are passed over. */
 export function* epochSteps(
   examples: Examples,
@@ -32,7 +29,7 @@ export function* epochSteps(
   for (;;) {
     if (seen >= examples.length) [epoch, seen] = [epoch + 1, 0];
     const start = performance.now();
-    const shuffle = new Permutation(examples.length, seed, SHUFFLE, epoch);
+    const shuffle = new Permutation(examples.length, seed, randomStreams.labelledOrder, epoch);
     const end = Math.min(seen + batchSize, examples.length);
     const order = Array.from({ length: end - seen }, (_, i) => shuffle.at(seen + i));
     seen = end;

@@ -1,0 +1,112 @@
+// What `neobert finetune glue` and `neobert finetune superglue` have in common: thin over `finetuneGlue` and
+// `finetuneSuperglue` of neobert/train. Ctrl-C writes a checkpoint and stops; the same command goes on there.
+
+import { Command, InvalidArgumentError, Option } from "commander";
+import { type Grid, type GridName, grids } from "../evaluate/glue/grid.js";
+import { summaryTable } from "../evaluate/glue/summary.js";
+import type { Benchmark } from "../evaluate/glue/task.js";
+import type { BenchmarkProgress, BenchmarkResult } from "../train/classify/benchmark.js";
+import type { FinetuneBenchmarkOptions } from "../train/finetune-benchmark.js";
+import { barOf, ProgressLine } from "../train/progress-line.js";
+import { interruptible } from "./follow-run.js";
+import { given, positive } from "./model-options.js";
+
+interface BenchmarkFlags {
+  tasks?: string[];
+  grid: GridName;
+  learningRates?: number[];
+  batchSizes?: number[];
+  weightDecays?: number[];
+  epochs?: number;
+  patience?: number;
+  seeds: number;
+  seed: number;
+  out: string;
+  data?: string;
+  mnli?: string;
+  limit?: number;
+  submission?: boolean;
+  maxLength: number;
+  dtype: "auto" | "fp32" | "bf16";
+  threads?: number;
+  device: "cpu" | "cuda";
+}
+
+export type Finetune = (options: FinetuneBenchmarkOptions) => Promise<BenchmarkResult>;
+
+/** The command of one benchmark; `load` gives the function that does its work. */
+export function benchmarkCommand(benchmark: Benchmark, load: () => Promise<Finetune>): Command {
+  const { id, title, tasks } = benchmark;
+  const names = tasks.filter(({ answeredBy }) => !answeredBy).map((task) => task.id);
+  const command = new Command(id)
+    .summary(`fine-tune on ${title}'s tasks`)
+    .description(
+      `Fine-tunes a model on ${title}'s tasks: the grid by the first seed, the best point by validation score with all\n` +
+        `seeds. The folder gets ${id}.json, ${id}.md and the best model of each task; runs that are done there stay done.`,
+    )
+    .argument("<model>", "model folder, run folder, or name on the Hub")
+    .requiredOption("--out <folder>", "where runs, models and results go")
+    .option("--tasks <names>", `some of ${names.join(",")}; default all`, list(String))
+    .addOption(new Option("--grid <name>", "settings to try").choices(Object.keys(grids)).default("quick"))
+    .option("--learning-rates <list>", "in place of the grid's", list(Number))
+    .option("--batch-sizes <list>", "in place of the grid's", list(Number))
+    .option("--weight-decays <list>", "in place of the grid's", list(Number))
+    .option("--epochs <n>", "in place of the grid's", positive)
+    .option("--patience <n>", "evaluations without gain after which a run ends", positive)
+    .option("--seeds <n>", "seeds that the best point is run with", positive, 1)
+    .option("--seed <n>", "the first of them", wholeNumber, 0)
+    .option("--data <folder>", `local copy of the data, as ${title} hands it out or as on the Hub`)
+    .option("--limit <n>", "at most so many training examples of a task", positive)
+    .option("--submission", "write the answers to the test sets")
+    .option("--max-length <n>", "longest text in tokens", positive, 512)
+    .addOption(
+      new Option("--dtype <type>", "compute type; auto measures").choices(["auto", "fp32", "bf16"]).default("auto"),
+    )
+    .option("--threads <n>", "threads; default all cores", positive)
+    .addOption(new Option("--device <device>", "where the model lives").choices(["cpu", "cuda"]).default("cpu"));
+  if (tasks.some(({ startsFromMnli }) => startsFromMnli)) {
+    command.option("--mnli <folder>", "model that has learnt MNLI, for the tasks that the paper starts from it");
+  }
+  return command.action((model: string, flags: BenchmarkFlags) => run(load, model, flags));
+}
+
+async function run(load: () => Promise<Finetune>, model: string, flags: BenchmarkFlags): Promise<void> {
+  const { grid: gridName, learningRates, batchSizes, weightDecays, epochs, patience, out, ...rest } = flags;
+  const own = given({ learningRates, batchSizes, weightDecays, epochs, patience });
+  const grid: Partial<Grid> = { ...grids[gridName], ...own };
+  const progress = new ProgressLine<BenchmarkProgress>(({ task, run, runs, step, steps, loss }, columns) =>
+    [
+      `${task} ${run}/${runs}`,
+      ...barOf(step / steps, columns),
+      `step ${step}/${steps}`,
+      `loss ${loss.toFixed(3)}`,
+    ].join("  "),
+  );
+  const finetune = await load();
+  const { summary, finished } = await interruptible(progress, (signal) =>
+    finetune({
+      ...given(rest),
+      ...{ model, out, grid, signal },
+      onStep: (step) => progress.show(step),
+      onNote: (text) => progress.note(text),
+    }),
+  );
+  console.log(summaryTable(summary));
+  if (!finished) console.log("stopped; the same command goes on where it was");
+}
+
+/** A reader of lists: values between commas. */
+function list<T>(read: (text: string) => T): (value: string) => T[] {
+  return (value) =>
+    value.split(",").map((text) => {
+      const one = read(text.trim());
+      if (text.trim() === "" || Number.isNaN(one)) throw new InvalidArgumentError(`Expected a list, got "${value}".`);
+      return one;
+    });
+}
+
+function wholeNumber(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 0) throw new InvalidArgumentError("Expected a whole number of 0 or more.");
+  return number;
+}

@@ -1,0 +1,41 @@
+// Fine-tuning a classifier on an own labelled file, in the thread that calls it: what the worker runs.
+
+import type { LoopOptions } from "../loop.js";
+import { type FineTuningResult, fineTune } from "./classification.js";
+import { type ClassifyConfig, resolveClassify } from "./classify-config.js";
+import type { Problem } from "./problem.js";
+import { readLabelled } from "./read-labelled.js";
+import { scoresOf } from "./scores.js";
+
+export interface ClassifyResult extends FineTuningResult {
+  problem: Problem;
+}
+
+export async function runClassify(config: ClassifyConfig, options: LoopOptions = {}): Promise<ClassifyResult> {
+  const { problem, train, validation, places } = await readLabelled(config.data, config.seed);
+  const { onNote = () => {} } = options;
+  const run = resolveClassify(config, train.inputs.length, problem);
+  const kinds = {
+    single: "one label a text",
+    multi: "any labels a text",
+    regression: "a number",
+    tokens: "a label a word",
+  };
+  onNote(
+    `${train.inputs.length} texts to learn from, ${validation?.inputs.length ?? 0} held out; ${kinds[problem.type]}: ` +
+      `${problem.labels.slice(0, 20).join(", ")}${problem.labels.length > 20 ? " ..." : ""}; ${run.steps} steps`,
+  );
+  const result = await fineTune(
+    {
+      ...{ name: "finetune classify", config: run, problem, train, validation },
+      score: ({ logits }, examples) => scoresOf(problem, logits, examples),
+      describeScores: ({ main: _, ...scores }) =>
+        Object.entries(scores)
+          .map(([name, value]) => `${name} ${value.toFixed(4)}`)
+          .join(", "),
+      describeText: (text) => places[text]!,
+    },
+    options,
+  );
+  return { ...result, problem };
+}
