@@ -21,7 +21,7 @@ const ALLOWED: Record<string, string[]> = {
   encoder: ["export", "files", "hub", "model", "tokenizer", "torch*"],
   evaluate: ["data", "files", "hub", "tokenizer", "type encoder", "torch*"],
   export: ["files", "hub", "model", "tokenizer", "torch*"],
-  report: ["files"],
+  report: ["evaluate", "files"],
   serve: ["type encoder"],
   train: ["data", "encoder", "evaluate", "export", "files", "hub", "model", "tokenizer", "torch"],
   index: ["data", "encoder", "evaluate", "export", "files", "hub", "model", "serve", "tokenizer"],

@@ -54,6 +54,10 @@ const commands: Record<string, CommandEntry> = {
     summary: "fill the [MASK] tokens of a text",
     load: async () => (await import("./fill-mask.js")).fillMaskCommand(),
   },
+  report: {
+    summary: "write a page of what runs and evaluations have left",
+    load: async () => (await import("./report.js")).reportCommand(),
+  },
   "setup-torch": {
     summary: "fetch libtorch and compile what training needs",
     load: async () => (await import("./setup-torch.js")).setupTorchCommand(),

@@ -1,0 +1,138 @@
+// A folder to what it is, told by the files that it holds: a training run, MTEB results, GLUE, pseudo-perplexity, an
+// ablation series, a comparison.
+
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { parse } from "yaml";
+import { latestCheckpoint } from "../files/run-folder.js";
+import {
+  type Ablations,
+  type Comparison,
+  formats,
+  type Glue,
+  type PseudoPerplexity,
+  readFormat,
+  type TaskResult,
+} from "./formats.js";
+
+/** A line of `metrics.jsonl` of a step. */
+export interface StepMetrics {
+  step: number;
+  loss: number;
+  lr: number;
+  tokensPerSecond: number;
+  tokensSeen: number;
+  seconds: Record<string, number>;
+}
+
+export interface TrainingRun {
+  kind: "training";
+  name: string;
+  steps: StepMetrics[];
+  validation: { step: number; scores: Record<string, number> }[];
+  settings: Record<string, unknown>;
+  versions: Record<string, unknown>;
+}
+
+export interface MtebResults {
+  kind: "mteb";
+  name: string;
+  results: TaskResult[];
+  settings: Record<string, unknown>;
+  versions: Record<string, unknown>;
+}
+
+export type ReportedRun =
+  | TrainingRun
+  | MtebResults
+  | { kind: "glue"; name: string; data: Glue }
+  | { kind: "pppl"; name: string; data: PseudoPerplexity }
+  | { kind: "ablations"; name: string; data: Ablations }
+  | { kind: "comparison"; name: string; data: Comparison };
+
+/** What a folder holds, MTEB's several models singly. Throws where it is none of the known kinds. */
+export function readRuns(folder: string): ReportedRun[] {
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) {
+    throw new Error(
+      `report: expected a folder, got ${folder}, which is ${existsSync(folder) ? "a file" : "not there"}`,
+    );
+  }
+  const found: ReportedRun[] = [];
+  const name = basename(resolve(folder));
+  const whenThere = (file: string, read: (path: string) => ReportedRun) => {
+    const path = join(folder, file);
+    if (existsSync(path)) found.push(read(path));
+  };
+  whenThere("metrics.jsonl", () => readTrainingRun(folder, name));
+  for (const file of ["glue.json", "superglue.json"]) {
+    whenThere(file, (path) => {
+      const data = readFormat(path, formats.glue);
+      return { kind: "glue", name: shortName(data.model), data };
+    });
+  }
+  whenThere("pppl.json", (path) => {
+    const data = readFormat(path, formats.pseudoPerplexity);
+    return { kind: "pppl", name: shortName(data.model), data };
+  });
+  whenThere("ablations.json", (path) => ({ kind: "ablations", name, data: readFormat(path, formats.ablations) }));
+  whenThere("compare.json", (path) => ({ kind: "comparison", name, data: readFormat(path, formats.comparison) }));
+  found.push(...resultFolders(folder).map(readMteb));
+  if (found.length > 0) return found;
+  throw new Error(
+    `report: expected a run's folder, got ${folder} without any of metrics.jsonl, glue.json, superglue.json, pppl.json, ` +
+      "ablations.json, compare.json, MODEL/REVISION/model_meta.json\nName the folders that pretrain, finetune and evaluate write.",
+  );
+}
+
+/** The last part of a path or of a name on the Hub; of `RUN/model` that of the run. */
+export function shortName(model: string): string {
+  const parts = model.split(/[/\\]/).filter((part) => part !== "");
+  return (parts.at(-1) === "model" ? parts.at(-2) : parts.at(-1)) ?? model;
+}
+
+function readTrainingRun(folder: string, name: string): TrainingRun {
+  const steps: StepMetrics[] = [];
+  const validation: TrainingRun["validation"] = [];
+  for (const line of readFileSync(join(folder, "metrics.jsonl"), "utf8").split("\n")) {
+    let record: Partial<StepMetrics> & { validation?: Record<string, unknown> };
+    try {
+      record = JSON.parse(line);
+    } catch {
+      continue; // the last line of a run that is being written
+    }
+    if (typeof record.step !== "number") continue;
+    if (record.validation) {
+      const scores = Object.entries(record.validation).filter(([, value]) => typeof value === "number");
+      validation.push({ step: record.step, scores: Object.fromEntries(scores) as Record<string, number> });
+    } else if (typeof record.loss === "number") steps.push({ seconds: {}, ...record } as StepMetrics);
+  }
+  const settingsFile = join(folder, "run.yaml");
+  const settings = existsSync(settingsFile) ? parse(readFileSync(settingsFile, "utf8")) : {};
+  return { kind: "training", name, steps, validation, settings: settings ?? {}, versions: recordOf(folder) };
+}
+
+/** The machine's part of a run (type, threads, versions), as its newest checkpoint has it. */
+function recordOf(folder: string): Record<string, unknown> {
+  const checkpoint = latestCheckpoint(folder);
+  const file = checkpoint && join(checkpoint, "training/state.json");
+  return file && existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")).record ?? {}) : {};
+}
+
+/** Folders of mteb's layout in this one: itself, its children and theirs. */
+function resultFolders(folder: string, depth = 2): string[] {
+  if (existsSync(join(folder, "model_meta.json"))) return [folder];
+  if (depth === 0) return [];
+  const names = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return names.flatMap((entry) => resultFolders(join(folder, entry.name), depth - 1)).sort();
+}
+
+function readMteb(folder: string): MtebResults {
+  const names = readdirSync(folder).filter(
+    (name) => name.endsWith(".json") && !["model_meta.json", "neobert.json"].includes(name),
+  );
+  const about = join(folder, "neobert.json");
+  const { settings = {}, versions = {} } = existsSync(about) ? JSON.parse(readFileSync(about, "utf8")) : {};
+  const name = basename(dirname(resolve(folder))).replaceAll("__", "/");
+  const results = names.sort().map((name) => readFormat(join(folder, name), formats.taskResult));
+  return { kind: "mteb", name: shortName(name), results, settings, versions };
+}
