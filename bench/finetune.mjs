@@ -87,7 +87,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(models)) {
         if (round >= 0) (results[side] ??= []).push(result);
       }
     }
-    for (const { end } of Object.values(sides)) end();
+    await Promise.all(Object.values(sides).map(({ end }) => end()));
     console.log(`\n${name} ${dtype}${values.dropout === undefined ? "" : `, dropout ${values.dropout}`}`);
     const rates = Object.fromEntries(
       Object.entries(results).map(([side, list]) => [side, list.map(({ tokens, seconds }) => tokens / seconds)]),

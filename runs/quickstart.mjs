@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Encoder, FillMask } from "neobert";
 import { evaluateRetrieval } from "neobert/evaluate";
+import { writeReport } from "neobert/report";
 import {
   finetuneContrastive,
   heldOutScores,
@@ -177,6 +178,11 @@ async function retrieval(folder) {
 }
 const [before, after] = [await retrieval(`${out}/phase-2`), await retrieval(contrastive.out)];
 say(`8 retrieval  nDCG@10 of ${heldOut.length} held-out passages: ${percent(before)} before, ${percent(after)} after`);
+
+// 9. All of it as one page.
+const page = `${out}/report.html`;
+writeReport([`${out}/phase-1`, `${out}/phase-2`, contrastive.out], page, { title: "Quickstart" });
+say(`9 report     ${page}`);
 
 say(`
 The models are the Hugging Face folders ${model} and ${contrastive.out}/model (${took(start)} in all). Try
