@@ -95,7 +95,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(models)) {
     for (const [side, list] of Object.entries(rates)) {
       const { peakMB } = results[side].at(-1);
       console.log(
-        `  ${side.padEnd(24)} ${median(list).toFixed(0).padStart(6)} (${Math.max(...list).toFixed(0)})  ${peakMB.toFixed(0)} MB  loss ${results[side].map(({ loss }) => loss.toFixed(3)).join(" ")}`,
+        `  ${side.padEnd(24)} ${median(list).toFixed(0).padStart(6)} (${Math.max(...list).toFixed(0)})  ${peakMB.toFixed(0)} MB`,
       );
     }
     console.log(
