@@ -153,7 +153,8 @@ const neighbours = (files) =>
 const addresses = readdirSync(text)
   .filter((name) => name.endsWith(".txt"))
   .sort();
-const heldOut = neighbours(addresses.filter((_, i) => i % 20 === 10)).slice(0, 300);
+const allHeldOut = neighbours(addresses.filter((_, i) => i % 20 === 10));
+const heldOut = allHeldOut.filter((_, i) => i % Math.ceil(allHeldOut.length / 300) === 0);
 if (!existsSync(`${pairs}/held-out.jsonl`)) {
   mkdirSync(pairs, { recursive: true });
   const lines = (rows) => rows.map((row) => JSON.stringify(row)).join("\n");
