@@ -1,7 +1,7 @@
 // Contrastive fine-tuning on the same pairs of mixed length, real tokens/s: ours against sentence-transformers' model and
 // MultipleNegativesRankingLoss in a plain loop, each in a process that stays, taking turns. Both tokenize, drop out, clip and
 // step as in a run; sentence-transformers comes from the environment of `npm run test:peers`.
-//   npm run bench -- finetune [minilm|bert ...] [--rounds=3] [--dtypes=fp32,bf16] [--pairs=64] [--steps=2] [--threads=2] [--dropout=0]
+//   npm run bench -- finetune [minilm|bert ...] [--rounds=3] [--dtypes=fp32,bf16] [--pairs=32] [--steps=2] [--threads=2] [--dropout=0]
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
     dtypes: { type: "string", default: "fp32,bf16" },
-    pairs: { type: "string", default: "64" },
+    pairs: { type: "string", default: "32" },
     steps: { type: "string", default: "2" },
     threads: { type: "string", default: "2" },
     dropout: { type: "string" },
@@ -87,7 +87,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(models)) {
         if (round >= 0) (results[side] ??= []).push(result);
       }
     }
-    for (const { end } of Object.values(sides)) end();
+    await Promise.all(Object.values(sides).map(({ end }) => end()));
     console.log(`\n${name} ${dtype}${values.dropout === undefined ? "" : `, dropout ${values.dropout}`}`);
     const rates = Object.fromEntries(
       Object.entries(results).map(([side, list]) => [side, list.map(({ tokens, seconds }) => tokens / seconds)]),
@@ -95,7 +95,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(models)) {
     for (const [side, list] of Object.entries(rates)) {
       const { peakMB } = results[side].at(-1);
       console.log(
-        `  ${side.padEnd(24)} ${median(list).toFixed(0).padStart(6)} (${Math.max(...list).toFixed(0)})  ${peakMB.toFixed(0)} MB  loss ${results[side].map(({ loss }) => loss.toFixed(3)).join(" ")}`,
+        `  ${side.padEnd(24)} ${median(list).toFixed(0).padStart(6)} (${Math.max(...list).toFixed(0)})  ${peakMB.toFixed(0)} MB`,
       );
     }
     console.log(

@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Encoder, FillMask } from "neobert";
 import { evaluateRetrieval } from "neobert/evaluate";
+import { writeReport } from "neobert/report";
 import {
   finetuneContrastive,
   heldOutScores,
@@ -152,7 +153,8 @@ const neighbours = (files) =>
 const addresses = readdirSync(text)
   .filter((name) => name.endsWith(".txt"))
   .sort();
-const heldOut = neighbours(addresses.filter((_, i) => i % 20 === 10)).slice(0, 1000);
+const allHeldOut = neighbours(addresses.filter((_, i) => i % 20 === 10));
+const heldOut = allHeldOut.filter((_, i) => i % Math.ceil(allHeldOut.length / 300) === 0);
 if (!existsSync(`${pairs}/held-out.jsonl`)) {
   mkdirSync(pairs, { recursive: true });
   const lines = (rows) => rows.map((row) => JSON.stringify(row)).join("\n");
@@ -177,6 +179,11 @@ async function retrieval(folder) {
 }
 const [before, after] = [await retrieval(`${out}/phase-2`), await retrieval(contrastive.out)];
 say(`8 retrieval  nDCG@10 of ${heldOut.length} held-out passages: ${percent(before)} before, ${percent(after)} after`);
+
+// 9. All of it as one page.
+const page = `${out}/report.html`;
+writeReport([`${out}/phase-1`, `${out}/phase-2`, contrastive.out], page, { title: "Quickstart" });
+say(`9 report     ${page}`);
 
 say(`
 The models are the Hugging Face folders ${model} and ${contrastive.out}/model (${took(start)} in all). Try

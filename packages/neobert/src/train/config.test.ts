@@ -9,6 +9,7 @@ import { architectures } from "../model/index.js";
 import { formatRunConfig, loadRunConfig, parseRunConfig } from "./config.js";
 import { configReference } from "./config-reference.js";
 import { runSchema } from "./config-schema.js";
+import { loadContrastiveConfig, parseContrastiveConfig } from "./contrastive/config.js";
 import { fieldsOf } from "./model-schema.js";
 import { learningRate } from "./schedule.js";
 
@@ -258,6 +259,11 @@ describe("runs/", () => {
   const isRun = (name: string) => name.endsWith(".yaml") && !others.includes(name);
   for (const file of readdirSync(runs).filter(isRun)) {
     test(`${file} is a valid run that parses back to itself`, () => {
+      if (file.includes("contrastive")) {
+        const run = loadContrastiveConfig(join(runs, file));
+        expect(parseContrastiveConfig(formatRunConfig(run), { file })).toEqual(run);
+        return;
+      }
       const run = loadRunConfig(join(runs, file));
       expect(parseRunConfig(formatRunConfig(run), { file })).toEqual(run);
     });
