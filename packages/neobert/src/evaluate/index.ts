@@ -1,5 +1,45 @@
 // The public surface of `neobert/evaluate`: scoring models.
 
+export {
+  type ClassificationData,
+  type ClassificationOptions,
+  evaluateClassification,
+} from "./evaluators/classification.js";
+export { type ClusteringData, evaluateClustering } from "./evaluators/clustering.js";
+export { evaluatePairClassification, type PairClassificationData } from "./evaluators/pair-classification.js";
+export { evaluateReranking, type RerankingData } from "./evaluators/reranking.js";
+export { evaluateRetrieval, type RetrievalData, type RetrievalOptions } from "./evaluators/retrieval.js";
+export { type Document, type SearchOptions, searchExact } from "./evaluators/search.js";
+export { evaluateSts, type StsData } from "./evaluators/sts.js";
+export { evaluateSummarization, type SummarizationData } from "./evaluators/summarization.js";
+export type { Encode, Scores, Vectors } from "./evaluators/types.js";
+export { type Clustering, lloyd } from "./learn/kmeans.js";
+export { LogisticRegression, type LogisticRegressionOptions } from "./learn/logistic-regression.js";
+export { type MiniBatchKMeansOptions, miniBatchKMeans } from "./learn/mini-batch-kmeans.js";
+export { chooseProducts, type Matrix, type Products, plainProducts } from "./learn/products.js";
+export { RandomState } from "./learn/random-state.js";
+export { type Confidence, confidenceOf, nAUC } from "./metrics/abstention.js";
+export { bitextScores } from "./metrics/bitext.js";
+export {
+  type Average,
+  accuracy,
+  averagePrecision,
+  f1Binary,
+  f1Macro,
+  f1Weighted,
+  matthews,
+  precisionRecallF1,
+  rocAuc,
+} from "./metrics/classification.js";
+export {
+  adjustedMutualInformation,
+  adjustedRand,
+  homogeneityCompletenessVMeasure,
+  normalizedMutualInformation,
+  vMeasure,
+} from "./metrics/clustering.js";
+export { correlationPValue, kendallTau, pearson, spearman } from "./metrics/correlation.js";
+export { CUTOFFS, type Judgements, type Ranking, type RankingScores, rankingScores } from "./metrics/ranking.js";
 export { type EndpointOptions, HttpEmbedder, openEndpoint } from "./mteb/endpoint.js";
 export {
   evaluateMteb,

@@ -16,11 +16,20 @@ export interface Clustering {
 /** At most this many products at once: 16 MB. */
 const MAX_PRODUCTS = 4 << 20;
 
-/** Which of the centres [k, d] is nearest to each row of x [n, d]; among equals the first. */
-export function nearestCenters(x: Float32Array, d: number, centers: Float32Array, products: Products): Int32Array {
+/**
+ * Which of the centres [k, d] is nearest to each row of x [n, d], among equals the first; and the sum over the rows of
+ * ||x - c||^2 - ||x||^2, which the products give for nothing.
+ */
+export function nearestCenters(
+  x: Float32Array,
+  d: number,
+  centers: Float32Array,
+  products: Products,
+): { labels: Int32Array; relativeInertia: number } {
   const [n, k] = [rowsOf(x, d), rowsOf(centers, d)];
   const halfNorms = Float64Array.from({ length: k }, (_, j) => dot(centers, j * d, centers, j * d, d) / 2);
   const labels = new Int32Array(n);
+  let relativeInertia = 0;
   const rows = Math.max(1, Math.floor(MAX_PRODUCTS / k));
   for (let start = 0; start < n; start += rows) {
     const end = Math.min(n, start + rows);
@@ -28,25 +37,40 @@ export function nearestCenters(x: Float32Array, d: number, centers: Float32Array
     const scores = matrix.timesTransposed(centers); // [rows, k]
     matrix.dispose();
     for (let i = 0; i < end - start; i++) {
-      let [best, least] = [0, Number.POSITIVE_INFINITY];
-      for (let j = 0; j < k; j++) {
-        const distance = halfNorms[j]! - scores[i * k + j]!;
-        if (distance < least) [best, least] = [j, distance];
+      const row = i * k;
+      let best = 0;
+      let least = halfNorms[0]! - scores[row]!;
+      for (let j = 1; j < k; j++) {
+        const distance = halfNorms[j]! - scores[row + j]!;
+        if (distance < least) {
+          best = j;
+          least = distance;
+        }
       }
       labels[start + i] = best;
+      relativeInertia += 2 * least;
     }
   }
-  return labels;
+  return { labels, relativeInertia };
 }
 
 /** The squared distance of row i of x to row j of y. */
 export function squaredDistance(x: Float32Array, i: number, y: Float32Array, j: number, d: number): number {
-  let sum = 0;
-  for (let c = 0; c < d; c++) {
-    const difference = x[i * d + c]! - y[j * d + c]!;
-    sum += difference * difference;
+  const [atX, atY] = [i * d, j * d];
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  let c = 0;
+  for (; c + 3 < d; c += 4) {
+    const d0 = x[atX + c]! - y[atY + c]!;
+    const d1 = x[atX + c + 1]! - y[atY + c + 1]!;
+    const d2 = x[atX + c + 2]! - y[atY + c + 2]!;
+    const d3 = x[atX + c + 3]! - y[atY + c + 3]!;
+    s0 += d0 * d0;
+    s1 += d1 * d1;
+    s2 += d2 * d2;
+    s3 += d3 * d3;
   }
-  return sum;
+  for (; c < d; c++) s0 += (x[atX + c]! - y[atY + c]!) ** 2;
+  return s0 + s1 + (s2 + s3);
 }
 
 /** The sum of squared distances of the rows to the centres that `labels` names. */
@@ -71,7 +95,7 @@ export function lloyd(
   let centers = start;
   let before: Int32Array | undefined;
   for (let iterations = 1; ; iterations++) {
-    const labels = nearestCenters(x, d, centers, products);
+    const { labels } = nearestCenters(x, d, centers, products);
     const next = meansOf(x, d, centers, labels);
     let shift = 0;
     for (let j = 0; j < next.length / d; j++) shift += squaredDistance(next, j, centers, j, d);
@@ -80,7 +104,7 @@ export function lloyd(
       return { labels, centers, inertia: inertiaOf(x, d, centers, labels), iterations };
     }
     if (shift <= limit || iterations === maxIter) {
-      const final = nearestCenters(x, d, centers, products);
+      const { labels: final } = nearestCenters(x, d, centers, products);
       return { labels: final, centers, inertia: inertiaOf(x, d, centers, final), iterations };
     }
     before = labels;

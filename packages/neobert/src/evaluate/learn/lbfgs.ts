@@ -95,7 +95,8 @@ export function lbfgs(
 /** Minus the approximate inverse Hessian times the gradient: the two loops over the remembered pairs. */
 function descend(gradient: Float64Array, pairs: readonly Pair[]): Float64Array {
   const size = gradient.length;
-  const result = gradient.map((value) => -value);
+  const result = new Float64Array(size);
+  for (let i = 0; i < size; i++) result[i] = -gradient[i]!;
   const factors: number[] = [];
   for (let p = pairs.length - 1; p >= 0; p--) {
     const { step, change, curvature } = pairs[p]!;
@@ -117,6 +118,9 @@ function descend(gradient: Float64Array, pairs: readonly Pair[]): Float64Array {
 
 function maxAbs(values: Float64Array): number {
   let largest = 0;
-  for (const value of values) largest = Math.max(largest, Math.abs(value));
+  for (let i = 0; i < values.length; i++) {
+    const size = Math.abs(values[i]!);
+    if (size > largest) largest = size;
+  }
   return largest;
 }

@@ -53,7 +53,7 @@ export class LogisticRegression {
     const place = new Map(classes.map((label, k) => [label, k]));
     const targets = Int32Array.from(Array.from(labels), (label) => place.get(label)!);
     const K = classes.length === 2 ? 1 : classes.length;
-    const matrix = products.matrix(Float64Array.from(x), d);
+    const matrix = products.matrix(new Float64Array(x), d);
     try {
       const result = lbfgs(
         (parameters, gradient) => lossAndGradient(matrix, targets, K, 1 / (C * n), parameters, gradient),
@@ -69,18 +69,26 @@ export class LogisticRegression {
   /** x W^T + b: [n, K]. */
   decisionFunction(x: Matrix<Float32Array>): Float32Array {
     const K = this.intercept.length;
-    const scores = x.timesTransposed(Float32Array.from(this.coef));
-    for (let i = 0; i < scores.length; i++) scores[i]! += this.intercept[i % K]!;
+    const scores = x.timesTransposed(new Float32Array(this.coef));
+    for (let at = 0; at < scores.length; at += K) {
+      for (let k = 0; k < K; k++) scores[at + k] = scores[at + k]! + this.intercept[k]!;
+    }
     return scores;
   }
 
   predict(x: Matrix<Float32Array>): Label[] {
     const scores = this.decisionFunction(x);
     const K = this.intercept.length;
+    if (K === 1) return Array.from(scores, (score) => this.classes[score > 0 ? 1 : 0]!);
     return Array.from({ length: scores.length / K }, (_, i) => {
-      if (K === 1) return this.classes[scores[i]! > 0 ? 1 : 0]!;
+      const at = i * K;
       let best = 0;
-      for (let k = 1; k < K; k++) if (scores[i * K + k]! > scores[i * K + best]!) best = k;
+      let most = scores[at]!;
+      for (let k = 1; k < K; k++) {
+        if (scores[at + k]! <= most) continue;
+        best = k;
+        most = scores[at + k]!;
+      }
       return this.classes[best]!;
     });
   }
@@ -88,7 +96,7 @@ export class LogisticRegression {
   /** The probability of each class: [n, classes]. */
   predictProba(x: Matrix<Float32Array>): Float64Array {
     const K = this.intercept.length;
-    const scores = Float64Array.from(this.decisionFunction(x));
+    const scores = new Float64Array(this.decisionFunction(x));
     if (K === 1) {
       const both = new Float64Array(2 * scores.length);
       for (const [i, score] of scores.entries()) {
@@ -97,18 +105,24 @@ export class LogisticRegression {
       }
       return both;
     }
-    for (let i = 0; i < scores.length; i += K) softmax_(scores.subarray(i, i + K));
+    for (let i = 0; i < scores.length; i += K) softmax_(scores, i, K);
     return scores;
   }
 }
 
-/** Turns the scores into their probabilities, and returns the logarithm of the sum of their exponentials. */
-function softmax_(scores: Float64Array): number {
-  let largest = scores[0]!;
-  for (let k = 1; k < scores.length; k++) if (scores[k]! > largest) largest = scores[k]!;
+/** Turns K scores from `at` on into their probabilities, and returns the logarithm of the sum of their exponentials. */
+function softmax_(scores: Float64Array, at: number, K: number): number {
+  const end = at + K;
+  let largest = scores[at]!;
+  for (let k = at + 1; k < end; k++) if (scores[k]! > largest) largest = scores[k]!;
   let sum = 0;
-  for (let k = 0; k < scores.length; k++) sum += scores[k] = Math.exp(scores[k]! - largest);
-  for (let k = 0; k < scores.length; k++) scores[k]! /= sum;
+  for (let k = at; k < end; k++) {
+    const power = Math.exp(scores[k]! - largest);
+    scores[k] = power;
+    sum += power;
+  }
+  const scale = 1 / sum;
+  for (let k = at; k < end; k++) scores[k] = scores[k]! * scale;
   return largest + Math.log(sum);
 }
 
@@ -124,23 +138,28 @@ function lossAndGradient(
   const [n, d] = x.shape;
   const weights = parameters.subarray(0, K * d);
   const residuals = x.timesTransposed(weights); // [n, K]: scores, then probabilities less the truth, over n
-  const gradIntercept = gradient.subarray(K * d).fill(0);
+  const bias = K * d;
+  gradient.fill(0, bias);
   let loss = 0;
   for (let i = 0; i < n; i++) {
-    const row = residuals.subarray(i * K, (i + 1) * K);
-    for (let k = 0; k < K; k++) row[k]! += parameters[K * d + k]!;
+    const at = i * K;
+    for (let k = 0; k < K; k++) residuals[at + k] = residuals[at + k]! + parameters[bias + k]!;
     const target = targets[i]!;
     if (K === 1) {
-      const score = row[0]!;
+      const score = residuals[at]!;
       const small = Math.exp(-Math.abs(score));
       loss += Math.log1p(small) + Math.max(score, 0) - target * score;
-      row[0] = (score > 0 ? 1 : small) / (1 + small) - target;
+      residuals[at] = (score > 0 ? 1 : small) / (1 + small) - target;
     } else {
-      const truth = row[target]!;
-      loss += softmax_(row) - truth;
-      row[target]! -= 1;
+      const truth = residuals[at + target]!;
+      loss += softmax_(residuals, at, K) - truth;
+      residuals[at + target]! -= 1;
     }
-    for (let k = 0; k < K; k++) gradIntercept[k]! += row[k]! /= n;
+    for (let k = 0; k < K; k++) {
+      const residual = residuals[at + k]! / n;
+      residuals[at + k] = residual;
+      gradient[bias + k] = gradient[bias + k]! + residual;
+    }
   }
   gradient.set(x.transposedTimes(residuals)); // [K, d]
   let squares = 0;

@@ -5,7 +5,7 @@
 
 import { argsort } from "../metrics/correlation.js";
 import { type Clustering, inertiaOf, nearestCenters } from "./kmeans.js";
-import { type Products, rowsOf } from "./products.js";
+import { dot, type Floats, type Products, rowsOf } from "./products.js";
 import type { RandomState } from "./random-state.js";
 
 export interface MiniBatchKMeansOptions {
@@ -36,35 +36,31 @@ export function miniBatchKMeans(
   const batchSize = Math.min(options.batchSize ?? 1024, n);
   const initSize = Math.min(3 * (3 * batchSize < k ? k : batchSize), n);
   // scikit-learn draws a validation sample first, to choose among several starts; here is one start, and only the draws count.
-  for (let i = 0; i < initSize; i++) random.randint(0, n);
-  const sample =
-    initSize < n
-      ? gather(
-          x,
-          d,
-          Int32Array.from({ length: initSize }, () => random.randint(0, n)),
-        )
-      : x;
+  random.choice(n, initSize);
+  const sample = initSize < n ? gather(x, d, random.choice(n, initSize)) : x;
   const centers = gather(sample, d, kMeansPlusPlus(sample, d, k, random, products));
 
   const counts = new Float32Array(k);
   const steps = Math.floor((maxIter * n) / batchSize);
   const alpha = Math.min(1, (2 * batchSize) / (n + 1));
   let [smoothed, least, noImprovement, sinceReassignment] = [Number.NaN, Number.POSITIVE_INFINITY, 0, 0];
+  const squares = squaredLengths(x, d);
+  const batch = new Float32Array(batchSize * d);
   let step = 0;
   while (step < steps) {
     step++;
-    const batch = gather(
-      x,
-      d,
-      Int32Array.from({ length: batchSize }, () => evenChoice(random, n)),
-    );
+    let square = 0;
+    for (let i = 0; i < batchSize; i++) {
+      const row = evenChoice(random, n);
+      copyRow(x, row, batch, i, d);
+      square += squares[row]!;
+    }
     sinceReassignment += batchSize;
     const reassigns = sinceReassignment >= 10 * k || counts.includes(0);
     if (reassigns) sinceReassignment = 0;
 
-    const labels = nearestCenters(batch, d, centers, products);
-    const inertia = inertiaOf(batch, d, centers, labels) / batchSize;
+    const { labels, relativeInertia } = nearestCenters(batch, d, centers, products);
+    const inertia = (square + relativeInertia) / batchSize;
     moveCenters(batch, d, centers, counts, labels);
     if (reassigns) reassign(batch, d, centers, counts, random, reassignmentRatio);
 
@@ -74,7 +70,7 @@ export function miniBatchKMeans(
     if (smoothed < least) [least, noImprovement] = [smoothed, 0];
     else if (++noImprovement >= maxNoImprovement) break;
   }
-  const labels = nearestCenters(x, d, centers, products);
+  const { labels } = nearestCenters(x, d, centers, products);
   return { labels, centers, inertia: inertiaOf(x, d, centers, labels), steps: step };
 }
 
@@ -83,8 +79,18 @@ const evenChoice = (random: RandomState, n: number) => Math.min(n - 1, Math.floo
 
 function gather(x: Float32Array, d: number, rows: Int32Array): Float32Array {
   const result = new Float32Array(rows.length * d);
-  for (const [i, row] of rows.entries()) result.set(x.subarray(row * d, (row + 1) * d), i * d);
+  for (let i = 0; i < rows.length; i++) copyRow(x, rows[i]!, result, i, d);
   return result;
+}
+
+function copyRow(from: Float32Array, row: number, to: Float32Array, place: number, d: number): void {
+  // A loop, as half a million views a run would be garbage.
+  const [source, target] = [row * d, place * d];
+  for (let c = 0; c < d; c++) to[target + c] = from[source + c]!;
+}
+
+function squaredLengths(x: Floats, d: number): Float64Array {
+  return Float64Array.from({ length: rowsOf(x, d) }, (_, i) => dot(x, i * d, x, i * d, d));
 }
 
 /**
@@ -100,10 +106,9 @@ export function kMeansPlusPlus(
 ): Int32Array {
   const n = rowsOf(x, d);
   const trials = 2 + Math.floor(Math.log(k));
-  const exact = Float64Array.from(x);
+  const exact = new Float64Array(x);
   const matrix = products.matrix(exact, d);
-  const norms = new Float64Array(n);
-  for (let at = 0; at < exact.length; at++) norms[Math.floor(at / d)]! += exact[at]! ** 2;
+  const norms = squaredLengths(exact, d);
   const chosen = new Int32Array(k);
   chosen[0] = evenChoice(random, n);
   const distancesTo = (rows: ArrayLike<number>): Float32Array[] => {
@@ -156,21 +161,31 @@ function firstNotBelow(sorted: Float32Array, value: number): number {
 }
 
 /** Each centre becomes the mean of all rows it has had so far; `counts` holds how many. */
-function moveCenters(batch: Float32Array, d: number, centers: Float32Array, counts: Float32Array, labels: Int32Array) {
-  const added = new Float32Array(counts.length);
-  for (const label of labels) added[label]!++;
-  for (let j = 0; j < counts.length; j++) {
-    if (added[j] === 0) continue;
-    for (let c = j * d; c < (j + 1) * d; c++) centers[c]! *= counts[j]!;
-  }
-  for (const [i, label] of labels.entries()) {
-    for (let c = 0; c < d; c++) centers[label * d + c]! += batch[i * d + c]!;
-  }
-  for (let j = 0; j < counts.length; j++) {
-    if (added[j] === 0) continue;
-    counts[j]! += added[j]!;
-    const share = Math.fround(1 / counts[j]!);
-    for (let c = j * d; c < (j + 1) * d; c++) centers[c]! *= share;
+function moveCenters(
+  batch: Float32Array,
+  d: number,
+  centers: Float32Array,
+  counts: Float32Array,
+  labels: Int32Array,
+): void {
+  const rowsOfCluster: number[][] = Array.from(counts, () => []);
+  for (let i = 0; i < labels.length; i++) rowsOfCluster[labels[i]!]!.push(i * d);
+  const sums = new Float64Array(d);
+  for (const [j, rows] of rowsOfCluster.entries()) {
+    if (rows.length === 0) continue;
+    const [at, count] = [j * d, counts[j]!];
+    for (let c = 0; c < d; c++) sums[c] = centers[at + c]! * count;
+    let i = 0;
+    for (; i + 3 < rows.length; i += 4) {
+      const [r0, r1, r2, r3] = [rows[i]!, rows[i + 1]!, rows[i + 2]!, rows[i + 3]!];
+      for (let c = 0; c < d; c++) sums[c]! += batch[r0 + c]! + batch[r1 + c]! + (batch[r2 + c]! + batch[r3 + c]!);
+    }
+    for (; i < rows.length; i++) {
+      const row = rows[i]!;
+      for (let c = 0; c < d; c++) sums[c]! += batch[row + c]!;
+    }
+    counts[j] = count + rows.length;
+    for (let c = 0; c < d; c++) centers[at + c] = sums[c]! / counts[j]!;
   }
 }
 
@@ -189,9 +204,7 @@ function reassign(
   if (moves.size > 0.5 * B) for (const j of argsort(counts).subarray(Math.floor(0.5 * B))) moves.delete(j);
   if (moves.size === 0) return;
   const rows = random.choice(B, moves.size, { replace: false });
-  for (const [place, j] of [...moves].entries()) {
-    centers.set(batch.subarray(rows[place]! * d, (rows[place]! + 1) * d), j * d);
-  }
+  for (const [place, j] of [...moves].entries()) copyRow(batch, rows[place]!, centers, j, d);
   // As if they had the rows of the least kept centre, so that they are not moved again at once.
   const kept = [...counts].filter((_, j) => !moves.has(j));
   const count = kept.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);

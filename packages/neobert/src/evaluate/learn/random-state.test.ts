@@ -4,7 +4,18 @@ import { expect, test } from "vitest";
 import { golden } from "../fixture.js";
 import { RandomState } from "./random-state.js";
 
-const { seeds } = golden("numpy_random_state.json");
+interface Draws {
+  seed: number;
+  random_sample_20: number[];
+  uint32_20: number[];
+  randn_20: number[];
+  choice_100_10_without_replacement: number[];
+  choice_5_20_weighted: number[];
+  shuffle_arange_50_twice: [number[], number[], number[]];
+  [integers: `randint_0_${number}_20`]: number[];
+  [order: `${"shuffle_arange" | "permutation"}_${number}`]: number[];
+}
+const seeds: Draws[] = golden("numpy_random_state.json").seeds;
 const times = <T>(n: number, draw: () => T) => Array.from({ length: n }, draw);
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 const shuffled = (state: RandomState, n: number) => {
@@ -13,9 +24,8 @@ const shuffled = (state: RandomState, n: number) => {
   return list;
 };
 
-test.each(seeds.map((one: { seed: number }) => [one.seed, one]))("seed %i draws what NumPy draws", (seed, expected) => {
-  const one = expected as Record<string, number[]>;
-  const fresh = () => new RandomState(seed as number);
+test.each(seeds.map((one) => [one.seed, one] as const))("seed %i draws what NumPy draws", (seed, one) => {
+  const fresh = () => new RandomState(seed);
   let state = fresh();
   expect(times(20, () => state.randomSample())).toEqual(one.random_sample_20);
   state = fresh();
@@ -25,12 +35,12 @@ test.each(seeds.map((one: { seed: number }) => [one.seed, one]))("seed %i draws 
   state = fresh();
   expect(times(20, () => state.uint32())).toEqual(one.uint32_20);
   state = fresh();
-  for (const value of one.randn_20!) expect(Math.abs(state.randn() / value - 1)).toBeLessThan(1e-15);
+  for (const value of one.randn_20) expect(Math.abs(state.randn() / value - 1)).toBeLessThan(1e-15);
   for (const n of [5, 10, 100, 1000]) {
     expect(shuffled(fresh(), n)).toEqual(one[`shuffle_arange_${n}`]);
     expect([...fresh().permutation(n)]).toEqual(one[`permutation_${n}`]);
   }
-  const [first, second, samples] = (one as unknown as Record<string, number[][]>).shuffle_arange_50_twice!;
+  const [first, second, samples] = one.shuffle_arange_50_twice;
   state = fresh();
   const list = shuffled(state, 50);
   expect(list).toEqual(first);

@@ -1,0 +1,54 @@
+import { liveTensors } from "@neobert/torch";
+import { describe, expect, test } from "vitest";
+import { chooseProducts, type Floats, plainProducts } from "./products.js";
+import { RandomState } from "./random-state.js";
+import { torchProducts } from "./torch-products.js";
+
+const random = new RandomState(3);
+const [n, d, m] = [37, 21, 13];
+const doubles = (length: number) => Float64Array.from({ length }, () => random.randn());
+const floats = (length: number) => Float32Array.from({ length }, () => random.randn());
+
+/** Entry (i, j) of a b^T in float64. */
+const product = (a: Floats, b: Floats, i: number, j: number) =>
+  Array.from({ length: d }, (_, c) => a[i * d + c]! * b[j * d + c]!).reduce((x, y) => x + y);
+
+describe.each([
+  ["float64", doubles, 1e-12],
+  ["float32", floats, 1e-5],
+] as const)("of %s", (_, fill, tolerance) => {
+  test.each([["plain loops", () => plainProducts] as const, ["libtorch", torchProducts] as const])(
+    "%s give both products, of arrays that begin within others too",
+    async (_, load) => {
+      const products = await load();
+      const before = liveTensors();
+      const [x, y] = [fill((n + 2) * d).subarray(d, (n + 1) * d), fill((m + 1) * d).subarray(d)];
+      const matrix = products.matrix<Floats>(x, d);
+      expect(matrix.shape).toEqual([n, d]);
+      const scores = matrix.timesTransposed(y);
+      expect(scores.constructor).toBe(x.constructor);
+      expect(scores.length).toBe(n * m);
+      for (const [at, value] of scores.entries()) {
+        expect(Math.abs(value - product(x, y, Math.floor(at / m), at % m))).toBeLessThan(tolerance * 10);
+      }
+      const back = matrix.transposedTimes(scores); // (x y^T)^T x: [m, d]
+      expect(back.length).toBe(m * d);
+      for (const [at, value] of back.entries()) {
+        const [j, c] = [Math.floor(at / d), at % d];
+        let sum = 0;
+        for (let i = 0; i < n; i++) sum += scores[i * m + j]! * x[i * d + c]!;
+        expect(Math.abs(value - sum)).toBeLessThan(tolerance * 1e3);
+      }
+      matrix.dispose();
+      expect(liveTensors()).toBe(before);
+    },
+  );
+});
+
+test("libtorch is chosen where it is installed", async () => {
+  expect((await chooseProducts()).name).toBe("libtorch");
+});
+
+test("rows that do not come out even are refused", () => {
+  expect(() => plainProducts.matrix(new Float32Array(7), 3)).toThrow("matrix: expected rows of 3 values, got 7 values");
+});
