@@ -1,29 +1,30 @@
 // Embedding real texts: ours against transformers.js and sentence-transformers, each in a process that stays, taking turns.
-// Shown: texts/s (median and best), p50 and p99 of one text at a time, from the start of the process to its first vector (load),
-// peak memory, agreement with our fp32 vectors.
-//   npm run bench -- encode [minilm|bert|neobert-512|neobert-4096 ...] [--rounds=3] [--threads=N] [--match=REGEXP]
-// sentence-transformers comes from the environment of `npm run test:peers`; its ONNX backend takes part where
-// `optimum[onnxruntime]` is installed there.
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+// NeoBERT takes part in plain PyTorch (test/peers/neobert_torch.py). Shown: texts/s (median and best), p50 and p99 of one text
+// at a time, from the start of the process to its first vector (load; a first process has filled the caches), peak memory
+// after one text at a time and in the end, agreement with our fp32 vectors.
+//   npm run bench -- encode [minilm|bert|neobert-512|neobert-4096 ...] [--rounds=3] [--threads=N] [--match=REGEXP] [--texts=N]
+// --texts takes the first N of each kind, to see that all sides start. Python's libraries are installed on first use.
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { exportOnnx } from "../packages/neobert/dist/export/onnx.js";
+import { makeEnvironment, pythonOf } from "../test/peers/environments.mjs";
 import { fetchMiniLM } from "../tools/minilm.mjs";
-import { writeRandomModel } from "./random-model.mjs";
+import { transformersJs, writeRandomModel } from "./random-model.mjs";
+import { startSide } from "./side.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const cache = here("../.cache/bench-encode");
-const transformersJs = "@huggingface/transformers@4.3.1";
-const python = here("../.cache/peers/transformers-4/bin/python");
+const python = pythonOf("encode");
 const { values, positionals } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
     threads: { type: "string", default: String(availableParallelism()) },
     match: { type: "string", default: "" },
+    texts: { type: "string", default: "1000" },
   },
   allowPositionals: true,
 });
@@ -69,23 +70,6 @@ const cases = {
   "neobert-4096": { model: () => writeRandomModel("neobert", cache, miniLM), texts: { "4096 tokens": long(4096, 1) }, maxTokens: 4096 },
 }; // biome-ignore format: a table
 
-function start(program, script, options) {
-  const child = spawn(program, [here(script), JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
-  let log = "";
-  child.stderr.on("data", (text) => (log = (log + text).slice(-2000)));
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error(`${script}: ended\n${log}`);
-    return value.startsWith("{") ? JSON.parse(value) : next();
-  };
-  const ask = (task) => {
-    child.stdin.write(`${JSON.stringify(task)}\n`);
-    return next();
-  };
-  return { next, ask, end: () => child.stdin.end() };
-}
-
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 const percentile = (list, share) =>
   [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(share * list.length))];
@@ -98,7 +82,7 @@ function meanCosine(a, b) {
 }
 
 /** Every side that --match names: its program, and what it is told. */
-function sidesOf(name, model, maxTokens) {
+async function sidesOf(name, model, maxTokens) {
   const isLarge = name.startsWith("neobert");
   const exported = `${cache}/exported`;
   const folder = `${cache}/transformers-js`;
@@ -112,21 +96,20 @@ function sidesOf(name, model, maxTokens) {
       return [`transformers.js ${dtype} x ${batch}`, process.execPath, "encode-transformers-js.mjs", options];
     }),
   );
-  const hasOptimum = spawnSync(python, ["-c", "import optimum.onnxruntime"]).status === 0;
-  const kinds = ["torch fp32", "torch bf16", ...(hasOptimum ? ["onnx fp32", "onnx int8"] : [])];
-  const st = kinds.map((kind) => {
+  const pytorch = ["fp32", "bf16"].map((dtype) => [`PyTorch ${dtype}`, python, "encode-neobert.py", { model, dtype }]);
+  const st = ["torch fp32", "torch bf16", "onnx fp32", "onnx int8"].map((kind) => {
     const [engine, dtype] = kind.split(" ");
     const file = `onnx/${dtype === "int8" ? "model_quantized" : "model"}.onnx`;
     const options = { model: engine === "onnx" ? `${exported}/${name}` : model, engine, dtype, file, batch: 32 };
     return [`sentence-t. ${kind}`, python, "encode-sentence-transformers.py", options];
   });
-  const all = [...ours, ...js, ...(existsSync(python) && !isLarge ? st : [])];
-  const wanted = all.filter(([side]) => chosen.test(side));
+  const wanted = [...ours, ...js, ...(isLarge ? pytorch : st)].filter(([side]) => chosen.test(side));
   if (wanted.some(([side]) => side.startsWith("transformers.js")) && !existsSync(`${folder}/node_modules`)) {
     mkdirSync(folder, { recursive: true });
     const flags = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder];
     execFileSync("npm", [...flags, transformersJs], { stdio: ["ignore", "ignore", "inherit"] });
   }
+  if (wanted.some(([, program]) => program === python)) await makeEnvironment("encode", () => {});
   return wanted.map(([side, program, script, options]) => {
     return { side, program, script, options: { ...options, threads, maxTokens } };
   });
@@ -145,32 +128,38 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(cases)) {
     if (!existsSync(`${out}/onnx/${file}.onnx`)) await exportOnnx(folder, out, { dtype });
   }
   const running = {};
-  for (const { side, program, script, options } of sidesOf(name, folder, maxTokens)) {
+  for (const { side, program, script, options } of await sidesOf(name, folder, maxTokens)) {
+    const first = startSide(program, here(script), options);
+    await first.next();
+    await first.end();
     const begun = performance.now();
-    const process_ = start(program, script, options);
+    const process_ = startSide(program, here(script), options);
     await process_.next();
-    running[side] = { ...process_, loadMs: performance.now() - begun, times: {}, peakMB: 0 };
+    running[side] = { ...process_, loadMs: performance.now() - begun, times: {}, onePeakMB: 0, peakMB: 0 };
   }
-  const tasks = Object.entries(texts).map(([label, list]) => ({ label, texts: list, single: false }));
-  if (single.length > 0) tasks.push({ label: "one at a time", texts: single, single: true });
+  const some = (list) => list.slice(0, Number(values.texts));
+  const tasks = Object.entries(texts).map(([label, list]) => ({ label, texts: some(list), single: false }));
+  // The first, so that its peak of memory is its own.
+  if (single.length > 0) tasks.unshift({ label: "one at a time", texts: some(single), single: true });
   const reference = {};
   for (let round = -1; round < rounds; round++) {
     for (const { label, ...task } of tasks) {
-      if (round < 0) task.texts = task.texts.slice(0, 32); // warm-up
+      if (round < 0 && !task.single) task.texts = task.texts.slice(0, 32); // warm-up
       for (const side of Object.values(running)) {
         const { times, peakMB, vectors } = await side.ask(task);
         side.peakMB = peakMB;
+        if (task.single && round < 0) side.onePeakMB = peakMB;
         if (round < 0) continue;
         (side.times[label] ??= []).push(times);
         if (!task.single) side.cosine = meanCosine(vectors, (reference[label] ??= vectors));
       }
     }
   }
-  for (const side of Object.values(running)) side.end();
+  await Promise.all(Object.values(running).map((side) => side.end()));
   console.log(
-    `\n${name}${" ".repeat(28 - name.length)}${tasks.map(({ label }) => label.padStart(20)).join("")}   load ms   peak MB   cosine`,
+    `\n${name}${" ".repeat(28 - name.length)}${tasks.map(({ label }) => label.padStart(20)).join("")}   load ms   one MB  peak MB   cosine`,
   );
-  for (const [side, { times, loadMs, peakMB, cosine }] of Object.entries(running)) {
+  for (const [side, { times, loadMs, onePeakMB, peakMB, cosine }] of Object.entries(running)) {
     const columns = tasks.map(({ label, texts, single }) => {
       if (single) {
         const all = times[label].flat();
@@ -179,7 +168,8 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(cases)) {
       const rates = times[label].map(([ms]) => (1e3 * texts.length) / ms);
       return `${median(rates).toFixed(1)} (${Math.max(...rates).toFixed(1)})`;
     });
-    const numbers = [loadMs.toFixed(0).padStart(10), peakMB.toFixed(0).padStart(10), cosine.toFixed(5).padStart(9)];
+    const one = (onePeakMB > 0 ? onePeakMB.toFixed(0) : "-").padStart(9);
+    const numbers = [loadMs.toFixed(0).padStart(10), one, peakMB.toFixed(0).padStart(9), cosine.toFixed(5).padStart(9)];
     console.log(`  ${side.padEnd(26)}${columns.map((text) => text.padStart(20)).join("")}${numbers.join("")}`);
   }
 }

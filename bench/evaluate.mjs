@@ -3,10 +3,9 @@
 // of everything else (ours with reading the files, mteb's without), the ratios, and both scores. Then the learners alone.
 //   npm run bench -- evaluate [task ...] [--engine=onnx|torch] [--threads=N] [--no-learners]
 // Python's side comes from the environment of `npm run test:peers`.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { readLocalData } from "../packages/neobert/dist/evaluate/mteb/local-data.js";
@@ -14,6 +13,7 @@ import { readTaskData } from "../packages/neobert/dist/evaluate/mteb/task-data.j
 import { selectTasks } from "../packages/neobert/dist/evaluate/mteb/tasks.js";
 import { besideGolden, goldenTasks } from "../test/minilm-scores.mjs";
 import { fetchMiniLM } from "../tools/minilm.mjs";
+import { startSide } from "./side.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const { values, positionals } = parseArgs({
@@ -37,24 +37,6 @@ if (!model) {
 const names = positionals.length > 0 ? positionals : goldenTasks;
 mkdirSync(cache, { recursive: true });
 
-/** A process that answers each line of JSON with a line of JSON. */
-function start(program, script, options) {
-  const child = spawn(program, [here(script), JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
-  let log = "";
-  child.stderr.on("data", (text) => (log = (log + text).slice(-2000)));
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error(`${script}: ended\n${log}`);
-    return value.startsWith("{") ? JSON.parse(value) : next();
-  };
-  const ask = (task) => {
-    child.stdin.write(`${JSON.stringify(task)}\n`);
-    return next();
-  };
-  return { next, ask, end: () => child.stdin.end() };
-}
-
 /** The task's data as mteb's side reads it, so that both score the same texts. */
 async function writeForPython(task) {
   const { sources } = readLocalData(data, dataRoot);
@@ -68,11 +50,17 @@ async function writeForPython(task) {
 const { own } = readLocalData(data, dataRoot);
 const tasks = selectTasks({ tasks: names }, own);
 const sides = {
-  ours: start(process.execPath, "evaluate-ours.mjs", { model, engine: values.engine, threads, data, dataRoot }),
+  ours: startSide(process.execPath, here("evaluate-ours.mjs"), {
+    model,
+    engine: values.engine,
+    threads,
+    data,
+    dataRoot,
+  }),
 };
 await sides.ours.next();
 if (existsSync(python)) {
-  sides.mteb = start(python, "evaluate-mteb.py", { model, threads });
+  sides.mteb = startSide(python, here("evaluate-mteb.py"), { model, threads });
   await sides.mteb.next();
 } else console.log("mteb's side is absent: npm run test:peers -- mteb makes its environment.");
 

@@ -5,6 +5,9 @@ import { join } from "node:path";
 import { writeSafetensors } from "../packages/neobert/dist/files/safetensors.js";
 import { architectureOf, initialValues, savedName } from "../packages/neobert/dist/model/index.js";
 
+/** The version that is measured against. */
+export const transformersJs = "@huggingface/transformers@4.3.1";
+
 const configs = {
   bert: {
     ...{ model_type: "bert", hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12 },

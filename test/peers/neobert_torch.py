@@ -38,7 +38,8 @@ class Block(nn.Module):
         if self.rope:
             q, k = rotate(q, positions), rotate(k, positions)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None])
+        mask = None if visible is None else visible[:, None]
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.wo(attended.transpose(1, 2).reshape(B, T, C))
         h = self.ffn_norm(x)
         if isinstance(self.ffn, nn.Sequential):
@@ -60,7 +61,8 @@ class NeoBERT(nn.Module):
         self.layer_norm = norm()
 
     def forward(self, ids, positions, visible):
-        """Hidden states [B, T, C] of ids [B, T]; row i of visible [B, T, T] says which tokens token i attends to."""
+        """Hidden states [B, T, C] of ids [B, T]; row i of visible [B, T, T] says which tokens token i attends
+        to, None that it is all of them."""
         x = self.encoder(ids)
         if hasattr(self, "positional_embedding"):
             x = x + self.positional_embedding(positions + 1)  # row 0 belongs to padding

@@ -2,16 +2,14 @@
 // newest Node.
 // A check NAME is two scripts beside this file: NAME.mjs writes what we make into a folder, NAME.py reads it with their
 // libraries (and may write theirs, which `NAME.mjs read` takes). Virtual environments, Node and files are in .cache/peers/.
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { hashFiles, readText, run, SetupError, step, tail } from "../../tools/setup/steps.mjs";
+import { SetupError, step } from "../../tools/setup/steps.mjs";
+import { cache, logFile, makeEnvironment, pythonOf, succeed } from "./environments.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");
-const cache = join(root, ".cache", "peers");
-const logFile = join(cache, "peers.log");
-const python = process.env.PYTHON || "python3";
 
 const environments = ["transformers-4", "transformers-5"];
 const checks = [
@@ -31,39 +29,8 @@ const plot = words.includes("--plot");
 const wanted = words.filter((word) => word !== "--plot");
 const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
 
-/** Runs a program to its end and returns its output; throws with the end of it where the program fails. */
-async function succeed(program, args, options = {}) {
-  const { code, output } = await run(program, args, { cwd: root, logFile, ...options });
-  if (code === 0) return output.trimEnd();
-  const name = [program, ...args].join(" ").replaceAll(`${root}/`, "");
-  throw new SetupError(
-    `${name}: expected exit code 0, got ${code}\n${tail(output)}\nThe whole output is in ${logFile}.`,
-  );
-}
-
 // Compiled modules are kept, and not beside the sources.
 const bytecode = { PYTHONPYCACHEPREFIX: join(cache, "pycache"), PYTHONDONTWRITEBYTECODE: "" };
-const pythonOf = (environment) => join(cache, environment, "bin", "python");
-
-/** Makes a virtual environment of the versions in `requirements-NAME.txt`, or leaves the one that has them. */
-async function makeEnvironment(name, note) {
-  const requirements = join(here, `requirements-${name}.txt`);
-  const folder = join(cache, name);
-  const stamp = join(folder, "requirements.sha256");
-  const hash = hashFiles([requirements], await succeed(python, ["--version"]));
-  if (readText(stamp) === hash) return "up to date";
-  rmSync(folder, { recursive: true, force: true });
-  await succeed(python, ["-m", "venv", folder]);
-  await succeed(pythonOf(name), ["-m", "pip", "install", "--quiet", "uv"]);
-  const index = await run(python, ["-m", "pip", "config", "get", "global.index-url"]);
-  const mirror = process.env.PIP_INDEX_URL || (index.code === 0 && index.output.trim()); // uv does not read pip's settings
-  const uv = ["-m", "uv", "pip", "install", "--python", pythonOf(name), "-r", requirements];
-  const env = { UV_HTTP_TIMEOUT: "120", ...(mirror && { UV_DEFAULT_INDEX: mirror }) };
-  await succeed(pythonOf(name), uv, { env, onLine: (line) => note(line.trim()) });
-  writeFileSync(stamp, hash);
-  return "installed";
-}
-
 const lastLine = (output) => output.split("\n").at(-1);
 
 async function runCheck({ name, environments, reads = false }) {

@@ -2,8 +2,8 @@
 // The C library gives large blocks back to the kernel at every free, and their pages then cost a fault and zeroing each when a
 // step asks for them again. Large blocks are asked for in huge pages. Small ones stay with the C library.
 //
-// What is held, in use and waiting, stays below 9/8 of the most that was ever in use at once, so that batches of ever new
-// lengths do not pile up memory: beyond that, the blocks that have waited longest go back first.
+// What is held, in use and waiting, stays below 17/16 of the most that was ever in use at once, so that batches of ever
+// new lengths do not pile up memory: beyond that, the blocks that have waited longest go back first.
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>

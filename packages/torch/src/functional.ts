@@ -1,8 +1,8 @@
 // Free functions over several tensors: joining, layers, losses, attention, gradients (torch.nn.functional and friends).
 //   https://pytorch.org/docs/stable/nn.functional.html
 
-import { arange, empty } from "./creation.js";
-import { native, type Reduction } from "./native.js";
+import { empty, fromTypedArray } from "./creation.js";
+import { type Device, native, type Reduction } from "./native.js";
 import type { Generator } from "./random.js";
 import { Tensor } from "./tensor.js";
 
@@ -117,26 +117,76 @@ function attentionWithDropout(
   { p, generator }: { p: number; generator: Generator },
 ): Tensor {
   if (p < 0 || p >= 1) throw new RangeError(`packedAttention: expected a dropout in [0, 1), got ${p}`);
-  const outputs: Tensor[] = [];
-  for (let i = 0; i + 1 < cuSeqlens.length; i++) {
-    const [start, length] = [cuSeqlens[i]!, cuSeqlens[i + 1]! - cuSeqlens[i]!];
-    const rows = (x: Tensor) => widened(x.narrow(0, start, length)).transpose(0, 1); // [T, H, D] -> [H, T, D]
-    let scores = rows(q).mul(scale).matmul(rows(k).transpose(1, 2)); // [H, T, T]
-    if (window !== undefined && window < length - 1) {
-      const positions = arange(0, length, 1, { device: q.device });
-      const distances = positions.unsqueeze(0).sub(positions.unsqueeze(1)).abs();
-      scores = scores.maskedFill(distances.gt(window), Number.NEGATIVE_INFINITY);
-    }
+  const [N, H, D] = q.dims(3);
+  const { groups, rows, places } = groupByLength(cuSeqlens, N);
+  const { device } = q;
+  const padded = [q, k, v].map((x) =>
+    widened(x)
+      .indexSelect(0, fromTypedArray(rows, { device }))
+      .split(groups.map(({ lengths, T }) => lengths.length * T)),
+  ) as [Tensor[], Tensor[], Tensor[]];
+  const outputs = groups.map(({ lengths, T }, group) => {
+    const B = lengths.length;
+    const heads = (x: Tensor) => x.view(B, T, H, D).transpose(1, 2); // [B * T, H, D] -> [B, H, T, D]
+    const [qs, ks, vs] = padded.map((parts) => heads(parts[group]!)) as [Tensor, Tensor, Tensor];
+    const scores = qs
+      .mul(scale)
+      .matmul(ks.transpose(2, 3))
+      .add(keyBias(lengths, T, window, device)); // [B, H, T, T]
     // As dropout() does it, but that the small product is scaled, not the probabilities.
-    const kept = empty(scores.shape, { dtype: scores.dtype, device: q.device }).bernoulli_(1 - p, generator);
-    const output = scores
+    const kept = empty(scores.shape, { dtype: scores.dtype, device }).bernoulli_(1 - p, generator);
+    return scores
       .softmax(-1)
       .mul(kept)
-      .matmul(rows(v))
-      .div(1 - p);
-    outputs.push(output.transpose(0, 1)); // [H, T, D] -> [T, H, D]
+      .matmul(vs)
+      .div(1 - p)
+      .transpose(1, 2)
+      .reshape(B * T, H, D);
+  });
+  return cat(outputs, 0).indexSelect(0, fromTypedArray(places, { device })).to(v.dtype);
+}
+
+const LENGTH_STEP = 8;
+
+/**
+ * Sequences of near-equal length side by side: each group's own lengths and the length `T` they are padded to; the packed
+ * row at each padded place (padding takes a row of its sequence) and the padded place of each packed row [N].
+ */
+function groupByLength(cuSeqlens: ArrayLike<number>, N: number) {
+  const byLength = new Map<number, { start: number; length: number }[]>();
+  for (let i = 0; i + 1 < cuSeqlens.length; i++) {
+    const [start, length] = [cuSeqlens[i]!, cuSeqlens[i + 1]! - cuSeqlens[i]!];
+    if (length === 0) continue;
+    const T = LENGTH_STEP * Math.ceil(length / LENGTH_STEP);
+    byLength.set(T, [...(byLength.get(T) ?? []), { start, length }]);
   }
-  return cat(outputs, 0).to(v.dtype);
+  const rows: number[] = [];
+  const places = new Int32Array(N);
+  const groups = [...byLength].map(([T, sequences]) => {
+    for (const { start, length } of sequences) {
+      for (let at = 0; at < length; at++) places[start + at] = rows.length + at;
+      for (let at = 0; at < T; at++) rows.push(start + Math.min(at, length - 1));
+    }
+    return { T, lengths: sequences.map(({ length }) => length) };
+  });
+  return { groups, rows: Int32Array.from(rows), places };
+}
+
+/** [B, 1, T, T] (or [B, 1, 1, T] without a window): 0 where a query may see a key, -Infinity elsewhere. */
+function keyBias(lengths: number[], T: number, window: number | undefined, device: Device): Tensor {
+  const isWindowed = window !== undefined && window < T - 1;
+  const queries = isWindowed ? T : 1;
+  const bias = new Float32Array(lengths.length * queries * T);
+  for (const [b, length] of lengths.entries()) {
+    for (let query = 0; query < queries; query++) {
+      const at = (b * queries + query) * T;
+      bias.fill(Number.NEGATIVE_INFINITY, at + length, at + T);
+      if (!isWindowed || query >= length) continue; // a padded query sees all keys, lest it see none
+      bias.fill(Number.NEGATIVE_INFINITY, at, at + Math.max(0, query - window));
+      bias.fill(Number.NEGATIVE_INFINITY, at + Math.min(length, query + window + 1), at + length);
+    }
+  }
+  return fromTypedArray(bias, { shape: [lengths.length, 1, queries, T], device });
 }
 
 const widened = (x: Tensor) => (x.dtype === "bfloat16" ? x.to("float32") : x);

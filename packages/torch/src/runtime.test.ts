@@ -39,11 +39,11 @@ test("freed memory is kept for the next tensor of about its size, counted, and g
   expect(memoryStats()).toMatchObject({ allocatedBytes: before, cachedBytes: 0 });
 });
 
-test("tensors of ever new sizes keep at most an eighth more than the largest sum that was in use", () => {
+test("tensors of ever new sizes keep at most a sixteenth more than the largest sum that was in use", () => {
   for (let i = 1; i <= 40; i++) {
     tidy(() => void [empty([i * 2 ** 18]), empty([i * 2 ** 17])]);
     const { allocatedBytes, peakBytes, cachedBytes } = memoryStats();
-    expect(allocatedBytes + cachedBytes).toBeLessThanOrEqual((peakBytes * 9) / 8);
+    expect(allocatedBytes + cachedBytes).toBeLessThanOrEqual((peakBytes * 17) / 16);
   }
   emptyCache();
 });

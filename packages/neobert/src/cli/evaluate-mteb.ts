@@ -176,12 +176,12 @@ async function openModel(name: string, flags: MtebFlags): Promise<OpenModel> {
 }
 
 /** What a local model is called: its folder's name, for `RUN/model` that of the run. */
-function folderName(path: string): string {
+export function folderName(path: string): string {
   const whole = resolve(path);
   return basename(whole) === "model" ? basename(dirname(whole)) : basename(whole);
 }
 
-async function hashWeights(folder: string): Promise<string> {
+export async function hashWeights(folder: string): Promise<string> {
   const hash = createHash("sha256");
   for (const path of walkFiles(folder)
     .filter((path) => /\.(safetensors|json|txt)$/.test(path))

@@ -8,6 +8,7 @@ import { Classifier } from "../encoder/classifier.js";
 import { CrossEncoder } from "../encoder/cross-encoder.js";
 import { Encoder } from "../encoder/encoder.js";
 import { wordsText, writeSmallModel } from "../encoder/fixture.js";
+import { exportOnnx } from "../export/onnx.js";
 import { readNpy } from "../files/npy.js";
 import { progressText } from "./embed.js";
 import { buildProgram } from "./program.js";
@@ -50,6 +51,19 @@ async function run(...args: string[]): Promise<string> {
   }
   return output;
 }
+
+test("embed runs a graph of the folder's own with --onnx-file", async () => {
+  const out = join(work, "exported");
+  await exportOnnx(model, out);
+  const file = join(work, "graph.npy");
+  await run("embed", out, join(work, "texts.txt"), "--onnx-file", "onnx/model.onnx", "--out", file);
+  await using encoder = await Encoder.load(model);
+  const expected = await encoder.encode(texts);
+  const { data } = readNpy(file);
+  for (const [i, value] of expected.data.entries()) expect(data[i]).toBeCloseTo(value, 5);
+  await expect(run("embed", out, join(work, "texts.txt"), "--onnx-file", "no.onnx")).rejects.toThrow("onnx/model.onnx");
+  for (const made of [out, file]) rmSync(made, { recursive: true });
+});
 
 test("embed writes a row for each line, empty ones too, and for each record of other formats", async () => {
   await using encoder = await Encoder.load(model);

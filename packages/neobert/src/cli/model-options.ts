@@ -5,7 +5,10 @@ import type { LoadOptions } from "../encoder/loaded-model.js";
 import type { DownloadProgress } from "../hub/resolve.js";
 import { ProgressLine } from "../train/progress-line.js";
 
-export type ModelFlags = Pick<LoadOptions, "engine" | "dtype" | "revision" | "threads" | "offline" | "batchTokens"> & {
+export type ModelFlags = Pick<
+  LoadOptions,
+  "engine" | "dtype" | "onnxFile" | "revision" | "threads" | "offline" | "batchTokens"
+> & {
   maxTokens?: number;
 };
 
@@ -13,10 +16,13 @@ export function addModelOptions(command: Command): Command {
   return command
     .addOption(new Option("--engine <name>", "ONNX Runtime or libtorch").choices(["onnx", "torch"]).default("onnx"))
     .addOption(
-      new Option("--dtype <type>", "bf16 needs torch, int8 needs onnx")
-        .choices(["fp32", "bf16", "int8"])
-        .default("fp32"),
+      new Option("--dtype <type>", "bf16 needs torch, int8 needs onnx (default: fp32)").choices([
+        "fp32",
+        "bf16",
+        "int8",
+      ]),
     )
+    .option("--onnx-file <path>", "run this .onnx file of the model's own folder or repository as it is")
     .option("--max-tokens <n>", "cut texts to this many tokens (default: the model's)", positive)
     .option("--batch-tokens <n>", "most tokens computed at once (default: 4096)", positive)
     .option("--threads <n>", "threads (default: as many as there are cores)", positive)
@@ -25,8 +31,9 @@ export function addModelOptions(command: Command): Command {
 }
 
 /** The options of `load`, with downloads shown on standard error. */
-export function loadOptions({ engine, dtype, revision, threads, offline, batchTokens }: ModelFlags): LoadOptions {
-  const given = Object.entries({ engine, dtype, revision, threads, offline, batchTokens });
+export function loadOptions(flags: ModelFlags): LoadOptions {
+  const { engine, dtype, onnxFile, revision, threads, offline, batchTokens } = flags;
+  const given = Object.entries({ engine, dtype, onnxFile, revision, threads, offline, batchTokens });
   const line = new ProgressLine(downloadLine);
   return {
     ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),

@@ -27,7 +27,7 @@ const commands: Record<string, CommandEntry> = {
     load: async () => (await import("./finetune.js")).finetuneCommand(),
   },
   evaluate: {
-    summary: "score models on MTEB",
+    summary: "score models: MTEB, pseudo-perplexity",
     load: async () => (await import("./evaluate.js")).evaluateCommand(),
   },
   export: {

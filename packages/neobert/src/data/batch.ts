@@ -1,24 +1,25 @@
 // One packed micro-batch of masked-language modelling, as typed arrays that may be transferred to another thread: pieces
-// one after another without padding, each `[CLS] tokens [SEP]`, the input ids already masked.
+// one after another without padding, each `[CLS] tokens [SEP]`, the input ids already masked. Sequences, within which
+// attention stays, are the pieces; or rows cut out of them without regard to their borders (`crossAttention`).
 import type { Masker } from "./masking.js";
 import { sourceStream } from "./mixture.js";
 import type { Piece } from "./pieces.js";
 import { randomStreams } from "./random.js";
 import type { TokenShards } from "./shards.js";
 
-/** A packed micro-batch of B pieces and N tokens with M masked positions. */
+/** A packed micro-batch of P pieces in B sequences, N tokens with M masked positions. */
 export interface Batch {
   /** The step the batch belongs to; in evaluation, the number of the batch. */
   step: number;
   /** Input ids, masked: [N]. */
   ids: Int32Array<ArrayBuffer>;
-  /** Where each piece begins, and N: [B+1]. */
+  /** Where each sequence begins, and N: [B+1]. Each piece is one, unless `crossAttention` has made rows. */
   cuSeqlens: Int32Array<ArrayBuffer>;
   /** The positions in `ids` whose token is to be predicted, ascending: [M]. */
   maskedRows: Int32Array<ArrayBuffer>;
   /** Their true ids: [M]. */
   labels: Int32Array<ArrayBuffer>;
-  /** Where each piece comes from, for error reports: [B, 3] of source number, document number, first token. */
+  /** Where each piece comes from, for error reports: [P, 3] of source number, document number, first token. */
   pieces: Float64Array<ArrayBuffer>;
 }
 
@@ -32,7 +33,13 @@ export interface PieceItem {
 }
 
 /**
- * The batch of the given pieces. At least one token of it is masked (unless all its tokens are special): where chance
+ * What attends to what: each piece to itself alone, or, as in the paper's discarded M6, all pieces that share a row of
+ * `maxLength` tokens to each other, with positions that run through the row and pieces cut where a row is full.
+ */
+export type Packing = "isolated" | "crossAttention";
+
+/**
+ * The batch of the given pieces, in rows of `rowLength` tokens if that is given. At least one token of it is masked (unless all its tokens are special): where chance
  * chose none, one is drawn with `forced`, a stream and a counter of its own.
  */
 export function makeBatch(
@@ -42,10 +49,11 @@ export function makeBatch(
   masker: Masker,
   maskStream: number,
   forced: { stream: number; counter: number },
+  rowLength?: number,
 ): Batch {
   const N = items.reduce((sum, { size }) => sum + size, 0);
   const ids = new Int32Array(N);
-  const cuSeqlens = new Int32Array(items.length + 1);
+  const ends = new Int32Array(items.length + 1);
   const pieces = new Float64Array(items.length * 3);
   const rows: number[] = [];
   const labels: number[] = [];
@@ -60,11 +68,15 @@ export function makeBatch(
     masker.mask(ids, position + 1, end - 1, sourceStream(maskStream, source), draw, rows, labels);
     pieces.set([source, piece.document, piece.start], index * 3);
     position = end;
-    cuSeqlens[index + 1] = end;
+    ends[index + 1] = end;
   }
   if (rows.length === 0) masker.maskOne(ids, forced.stream, forced.counter, rows, labels);
+  const cuSeqlens = rowLength === undefined ? ends : rowBorders(N, rowLength);
   return { step, ids, cuSeqlens, maskedRows: Int32Array.from(rows), labels: Int32Array.from(labels), pieces };
 }
+
+const rowBorders = (tokens: number, rowLength: number) =>
+  Int32Array.from({ length: Math.ceil(tokens / rowLength) + 1 }, (_, row) => Math.min(tokens, row * rowLength));
 
 /** "SOURCE document D from token S" for each piece of a batch, in order: what an error report about it says. */
 export function describePieces(batch: Batch, sourcePaths: readonly string[]): string[] {

@@ -120,6 +120,29 @@ test("batches after a resume at any step equal those of the unbroken run, across
   }
 });
 
+test("crossAttention makes rows of maxLength out of the same pieces with the same masks, across their borders", () => {
+  const isolated = take(base, 4);
+  const crossing = take({ ...base, packing: "crossAttention" }, 4);
+  let straddling = 0;
+  for (const [step, { microBatches, targets, tokens, cursor }] of crossing.entries()) {
+    expect({ targets, tokens, cursor }).toEqual({
+      targets: isolated[step]!.targets,
+      tokens: isolated[step]!.tokens,
+      cursor: isolated[step]!.cursor,
+    });
+    for (const [index, { cuSeqlens, ...batch }] of microBatches.entries()) {
+      const { cuSeqlens: borders, ...same } = isolated[step]!.microBatches[index]!;
+      expect(batch).toEqual(same);
+      const lengths = [...cuSeqlens.subarray(1)].map((end, row) => end - cuSeqlens[row]!);
+      expect(lengths.slice(0, -1).every((length) => length === base.maxLength)).toBe(true);
+      expect(lengths.at(-1)).toBeLessThanOrEqual(base.maxLength);
+      expect(cuSeqlens.at(-1)).toBe(batch.ids.length);
+      straddling += [...borders].filter((border) => !cuSeqlens.includes(border)).length;
+    }
+  }
+  expect(straddling).toBeGreaterThan(0);
+});
+
 test("another seed gives other batches; the same seed gives the same", () => {
   expect(take(base, 3)).toEqual(take(base, 3));
   expect(take({ ...base, seed: 8 }, 3)).not.toEqual(take(base, 3));

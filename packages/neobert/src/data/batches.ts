@@ -2,7 +2,7 @@
 // the options, the seed and the data alone; the state between two steps is a cursor of plain JSON (draw counts, and the
 // few hundred pieces that wait for a bin), so a run continues at any step, across epochs, with the batches it would have had.
 import { createHash } from "node:crypto";
-import { type Batch, forcedMaskOf, makeBatch, type PieceItem } from "./batch.js";
+import { type Batch, forcedMaskOf, makeBatch, type Packing, type PieceItem } from "./batch.js";
 import { Masker, type MaskingOptions } from "./masking.js";
 import { Mixture } from "./mixture.js";
 import { Packer } from "./packing.js";
@@ -18,6 +18,8 @@ export interface BatchOptions {
   maxLength: number;
   /** What becomes of longer documents; default "cut". */
   longDocuments?: LongDocuments;
+  /** What attends to what; default "isolated". */
+  packing?: Packing;
   /** Upper bounds, in tokens, of an optimizer step and of each of its micro-batches. */
   tokensPerStep: number;
   microBatchTokens: number;
@@ -68,6 +70,7 @@ export class StepBatches {
   private readonly fingerprint: string;
   private readonly microBatches: number;
   private readonly budget: number;
+  private readonly rowLength: number | undefined;
   private step = 0;
   private readonly draws: number[];
 
@@ -79,6 +82,7 @@ export class StepBatches {
         throw new RangeError(`createBatches: expected a weight above 0 for ${path}, got ${weight}`);
       }
     }
+    this.rowLength = options.packing === "crossAttention" ? maxLength : undefined;
     ({ count: this.microBatches, budget: this.budget } = divideStep(tokensPerStep, microBatchTokens, maxLength));
     this.sources = options.sources.map(({ path }) => openShards(path));
     checkSameTokenizer(this.sources);
@@ -124,7 +128,8 @@ export class StepBatches {
     for (let microBatch = 0; microBatch < this.microBatches; microBatch++) {
       const items = this.packer.bin(this.budget);
       const forced = forcedMaskOf(step, microBatch);
-      const batch = makeBatch(step, items, this.sources, this.masker, randomStreams.masking, forced);
+      const { sources, masker, rowLength } = this;
+      const batch = makeBatch(step, items, sources, masker, randomStreams.masking, forced, rowLength);
       targets += batch.maskedRows.length;
       tokens += batch.ids.length;
       microBatches.push(batch);

@@ -1,5 +1,5 @@
 // The public face of `data`: text to token shards, token shards to batches.
-export { type Batch, describePieces } from "./batch.js";
+export { type Batch, describePieces, type Packing } from "./batch.js";
 export { type BatchCursor, type BatchOptions, createBatches, type StepBatch, StepBatches } from "./batches.js";
 export { type EvaluationOptions, evaluationBatches } from "./evaluation.js";
 export { type DataReport, inspectData } from "./inspect.js";

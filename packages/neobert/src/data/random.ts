@@ -17,6 +17,7 @@ export const randomStreams = {
   pairNegatives: 10,
   labelledOrder: 11,
   labelledHeldOut: 12,
+  pseudoPerplexity: 13,
 } as const;
 
 const twoTo32 = 2 ** 32;

@@ -236,6 +236,10 @@ export class Encoder extends LoadedModel {
         ...this.#runOptions(where, texts, options, firstIndex),
         task: () => ({ kind: "vectors", settings }),
         take: (order, cuSeqlens, result) => {
+          if (result.data.length !== order.length * d) {
+            const got = `${result.data.length / order.length}`;
+            throw new Error(`${where}: expected vectors of ${d} numbers from the model, got ${got}`);
+          }
           for (const [i, text] of order.entries()) {
             data.set(result.data.subarray(i * d, (i + 1) * d), text * d);
             tokenCounts[text] = cuSeqlens[i + 1]! - cuSeqlens[i]!;
@@ -274,7 +278,8 @@ export class Encoder extends LoadedModel {
       );
     }
     const skip = this.#sentence.includePrompt || prompt === "" ? 0 : this.#promptTokens(prompt);
-    return { pooling, skip, normalize, dimensions, output, ranges };
+    const asksPooling = options.pooling !== undefined;
+    return { pooling, asksPooling, skip, normalize, dimensions, output, ranges };
   }
 
   #promptFor(where: string, { prompt, promptName, role }: TokenOptions): string {

@@ -21,6 +21,8 @@ export interface Engine {
   sequenceLogits(batch: PackedBatch): Promise<Float32Array>;
   /** [N, labels] */
   tokenLogits(batch: PackedBatch): Promise<Float32Array>;
+  /** Vectors of the texts [B, d], in place of `hidden` where a graph pools by itself. */
+  readonly sentences?: ((batch: PackedBatch) => Promise<Float32Array>) | undefined;
   dispose(): Promise<void>;
 }
 
@@ -34,6 +36,8 @@ export interface EngineOptions {
   head?: Head;
   /** Threads of one computation; default: as many as there are cores. */
   threads?: number;
+  /** Path of a graph that engine "onnx" runs in place of the folder's weights. */
+  onnxFile?: string;
 }
 
 const dtypesOf: Record<EngineName, EngineDtype[]> = { onnx: ["fp32", "int8"], torch: ["fp32", "bf16"] };
@@ -55,6 +59,10 @@ export function checkEngine(where: string, { engine, dtype }: Pick<EngineOptions
 
 /** Loads a model folder into an engine. Throws where libtorch is wanted and not there, saying how to get it. */
 export async function loadEngine(folder: string, { engine, ...options }: EngineOptions): Promise<Engine> {
+  if (options.onnxFile !== undefined) {
+    const { loadOnnxFileEngine } = await import("./onnx-file-engine.js");
+    return loadOnnxFileEngine(folder, { ...options, onnxFile: options.onnxFile });
+  }
   if (engine === "onnx") {
     const { loadOnnxEngine } = await import("./onnx-engine.js");
     return loadOnnxEngine(folder, options as EngineOptions & { dtype: "fp32" | "int8" });

@@ -1,5 +1,6 @@
 // FillMask: the most likely tokens for each [MASK] of a text, from a masked language model in a Hugging Face folder.
 
+import type { PackedBatch } from "./engine.js";
 import {
   type CallOptions,
   LoadedModel,
@@ -85,6 +86,22 @@ export class FillMask extends LoadedModel {
       });
     });
     return typeof input === "string" ? fillings[0]! : fillings;
+  }
+
+  /**
+   * The log-probability that the model gives to token `ids[i]` at row `rows[i]` of packed texts whose masks are in place
+   * already. The arrays of `batch` are given away.
+   */
+  async logProbabilities(batch: PackedBatch, rows: Int32Array, ids: Int32Array): Promise<Float32Array> {
+    const { vocab_size } = this.config;
+    const foreign = ids.find((id) => id < 0 || id >= vocab_size);
+    if (foreign !== undefined || ids.length !== rows.length) {
+      const got = foreign === undefined ? `${ids.length}` : `id ${foreign}`;
+      throw new Error(
+        `logProbabilities: expected an id from 0 to ${vocab_size - 1} for each of ${rows.length} rows, got ${got}`,
+      );
+    }
+    return (await this.thread.run(batch, { kind: "logProbabilities", rows, ids })).data as Float32Array;
   }
 
   #masksOf(text: string, ids: Int32Array): number[] {

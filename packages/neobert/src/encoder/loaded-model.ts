@@ -1,6 +1,9 @@
 // What Encoder, FillMask and the classifiers have in common: a model by name or folder, its tokenizer here, its engine in
 // a worker thread, the longest text it takes, and the end of it all.
 
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { walkFiles } from "../files/glob.js";
 import { type HubOptions, resolveModel } from "../hub/resolve.js";
 import { architectureOf, type Head, type ModelConfig } from "../model/architecture.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
@@ -15,6 +18,11 @@ export interface LoadOptions extends HubOptions {
   engine?: EngineName;
   /** "fp32" (default); "bf16" with engine "torch", "int8" with engine "onnx". */
   dtype?: EngineDtype;
+  /**
+   * A graph of the repository or folder itself, as "onnx/model_quantized.onnx", which engine "onnx" then runs as it is in
+   * place of model.safetensors: in padded batches, in its own type.
+   */
+  onnxFile?: string;
   /** Threads of one computation; default: as many as there are cores. */
   threads?: number;
   /** Most tokens computed at once; more needs more memory. Default 4096. */
@@ -46,14 +54,21 @@ export async function loadParts(
   head: Head,
   options: LoadOptions = {},
 ): Promise<ModelParts> {
-  const { engine = "onnx", dtype = "fp32", threads, batchTokens, ...hub } = options;
+  const { engine = "onnx", dtype = "fp32", threads, batchTokens, onnxFile, ...hub } = options;
   checkEngine(where, { engine, dtype });
-  const folder = await resolveModel(nameOrFolder, hub);
+  if (onnxFile !== undefined && (engine !== "onnx" || options.dtype !== undefined)) {
+    const got = engine === "onnx" ? `dtype "${dtype}"` : `engine "${engine}"`;
+    throw new Error(
+      `${where}: expected engine "onnx" and no dtype beside onnxFile, a graph in its own type, got ${got}`,
+    );
+  }
+  const folder = await resolveModel(nameOrFolder, { ...hub, ...(onnxFile !== undefined && { onnxFile }) });
+  const graph = onnxFile !== undefined && findOnnxFile(where, folder, onnxFile);
   const sentence = readSentenceFolder(folder);
   const { modelFolder, modules } = sentence;
   const starting = EngineThread.start({
     folder: modelFolder,
-    options: { engine, dtype, head, ...(threads !== undefined && { threads }) },
+    options: { engine, dtype, head, ...(threads !== undefined && { threads }), ...(graph && { onnxFile: graph }) },
     modules: head === "none" ? modules : [],
   });
   try {
@@ -68,6 +83,15 @@ export async function loadParts(
   }
 }
 
+function findOnnxFile(where: string, folder: string, onnxFile: string): string {
+  const path = join(folder, onnxFile);
+  if (existsSync(path)) return path;
+  const there = walkFiles(folder, 3).filter((name) => name.endsWith(".onnx"));
+  throw new Error(
+    `${where}: expected ${onnxFile} in ${folder}, got no such file\n.onnx files there: ${there.join(", ") || "none"}`,
+  );
+}
+
 export abstract class LoadedModel implements AsyncDisposable {
   /** The Hugging Face folder that was loaded. */
   readonly folder: string;
@@ -76,10 +100,11 @@ export abstract class LoadedModel implements AsyncDisposable {
   readonly config: ModelConfig;
   /** Greatest number of tokens of a text, special ones included; longer texts are cut. */
   readonly maxTokens: number;
+  /** Greatest number of tokens that the model can be given at all; infinite where positions are computed (RoPE). */
+  readonly maxPositions: number;
   protected readonly thread: EngineThread;
   protected readonly texts: TextTokenizer;
   protected readonly batchTokens: number | undefined;
-  readonly #maxPositions: number;
 
   constructor({ folder, sentence, tokenizer, thread, batchTokens }: ModelParts) {
     this.folder = folder;
@@ -88,8 +113,8 @@ export abstract class LoadedModel implements AsyncDisposable {
     this.config = thread.config;
     this.texts = new TextTokenizer(tokenizer);
     this.batchTokens = batchTokens;
-    this.#maxPositions = architectureOf(this.config).maxPositions(this.config);
-    this.maxTokens = longestText(this.config, this.#maxPositions, sentence.maxTokens, tokenizer.modelMaxLength);
+    this.maxPositions = architectureOf(this.config).maxPositions(this.config);
+    this.maxTokens = longestText(this.config, this.maxPositions, sentence.maxTokens, tokenizer.modelMaxLength);
   }
 
   /** Number of tokens of a text, special ones included, before it is cut. */
@@ -108,9 +133,9 @@ export abstract class LoadedModel implements AsyncDisposable {
 
   /** The greatest length for a call. Throws where the model has no positions for that many tokens. */
   protected lengthFor(where: string, maxTokens = this.maxTokens): number {
-    if (maxTokens <= this.#maxPositions) return maxTokens;
+    if (maxTokens <= this.maxPositions) return maxTokens;
     throw new RangeError(
-      `${where}: expected maxTokens of at most the model's ${this.#maxPositions} positions, got ${maxTokens}`,
+      `${where}: expected maxTokens of at most the model's ${this.maxPositions} positions, got ${maxTokens}`,
     );
   }
 }

@@ -43,6 +43,7 @@ export class OnnxEngine {
   readonly #folder: string;
   readonly #options: OnnxEngineOptions;
   readonly #sessions = new Map<Result, Promise<InferenceSession>>();
+  readonly #scratch = new Scratch();
 
   /** Use `loadOnnxEngine`. */
   constructor(folder: string, options: OnnxEngineOptions) {
@@ -149,7 +150,8 @@ export class OnnxEngine {
     let values = new Float32Array(0);
     for (const run of splitRuns(batch.cuSeqlens)) {
       const { rows, inputs } = runInputs(batch, run);
-      const part = await this.#run(session, inputs);
+      const place = result === "hidden" ? ([run.tokens, this.config.hidden_size] as const) : undefined;
+      const part = await this.#run(session, inputs, place);
       const width = part.length / run.tokens;
       if (values.length === 0) values = new Float32Array(batch.ids.length * width);
       for (let i = 0; i < run.tokens; ) {
@@ -168,9 +170,27 @@ export class OnnxEngine {
     return this.load(result);
   }
 
-  async #run(session: InferenceSession, inputs: Record<string, Int32Array | BigInt64Array>): Promise<Float32Array> {
+  /** The result of one run; where its shape is given, in memory that the next run uses again. */
+  async #run(
+    session: InferenceSession,
+    inputs: Record<string, Int32Array | BigInt64Array>,
+    shape?: readonly [number, number],
+  ): Promise<Float32Array> {
     const { Tensor } = await importOnnxRuntime();
-    const { result } = await session.run(packedFeeds(Tensor, session.inputNames, inputs));
-    return result!.data as Float32Array;
+    const feeds = packedFeeds(Tensor, session.inputNames, inputs);
+    if (!shape) return (await session.run(feeds)).result!.data as Float32Array;
+    const values = this.#scratch.take(shape[0] * shape[1]);
+    await session.run(feeds, { result: new Tensor("float32", values, shape) });
+    return values;
+  }
+}
+
+/** Memory for results that are soon read: arrays made anew for each run would wait for the garbage collector by the dozen. */
+class Scratch {
+  #memory = new Float32Array(0);
+
+  take(length: number): Float32Array<ArrayBuffer> {
+    if (this.#memory.length < length) this.#memory = new Float32Array(length);
+    return this.#memory.subarray(0, length);
   }
 }

@@ -8,7 +8,8 @@ import type { VectorHead, VectorSettings } from "./vector-head.js";
 export type Task =
   | { kind: "vectors"; settings: VectorSettings }
   | { kind: "hidden" | "sequenceLogits" | "tokenLogits" }
-  | { kind: "fill"; rows: Int32Array; topK: number };
+  | { kind: "fill"; rows: Int32Array; topK: number }
+  | { kind: "logProbabilities"; rows: Int32Array; ids: Int32Array };
 
 export interface TaskResult {
   data: NumberArray;
@@ -19,6 +20,9 @@ export interface TaskResult {
 export async function runTask(engine: Engine, head: VectorHead, batch: PackedBatch, task: Task): Promise<TaskResult> {
   switch (task.kind) {
     case "vectors":
+      if (engine.sentences) {
+        return { data: head.applyPooled(await engine.sentences(batch), batch.cuSeqlens.length - 1, task.settings) };
+      }
       return { data: head.apply(await engine.hidden(batch), batch.cuSeqlens, task.settings) };
     case "hidden":
       return { data: await engine.hidden(batch) };
@@ -28,6 +32,8 @@ export async function runTask(engine: Engine, head: VectorHead, batch: PackedBat
       return { data: await engine.tokenLogits(batch) };
     case "fill":
       return likeliest(await engine.maskedLogits(batch, task.rows), task.rows.length, task.topK);
+    case "logProbabilities":
+      return { data: logProbabilities(await engine.maskedLogits(batch, task.rows), task.ids) };
   }
 }
 
@@ -53,4 +59,16 @@ export function likeliest(logits: Float32Array, M: number, topK: number): TaskRe
     for (let i = 0; i < k; i++) data[m * k + i] = Math.exp(row[best[i]!]! - top) / sum;
   }
   return { data, ids };
+}
+
+/** Of each of M rows of logits, the log softmax at the id that belongs to it. */
+export function logProbabilities(logits: Float32Array, ids: Int32Array): Float32Array {
+  const V = logits.length / ids.length;
+  return Float32Array.from(ids, (id, m) => {
+    const row = logits.subarray(m * V, (m + 1) * V);
+    const top = row.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+    let sum = 0;
+    for (let v = 0; v < V; v++) sum += Math.exp(row[v]! - top);
+    return row[id]! - top - Math.log(sum);
+  });
 }

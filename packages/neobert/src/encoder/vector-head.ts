@@ -11,6 +11,8 @@ import type { Activation, VectorModule } from "./sentence-transformers.js";
 /** What a call asks for, beside the folder's own modules. */
 export interface VectorSettings {
   pooling: PoolingMode[];
+  /** Whether the call itself asks for this pooling. */
+  asksPooling: boolean;
   /** Tokens at each text's start that are not pooled. */
   skip: number;
   /** Default: whether the folder's modules do. False leaves those out. */
@@ -31,6 +33,8 @@ interface Dense {
   activation: (x: number) => number;
 }
 
+type Module = Dense | { kind: "normalize" };
+
 const activate: Record<Activation, (x: number) => number> = {
   identity: (x) => x,
   tanh: Math.tanh,
@@ -40,7 +44,7 @@ const activate: Record<Activation, (x: number) => number> = {
 };
 
 export class VectorHead {
-  readonly #modules: (Dense | { kind: "normalize" })[];
+  readonly #modules: Module[];
   readonly #normalizes: boolean;
 
   /** Throws where a Dense module's weights are missing or of another shape than its config says. */
@@ -51,10 +55,28 @@ export class VectorHead {
 
   /** Vectors of packed texts with hidden states [N, C], row after row. */
   apply(hidden: Float32Array, cuSeqlens: Int32Array, settings: VectorSettings): NumberArray {
-    const { pooling, skip, normalize, dimensions, output, ranges } = settings;
-    const B = cuSeqlens.length - 1;
-    let vectors: Float32Array = pool(hidden, cuSeqlens, pooling, skip);
-    for (const module of this.#modules) {
+    const pooled = pool(hidden, cuSeqlens, settings.pooling, settings.skip);
+    return this.#finish(pooled, cuSeqlens.length - 1, this.#modules, settings);
+  }
+
+  /** Vectors [B, d] of a graph that pools by itself, Dense modules included. Throws where a call asks for other pooling. */
+  applyPooled(vectors: Float32Array, B: number, settings: VectorSettings): NumberArray {
+    if (settings.asksPooling || settings.skip > 0) {
+      const asked = settings.asksPooling ? `pooling ${settings.pooling.join(", ")}` : "a prompt that is not pooled";
+      throw new Error(`pooling: expected the model's own, which is part of its .onnx file, got ${asked}`);
+    }
+    const modules = this.#modules.filter(({ kind }) => kind !== "dense");
+    return this.#finish(vectors, B, modules, settings);
+  }
+
+  #finish(
+    pooled: Float32Array,
+    B: number,
+    modules: readonly Module[],
+    { normalize, dimensions, output, ranges }: VectorSettings,
+  ): NumberArray {
+    let vectors = pooled;
+    for (const module of modules) {
       if (module.kind === "dense") vectors = applyDense(vectors, B, module);
       else if (normalize !== false) normalizeRows(vectors, vectors.length / B);
     }

@@ -52,3 +52,6 @@ export type { EmbeddingModel, EncodeCall, PromptSource, TextEncoder } from "./mt
 export type { ModelAbout, TaskResult } from "./mteb/result-file.js";
 export { type Summary, summarize, summaryLines } from "./mteb/summary.js";
 export { type MtebTask, mtebTasks, type TaskType, taskTypes } from "./mteb/tasks.js";
+export { type MaskedLM, maskedText, type ScoreOptions, scoreTexts, type TextScore } from "./pppl.js";
+export type { PplPoint } from "./pppl-points.js";
+export { evaluatePseudoPerplexity, type PplOptions, type PplProgress, type PplReport } from "./pppl-run.js";

@@ -29,6 +29,8 @@ const repositories: Record<string, Record<string, Buffer>> = {
     "pytorch_model.bin": Buffer.from("pickle"),
     "1_Pooling/config.json": Buffer.from("{}"),
     "onnx/model.onnx": Buffer.from("onnx"),
+    "onnx/model.onnx_data": Buffer.from("data"),
+    "onnx/model_q4.onnx": Buffer.from("small"),
   },
   "datasets/acme/words": {
     "README.md": Buffer.from("# Words"),
@@ -139,6 +141,19 @@ test("a second call makes no request, one for other files makes some", async () 
   await resolveModel("acme/tiny", { files: ["onnx/*"] });
   expect(readFileSync(join(first, "onnx", "model.onnx"), "utf8")).toBe("onnx");
   expect(requests.some(({ url }) => url.includes("model.safetensors"))).toBe(false);
+});
+
+test("a graph is fetched with the weights beside it, and without safetensors", async () => {
+  const folder = await resolveModel("acme/tiny", { onnxFile: "onnx/model.onnx" });
+  expect(readdirSync(folder).sort()).toEqual(["1_Pooling", "config.json", "onnx"]);
+  expect(readdirSync(join(folder, "onnx")).sort()).toEqual(["model.onnx", "model.onnx_data"]);
+  const absent =
+    /acme\/tiny: expected onnx\/no.onnx in the repository, got no such file\n.*onnx\/model.onnx, onnx\/model_q4.onnx/;
+  for (const _ of ["from the cache's list", "asked anew"]) {
+    await expect(resolveModel("acme/tiny", { onnxFile: "onnx/no.onnx" })).rejects.toThrow(absent);
+    rmSync(cacheDir, { recursive: true });
+  }
+  mkdirSync(cacheDir);
 });
 
 test("a moved branch is followed with refresh only, and blobs that did not change are not downloaded again", async () => {

@@ -3,7 +3,7 @@
 // HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. What is in the cache is used without asking whether it is still the newest.
 
 import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import type { ListFileEntry } from "@huggingface/hub";
 import { globToRegExp, walkFiles } from "../files/glob.js";
 import { modelFolder } from "../files/run-folder.js";
@@ -32,20 +32,17 @@ export interface DownloadProgress {
 /** Patterns of the files to get, see `globToRegExp`; or what chooses among the repository's paths. */
 export interface FileChoice {
   files?: Choice;
+  /** In place of safetensors files, this graph, with the weights that lie beside it. */
+  onnxFile?: string;
 }
 
 type Choice = string[] | ((paths: string[]) => string[]);
 
 // What any of our engines reads; weights in other formats (pickled, TensorFlow, ONNX variants) stay where they are.
-const MODEL_FILES = [
-  "*.json",
-  "*.txt",
-  "*.md",
-  "model.safetensors",
-  "model-*.safetensors",
-  "*_*/*.json",
-  "*_*/model.safetensors",
-];
+const SMALL_FILES = ["*.json", "*.txt", "*.md", "*_*/*.json", "*_*/model.safetensors"];
+const MODEL_FILES = [...SMALL_FILES, "model.safetensors", "model-*.safetensors"];
+/** A graph, and the files that hold its weights as transformers.js and PyTorch name them. */
+const graphFiles = (path: string) => [path, `${path}_data*`, `${path}.data`];
 
 interface Snapshot {
   folder: string;
@@ -59,7 +56,10 @@ interface Snapshot {
  */
 export async function resolveModel(nameOrFolder: string, options: HubOptions & FileChoice = {}): Promise<string> {
   if (isFolder(nameOrFolder)) return modelFolder(nameOrFolder);
-  return (await fetchSnapshot("model", nameOrFolder, options.files ?? MODEL_FILES, options)).folder;
+  const { onnxFile } = options;
+  const chosen = onnxFile === undefined ? MODEL_FILES : [...SMALL_FILES, ...graphFiles(onnxFile)];
+  const patterns = options.files ?? chosen;
+  return (await fetchSnapshot("model", nameOrFolder, patterns, { ...options, needed: onnxFile })).folder;
 }
 
 /**
@@ -75,7 +75,12 @@ export async function resolveDataset(nameOrFolder: string, options: HubOptions &
   return paths.map((path) => join(folder, path)).sort();
 }
 
-async function fetchSnapshot(type: RepoType, name: string, patterns: Choice, options: HubOptions): Promise<Snapshot> {
+async function fetchSnapshot(
+  type: RepoType,
+  name: string,
+  patterns: Choice,
+  options: HubOptions & { needed?: string | undefined },
+): Promise<Snapshot> {
   if (!/^[\w-][\w.-]*(\/[\w-][\w.-]*)?$/.test(name)) {
     throw new Error(`${name}: expected a folder or a name OWNER/NAME of the Hub, got a path where there is no folder`);
   }
@@ -88,7 +93,9 @@ async function fetchSnapshot(type: RepoType, name: string, patterns: Choice, opt
 
   const known = cache.commitOf(revision);
   if (known && !options.refresh) {
-    const wanted = wantedPaths(cache.listing(known), patterns);
+    const listing = cache.listing(known);
+    const wanted = wantedPaths(listing, patterns);
+    if (listing) expectFile(name, listing, options.needed);
     if (wanted?.length && wanted.every((path) => cache.has(known, path))) {
       return { folder: cache.snapshotFolder(known), paths: wanted };
     }
@@ -139,6 +146,7 @@ async function fetchSnapshot(type: RepoType, name: string, patterns: Choice, opt
     });
   cache.record(revision, commit, files);
   if (patterns === MODEL_FILES) expectSafetensors(name, files);
+  expectFile(name, files, options.needed);
   const chosen = new Set(wantedPaths(files, patterns));
   if (chosen.size === 0) {
     throw new Error(
@@ -164,6 +172,16 @@ async function fetchSnapshot(type: RepoType, name: string, patterns: Choice, opt
     }
   }
   return { folder: cache.snapshotFolder(commit), paths: [...chosen] };
+}
+
+/** Throws where the repository lacks a file, naming those of its kind. */
+function expectFile(name: string, files: RemoteFile[], needed: string | undefined): void {
+  if (needed === undefined || files.some(({ path }) => path === needed)) return;
+  const kind = files.map(({ path }) => path).filter((path) => extname(path) === extname(needed));
+  throw new Error(
+    `${name}: expected ${needed} in the repository, got no such file\n` +
+      `${extname(needed)} files there: ${kind.sort().join(", ") || "none"}`,
+  );
 }
 
 /** Throws where a model has pickled weights only. */

@@ -10,8 +10,8 @@ export interface Source {
   file: string;
   document: Document;
   lines: LineCounter;
-  /** Overrides in the order given: the dotted path and the text as typed. */
-  overrides: { path: string[]; text: string }[];
+  /** Values set over the document's, in order: the path, and `override KEY=VALUE` or the extending file with its line. */
+  overrides: { path: string[]; where: string }[];
 }
 
 /** A dotted key as it is typed, `data.train.0.weight`. */
@@ -23,7 +23,7 @@ function where(source: Source, path: readonly string[], atKey: boolean): string 
   const override = source.overrides.findLast(
     (entry) => isWithin(path, entry.path) || (atKey && isWithin(entry.path, path)),
   );
-  if (override) return `override ${override.text}`;
+  if (override) return override.where;
   for (let depth = path.length; depth > 0; depth--) {
     const node = source.document.getIn(path.slice(0, depth), true);
     if (!isNode(node) || !node.range) continue;

@@ -68,6 +68,12 @@ export const runSchema = z.strictObject({
   tokenizer: folder.optional().describe("Tokenizer folder; when absent the model's or the prepared data's"),
   data: z.preprocess(expandData, dataSchema).describe("A folder with `train` and `validation`, or the keys below"),
   maxLength: z.int().min(3).default(1024).describe("Tokens of the longest piece, [CLS] and [SEP] counted"),
+  packing: z
+    .enum(["isolated", "crossAttention"])
+    .default("isolated")
+    .describe(
+      "Pieces of a batch attend to themselves alone, or across borders in rows of `maxLength` (the paper's M6)",
+    ),
   steps: common.steps,
   tokensPerStep: count.default(2_097_152).describe("Tokens of an optimizer step, all micro-batches together"),
   microBatchTokens: count.default(16_384).describe("Tokens of a forward pass; at most `tokensPerStep`"),

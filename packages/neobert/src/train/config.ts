@@ -1,9 +1,11 @@
 // Reads and writes the file of a run, `neobert pretrain RUN.yaml [key=value ...]`, whatever it trains. Strict: an unknown
 // key or a wrong type is an error with file and line. Overrides are set in the parsed YAML before validation, so they obey
-// the same rules and can add, replace or reach into any option.
+// the same rules and can add, replace or reach into any option; so are the options of a file that `extends: BASE.yaml`, a
+// path seen from its own folder.
 
 import { readFileSync } from "node:fs";
-import { type Document, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
+import { dirname, join } from "node:path";
+import { type Document, isMap, isNode, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
 import type { z } from "zod";
 import { describeComplaints, describeIssues, dotted, type Source } from "./config-errors.js";
 import type { Complaint } from "./config-parts.js";
@@ -47,7 +49,51 @@ function applyOverride(document: Document, text: string): Source["overrides"][nu
         `Override all of it, ${parent}={ ${path.at(-1)}: ... }`,
     );
   }
-  return { path, text };
+  return { path, where: `override ${text}` };
+}
+
+/** The YAML of a file, set over that of the file it extends, if any. `extending` are the files that extend this one. */
+function readSource(yamlText: string, file: string, extending: readonly string[] = []): Source {
+  const lines = new LineCounter();
+  const document = parseDocument(yamlText, { lineCounter: lines, prettyErrors: false });
+  firstError(document.errors, (error) => `${file}:${lines.linePos(error.pos[0]).line}`);
+  const own: Source = { file, document, lines, overrides: [] };
+  const base = isMap(document.contents) ? document.get("extends") : undefined;
+  if (base === undefined) return own;
+  if (typeof base !== "string") throw new Error(`${file}: extends: expected a run file, got ${JSON.stringify(base)}`);
+  document.delete("extends");
+  const path = join(dirname(file), base);
+  if ([...extending, file].includes(path)) {
+    throw new Error(`${file}: extends: expected a file that does not extend this one, got ${base}`);
+  }
+  const source = readSource(readRunText(path), path, [...extending, file]);
+  setOver(source, own);
+  return source;
+}
+
+/** Sets every value of `own` in `source`: mappings are joined, anything else is replaced. */
+function setOver(source: Source, own: Source, path: string[] = []): void {
+  const map = own.document.getIn(path, true);
+  if (!isMap(map)) return;
+  for (const { key, value } of map.items) {
+    const here = [...path, String(key)];
+    if (isMap(value) && isMap(source.document.getIn(here, true))) setOver(source, own, here);
+    else {
+      source.document.setIn(here, source.document.createNode(own.document.getIn(here)));
+      const line = isNode(key) && key.range ? own.lines.linePos(key.range[0]).line : 1;
+      source.overrides.push({ path: here, where: `${own.file}:${line}` });
+    }
+  }
+}
+
+function readRunText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new Error(`${path}: expected a run file, got none that can be read\nThe folder runs/ has examples.`, {
+      cause,
+    });
+  }
 }
 
 /**
@@ -56,11 +102,9 @@ function applyOverride(document: Document, text: string): Source["overrides"][nu
  */
 export function parseRunFile<C>({ schema, check, resolve }: RunFile<C>, yamlText: string, options: ParseOptions): C {
   const { file, overrides = [] } = options;
-  const lines = new LineCounter();
-  const document = parseDocument(yamlText, { lineCounter: lines, prettyErrors: false });
-  firstError(document.errors, (error) => `${file}:${lines.linePos(error.pos[0]).line}`);
-  const applied = overrides.map((text) => applyOverride(document, text));
-  const source: Source = { file, document, lines, overrides: applied };
+  const source = readSource(yamlText, file);
+  const { document } = source;
+  source.overrides.push(...overrides.map((text) => applyOverride(document, text)));
 
   const parsed = schema.safeParse(document.toJS());
   if (!parsed.success) throw new Error(describeIssues(parsed.error.issues, schema, source));
@@ -71,15 +115,7 @@ export function parseRunFile<C>({ schema, check, resolve }: RunFile<C>, yamlText
 
 /** `parseRunFile` of a file. Throws as it does, and when the file cannot be read. */
 export function loadRunFile<C>(kind: RunFile<C>, path: string, overrides: readonly string[] = []): C {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new Error(`${path}: expected a run file, got none that can be read\nThe folder runs/ has examples.`, {
-      cause,
-    });
-  }
-  return parseRunFile(kind, text, { file: path, overrides });
+  return parseRunFile(kind, readRunText(path), { file: path, overrides });
 }
 
 /** The pretraining run of a YAML text; see `parseRunFile`. */

@@ -45,6 +45,16 @@ const stopAfter = (steps: number): LoopOptions => {
   return { onStep: () => taken++, shouldStop: () => taken >= steps };
 };
 
+test("packing crossAttention trains on the same tokens and masks, seen in other company", async () => {
+  const one = ["steps=1", "log.everySteps=1", "model.dropout=0"];
+  const isolated = await runPretraining(smallRun(root, "isolated", ...one));
+  const crossing = await runPretraining(smallRun(root, "crossing", ...one, "packing=crossAttention"));
+  expect(crossing.tokensSeen).toBe(isolated.tokensSeen);
+  const [a, b] = ["isolated", "crossing"].map((name) => metricsOf(join(root, name))[0]);
+  expect(Math.abs(a.loss - b.loss)).toBeGreaterThan(1e-5);
+  expect(Math.abs(a.loss - b.loss)).toBeLessThan(0.1);
+});
+
 test("a run stopped at any step and resumed ends with the weights, optimizer and metrics of an unbroken run, bit for bit", async () => {
   const whole = smallRun(root, "whole");
   const unbroken = await runPretraining(whole);

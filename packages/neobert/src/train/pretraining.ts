@@ -66,9 +66,10 @@ export function pretraining(config: RunConfig): Task<Batch, MaskedScores> {
   };
 }
 
-function batchOptions({ data, maxLength, tokensPerStep, microBatchTokens, seed, masking }: RunConfig): BatchOptions {
+function batchOptions(config: RunConfig): BatchOptions {
+  const { data, maxLength, packing, tokensPerStep, microBatchTokens, seed, masking } = config;
   const { train: sources, longDocuments } = data;
-  return { sources, longDocuments, maxLength, tokensPerStep, microBatchTokens, seed, masking };
+  return { sources, longDocuments, maxLength, packing, tokensPerStep, microBatchTokens, seed, masking };
 }
 
 function firstBatch(config: RunConfig): Batch {

@@ -9,6 +9,8 @@ export interface Grid {
   epochs: number;
   /** Evaluations without gain after which a run ends. */
   patience: number;
+  /** Default 10, as in the paper; more where 500 steps would pass without one. */
+  evaluationsPerEpoch?: number;
 }
 
 export interface GridPoint {
@@ -56,9 +58,9 @@ export interface RunLength {
 }
 
 /** Steps of a run over `examples`, the last batch of an epoch being smaller where they do not divide. */
-export function runLength(examples: number, batchSize: number, epochs: number): RunLength {
+export function runLength(examples: number, batchSize: number, epochs: number, evaluationsPerEpoch = 10): RunLength {
   const stepsPerEpoch = Math.ceil(examples / batchSize);
-  const evaluateEverySteps = Math.max(1, Math.min(500, Math.floor(stepsPerEpoch / 10)));
+  const evaluateEverySteps = Math.max(1, Math.min(500, Math.floor(stepsPerEpoch / evaluationsPerEpoch)));
   return { stepsPerEpoch, steps: stepsPerEpoch * epochs, evaluateEverySteps };
 }
 

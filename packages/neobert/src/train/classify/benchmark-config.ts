@@ -77,6 +77,7 @@ function gridOf(where: string, grid: GridName | Partial<Grid>): Grid {
   check("weightDecays", found.weightDecays, (value) => value >= 0, "numbers of 0 or more");
   check("batchSizes", found.batchSizes, isCount, "whole numbers of 1 or more");
   check("epochs", [found.epochs], isCount, "a whole number of 1 or more");
+  check("evaluationsPerEpoch", [found.evaluationsPerEpoch ?? 10], isCount, "a whole number of 1 or more");
   check("patience", [found.patience], isCount, "a whole number of 1 or more");
   return found;
 }

@@ -168,7 +168,7 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
   const { config, options } = work;
   const { onNote = () => {}, onStep, shouldStop } = options;
   const { start, point, seed, train, validation, number, total } = one;
-  const { epochs, patience } = config.grid;
+  const { epochs, patience, evaluationsPerEpoch } = config.grid;
   const folder = runFolder(config.out, task, start.startsFrom, point, seed);
   const settings = { start: start.fingerprint, epochs, patience, maxLength: config.maxLength, texts: train.length };
   const done = readResult(folder, settings);
@@ -177,7 +177,7 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
     work.dtype = done.dtype;
     return done.run;
   }
-  const { steps, evaluateEverySteps } = runLength(train.length, point.batchSize, epochs);
+  const { steps, evaluateEverySteps } = runLength(train.length, point.batchSize, epochs, evaluationsPerEpoch);
   const result = await fineTune(
     fineTuningOf(task, train, validation, {
       ...{ out: folder, seed, steps, epochs, patience, batchSize: point.batchSize, model: { from: start.from } },

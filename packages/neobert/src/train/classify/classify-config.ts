@@ -1,5 +1,5 @@
-// The options of fine-tuning a classifier on an own file. Steps, schedule and evaluations follow from the number of texts as
-// in the paper's GLUE runs (appendix C) where they are not given.
+// The options of fine-tuning a classifier on an own file. Steps and evaluations follow from the number of texts, and the
+// schedule is that of the paper's GLUE runs (appendix C).
 
 import { z } from "zod";
 import { fineTuningSchedule, runLength } from "../../evaluate/glue/grid.js";
@@ -41,7 +41,9 @@ export const classifySchema = z.strictObject({
   optimizer: optimizerSchema({ lr: 2e-5, weightDecay: 0.01 }),
   evaluate: z
     .strictObject({
-      everySteps: count.optional().meta({ description: "Steps between evaluations", fallback: "ten times an epoch" }),
+      everySteps: count
+        .optional()
+        .meta({ description: "Steps between evaluations", fallback: "twice an epoch, at most 500" }),
     })
     .prefault({})
     .describe("Held-out evaluation"),
@@ -74,7 +76,9 @@ export const parseClassifyConfig = (yamlText: string, options: ParseOptions): Cl
 
 /** The run over so many texts: what follows from their number filled in, and the problem that was found. */
 export function resolveClassify(config: ClassifyConfig, texts: number, problem: Problem): FineTuningConfig {
-  const { steps, evaluateEverySteps } = runLength(texts, config.batchSize, config.epochs);
+  const { steps, stepsPerEpoch } = runLength(texts, config.batchSize, config.epochs);
+  // Ten times an epoch, as in the paper, would end runs over small files before they have learnt.
+  const evaluateEverySteps = Math.max(1, Math.min(500, Math.ceil(stepsPerEpoch / 2)));
   return {
     ...config,
     ...{ steps, schedule: fineTuningSchedule(steps), problem },

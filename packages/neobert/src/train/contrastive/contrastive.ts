@@ -97,7 +97,12 @@ function encoderFolder({ model: { from } }: ContrastiveConfig): string {
 function startModel(config: ContrastiveConfig): TorchModel {
   const { device, seed, maxLength } = config;
   const model = TorchModel.load(encoderFolder(config), { device, seed, head: "none" });
-  checkMaxLength(maxLength, model.architecture.maxPositions(model.config));
+  try {
+    checkMaxLength(maxLength, model.architecture.maxPositions(model.config));
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
   if (config.model.dropout !== undefined) setDropout(model.config, config.model.dropout);
   return model;
 }

@@ -1,0 +1,41 @@
+// One side of bench/finetune.mjs: our trainer on batches made in a worker, as in a run. Reads a task a line, answers with one.
+import { createInterface } from "node:readline";
+import { prefetchSteps } from "../packages/neobert/dist/data/index.js";
+import { ComputeWeights } from "../packages/neobert/dist/model/torch-compute-weights.js";
+import { TorchModel } from "../packages/neobert/dist/model/torch-model.js";
+import { TorchOps } from "../packages/neobert/dist/model/torch-ops.js";
+import { ContrastiveTrainer } from "../packages/neobert/dist/train/contrastive/contrastive-trainer.js";
+import { setDropout } from "../packages/neobert/dist/train/run-model.js";
+import { AdamW, Generator, setNumThreads } from "../packages/torch/dist/index.js";
+
+const { model: folder, file, dtype, pairs, threads, maxTokens, dropout } = JSON.parse(process.argv[2]);
+setNumThreads(threads);
+const model = TorchModel.load(folder, { head: "none" });
+if (dropout !== undefined) setDropout(model.config, dropout);
+const options = {
+  sets: [{ name: "pairs", path: file, instruction: "", documentInstruction: "" }],
+  ...{ tokenizer: folder, maxLength: maxTokens, textsPerStep: 2 * pairs, microBatchTokens: 16384 },
+  ...{ alpha: 0.5, negatives: "own", seed: 0 },
+};
+const entry = new URL("../packages/neobert/dist/train/contrastive/pair-worker.js", import.meta.url);
+const steps = prefetchSteps(entry, { options });
+const compute = new ComputeWeights(model, dtype);
+const optimizer = new AdamW([...model.weights.values()], { weightDecay: 0.01 });
+const generator = new Generator(0);
+const parts = { model, optimizer, compute, generator, ops: new TorchOps({ generator }), clipNorm: 1 };
+const trainer = new ContrastiveTrainer(parts, { temperature: 0.07, pooling: "mean" });
+
+console.log("{}");
+for await (const line of createInterface({ input: process.stdin })) {
+  const start = performance.now();
+  let [tokens, loss] = [0, 0];
+  const task = JSON.parse(line);
+  for (let i = 0; i < task.steps; i++) {
+    const { value } = await steps.next();
+    ({ loss } = trainer.step(value.microBatches, value.targets, 2e-5));
+    tokens += value.tokens;
+  }
+  const seconds = (performance.now() - start) / 1000;
+  console.log(JSON.stringify({ tokens, seconds, loss, peakMB: process.resourceUsage().maxRSS / 1024 }));
+}
+await steps.return();

@@ -1,0 +1,26 @@
+// One side of a benchmark: a process that stays, is handed tasks as lines of JSON, and answers each with such a line.
+
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+/** Starts `program script OPTIONS`; `ask` sends a task and resolves with its answer, `next` with the next line, `end` when it is gone. */
+export function startSide(program, script, options) {
+  const child = spawn(program, [script, JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
+  let log = "";
+  child.stderr.on("data", (text) => (log = (log + text).slice(-2000)));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${script}: ended\n${log}`);
+    return value.startsWith("{") ? JSON.parse(value) : next();
+  };
+  const ask = (task) => {
+    child.stdin.write(`${JSON.stringify(task)}\n`);
+    return next();
+  };
+  const end = () => {
+    child.stdin.end();
+    return new Promise((resolve) => child.on("exit", resolve));
+  };
+  return { next, ask, end };
+}

@@ -1,0 +1,129 @@
+// `neobert evaluate pppl MODEL FILES...`: pseudo-perplexity by length, as numbers and as a picture. The out folder keeps the
+// score of every text, so the same command goes on after a stop.
+
+import { Command, InvalidArgumentError, Option } from "commander";
+import { type ReadOptions, readDocuments } from "../data/read.js";
+import { FillMask } from "../encoder/fill-mask.js";
+import { evaluatePseudoPerplexity, type PplProgress, type PplReport } from "../evaluate/index.js";
+import { writeFileAtomic } from "../files/atomic.js";
+import { pseudoPerplexityFigure } from "../report/index.js";
+import { barOf, formatDuration, ProgressLine } from "../train/progress-line.js";
+import { folderName, hashWeights } from "./evaluate-mteb.js";
+import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
+import { addInputOptions, type InputFlags } from "./read-texts.js";
+
+interface PpplFlags extends ModelFlags, InputFlags {
+  split: NonNullable<ReadOptions["split"]>;
+  limit?: number;
+  sample?: number;
+  seed: number;
+  maxLength?: number;
+  lengths?: number[];
+  everyLength?: boolean;
+  out: string;
+  force?: boolean;
+}
+
+export function evaluatePpplCommand(): Command {
+  const command = new Command("pppl")
+    .summary("pseudo-perplexity by length")
+    .description(
+      "Masks every token of each text alone and shows exp of the mean cross entropy by length of text, in OUT/pppl.json and\n" +
+        "OUT/pppl.svg. Texts that OUT has a score of are kept. Exact scores grow with the square of a text's length: for long\n" +
+        "texts use --sample. Models with rotary positions can be asked beyond the length of their training (--max-length).",
+    )
+    .argument("<model>", "model folder, run folder, or name on the Hub")
+    .argument("<files...>", "files, folders, patterns, or hf://datasets/OWNER/NAME/PATTERN")
+    .addOption(
+      new Option("--split <unit>", "how text files are cut into texts")
+        .choices(["file", "line", "paragraph"])
+        .default("file"),
+    )
+    .option("--limit <n>", "score the first texts only", positive)
+    .option("--sample <n>", "tokens to mask in each text (default: all)", positive)
+    .option("--seed <n>", "chooses them", Number, 0)
+    .option("--max-length <n>", "cut texts to this many tokens (default: the model's longest text)", positive)
+    .option(
+      "--lengths <n,n,...>",
+      "upper bounds of the bins (default: 64,128,256 ... to the greatest length)",
+      wholeNumbers,
+    )
+    .option("--every-length", "score each text cut to each of the lengths: the same texts in every bin")
+    .option("--out <folder>", "folder to write into", "out/pppl")
+    .option("--force", "compute again what the folder holds");
+  addInputOptions(command);
+  addModelOptions(command);
+  command.options.find(({ long }) => long === "--max-tokens")?.hideHelp(); // the same as --max-length
+  return command.action(run);
+}
+
+async function run(name: string, files: string[], flags: PpplFlags): Promise<void> {
+  const { out, engine, dtype, sample, seed, lengths, everyLength, force, batchTokens } = flags;
+  const { maxLength = flags.maxTokens } = flags;
+  const stop = new AbortController();
+  const interrupt = () => stop.abort(new Error(`stopped: scored texts are kept in ${out}; the same command goes on`));
+  process.once("SIGINT", interrupt);
+  const line = new ProgressLine(progressText);
+  try {
+    await using model = await FillMask.load(name, loadOptions(flags));
+    const report = await evaluatePseudoPerplexity({
+      ...{ model, name: folderName(name), texts: textsOf(files, flags), out, sample, seed, maxLength, lengths },
+      ...{ everyLength, force, batchTokens, signal: stop.signal },
+      settings: { weights: await hashWeights(model.folder), engine, dtype },
+      onProgress: (progress) => line.show(progress),
+    });
+    writeFileAtomic(`${out}/pppl.svg`, pseudoPerplexityFigure([report]));
+    line.end();
+    console.log(reportText(report, out));
+  } finally {
+    line.end();
+    process.off("SIGINT", interrupt);
+  }
+}
+
+async function* textsOf(files: string[], { column, format, header, split, limit }: PpplFlags) {
+  for await (const { text } of readDocuments(files, given({ column, format, header, split, limit }))) yield text;
+}
+
+/** `12/300 texts [==>   ] 14% 33,012 tokens/s 0:12 left` */
+export function progressText(
+  { texts, textsDone, tokens, tokensDone, seconds }: PplProgress,
+  barColumns: number,
+): string {
+  const share = tokensDone / tokens;
+  const rate = Math.round(tokensDone / seconds).toLocaleString("en-US");
+  const left = formatDuration((seconds / tokensDone) * (tokens - tokensDone));
+  return [
+    `${textsDone}/${texts} texts`,
+    ...barOf(share, barColumns),
+    `${Math.floor(100 * share)}% ${rate} tokens/s ${left} left`,
+  ].join(" ");
+}
+
+/** The curve as lines of text. */
+export function reportText({ points, texts, skipped, settings }: PplReport, out: string): string {
+  const errors = texts.flatMap(({ standardError, pseudoPerplexity }) =>
+    standardError ? [standardError / pseudoPerplexity] : [],
+  );
+  const number = (value: number) => value.toFixed(2).padStart(11);
+  return [
+    `${"tokens up to".padStart(12)}${"texts".padStart(8)}${"median".padStart(11)}${"25 %".padStart(11)}${"75 %".padStart(11)}`,
+    ...points.map(
+      ({ length, texts, median, q25, q75 }) =>
+        `${length.toLocaleString("en-US").padStart(12)}${`${texts}`.padStart(8)}${number(median)}${number(q25)}${number(q75)}`,
+    ),
+    ...(errors.length > 0
+      ? [
+          `${settings.sample} tokens of each text were masked: a text's standard error is ${(100 * (errors.reduce((a, b) => a + b, 0) / errors.length)).toFixed(1)} % of its value on average`,
+        ]
+      : []),
+    ...(skipped > 0 ? [`${skipped} texts left out: too short`] : []),
+    `${out}/pppl.json  ${out}/pppl.svg`,
+  ].join("\n");
+}
+
+function wholeNumbers(value: string): number[] {
+  const numbers = value.split(",").map(Number);
+  if (numbers.every((number) => Number.isInteger(number) && number > 0)) return numbers;
+  throw new InvalidArgumentError("Expected whole numbers with commas between them.");
+}

@@ -1,0 +1,209 @@
+// `neobert finetune classify`: each kind of labelled file, from the file to the loaded classifier. Oracles: labels that can be
+// learnt, the unbroken run.
+
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Classifier } from "../../encoder/classifier.js";
+import { CrossEncoder } from "../../encoder/cross-encoder.js";
+import { writeSmallModel } from "../../encoder/fixture.js";
+import { TokenClassifier } from "../../encoder/token-classifier.js";
+import { runClassify } from "./classify.js";
+import { parseClassifyConfig } from "./classify-config.js";
+import { smallConfig, warOrPeace } from "./fixture.js";
+import { readLabelled } from "./read-labelled.js";
+
+let root: string;
+let model: string;
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), "neobert-labels-"));
+  model = await writeSmallModel({ head: "maskedLM", config: smallConfig("bert") });
+});
+afterAll(() => {
+  rmSync(root, { recursive: true });
+  rmSync(model, { recursive: true });
+});
+
+const rows = warOrPeace(120);
+const write = (name: string, lines: string[]) => {
+  writeFileSync(join(root, name), `${lines.join("\n")}\n`);
+  return join(root, name);
+};
+const jsonl = (name: string, records: object[]) =>
+  write(
+    name,
+    records.map((record) => JSON.stringify(record)),
+  );
+const config = (name: string, train: string, ...overrides: string[]) =>
+  parseClassifyConfig(`{ out: ${join(root, name)}, model: ${model}, data: { train: ${train} } }`, {
+    file: "test",
+    overrides: ["optimizer.lr=5e-3", "epochs=8", "batchSize=8", "dtype=fp32", "threads=1", ...overrides],
+  });
+
+const program = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
+
+test("the command makes a Classifier of a CSV file, which tells the labels by name", async () => {
+  const file = write("one.csv", [
+    "words,what",
+    ...rows.map(({ text, label }) => `${text},${label === 1 ? "peace" : "war"}`),
+  ]);
+  const args = ["finetune", "classify", model, file, "--text", "words", "--label", "what", "--out", join(root, "one")];
+  const own = ["optimizer.lr=5e-3", "epochs=8", "batchSize=8", "dtype=fp32", "threads=1"];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args, ...own]);
+  expect(stderr).toContain("108 texts to learn from, 12 held out; one label a text: peace, war; 112 steps");
+  expect(stdout).toContain(`finished 112 steps: ${join(root, "one/model")}`);
+  await using classifier = await Classifier.load(join(root, "one/model"), { threads: 1 });
+  const unseen = warOrPeace(20, 5000);
+  const got = await classifier.classify(
+    unseen.map(({ text }) => text),
+    { topK: 1 },
+  );
+  const right = unseen.filter(({ label }, i) => got[i]![0]!.label === (label === 1 ? "peace" : "war"));
+  expect(right.length).toBeGreaterThanOrEqual(17);
+  expect(JSON.parse(readFileSync(join(root, "one/model/config.json"), "utf8"))).toMatchObject({
+    id2label: { 0: "peace", 1: "war" },
+    label2id: { peace: 0, war: 1 },
+    problem_type: "single_label_classification",
+  });
+});
+
+test("several labels a text are learnt each on its own", async () => {
+  const records = rows.map(({ text, label }) => {
+    return { text, label: [label === 1 ? "peace" : "war", ...(text.includes("people") ? ["people"] : [])] };
+  });
+  const { best, model: folder, problem } = await runClassify(config("multi", jsonl("multi.jsonl", records)));
+  expect(problem).toEqual({ type: "multi", labels: ["peace", "people", "war"] });
+  expect(best!.scores.f1Micro).toBeGreaterThan(0.85);
+  await using classifier = await Classifier.load(folder!, { threads: 1 });
+  const scores = await classifier.classify(["the people war", "the state peace"]);
+  const scoreOf = (i: number, name: string) => scores[i]!.find(({ label }) => label === name)!.score;
+  expect(scoreOf(0, "people")).toBeGreaterThan(0.5);
+  expect(scoreOf(0, "war")).toBeGreaterThan(0.5);
+  expect(scoreOf(1, "people")).toBeLessThan(0.5);
+});
+
+test("numbers of pairs make a CrossEncoder, whose scores are the numbers", async () => {
+  const lines = rows.map(({ text, label }) => `the people\t${text}\t${label === 1 ? "2.5" : "0.5"}`);
+  const file = write("pairs.tsv", ["query\tdocument\tscore", ...lines]);
+  const columns = ["data.text=query", "data.pair=document", "data.label=score"];
+  const { best, model: folder, problem } = await runClassify(config("pairs", file, ...columns));
+  expect(problem.type).toBe("regression");
+  expect(best!.scores.pearson).toBeGreaterThan(0.8);
+  await using reranker = await CrossEncoder.load(folder!, { threads: 1 });
+  const [first, second] = await reranker.rerank("the people", ["free war", "free peace"]);
+  expect([first!.index, second!.index]).toEqual([1, 0]);
+  expect(first!.score).toBeGreaterThan(1.5);
+  expect(second!.score).toBeLessThan(1.5);
+});
+
+test("labels of words make a TokenClassifier, which finds the entities in plain text", async () => {
+  const records = rows.map(({ text }) => {
+    const tokens = text.split(" ");
+    return { tokens, tags: tokens.map((word) => (word === "war" || word === "peace" ? "B-STATE" : "O")) };
+  });
+  const columns = ["data.text=tokens", "data.label=tags"];
+  const {
+    best,
+    model: folder,
+    problem,
+  } = await runClassify(config("tokens", jsonl("tokens.jsonl", records), ...columns));
+  expect(problem).toEqual({ type: "tokens", labels: ["O", "B-STATE"] });
+  expect(best!.scores.f1).toBeGreaterThan(0.9);
+  await using tagger = await TokenClassifier.load(folder!, { threads: 1 });
+  const [entity] = await tagger.tag("the people war of law");
+  expect(entity).toMatchObject({ label: "STATE", text: "war", start: 11, end: 14 });
+});
+
+test("a run that was broken off and resumed equals the unbroken one", async () => {
+  const file = jsonl(
+    "resume.jsonl",
+    rows.map(({ text, label }) => ({ text, label })),
+  );
+  const unbroken = await runClassify(config("unbroken", file, "epochs=2"));
+  let steps = 0;
+  const broken = config("broken", file, "epochs=2", "checkpoint.everySteps=7");
+  await runClassify(broken, { onStep: () => steps++, shouldStop: () => steps >= 11 });
+  const resumed = await runClassify(broken, { resume: true });
+  const weights = ({ model }: typeof resumed) => readFileSync(join(model!, "model.safetensors"));
+  expect(weights(resumed).equals(weights(unbroken))).toBe(true);
+  expect(resumed.best).toEqual(unbroken.best);
+});
+
+describe("labelled files", () => {
+  const source = {
+    text: "text",
+    label: "label",
+    type: "auto",
+    separator: ",",
+    header: true,
+    validationFraction: 0,
+  } as const;
+  const read = (name: string, records: object[], own: object = {}) =>
+    readLabelled({ ...source, train: jsonl(name, records), ...own } as never, 0);
+
+  test("auto tells the kinds apart: lists, fractions, names and whole numbers", async () => {
+    const type = async (labels: unknown[]) =>
+      (
+        await read(
+          "auto.jsonl",
+          labels.map((label) => ({ text: "x", label })),
+        )
+      ).problem;
+    expect(await type([["a"], []])).toEqual({ type: "multi", labels: ["a"] });
+    expect(await type([1, 2.5])).toEqual({ type: "regression", labels: ["score"] });
+    expect(await type([10, 9, 2])).toEqual({ type: "single", labels: ["2", "9", "10"] });
+    expect(await type([true, false])).toEqual({ type: "single", labels: ["false", "true"] });
+  });
+
+  test("several labels may stand in one field, and words and their labels in two texts", async () => {
+    const multi = await read(
+      "field.jsonl",
+      [
+        { text: "x", label: "a, b" },
+        { text: "y", label: "" },
+      ],
+      { type: "multi" },
+    );
+    expect(multi.train.labels).toEqual([[0, 1], []]);
+    const tokens = await read("words.jsonl", [{ text: "Ann  left", label: "B-PER O" }], { type: "tokens" });
+    expect(tokens.train).toEqual({ inputs: ["Ann left"], words: [["Ann", "left"]], labels: [[1, 0]] });
+  });
+
+  test("what is missing or does not fit is named with its record", async () => {
+    const one = { text: "x", label: "a" };
+    await expect(read("e.jsonl", [one, { label: "a" }])).rejects.toThrow(/record 2: expected a column text, got label/);
+    await expect(read("e.jsonl", [one])).rejects.toThrow("expected at least 2 labels in column label, got a");
+    await expect(read("e.jsonl", [one, { text: 3, label: "b" }])).rejects.toThrow(
+      /record 2: expected text in column text, got 3/,
+    );
+    await expect(read("e.jsonl", [one, { text: "y", label: null }])).rejects.toThrow(
+      /record 2: expected a label, got null/,
+    );
+    await expect(read("e.jsonl", [{ text: "x", label: "b" }, one], { type: "regression" })).rejects.toThrow(
+      "expected a number in column label",
+    );
+    const short = { text: ["a", "b"], label: ["O"] };
+    await expect(read("e.jsonl", [short, { text: ["a"], label: ["B-X"] }])).rejects.toThrow(
+      "expected a label for each of 2 words, got 1",
+    );
+    const validation = jsonl("v.jsonl", [{ text: "x", label: "c" }]);
+    await expect(read("e.jsonl", [one, { text: "y", label: "b" }], { validation })).rejects.toThrow(
+      "expected a label of the training data (a, b), got c",
+    );
+  });
+
+  test("the texts that are held out are the same for the same seed, and none of them is learnt from", async () => {
+    const records = Array.from({ length: 50 }, (_, i) => ({ text: `text ${i}`, label: i % 2 }));
+    const [a, b] = [
+      await read("h.jsonl", records, { validationFraction: 0.2 }),
+      await read("h.jsonl", records, { validationFraction: 0.2 }),
+    ];
+    expect(a.validation!.inputs).toEqual(b.validation!.inputs);
+    expect(a.validation!.inputs).toHaveLength(10);
+    expect(new Set([...a.train.inputs, ...a.validation!.inputs]).size).toBe(50);
+  });
+});
