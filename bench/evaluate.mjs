@@ -62,7 +62,7 @@ await sides.ours.next();
 if (existsSync(python)) {
   sides.mteb = startSide(python, here("evaluate-mteb.py"), { model, threads });
   await sides.mteb.next();
-} else console.log("mteb's side is absent: npm run test:peers -- mteb makes its environment.");
+} else console.log("mteb's side is absent: npm run test:peers -- evaluate makes its environment.");
 
 console.log(
   `${cpus()[0].model}, ${threads} threads, Node ${process.version}, engine ${values.engine}; seconds, one run in turns`,

@@ -1,5 +1,5 @@
 // The real all-MiniLM-L6-v2 on real MTEB sets, through the command line, beside the scores that Python's mteb gave. Two small
-// sets here; all of them: `npm run test:peers -- mteb`. Skipped where the weights or the data are absent.
+// sets here; all of them: `npm run test:peers -- evaluate`. Skipped where the weights or the data are absent.
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

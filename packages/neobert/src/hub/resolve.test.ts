@@ -317,6 +317,6 @@ test("files may be chosen by a function of the repository's paths, which is aske
   expect(await resolveDataset("acme/words", { files })).toEqual([file]);
   expect(requests).toEqual([]);
   await expect(resolveDataset("acme/words", { files: () => [] })).rejects.toThrow(
-    "expected files that match what is asked for, got README.md, data/test.csv, data/train.jsonl",
+    "expected files that match what is asked for, got README.md, data/train.jsonl, data/test.csv",
   );
 });

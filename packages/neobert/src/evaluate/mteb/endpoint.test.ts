@@ -123,7 +123,7 @@ test("a server that is not there or does not answer in time is named", async () 
   await expect(openEndpoint({ url: "http://127.0.0.1:9", attempts: 1 })).rejects.toThrow(
     /127\.0\.0\.1:9\/v1\/models.*got/,
   );
-  const model = await open({ attempts: 1, timeoutMs: 30 });
+  const model = await open({ model: "tiny", attempts: 1, timeoutMs: 30 });
   troubles = [() => {}];
   await expect(model.encode(["a"])).rejects.toThrow("got nothing within 0.03 s");
 });
