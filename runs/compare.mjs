@@ -6,7 +6,7 @@
 //   node runs/compare.mjs --scale full                   the published models, all of MTEB
 //
 //   --only BERT,NeoBERT   these models      --out FOLDER   default out/compare/SCALE      --docs   the table into docs/
-//   --steps 20            steps of every training, to try it
+//   --steps 20 --tasks STSBenchmark,BIOSSES   steps of every training, and some of the tasks, to try it
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -28,6 +28,7 @@ const { values: flags } = parseArgs({
     out: { type: "string" },
     only: { type: "string" },
     steps: { type: "string" },
+    tasks: { type: "string" },
     docs: { type: "boolean", default: false },
   },
 });
@@ -100,6 +101,7 @@ async function scored(name, folder) {
     const { outcomes } = await evaluateMteb({
       ...scale.evaluate,
       ...(scale.evaluate.data !== undefined && { dataRoot: flags.data }),
+      ...(flags.tasks !== undefined && { tasks: flags.tasks.split(",") }),
       ...{ model: encoder, about: { name }, out: join(out, "mteb") },
       onTask: ({ task, score, error }) => say(`  ${task.name}: ${error ? error.message : (100 * score).toFixed(1)}`),
     });
@@ -123,7 +125,9 @@ function parametersOf(folder) {
   return JSON.parse(info).parameters;
 }
 
-const meanScore = (outcomes) => outcomes.reduce((sum, { score }) => sum + score, 0) / outcomes.length;
+function meanScore(outcomes) {
+  return outcomes.reduce((sum, { score }) => sum + score, 0) / outcomes.length;
+}
 
 function save() {
   const found = { scale: flags.scale, versions, models };
@@ -136,9 +140,6 @@ function save() {
 
 function byTask({ models }) {
   const percent = (value) => (100 * value).toFixed(1);
-  const rows = Object.keys(models[0].tasks).map((task) => [
-    ...[task, scale.evaluate.instructions],
-    ...models.map(({ tasks }) => percent(tasks[task])),
-  ]);
-  return table(["task", "instructions", ...models.map(({ name }) => name)], rows);
+  const rows = Object.keys(models[0].tasks).map((task) => [task, ...models.map(({ tasks }) => percent(tasks[task]))]);
+  return table(["task", ...models.map(({ name }) => name)], rows, 1);
 }

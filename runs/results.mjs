@@ -6,10 +6,10 @@ import { availableParallelism, cpus } from "node:os";
 
 export const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
 
-/** A Markdown table; the first two columns are text, the others numbers. */
-export function table(head, rows) {
+/** A Markdown table; the first columns are text, the others numbers. */
+export function table(head, rows, textColumns = 2) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
-  const rule = head.map((_, column) => (column < 2 ? "---" : "---:"));
+  const rule = head.map((_, column) => (column < textColumns ? "---" : "---:"));
   return `${[head, rule, ...rows].map(line).join("\n")}\n`;
 }
 
