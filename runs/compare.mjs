@@ -2,7 +2,7 @@
 // fine-tuning, the same tasks, one table. At mini scale they are pretrained here, on the same number of tokens. Leaves
 // OUT/compare.json and OUT/comparison.md; what is finished is kept, so the same command goes on after a stop.
 //
-//   node runs/compare.mjs --scale mini --data FOLDER     about 25 minutes on two cores
+//   node runs/compare.mjs --scale mini --data FOLDER     about 20 minutes on two cores
 //   node runs/compare.mjs --scale full                   the published models, all of MTEB
 //
 //   --only BERT,NeoBERT   these models      --out FOLDER   default out/compare/SCALE      --docs   the table into docs/
