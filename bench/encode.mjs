@@ -166,7 +166,8 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(cases)) {
         return `p50 ${percentile(all, 0.5).toFixed(1)} p99 ${percentile(all, 0.99).toFixed(1)}`;
       }
       const rates = times[label].map(([ms]) => (1e3 * texts.length) / ms);
-      return `${median(rates).toFixed(1)} (${Math.max(...rates).toFixed(1)})`;
+      const shown = (rate) => rate.toFixed(rate < 10 ? 3 : 1);
+      return `${shown(median(rates))} (${shown(Math.max(...rates))})`;
     });
     const one = (onePeakMB > 0 ? onePeakMB.toFixed(0) : "-").padStart(9);
     const numbers = [loadMs.toFixed(0).padStart(10), one, peakMB.toFixed(0).padStart(9), cosine.toFixed(5).padStart(9)];

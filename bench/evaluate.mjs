@@ -35,6 +35,8 @@ if (!model) {
   process.exit(0);
 }
 const names = positionals.length > 0 ? positionals : goldenTasks;
+const unknown = names.find((name) => !goldenTasks.includes(name));
+if (unknown) throw new Error(`bench evaluate: expected some of ${goldenTasks.join(", ")}, got ${unknown}`);
 mkdirSync(cache, { recursive: true });
 
 /** The task's data as mteb's side reads it, so that both score the same texts. */
