@@ -40,6 +40,10 @@ test("evaluate pppl scores each text of the files, keeps the scores, and report 
     const scored = readFileSync(join(work, "pppl/texts.jsonl"), "utf8");
     await run(...args, "--max-length", "64");
     expect(readFileSync(join(work, "pppl/texts.jsonl"), "utf8")).toBe(scored);
+    await run(...args.with(-1, join(work, "other")), "--beside", join(work, "pppl"));
+    const name = JSON.stringify(report.model).slice(1, -1);
+    expect(readFileSync(join(work, "other/pppl.svg"), "utf8").split(`${name}: median`)).toHaveLength(3);
+    await expect(run(...args, "--beside", work)).rejects.toThrow(/pppl\.json: expected a file, got none/);
     await expect(run(...args, "--sample", "2")).rejects.toThrow(/expected scores with the settings.*\n.*--force/);
     await expect(run(...args, "--max-length", "65")).rejects.toThrow(/at most the model's 64 positions, got 65/);
     await run("report", join(work, "pppl"), "--out", join(work, "page.html"), "--title", "Words");

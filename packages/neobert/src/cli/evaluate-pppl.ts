@@ -6,7 +6,7 @@ import { type ReadOptions, readDocuments } from "../data/read.js";
 import { FillMask } from "../encoder/fill-mask.js";
 import { evaluatePseudoPerplexity, type PplProgress, type PplReport } from "../evaluate/index.js";
 import { writeFileAtomic } from "../files/atomic.js";
-import { pseudoPerplexityFigure } from "../report/index.js";
+import { pseudoPerplexityFigure, readPseudoPerplexity } from "../report/index.js";
 import { barOf, formatDuration, ProgressLine } from "../train/progress-line.js";
 import { folderName, hashWeights } from "./evaluate-mteb.js";
 import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
@@ -20,6 +20,7 @@ interface PpplFlags extends ModelFlags, InputFlags {
   maxLength?: number;
   lengths?: number[];
   everyLength?: boolean;
+  beside?: string[];
   out: string;
   force?: boolean;
 }
@@ -49,6 +50,7 @@ export function evaluatePpplCommand(): Command {
       wholeNumbers,
     )
     .option("--every-length", "score each text cut to each of the lengths: the same texts in every bin")
+    .option("--beside <folders...>", "earlier --out folders, of other models, to draw in the same picture")
     .option("--out <folder>", "folder to write into", "out/pppl")
     .option("--force", "compute again what the folder holds");
   addInputOptions(command);
@@ -58,8 +60,9 @@ export function evaluatePpplCommand(): Command {
 }
 
 async function run(name: string, files: string[], flags: PpplFlags): Promise<void> {
-  const { out, engine, dtype, sample, seed, lengths, everyLength, force, batchTokens } = flags;
+  const { out, engine, dtype, sample, seed, lengths, everyLength, force, batchTokens, beside = [] } = flags;
   const { maxLength = flags.maxTokens } = flags;
+  const others = beside.map(readPseudoPerplexity);
   const stop = new AbortController();
   const interrupt = () => stop.abort(new Error(`stopped: scored texts are kept in ${out}; the same command goes on`));
   process.once("SIGINT", interrupt);
@@ -72,7 +75,7 @@ async function run(name: string, files: string[], flags: PpplFlags): Promise<voi
       settings: { weights: await hashWeights(model.folder), engine, dtype },
       onProgress: (progress) => line.show(progress),
     });
-    writeFileAtomic(`${out}/pppl.svg`, pseudoPerplexityFigure([report]));
+    writeFileAtomic(`${out}/pppl.svg`, pseudoPerplexityFigure([report, ...others]));
     line.end();
     console.log(reportText(report, out));
   } finally {

@@ -5,9 +5,12 @@ import type { InferenceSession } from "onnxruntime-node";
 
 export type OnnxRuntime = typeof import("onnxruntime-node");
 
+let runtime: OnnxRuntime | undefined;
+
 export async function importOnnxRuntime(): Promise<OnnxRuntime> {
   try {
-    return await import("onnxruntime-node");
+    runtime ??= await import("onnxruntime-node");
+    return runtime;
   } catch (cause) {
     throw new Error(
       `ONNX Runtime: expected the package onnxruntime-node, got ${(cause as Error).message.split("\n")[0]}\n` +

@@ -64,7 +64,7 @@ export function pseudoPerplexityChart(
       color: { type: "ordinal", domain: models.map((_, i) => `${i}`), range: models.map((_, i) => colorOf(i)) },
       marks: [
         Plot.ruleX(trained, { x: "length", stroke: "series", strokeDasharray: "3,3", strokeWidth: 1.5 }),
-        Plot.areaY(points, { x: "length", y1: "q25", y2: "q75", fill: "series", fillOpacity: 0.15 }),
+        Plot.areaY(points, { x: "length", y1: "q25", y2: "q75", z: "series", fill: "series", fillOpacity: 0.15 }),
         ...models.map((_, series) =>
           Plot.line(
             points.filter((point) => point.series === `${series}`),

@@ -70,8 +70,8 @@ export function readRuns(folder: string): ReportedRun[] {
       return { kind: "glue", name: shortName(data.model), data };
     });
   }
-  whenThere("pppl.json", (path) => {
-    const data = readFormat(path, formats.pseudoPerplexity);
+  whenThere("pppl.json", () => {
+    const data = readPseudoPerplexity(folder);
     return { kind: "pppl", name: shortName(data.model), data };
   });
   whenThere("ablations.json", (path) => ({ kind: "ablations", name, data: readFormat(path, formats.ablations) }));
@@ -82,6 +82,11 @@ export function readRuns(folder: string): ReportedRun[] {
     `report: expected a run's folder, got ${folder} without any of metrics.jsonl, glue.json, superglue.json, pppl.json, ` +
       "ablations.json, compare.json, MODEL/REVISION/model_meta.json\nName the folders that pretrain, finetune and evaluate write.",
   );
+}
+
+/** What `evaluate pppl` wrote into a folder. Throws where it is not there or of another form. */
+export function readPseudoPerplexity(folder: string): PseudoPerplexity {
+  return readFormat(join(folder, "pppl.json"), formats.pseudoPerplexity);
 }
 
 /** The last part of a path or of a name on the Hub; of `RUN/model` that of the run. */
