@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Generator, noGrad, randn, tidy } from "@neobert/torch";
+import { noGrad, tidy } from "@neobert/torch";
 import { exportHf } from "../../packages/neobert/dist/export/hf.js";
 import { openSafetensors, writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
 import { TorchModel } from "../../packages/neobert/dist/model/torch-model.js";
 import { saveTokenizer, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
+import { randomModel } from "./models.mjs";
 import { documents } from "./text.mjs";
 
 const [mode, folder] = process.argv.slice(2);
@@ -48,16 +49,6 @@ function outputs(model) {
       return [...inputs, ...tensors];
     }),
   );
-}
-
-/** A model whose norms and biases differ from 1 and 0, so that none can be left out. */
-function randomModel(config, head, seed) {
-  const model = TorchModel.create(config, { head, seed });
-  const generator = new Generator(seed);
-  for (const { name, role, shape } of model.specs) {
-    if (role === "vector") tidy(() => noGrad(() => model.weight(name).add_(randn(shape, { generator }).mul(0.2))));
-  }
-  return model;
 }
 
 if (mode === "write") {

@@ -1,61 +1,29 @@
 // FOLDER LLAMA: GGUF files of the encoders, run by llama.cpp (node-llama-cpp in the folder LLAMA), give the tokens of our
 // tokenizers and the vectors of our models.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { Generator, noGrad, randn, tidy } from "@neobert/torch";
+import { tidy } from "@neobert/torch";
 import { exportGguf } from "../../packages/neobert/dist/export/gguf.js";
 import { TorchModel } from "../../packages/neobert/dist/model/torch-model.js";
-import { saveTokenizer, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
-import { documents } from "./text.mjs";
+import { configs, cosine, randomModel, saveWithTokenizer, texts, tokenizer } from "./models.mjs";
 
 const [folder, installed] = process.argv.slice(2);
 const entry = createRequire(join(resolve(installed), "package.json")).resolve("node-llama-cpp");
 const { getLlama, LlamaLogLevel } = await import(pathToFileURL(entry).href);
 
 const COSINE = { fp32: 0.99999, fp16: 0.9999 };
-const sizes = { hidden_size: 96, num_hidden_layers: 4, num_attention_heads: 6 };
-const models = {
-  neobert: {
-    intermediate_size: 240,
-    max_length: 256,
-    norm_eps: 1e-5,
-    decoder_init_range: 0.2,
-    embedding_init_range: 1,
-  },
-  bert: { intermediate_size: 160, max_position_embeddings: 256, initializer_range: 0.1 },
-  roberta: {
-    intermediate_size: 160,
-    max_position_embeddings: 258,
-    type_vocab_size: 1,
-    initializer_range: 0.1,
-    pad_token_id: 1,
-  },
-  nomic_bert: { intermediate_size: 256, initializer_range: 0.1 },
-  modernbert: { intermediate_size: 160, local_attention: 16, pad_token_id: 0, initializer_range: 0.1 },
-};
-
-const documentsHere = documents(30).map((text) => text.slice(0, 300));
-const texts = [...documentsHere.slice(0, 4), "Ünïcödé, naïve — don't"];
-const tokenizer = await trainWordPiece(documentsHere, { vocabSize: 400 });
 const llama = await getLlama({ gpu: false, build: "never", logLevel: LlamaLogLevel.error });
-const cosine = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0) / (Math.hypot(...a) * Math.hypot(...b));
 
 const lowest = {};
-for (const [model_type, fields] of Object.entries(models)) {
-  const config = { model_type, ...sizes, ...fields, vocab_size: tokenizer.vocabSize };
-  const model = TorchModel.create(config, { head: "none", seed: 7 });
-  const generator = new Generator(8);
-  for (const { name, role, shape } of model.specs) {
-    if (role === "vector") tidy(() => noGrad(() => model.weight(name).add_(randn(shape, { generator }).mul(0.2))));
-  }
+for (const config of configs) {
+  const { model_type } = config;
+  const model = randomModel(config, "none", 7);
   const saved = join(folder, model_type);
-  mkdirSync(saved, { recursive: true });
-  model.save(saved);
-  saveTokenizer(tokenizer, saved);
+  saveWithTokenizer(model, saved);
   for (const dtype of ["fp32", "fp16"]) {
     for (const pooling of ["mean", "cls"]) {
       const file = join(folder, `${model_type}-${dtype}-${pooling}.gguf`);

@@ -1,16 +1,13 @@
 // FOLDER PEERS: the five encoders exported as ONNX in fp32, fp16 and int8 give our vectors in transformers.js (offline, its
 // own tokenizer and classes, onnxruntime-node) and in onnxruntime-web; PEERS holds both. onnx-export.py takes the rest.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { Generator, noGrad, randn, tidy } from "@neobert/torch";
+import { noGrad, tidy } from "@neobert/torch";
 import { exportOnnx } from "../../packages/neobert/dist/export/onnx.js";
 import { writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
-import { TorchModel } from "../../packages/neobert/dist/model/torch-model.js";
-import { saveTokenizer, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
-import { documents } from "./text.mjs";
+import { configs, cosine, randomModel, saveWithTokenizer, texts, tokenizer } from "./models.mjs";
 
 const [folder, peers] = process.argv.slice(2).map((path) => resolve(path));
 const load = (name) => import(pathToFileURL(createRequire(join(peers, "package.json")).resolve(name)).href);
@@ -25,29 +22,6 @@ const dtypes = {
   fp16: ["fp16", "model_fp16.onnx"],
   int8: ["q8", "model_quantized.onnx"],
 };
-const sizes = { hidden_size: 96, num_hidden_layers: 3, num_attention_heads: 6 };
-const models = {
-  neobert: {
-    intermediate_size: 240,
-    max_length: 256,
-    norm_eps: 1e-5,
-    decoder_init_range: 0.2,
-    embedding_init_range: 1,
-  },
-  bert: { intermediate_size: 160, max_position_embeddings: 256, initializer_range: 0.1 },
-  roberta: {
-    ...{ intermediate_size: 160, max_position_embeddings: 258, type_vocab_size: 1, initializer_range: 0.1 },
-    pad_token_id: 1,
-  },
-  nomic_bert: { intermediate_size: 256, initializer_range: 0.1 },
-  modernbert: { intermediate_size: 160, local_attention: 16, pad_token_id: 0, initializer_range: 0.1 },
-};
-
-const documentsHere = documents(30).map((text) => text.slice(0, 300));
-const texts = [...documentsHere.slice(0, 4), "Ünïcödé, naïve — don't"];
-const tokenizer = await trainWordPiece(documentsHere, { vocabSize: 400 });
-const cosine = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0) / (Math.hypot(...a) * Math.hypot(...b));
-
 /** The least cosine between rows of padded [B, S, W] that are tokens and rows of packed [N, W]. */
 function leastCosine(padded, mask, packed) {
   const W = padded.dims.at(-1);
@@ -67,19 +41,13 @@ function expectAlike(what, dtype, least) {
   lowest[dtype] = Math.min(lowest[dtype] ?? 1, least);
 }
 
-for (const [model_type, fields] of Object.entries(models)) {
+for (const config of configs) {
+  const { model_type } = config;
   for (const head of ["none", "maskedLM"]) {
-    const config = { model_type, ...sizes, ...fields, vocab_size: tokenizer.vocabSize };
-    const model = TorchModel.create(config, { head, seed: 7 });
-    const generator = new Generator(8);
-    for (const { name, role, shape } of model.specs) {
-      if (role === "vector") tidy(() => noGrad(() => model.weight(name).add_(randn(shape, { generator }).mul(0.2))));
-    }
+    const model = randomModel(config, head, 7);
     const name = `${model_type}-${head}`;
     const saved = join(folder, "saved", name);
-    mkdirSync(saved, { recursive: true });
-    model.save(saved);
-    saveTokenizer(tokenizer, saved);
+    saveWithTokenizer(model, saved);
     for (const dtype of Object.keys(dtypes)) await exportOnnx(saved, join(folder, name), { dtype });
 
     const theirs = await AutoTokenizer.from_pretrained(name);
