@@ -2,11 +2,9 @@
 // on vectors of the sizes of its tasks, both sides taking turns. Shown: median and best seconds, how far the results agree.
 //   npm run bench -- evaluate-learners [--rounds=5] [--plain]
 // scikit-learn comes from the environment of `npm run test:peers`; --plain measures the loops used without libtorch, too.
-import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -16,6 +14,7 @@ import { chooseProducts, plainProducts } from "../packages/neobert/dist/evaluate
 import { RandomState } from "../packages/neobert/dist/evaluate/learn/random-state.js";
 import { accuracy } from "../packages/neobert/dist/evaluate/metrics/classification.js";
 import { adjustedRand } from "../packages/neobert/dist/evaluate/metrics/clustering.js";
+import { startSide } from "./side.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const d = 384;
@@ -67,32 +66,18 @@ function ourSide(products) {
   };
 }
 
-async function scikitLearn(python) {
-  const child = spawn(python, [here("evaluate-learners.py")], { stdio: ["pipe", "pipe", "inherit"] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error("evaluate-learners.py ended");
-    return JSON.parse(value);
-  };
-  await next();
-  return {
-    ask: ({ vectors, ...task }) => {
-      child.stdin.write(`${JSON.stringify(task)}\n`);
-      return next();
-    },
-    end: () => child.stdin.end(),
-  };
-}
-
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 
 /** Every case's times by side, and how far each side's labels agree with scikit-learn's, in one interleaved run. */
 export async function benchLearners({ python, rounds = 5, plain = false }) {
   const folder = mkdtempSync(join(tmpdir(), "neobert-bench-"));
-  const peer = await scikitLearn(python);
+  const peer = startSide(python, here("evaluate-learners.py"), {});
+  await peer.next();
   const products = await chooseProducts();
-  const sides = { [`ours (${products.name})`]: ourSide(products), "scikit-learn": peer.ask };
+  const sides = {
+    [`ours (${products.name})`]: ourSide(products),
+    "scikit-learn": ({ vectors, ...task }) => peer.ask(task),
+  };
   if (plain && products !== plainProducts) sides["ours (plain)"] = ourSide(plainProducts);
   const results = [];
   try {
