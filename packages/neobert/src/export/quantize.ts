@@ -78,12 +78,19 @@ export function quantizeRows(values: Float32Array, rows: number, columns: number
   const quantized = new Int8Array(values.length);
   const scales = new Float32Array(rows);
   for (let row = 0; row < rows; row++) {
-    let largest = 0;
-    const end = (row + 1) * columns;
-    for (let i = row * columns; i < end; i++) largest = Math.max(largest, Math.abs(values[i]!));
+    const [start, end] = [row * columns, (row + 1) * columns];
+    let [low, high] = [0, 0];
+    for (let i = start; i < end; i++) {
+      const value = values[i]!;
+      if (value > high) high = value;
+      else if (value < low) low = value;
+      else if (Number.isNaN(value)) high = value; // and so is the row's scale
+    }
+    const largest = Math.max(high, -low);
     if (largest === 0) continue;
     scales[row] = largest / limit;
-    for (let i = row * columns; i < end; i++) quantized[i] = Math.round((values[i]! / largest) * limit);
+    const factor = limit / largest;
+    for (let i = start; i < end; i++) quantized[i] = Math.floor(values[i]! * factor + 0.5); // faster than Math.round
   }
   return { quantized, scales };
 }
