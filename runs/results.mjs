@@ -8,8 +8,11 @@ export const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).to
 
 /** A Markdown table; the first columns are text, the others numbers. */
 export function table(head, rows, textColumns = 2) {
-  const line = (cells) => `| ${cells.join(" | ")} |`;
-  const rule = head.map((_, column) => (column < textColumns ? "---" : "---:"));
+  const isText = (column) => column < textColumns;
+  const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((cells) => cells[column].length)));
+  const line = (cells) =>
+    `| ${cells.map((cell, i) => (isText(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(" | ")} |`;
+  const rule = widths.map((width, i) => (isText(i) ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
   return `${[head, rule, ...rows].map(line).join("\n")}\n`;
 }
 
