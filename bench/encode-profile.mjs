@@ -22,6 +22,9 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const [name = "minilm"] = positionals;
+if (!["minilm", "bert", "neobert"].includes(name)) {
+  throw new Error(`bench encode-profile: expected minilm, bert or neobert, got ${name}`);
+}
 const { dtype } = values;
 const [runs, threads] = [Number(values.runs), availableParallelism()];
 const miniLM = await fetchMiniLM();
