@@ -3,29 +3,46 @@
 
 import { type Floats, type Matrix, type Products, rowsOf } from "./products.js";
 
+/** Multiplications of a product below which waking other threads takes longer than they save. */
+const SMALL = 2 ** 20;
+
 /** Loads libtorch and uses it. */
 export async function torchProducts(): Promise<Products> {
-  const { fromTypedArray, noGrad, tidy } = await import("@neobert/torch");
+  const { fromTypedArray, getNumThreads, noGrad, setNumThreads, tidy } = await import("@neobert/torch");
+  const onOneThread = <R>(work: () => R): R => {
+    const threads = getNumThreads();
+    setNumThreads(1);
+    try {
+      return work();
+    } finally {
+      setNumThreads(threads);
+    }
+  };
   return {
     name: "libtorch",
     matrix<T extends Floats>(data: T, d: number): Matrix<T> {
       const n = rowsOf(data, d);
       const tensor = tidy(() => fromTypedArray(data, { shape: [n, d] }));
+      /** A product of the matrix with m rows or columns of `other`. */
       const compute = (
-        product: (other: ReturnType<typeof fromTypedArray>) => typeof tensor,
         other: T,
-        columns: number,
-      ) =>
-        tidy(() =>
-          noGrad(() => {
-            const operand = fromTypedArray(other, { shape: [rowsOf(other, columns), columns] });
-            return product(operand).toTypedArray() as T;
-          }),
-        );
+        shape: [number, number],
+        m: number,
+        product: (other: ReturnType<typeof fromTypedArray>) => typeof tensor,
+      ) => {
+        const work = () => tidy(() => noGrad(() => product(fromTypedArray(other, { shape })).toTypedArray() as T));
+        return data.length * m < SMALL ? onOneThread(work) : work();
+      };
       return {
         shape: [n, d],
-        timesTransposed: (other) => compute((b) => tensor.matmul(b.transpose(0, 1)), other, d),
-        transposedTimes: (other) => compute((b) => b.transpose(0, 1).matmul(tensor), other, other.length / n),
+        timesTransposed(other) {
+          const m = rowsOf(other, d);
+          return compute(other, [m, d], m, (b) => tensor.matmul(b.transpose(0, 1)));
+        },
+        transposedTimes(other) {
+          const m = other.length / n;
+          return compute(other, [n, m], m, (b) => b.transpose(0, 1).matmul(tensor));
+        },
         dispose: () => tensor.dispose(),
       };
     },
