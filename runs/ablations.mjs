@@ -2,7 +2,7 @@
 // several seeds, and leaves OUT/ablations.json, a figure with the spread of the seeds and a table. What is finished is
 // kept: the same command goes on after a stop.
 //
-//   node runs/ablations.mjs --scale mini --data FOLDER            an hour or so on two cores
+//   node runs/ablations.mjs --scale mini --data FOLDER            for two cores
 //   node runs/ablations.mjs --scale full --glue FOLDER            as published; the data as the heads of the files say
 //
 //   --only m0,m1    these runs       --seeds 3   seeds of fine-tuning     --out FOLDER   default out/ablations/SCALE

@@ -1,4 +1,4 @@
-import { liveTensors } from "@neobert/torch";
+import { getNumThreads, liveTensors } from "@neobert/torch";
 import { describe, expect, test } from "vitest";
 import { chooseProducts, type Floats, plainProducts } from "./products.js";
 import { RandomState } from "./random-state.js";
@@ -43,6 +43,26 @@ describe.each([
       expect(liveTensors()).toBe(before);
     },
   );
+});
+
+test.each([
+  ["small", 8],
+  ["large", 400],
+])("libtorch agrees with plain loops on a %s product and leaves the number of threads", async (_, n) => {
+  const threads = getNumThreads();
+  const [d, m] = [64, 64];
+  const [x, y] = [doubles(n * d), doubles(m * d)];
+  const [plain, torch] = [plainProducts, await torchProducts()].map((products) => {
+    const matrix = products.matrix(x, d);
+    const scores = matrix.timesTransposed(y);
+    const both = [...scores, ...matrix.transposedTimes(scores)];
+    matrix.dispose();
+    return both;
+  }) as [number[], number[]];
+  const largest = plain.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  expect(torch).toHaveLength(plain.length);
+  for (const [i, value] of torch.entries()) expect(Math.abs(value - plain[i]!)).toBeLessThan(1e-12 * largest);
+  expect(getNumThreads()).toBe(threads);
 });
 
 test("libtorch is chosen where it is installed", async () => {
