@@ -7,7 +7,7 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { prepareData } from "../packages/neobert/dist/data/prepare.js";
+import { prepareData } from "../packages/neobert/dist/data/prepare/prepare.js";
 import { loadRunConfig, pretrain } from "../packages/neobert/dist/train/index.js";
 
 const shared = (path) => fileURLToPath(new URL(`../../shared/data/${path}`, import.meta.url));

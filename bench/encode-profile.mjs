@@ -6,9 +6,9 @@ import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Encoder } from "neobert";
-import { loadOnnxEngine } from "../packages/neobert/dist/encoder/onnx-engine.js";
-import { importOnnxRuntime } from "../packages/neobert/dist/export/onnxruntime.js";
-import { packedFeeds, runInputs, splitRuns } from "../packages/neobert/dist/export/packed-run.js";
+import { loadOnnxEngine } from "../packages/neobert/dist/engine/onnx-engine.js";
+import { importOnnxRuntime } from "../packages/neobert/dist/onnx/onnxruntime.js";
+import { packedFeeds, runInputs, splitRuns } from "../packages/neobert/dist/onnx/packed-feeds.js";
 import { fetchMiniLM } from "../tools/minilm.mjs";
 import { writeRandomModel } from "./random-model.mjs";
 

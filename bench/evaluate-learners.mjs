@@ -10,10 +10,11 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { LogisticRegression } from "../packages/neobert/dist/evaluate/learn/logistic-regression.js";
 import { miniBatchKMeans } from "../packages/neobert/dist/evaluate/learn/mini-batch-kmeans.js";
-import { chooseProducts, plainProducts } from "../packages/neobert/dist/evaluate/learn/products.js";
+import { chooseProducts } from "../packages/neobert/dist/evaluate/learn/choose-products.js";
+import { plainProducts } from "../packages/neobert/dist/evaluate/learn/choose-products.js";
 import { RandomState } from "../packages/neobert/dist/evaluate/learn/random-state.js";
-import { accuracy } from "../packages/neobert/dist/evaluate/metrics/classification.js";
-import { adjustedRand } from "../packages/neobert/dist/evaluate/metrics/clustering.js";
+import { accuracy } from "../packages/neobert/dist/evaluate/metrics/classification-metrics.js";
+import { adjustedRand } from "../packages/neobert/dist/evaluate/metrics/clustering-metrics.js";
 import { startSide } from "./side.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));

@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline";
 import { Encoder } from "neobert";
 import { evaluateMteb } from "neobert/evaluate";
-import { chooseProducts } from "../packages/neobert/dist/evaluate/learn/products.js";
+import { chooseProducts } from "../packages/neobert/dist/evaluate/learn/choose-products.js";
 
 const { model: folder, engine, threads, data, dataRoot } = JSON.parse(process.argv[2]);
 const model = await Encoder.load(folder, { engine, threads });

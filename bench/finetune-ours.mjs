@@ -1,11 +1,11 @@
 // One side of bench/finetune.mjs: our trainer on batches made in a worker, as in a run. Reads a task a line, answers with one.
 import { createInterface } from "node:readline";
 import { prefetchSteps } from "../packages/neobert/dist/data/index.js";
-import { ComputeWeights } from "../packages/neobert/dist/model/torch-compute-weights.js";
-import { TorchModel } from "../packages/neobert/dist/model/torch-model.js";
-import { TorchOps } from "../packages/neobert/dist/model/torch-ops.js";
+import { ComputeWeights } from "../packages/neobert/dist/model/torch/torch-compute-weights.js";
+import { TorchModel } from "../packages/neobert/dist/model/torch/torch-model.js";
+import { TorchOps } from "../packages/neobert/dist/model/torch/torch-ops.js";
 import { ContrastiveTrainer } from "../packages/neobert/dist/train/contrastive/contrastive-trainer.js";
-import { setDropout } from "../packages/neobert/dist/train/run-model.js";
+import { setDropout } from "../packages/neobert/dist/train/pretrain/run-model.js";
 import { AdamW, Generator, setNumThreads } from "../packages/torch/dist/index.js";
 
 const { model: folder, file, dtype, pairs, threads, maxTokens, dropout } = JSON.parse(process.argv[2]);

@@ -3,10 +3,10 @@
 
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { ComputeWeights } from "../packages/neobert/dist/model/torch-compute-weights.js";
-import { TorchModel } from "../packages/neobert/dist/model/torch-model.js";
-import { TorchOps } from "../packages/neobert/dist/model/torch-ops.js";
-import { Trainer } from "../packages/neobert/dist/train/step.js";
+import { ComputeWeights } from "../packages/neobert/dist/model/torch/torch-compute-weights.js";
+import { TorchModel } from "../packages/neobert/dist/model/torch/torch-model.js";
+import { TorchOps } from "../packages/neobert/dist/model/torch/torch-ops.js";
+import { Trainer } from "../packages/neobert/dist/train/loop/step.js";
 import { AdamW, noGrad, setNumThreads, tidy } from "../packages/torch/dist/index.js";
 
 const text = (value) => ({ type: "string", default: value });

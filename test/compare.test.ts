@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { mtebTasks } from "../packages/neobert/src/evaluate/mteb/tasks.js";
+import { mtebTasks } from "../packages/neobert/src/evaluate/mteb/mteb-tasks.js";
 import { architectureOf } from "../packages/neobert/src/model/index.js";
-import { parseRunConfig } from "../packages/neobert/src/train/config.js";
-import { parseContrastiveConfig } from "../packages/neobert/src/train/contrastive/config.js";
+import { parseContrastiveConfig } from "../packages/neobert/src/train/contrastive/contrastive-config.js";
+import { parseRunConfig } from "../packages/neobert/src/train/run-file/run-config.js";
 
 interface MiniModel {
   tokenizer: string;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { writeSmallModel } from "../packages/neobert/src/encoder/fixture.js";
+import { writeSmallModel } from "../packages/neobert/src/encoder/fixture-encoder.js";
 import { fetchMiniLM } from "../tools/minilm.mjs";
 
 const folder = fileURLToPath(new URL("../examples", import.meta.url));

@@ -1,7 +1,7 @@
 // Which folder may import which: imports point one way. The table below is the rule; the test parses every source file's
 // import statements (static, re-export and dynamic) with TypeScript's own parser. Tests may import what they like.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { describe, expect, test } from "vitest";
@@ -11,20 +11,39 @@ const NEOBERT = join(ROOT, "packages/neobert/src");
 const TORCH = join(ROOT, "packages/torch/src");
 
 // Folder of packages/neobert/src -> folders it may import. "type X": only with `import type`. "torch": @neobert/torch;
-// "torch*": only in files whose name starts with torch. "index" is the file src/index.ts.
+// "torch*": only in files whose name, or folder, starts with torch. "index" is the file src/index.ts.
 const ALLOWED: Record<string, string[]> = {
   files: [],
+  terminal: [],
   tokenizer: [],
   hub: ["files"],
+  texts: ["tokenizer", "type model"],
   data: ["files", "hub", "tokenizer"],
   model: ["files", "torch*"],
-  encoder: ["export", "files", "hub", "model", "tokenizer", "torch*"],
+  vectors: ["files", "model"],
+  onnx: ["files", "model", "tokenizer", "torch*"],
+  engine: ["files", "model", "onnx", "texts", "vectors", "torch*"],
+  encoder: ["engine", "files", "hub", "model", "texts", "tokenizer", "vectors"],
   evaluate: ["data", "files", "hub", "tokenizer", "type encoder", "torch*"],
-  export: ["files", "hub", "model", "tokenizer", "torch*"],
+  export: ["files", "hub", "model", "onnx", "tokenizer", "vectors"],
   report: ["evaluate", "files"],
   serve: ["type encoder"],
-  train: ["data", "encoder", "evaluate", "export", "files", "hub", "model", "tokenizer", "torch"],
-  index: ["data", "encoder", "evaluate", "export", "files", "hub", "model", "serve", "tokenizer"],
+  train: [
+    "data",
+    "encoder",
+    "engine",
+    "evaluate",
+    "export",
+    "files",
+    "hub",
+    "model",
+    "terminal",
+    "texts",
+    "tokenizer",
+    "vectors",
+    "torch",
+  ],
+  index: ["encoder", "engine", "hub", "texts", "vectors"],
   cli: [
     "data",
     "encoder",
@@ -36,8 +55,10 @@ const ALLOWED: Record<string, string[]> = {
     "model",
     "report",
     "serve",
+    "terminal",
     "tokenizer",
     "train",
+    "vectors",
     "torch",
   ],
 };
@@ -72,7 +93,7 @@ function importsOf(file: string, text = readFileSync(file, "utf8")): Import[] {
   return found;
 }
 
-// "encoder" for src/encoder/pooling.ts, "index" for src/index.ts.
+// "encoder" for src/encoder/labels.ts, "index" for src/index.ts.
 function folderOf(file: string): string {
   return relative(NEOBERT, file).split("/")[0]!.replace(/\.ts$/, "");
 }
@@ -92,8 +113,38 @@ function isAllowed(one: Import): boolean {
   return (
     allowed.includes(target) ||
     (one.kind === "type" && allowed.includes(`type ${target}`)) ||
-    (/\/torch[^/]*$/.test(one.file) && allowed.includes(`${target}*`))
+    (/\/torch[^/]*(\/[^/]+)?$/.test(one.file) && allowed.includes(`${target}*`))
   );
+}
+
+/** The groups of files that reach each other by imports of any kind (Tarjan's strongly connected components). */
+function circlesOf(root: string): string[][] {
+  const importsFrom = new Map(
+    sourceFiles(root).map((file) => {
+      const local = importsOf(file).filter(({ specifier }) => specifier.startsWith("."));
+      return [file, local.map(({ specifier }) => resolve(dirname(file), specifier).replace(/\.js$/, ".ts"))];
+    }),
+  );
+  const order = new Map<string, number>();
+  const open: string[] = [];
+  const circles: string[][] = [];
+  const visit = (file: string): number => {
+    const own = order.size;
+    order.set(file, own);
+    open.push(file);
+    let first = own;
+    for (const next of importsFrom.get(file) ?? []) {
+      if (!order.has(next)) first = Math.min(first, visit(next));
+      else if (open.includes(next)) first = Math.min(first, order.get(next)!);
+    }
+    if (first === own) {
+      const circle = open.splice(open.indexOf(file));
+      if (circle.length > 1) circles.push(circle.map((path) => relative(root, path)));
+    }
+    return first;
+  };
+  for (const file of importsFrom.keys()) if (!order.has(file)) visit(file);
+  return circles;
 }
 
 const describeImport = ({ file, specifier, kind }: Import) => `${relative(ROOT, file)}: ${kind} import of ${specifier}`;
@@ -158,6 +209,20 @@ describe("imports point one way", () => {
     expect([...specifiers]).toEqual(["zod"]);
   });
 
+  test("no file imports itself through others, types included", () => {
+    expect(circlesOf(NEOBERT)).toEqual([]);
+  });
+
+  test("a file's name occurs once in packages/neobert/src, but for a command and its function, and the rooms' index.ts", () => {
+    const paths = new Map<string, string[]>();
+    for (const file of sourceFiles(NEOBERT)) {
+      if (folderOf(file) !== "cli")
+        paths.set(basename(file), [...(paths.get(basename(file)) ?? []), relative(NEOBERT, file)]);
+    }
+    paths.delete("index.ts");
+    expect([...paths.values()].filter(({ length }) => length > 1)).toEqual([]);
+  });
+
   test("the check itself refuses what the table forbids, in each form an import can have", () => {
     const refused = (path: string, text: string) =>
       importsOf(join(NEOBERT, path), text).filter((one) => !isAllowed(one)).length;
@@ -166,7 +231,7 @@ describe("imports point one way", () => {
     expect(refused("tokenizer/a.ts", 'const x = await import("../cli/main.js");')).toBe(1);
     expect(refused("tokenizer/a.ts", 'import "./b.js"; import zlib from "node:zlib";')).toBe(0);
     expect(refused("model/neobert.ts", 'import { tensor } from "@neobert/torch";')).toBe(1);
-    expect(refused("model/torch-ops.ts", 'import { tensor } from "@neobert/torch";')).toBe(0);
+    expect(refused("model/torch/torch-ops.ts", 'import { tensor } from "@neobert/torch";')).toBe(0);
     expect(refused("serve/http.ts", 'import { Encoder } from "../encoder/encoder.js";')).toBe(1);
     expect(refused("serve/http.ts", 'import { type Encoder } from "../encoder/encoder.js";')).toBe(1);
     expect(refused("serve/http.ts", 'import type { Encoder } from "../encoder/encoder.js";')).toBe(0);

@@ -53,7 +53,7 @@ for (let code = 0; code < 0x110000; code++) {
   if (!surrogate && char.normalize("NFD") !== char && strip.normalizeString(char) === char) undecomposed.push(code);
 }
 
-const file = fileURLToPath(new URL("../packages/neobert/src/tokenizer/unicode-tables.ts", import.meta.url));
+const file = fileURLToPath(new URL("../packages/neobert/src/tokenizer/unicode/unicode-tables.ts", import.meta.url));
 writeFileSync(
   file,
   `// Written by tools/unicode-tables.mjs from Hugging Face tokenizers ${peerVersion}; do not edit. Its Unicode tables are older than

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { Encoder } from "neobert";
 import { serve } from "../../examples/browser/serve.mjs";
-import { writeSmallModel } from "../../packages/neobert/dist/encoder/fixture.js";
+import { writeSmallModel } from "../../packages/neobert/dist/encoder/fixture-encoder.js";
 import { exportOnnx } from "../../packages/neobert/dist/export/onnx.js";
 import { fetchMiniLM } from "../../tools/minilm.mjs";
 

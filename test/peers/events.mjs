@@ -1,5 +1,5 @@
 // A run's event files, broken off after step 5 and resumed from step 3.
-import { EventFile } from "../../packages/neobert/dist/train/events.js";
+import { EventFile } from "../../packages/neobert/dist/train/output/events.js";
 
 const [, folder] = process.argv.slice(2);
 const broken = new EventFile(folder);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { noGrad, tidy } from "@neobert/torch";
 import { exportHf } from "../../packages/neobert/dist/export/hf.js";
 import { openSafetensors, writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
-import { TorchModel } from "../../packages/neobert/dist/model/torch-model.js";
+import { TorchModel } from "../../packages/neobert/dist/model/torch/torch-model.js";
 import { saveTokenizer, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
 import { randomModel } from "./models.mjs";
 import { documents } from "./text.mjs";

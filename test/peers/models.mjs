@@ -1,7 +1,7 @@
 // Small random models of the five encoders with a vocabulary of their own, for the checks that run our exports elsewhere.
 import { mkdirSync } from "node:fs";
 import { Generator, noGrad, randn, tidy } from "@neobert/torch";
-import { TorchModel } from "../../packages/neobert/dist/model/torch-model.js";
+import { TorchModel } from "../../packages/neobert/dist/model/torch/torch-model.js";
 import { saveTokenizer, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
 import { documents } from "./text.mjs";
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { Generator, noGrad, randn, tidy } from "@neobert/torch";
 import { writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
-import { TorchModel } from "../../packages/neobert/dist/model/torch-model.js";
+import { TorchModel } from "../../packages/neobert/dist/model/torch/torch-model.js";
 
 const [, folder] = process.argv.slice(2);
 const common = {

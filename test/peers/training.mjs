@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createBatches } from "../../packages/neobert/dist/data/index.js";
 import { writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
-import { TorchModel } from "../../packages/neobert/dist/model/torch-model.js";
+import { TorchModel } from "../../packages/neobert/dist/model/torch/torch-model.js";
 import { parseRunConfig, prepareData, pretrain, trainTokenizer } from "../../packages/neobert/dist/train/index.js";
 import { documents } from "./text.mjs";
 

@@ -11,15 +11,15 @@ export {
   TokenVectors,
   type Vectors,
 } from "./encoder/encoder.js";
-export type { EngineDtype, EngineName } from "./encoder/engine.js";
 export type { Aggregation, Entity } from "./encoder/entities.js";
 export { type Filling, FillMask, type FillOptions } from "./encoder/fill-mask.js";
 export type { ScoreActivation } from "./encoder/labels.js";
 export type { CallOptions, LoadOptions } from "./encoder/loaded-model.js";
-export type { PoolingMode } from "./encoder/pooling.js";
-export type { Output, Ranges } from "./encoder/quantize.js";
-export { type NumberArray, Rows } from "./encoder/rows.js";
-export type { SimilarityFunction } from "./encoder/similarity.js";
 export { type TagOptions, TokenClassifier } from "./encoder/token-classifier.js";
-export type { TextInput } from "./encoder/tokenized.js";
+export type { EngineDtype, EngineName } from "./engine/engine.js";
 export type { DownloadProgress } from "./hub/resolve.js";
+export type { TextInput } from "./texts/tokenized.js";
+export type { PoolingMode } from "./vectors/pooling.js";
+export type { Output, Ranges } from "./vectors/quantize.js";
+export { type NumberArray, Rows } from "./vectors/rows.js";
+export type { SimilarityFunction } from "./vectors/similarity.js";

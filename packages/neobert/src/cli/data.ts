@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { type DataReport, inspectData } from "../data/inspect.js";
 import { manifestFile } from "../data/manifest.js";
 import type { LongDocuments } from "../data/pieces.js";
-import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare.js";
+import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
 
 type PrepareFlags = Omit<PrepareOptions, "sources" | "validation" | "onProgress" | "signal"> & {
   validationFraction?: number;

@@ -3,10 +3,10 @@
 
 import { Command, Option } from "commander";
 import { type EncodeOptions, Encoder } from "../encoder/encoder.js";
-import { type PoolingMode, poolingModes } from "../encoder/pooling.js";
-import { type Output, outputs } from "../encoder/quantize.js";
 import { createVectorFile, jsonLine, vectorFormat } from "../files/vector-file.js";
-import { barOf, formatDuration, ProgressLine } from "../train/progress-line.js";
+import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
+import { type PoolingMode, poolingModes } from "../vectors/pooling.js";
+import { type Output, outputs } from "../vectors/quantize.js";
 import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
 import { addInputOptions, allTexts, countTexts, type InputFlags, readTexts } from "./read-texts.js";
 

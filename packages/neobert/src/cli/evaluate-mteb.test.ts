@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { json } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { wordsText, writeSmallModel } from "../encoder/fixture.js";
+import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
 import { buildProgram } from "./program.js";
 
 let work: string;

@@ -21,10 +21,10 @@ import {
   taskTypes,
 } from "../evaluate/index.js";
 import { defaultInstructionFormat, promptSources } from "../evaluate/mteb/model.js";
+import { comparisonLines, outcomeLine } from "../evaluate/mteb/mteb-summary.js";
 import type { Settings } from "../evaluate/mteb/result-file.js";
-import { comparisonLines, outcomeLine } from "../evaluate/mteb/summary.js";
 import { walkFiles } from "../files/glob.js";
-import { barOf, formatDuration, ProgressLine } from "../train/progress-line.js";
+import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
 import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
 
 interface MtebFlags extends ModelFlags {

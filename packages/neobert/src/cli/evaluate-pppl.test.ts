@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { wordsText, writeSmallModel } from "../encoder/fixture.js";
+import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
 import { loadTokenizer } from "../tokenizer/index.js";
 import { buildProgram } from "./program.js";
 

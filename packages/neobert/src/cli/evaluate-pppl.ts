@@ -2,12 +2,12 @@
 // score of every text, so the same command goes on after a stop.
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import { type ReadOptions, readDocuments } from "../data/read.js";
+import { type ReadOptions, readDocuments } from "../data/read/read.js";
 import { FillMask } from "../encoder/fill-mask.js";
 import { evaluatePseudoPerplexity, type PplProgress, type PplReport } from "../evaluate/index.js";
 import { writeFileAtomic } from "../files/atomic.js";
 import { pseudoPerplexityFigure, readPseudoPerplexity } from "../report/index.js";
-import { barOf, formatDuration, ProgressLine } from "../train/progress-line.js";
+import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
 import { folderName, hashWeights } from "./evaluate-mteb.js";
 import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
 import { addInputOptions, type InputFlags } from "./read-texts.js";

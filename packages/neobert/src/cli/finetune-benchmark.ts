@@ -2,12 +2,12 @@
 // `finetuneSuperglue` of neobert/train. Ctrl-C writes a checkpoint and stops; the same command goes on there.
 
 import { Command, InvalidArgumentError, Option } from "commander";
+import { summaryTable } from "../evaluate/glue/glue-summary.js";
+import type { Benchmark } from "../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../evaluate/glue/grid.js";
-import { summaryTable } from "../evaluate/glue/summary.js";
-import type { Benchmark } from "../evaluate/glue/task.js";
+import { barOf, ProgressLine } from "../terminal/progress-line.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../train/classify/benchmark.js";
-import type { FinetuneBenchmarkOptions } from "../train/finetune-benchmark.js";
-import { barOf, ProgressLine } from "../train/progress-line.js";
+import type { FinetuneBenchmarkOptions } from "../train/classify/finetune-benchmark.js";
 import { interruptible } from "./follow-run.js";
 import { given, positive } from "./model-options.js";
 

@@ -3,8 +3,8 @@
 import { Command, Option } from "commander";
 import { stringify } from "yaml";
 import { classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
-import { configReference } from "../train/config-reference.js";
-import { finetuneClassifier } from "../train/finetune-classifier.js";
+import { finetuneClassifier } from "../train/classify/finetune-classifier.js";
+import { configReference } from "../train/run-file/config-reference.js";
 import { followRun } from "./follow-run.js";
 
 interface Flags {

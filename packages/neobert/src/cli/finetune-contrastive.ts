@@ -1,9 +1,9 @@
 // `neobert finetune contrastive RUN.yaml [key=value ...]`: thin over `finetuneContrastive` of neobert/train.
 
 import { Command } from "commander";
-import { configReference } from "../train/config-reference.js";
-import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/config.js";
-import { finetuneContrastive } from "../train/contrastive/finetune.js";
+import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/contrastive-config.js";
+import { finetuneContrastive } from "../train/contrastive/finetune-contrastive.js";
+import { configReference } from "../train/run-file/config-reference.js";
 import { followRun } from "./follow-run.js";
 
 interface Flags {

@@ -5,5 +5,8 @@ import { superglue } from "../evaluate/glue/superglue.js";
 import { benchmarkCommand } from "./finetune-benchmark.js";
 
 export function finetuneSuperglueCommand(): Command {
-  return benchmarkCommand(superglue, async () => (await import("../train/finetune-benchmark.js")).finetuneSuperglue);
+  return benchmarkCommand(
+    superglue,
+    async () => (await import("../train/classify/finetune-benchmark.js")).finetuneSuperglue,
+  );
 }

@@ -1,9 +1,9 @@
 // A training run as a command shows it: progress on stderr, the result at the end. Ctrl-C writes a checkpoint and stops; a
 // second Ctrl-C stops at once.
 
-import type { WorkerRunOptions } from "../train/in-worker.js";
-import type { RunResult } from "../train/loop.js";
-import { Progress } from "../train/progress.js";
+import { Progress } from "../terminal/run-progress.js";
+import type { RunResult } from "../train/loop/loop.js";
+import type { WorkerRunOptions } from "../train/worker/in-worker.js";
 
 /** Starts a run with these options and shows it until it ends. */
 export async function followRun(start: (options: WorkerRunOptions) => Promise<RunResult<object>>): Promise<void> {

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { Classifier } from "../encoder/classifier.js";
 import { CrossEncoder } from "../encoder/cross-encoder.js";
 import { Encoder } from "../encoder/encoder.js";
-import { wordsText, writeSmallModel } from "../encoder/fixture.js";
+import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
 import { exportOnnx } from "../export/onnx.js";
 import { readNpy } from "../files/npy.js";
 import { progressText } from "./embed.js";

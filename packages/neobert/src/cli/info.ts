@@ -3,11 +3,11 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { readSentenceFolder } from "../encoder/sentence-transformers.js";
-import { openCheckpoint } from "../files/checkpoint.js";
 import { walkFiles } from "../files/glob.js";
+import { openCheckpoint } from "../files/weight-files.js";
 import { resolveModel } from "../hub/resolve.js";
 import { architectureOf, headOf } from "../model/index.js";
+import { readSentenceFolder } from "../vectors/sentence-transformers.js";
 
 interface InfoFlags {
   revision?: string;

@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { LoadOptions } from "../encoder/loaded-model.js";
 import type { DownloadProgress } from "../hub/resolve.js";
-import { ProgressLine } from "../train/progress-line.js";
+import { ProgressLine } from "../terminal/progress-line.js";
 
 export type ModelFlags = Pick<
   LoadOptions,

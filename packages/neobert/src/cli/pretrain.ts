@@ -1,10 +1,10 @@
 // `neobert pretrain RUN.yaml [key=value ...]`: thin over `pretrain` of neobert/train.
 
 import { Command } from "commander";
-import { loadRunConfig } from "../train/config.js";
-import { configReference } from "../train/config-reference.js";
-import { describeRun } from "../train/dry-run.js";
-import { pretrain } from "../train/pretrain.js";
+import { describeRun } from "../train/pretrain/dry-run.js";
+import { pretrain } from "../train/pretrain/pretrain.js";
+import { configReference } from "../train/run-file/config-reference.js";
+import { loadRunConfig } from "../train/run-file/run-config.js";
 import { followRun } from "./follow-run.js";
 
 interface PretrainFlags {

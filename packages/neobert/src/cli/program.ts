@@ -2,7 +2,7 @@
 // command is asked for, so `neobert --help` starts at once and libtorch is loaded by the commands that need it.
 
 import { Command } from "commander";
-import { packageVersion } from "../files/package-version.js";
+import { packageVersion } from "../files/package.js";
 
 export interface CommandEntry {
   summary: string;

@@ -2,8 +2,8 @@
 // results stand in the lines' order; other formats have a text a record.
 
 import { type Command, Option } from "commander";
-import { type ReadOptions, readDocuments, sourceFormat } from "../data/read.js";
-import { readLines } from "../data/read-text.js";
+import { type ReadOptions, readDocuments, sourceFormat } from "../data/read/read.js";
+import { readLines } from "../data/read/read-text.js";
 
 export type InputFlags = Pick<ReadOptions, "format" | "column" | "header">;
 

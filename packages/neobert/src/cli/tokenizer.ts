@@ -3,7 +3,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { TrainingProgress } from "../tokenizer/index.js";
-import { type TrainTokenizerOptions, trainTokenizer } from "../train/train-tokenizer.js";
+import { type TrainTokenizerOptions, trainTokenizer } from "../train/pretrain/train-tokenizer.js";
 
 type TrainFlags = Pick<TrainTokenizerOptions, "out" | "vocabSize" | "format" | "column" | "header"> & {
   kind: "wordpiece" | "bpe";

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from "vitest";
 import { type Batch, describePieces } from "./batch.js";
 import { type BatchCursor, type BatchOptions, createBatches, type StepBatch } from "./batches.js";
 import { evaluationBatches } from "./evaluation.js";
-import { countingDocuments, fixtureSpecialIds, writeFixtureShards } from "./fixture.js";
+import { countingDocuments, fixtureSpecialIds, writeFixtureShards } from "./fixture-data.js";
 import { openShards } from "./shards.js";
 
 const folders: string[] = [];

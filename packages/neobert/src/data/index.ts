@@ -13,6 +13,6 @@ export {
   type PrepareResult,
   prepareData,
   preparedTokenizer,
-} from "./prepare.js";
-export { type ReadOptions, readDocuments, type SourceDocument } from "./read.js";
+} from "./prepare/prepare.js";
+export { type ReadOptions, readDocuments, type SourceDocument } from "./read/read.js";
 export { openShards, type TokenShards } from "./shards.js";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test, vi } from "vitest";
 import { dataCommand, progressLine } from "../cli/data.js";
-import { countingDocuments, writeFixtureShards } from "./fixture.js";
+import { countingDocuments, writeFixtureShards } from "./fixture-data.js";
 import { inspectData } from "./inspect.js";
 
 const root = mkdtempSync(join(tmpdir(), "neobert-inspect-"));

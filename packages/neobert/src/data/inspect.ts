@@ -2,7 +2,7 @@
 import { loadTokenizer } from "../tokenizer/index.js";
 import { Packer } from "./packing.js";
 import { type LongDocuments, PieceIndex } from "./pieces.js";
-import { preparedTokenizer } from "./prepare.js";
+import { preparedTokenizer } from "./prepare/prepare.js";
 import { Permutation, randomStreams } from "./random.js";
 import { openShards, type TokenShards } from "./shards.js";
 

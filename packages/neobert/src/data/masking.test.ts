@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fixtureSpecialIds } from "./fixture.js";
+import { fixtureSpecialIds } from "./fixture-data.js";
 import { Masker, type MaskingOptions } from "./masking.js";
 
 const vocabSize = 1000;

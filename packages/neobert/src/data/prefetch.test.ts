@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { afterAll, expect, test } from "vitest";
 import { type BatchOptions, createBatches } from "./batches.js";
-import { countingDocuments, writeFixtureShards } from "./fixture.js";
+import { countingDocuments, writeFixtureShards } from "./fixture-data.js";
 import { prefetchBatches } from "./prefetch.js";
 
 const folder = writeFixtureShards(countingDocuments(Array.from({ length: 50 }, (_, index) => 1 + ((index * 37) % 90))));

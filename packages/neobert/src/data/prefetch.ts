@@ -1,8 +1,8 @@
 // Steps' batches made ahead in a worker, a few steps at most: the worker makes one for each request, and a request is
 // sent for each step that is taken. The batches are those of `createBatches`, bit for bit; only the waiting differs.
 import { Worker } from "node:worker_threads";
+import { compiledFile } from "../files/package.js";
 import type { BatchCursor, BatchOptions, StepBatch } from "./batches.js";
-import { workerFile } from "./worker-file.js";
 
 /** A step with the time that the loop waited for it. */
 export type Prefetched<Step> = Step & { waitMs: number };
@@ -15,7 +15,7 @@ export function prefetchBatches(
   cursor?: BatchCursor,
   settings: { depth?: number } = {},
 ): AsyncGenerator<PrefetchedStep, never> {
-  return prefetchSteps<StepBatch>(workerFile("prefetch-worker"), { options, cursor }, settings);
+  return prefetchSteps<StepBatch>(compiledFile("data/prefetch-worker"), { options, cursor }, settings);
 }
 
 /**

@@ -2,7 +2,7 @@ import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { countingDocuments, writeFixtureShards } from "./fixture.js";
+import { countingDocuments, writeFixtureShards } from "./fixture-data.js";
 import { PieceIndex } from "./pieces.js";
 import { openShards } from "./shards.js";
 

@@ -1,5 +1,5 @@
 // The input of a preparation as batches of texts for the tokenizing workers, from any place in it on.
-import { type ReadOptions, readDocuments } from "./read.js";
+import { type ReadOptions, readDocuments } from "./read/read.js";
 
 /** A document's file, its number in the file, and its number in the whole input. */
 export interface InputPosition {

@@ -1,9 +1,9 @@
 // Classifier: labels of texts or pairs of texts with their scores, from a model with a sequence-classification head.
 
+import { runTexts } from "../engine/runs.js";
+import type { TextInput } from "../texts/tokenized.js";
 import { activationOf, labelNames, type ScoreActivation, scoresOf } from "./labels.js";
 import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText } from "./loaded-model.js";
-import { runTexts } from "./runs.js";
-import type { TextInput } from "./tokenized.js";
 
 export interface LabelScore {
   label: string;

@@ -3,10 +3,10 @@
 import { rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EngineName } from "../engine/engine.js";
 import { writeSafetensors } from "../files/safetensors.js";
 import { type Embeddings, Encoder } from "./encoder.js";
-import type { EngineName } from "./engine.js";
-import { wordsText, writeJson, writeSmallModel } from "./fixture.js";
+import { wordsText, writeJson, writeSmallModel } from "./fixture-encoder.js";
 
 const C = 32;
 const sentenceFiles = {

@@ -3,6 +3,14 @@
 // computed sorted by length under a budget of tokens and given back in the caller's order; a text's vector does not
 // depend on the others.
 
+import { runTexts } from "../engine/runs.js";
+import { TokenizedTexts } from "../texts/tokenized.js";
+import { checkPooling, type PoolingMode } from "../vectors/pooling.js";
+import { bytesOf, type Output, type OutputArrays, outputs, type Ranges, rangesOf } from "../vectors/quantize.js";
+import { type NumberArray, Rows } from "../vectors/rows.js";
+import type { SentenceFolder } from "../vectors/sentence-transformers.js";
+import { type SimilarityFunction, similarities } from "../vectors/similarity.js";
+import type { VectorSettings } from "../vectors/vector-head.js";
 import {
   type CallOptions,
   LoadedModel,
@@ -11,14 +19,6 @@ import {
   type ModelParts,
   nameText,
 } from "./loaded-model.js";
-import { checkPooling, type PoolingMode } from "./pooling.js";
-import { bytesOf, type Output, type OutputArrays, outputs, type Ranges, rangesOf } from "./quantize.js";
-import { type NumberArray, Rows } from "./rows.js";
-import { runTexts } from "./runs.js";
-import type { SentenceFolder } from "./sentence-transformers.js";
-import { type SimilarityFunction, similarities } from "./similarity.js";
-import { TokenizedTexts } from "./tokenized.js";
-import type { VectorSettings } from "./vector-head.js";
 
 export interface TokenOptions extends CallOptions {
   /** What the text is in a search; chooses the model's prompt for it, if it has one. */

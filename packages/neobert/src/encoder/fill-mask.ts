@@ -1,6 +1,8 @@
 // FillMask: the most likely tokens for each [MASK] of a text, from a masked language model in a Hugging Face folder.
 
-import type { PackedBatch } from "./engine.js";
+import type { PackedBatch } from "../engine/engine.js";
+import { runTexts } from "../engine/runs.js";
+import type { TokenizedTexts } from "../texts/tokenized.js";
 import {
   type CallOptions,
   LoadedModel,
@@ -9,8 +11,6 @@ import {
   type ModelParts,
   nameText,
 } from "./loaded-model.js";
-import { runTexts } from "./runs.js";
-import type { TokenizedTexts } from "./tokenized.js";
 
 /** One way to fill a [MASK]. */
 export interface Filling {

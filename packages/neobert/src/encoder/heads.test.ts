@@ -4,13 +4,13 @@
 import { rmSync } from "node:fs";
 import { noGrad, tidy } from "@neobert/torch";
 import { afterAll, expect, test } from "vitest";
-import { TorchModel } from "../model/torch-model.js";
+import { TorchModel } from "../model/torch/torch-model.js";
 import { loadTokenizer } from "../tokenizer/index.js";
 import { Classifier } from "./classifier.js";
 import { CrossEncoder } from "./cross-encoder.js";
 import { Encoder } from "./encoder.js";
 import { FillMask } from "./fill-mask.js";
-import { type SmallModel, wordsText, writeSmallModel } from "./fixture.js";
+import { type SmallModel, wordsText, writeSmallModel } from "./fixture-encoder.js";
 import { TokenClassifier } from "./token-classifier.js";
 
 const engines = ["onnx", "torch"] as const;

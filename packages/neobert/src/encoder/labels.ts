@@ -1,6 +1,6 @@
 // The labels of a classification head: their names in config.json, and scores out of logits.
 
-import type { ModelConfig } from "../model/architecture.js";
+import type { ModelConfig } from "../model/architectures.js";
 
 export type ScoreActivation = "softmax" | "sigmoid" | "none";
 

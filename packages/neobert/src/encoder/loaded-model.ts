@@ -3,14 +3,15 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { checkEngine, type EngineDtype, type EngineName } from "../engine/engine.js";
+import { EngineThread } from "../engine/engine-thread.js";
 import { walkFiles } from "../files/glob.js";
 import { type HubOptions, resolveModel } from "../hub/resolve.js";
-import { architectureOf, type Head, type ModelConfig } from "../model/architecture.js";
+import type { Head } from "../model/architecture.js";
+import { architectureOf, type ModelConfig } from "../model/architectures.js";
+import { TextTokenizer } from "../texts/tokenized.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
-import { checkEngine, type EngineDtype, type EngineName } from "./engine.js";
-import { EngineThread } from "./engine-thread.js";
-import { readSentenceFolder, type SentenceFolder } from "./sentence-transformers.js";
-import { TextTokenizer } from "./tokenized.js";
+import { readSentenceFolder, type SentenceFolder } from "../vectors/sentence-transformers.js";
 
 /** How to find and load a model; the names of the Hub as in `HubOptions`. */
 export interface LoadOptions extends HubOptions {

@@ -3,11 +3,11 @@
 // is too long is read in overlapping windows, and a token's scores are those of the window in which it stands furthest
 // from a cut.
 
+import { runTexts } from "../engine/runs.js";
+import { TokenizedTexts } from "../texts/tokenized.js";
 import { type Aggregation, aggregate, type Entity, type TokenScores } from "./entities.js";
 import { labelNames, scoresOf } from "./labels.js";
 import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText } from "./loaded-model.js";
-import { runTexts } from "./runs.js";
-import { TokenizedTexts } from "./tokenized.js";
 
 export interface TagOptions extends CallOptions {
   /**

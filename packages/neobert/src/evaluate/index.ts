@@ -14,14 +14,22 @@ export { evaluateSts, type StsData } from "./evaluators/sts.js";
 export { evaluateSummarization, type SummarizationData } from "./evaluators/summarization.js";
 export type { Encode, Scores, Vectors } from "./evaluators/types.js";
 export { glue } from "./glue/glue.js";
+export {
+  type Benchmark,
+  type BenchmarkTask,
+  type Example,
+  mainScore,
+  predictionsOf,
+  taskOf,
+} from "./glue/glue-task.js";
 export { type Grid, grids } from "./glue/grid.js";
-export { loadExamples } from "./glue/load.js";
+export { loadExamples } from "./glue/load-examples.js";
 export { superglue } from "./glue/superglue.js";
-export { type Benchmark, type BenchmarkTask, type Example, mainScore, predictionsOf, taskOf } from "./glue/task.js";
+export { chooseProducts } from "./learn/choose-products.js";
 export { type Clustering, lloyd } from "./learn/kmeans.js";
 export { LogisticRegression, type LogisticRegressionOptions } from "./learn/logistic-regression.js";
 export { type MiniBatchKMeansOptions, miniBatchKMeans } from "./learn/mini-batch-kmeans.js";
-export { chooseProducts, type Matrix, type Products, plainProducts } from "./learn/products.js";
+export { type Matrix, type Products, plainProducts } from "./learn/products.js";
 export { RandomState } from "./learn/random-state.js";
 export { type Confidence, confidenceOf, nAUC } from "./metrics/abstention.js";
 export { bitextScores } from "./metrics/bitext.js";
@@ -35,14 +43,14 @@ export {
   matthews,
   precisionRecallF1,
   rocAuc,
-} from "./metrics/classification.js";
+} from "./metrics/classification-metrics.js";
 export {
   adjustedMutualInformation,
   adjustedRand,
   homogeneityCompletenessVMeasure,
   normalizedMutualInformation,
   vMeasure,
-} from "./metrics/clustering.js";
+} from "./metrics/clustering-metrics.js";
 export { correlationPValue, kendallTau, pearson, spearman } from "./metrics/correlation.js";
 export { CUTOFFS, type Judgements, type Ranking, type RankingScores, rankingScores } from "./metrics/ranking.js";
 export { type EndpointOptions, HttpEmbedder, openEndpoint } from "./mteb/endpoint.js";
@@ -54,9 +62,9 @@ export {
   type TaskOutcome,
 } from "./mteb/evaluate-mteb.js";
 export type { EmbeddingModel, EncodeCall, PromptSource, TextEncoder } from "./mteb/model.js";
+export { type Summary, summarize, summaryLines } from "./mteb/mteb-summary.js";
+export { type MtebTask, mtebTasks, type TaskType, taskTypes } from "./mteb/mteb-tasks.js";
 export type { ModelAbout, TaskResult } from "./mteb/result-file.js";
-export { type Summary, summarize, summaryLines } from "./mteb/summary.js";
-export { type MtebTask, mtebTasks, type TaskType, taskTypes } from "./mteb/tasks.js";
-export { type MaskedLM, maskedText, type ScoreOptions, scoreTexts, type TextScore } from "./pppl.js";
-export type { PplPoint } from "./pppl-points.js";
-export { evaluatePseudoPerplexity, type PplOptions, type PplProgress, type PplReport } from "./pppl-run.js";
+export { type MaskedLM, maskedText, type ScoreOptions, scoreTexts, type TextScore } from "./pppl/pppl.js";
+export type { PplPoint } from "./pppl/pppl-points.js";
+export { evaluatePseudoPerplexity, type PplOptions, type PplProgress, type PplReport } from "./pppl/pppl-run.js";

@@ -3,7 +3,7 @@
 //   https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import { createFileAtomic, writeAll } from "../files/atomic.js";
-import { toFloat16 } from "./half.js";
+import { toFloat16 } from "../onnx/half.js";
 
 const ALIGNMENT = 32;
 const valueTypes = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8 } as const;

@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openCheckpoint } from "../files/checkpoint.js";
+import { openCheckpoint } from "../files/weight-files.js";
 import { goldenConfig, goldenRoot } from "../model/golden.js";
 import { exportGguf, type GgufExportOptions } from "./gguf.js";
 

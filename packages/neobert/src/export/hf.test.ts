@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openCheckpoint } from "../files/checkpoint.js";
 import { writeSafetensors } from "../files/safetensors.js";
+import { openCheckpoint } from "../files/weight-files.js";
 import { goldenRoot } from "../model/golden.js";
 import { exportHf } from "./hf.js";
 

@@ -9,10 +9,10 @@ import { openSafetensors } from "../files/safetensors.js";
 import { goldenConfig, goldenRoot } from "../model/golden.js";
 import type { Head } from "../model/index.js";
 import { openModel, saveModel } from "../model/model-folder.js";
-import { Graph } from "./graph.js";
+import { Graph } from "../onnx/graph.js";
+import { writeOnnx } from "../onnx/onnx-file.js";
+import { tracePadded } from "../onnx/trace.js";
 import { exportOnnx } from "./onnx.js";
-import { writeOnnx } from "./onnx-file.js";
-import { tracePadded } from "./trace.js";
 
 let folder: string;
 beforeAll(() => {

@@ -5,14 +5,14 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
-import { packageVersion } from "../files/package-version.js";
+import { packageVersion } from "../files/package.js";
 import { openModel } from "../model/model-folder.js";
-import { layersToKeep, quantizationErrors } from "./calibrate.js";
+import { layersToKeep, quantizationErrors } from "../onnx/calibrate.js";
+import type { WeightBits } from "../onnx/int8.js";
+import { writeOnnx } from "../onnx/onnx-file.js";
+import { tracePadded } from "../onnx/trace.js";
 import { copyTokenizer } from "./hf.js";
 import { readModules } from "./modules.js";
-import { writeOnnx } from "./onnx-file.js";
-import type { WeightBits } from "./quantize.js";
-import { tracePadded } from "./trace.js";
 
 export interface OnnxExportOptions {
   dtype?: "fp32" | "fp16" | "int8";

@@ -16,7 +16,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { readDocuments } from "../data/read.js";
+import { readDocuments } from "../data/read/read.js";
 import { resolveDataset, resolveModel } from "./resolve.js";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";

@@ -5,7 +5,7 @@
 
 import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
-import { labelCount, labelFields, probability, range, readConfig, size } from "./config.js";
+import { labelCount, labelFields, probability, range, readConfig, size } from "./config-fields.js";
 import type { Batch, Norm, Ops, Rows, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type Architecture, architectureOf, type Head, type ModelConfig } from "./architecture.js";
+import type { Architecture, Head } from "./architecture.js";
+import { architectureOf, type ModelConfig } from "./architectures.js";
 import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
 import { neobert, parseNeoBERTConfig } from "./neobert.js";
 

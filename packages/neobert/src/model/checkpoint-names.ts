@@ -2,7 +2,8 @@
 // bare encoder without; both are understood whatever is loaded, and so are the other spellings that an architecture's
 // file lists. Everything that does not fit is told at once.
 
-import type { Architecture, Head, ModelConfig, ParameterSpec } from "./architecture.js";
+import type { Architecture, Head, ParameterSpec } from "./architecture.js";
+import type { ModelConfig } from "./architectures.js";
 
 // Tables that some exports carry and that are computed here.
 const COMPUTED = /(^|\.)(freqs_cis|position_ids)$/;

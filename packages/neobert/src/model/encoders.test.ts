@@ -3,8 +3,9 @@
 
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { openCheckpoint } from "../files/checkpoint.js";
-import { architectureOf, architectures, type Head, headOf } from "./architecture.js";
+import { openCheckpoint } from "../files/weight-files.js";
+import type { Head } from "./architecture.js";
+import { architectureOf, architectures, headOf } from "./architectures.js";
 import { goldenConfig, goldenRoot } from "./golden.js";
 
 const parse = (raw: object) => architectureOf(raw).parseConfig(raw);

@@ -4,9 +4,10 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
-import { openCheckpoint } from "../files/checkpoint.js";
 import { writeSafetensors } from "../files/safetensors.js";
-import { type Architecture, architectureOf, type Head, headOf, type ModelConfig } from "./architecture.js";
+import { openCheckpoint } from "../files/weight-files.js";
+import type { Architecture, Head } from "./architecture.js";
+import { architectureOf, headOf, type ModelConfig } from "./architectures.js";
 import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
 import { toFloat32 } from "./float32.js";
 import { initialValues } from "./init.js";

@@ -5,7 +5,16 @@
 
 import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
-import { labelCount, labelFields, probability, range, readConfig, readFields, size, wrongConfig } from "./config.js";
+import {
+  labelCount,
+  labelFields,
+  probability,
+  range,
+  readConfig,
+  readFields,
+  size,
+  wrongConfig,
+} from "./config-fields.js";
 import type { Batch, Norm, Ops, Rows, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
 

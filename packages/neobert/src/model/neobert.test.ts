@@ -1,7 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { openCheckpoint } from "../files/checkpoint.js";
-import { architectureOf, type Head } from "./architecture.js";
+import { openCheckpoint } from "../files/weight-files.js";
+import type { Head } from "./architecture.js";
+import { architectureOf } from "./architectures.js";
 import { neobert, parseNeoBERTConfig } from "./neobert.js";
 
 const golden = (path: string) => fileURLToPath(new URL(`../../../../test/golden/neobert/${path}`, import.meta.url));

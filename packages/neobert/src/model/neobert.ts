@@ -5,7 +5,7 @@
 
 import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
-import { labelCount, labelFields, probability, range, readConfig, size, wrongConfig } from "./config.js";
+import { labelCount, labelFields, probability, range, readConfig, size, wrongConfig } from "./config-fields.js";
 import type { Batch, Norm, Ops, RotaryAngles, Rows, Weights } from "./ops.js";
 
 // NOTE: the defaults are the published class's, for files that leave a field out. The released model differs in

@@ -1,6 +1,7 @@
 // Texts packed one after another, as both engines take them, and what is checked before they compute on them.
 
-import type { Architecture, Head, ModelConfig } from "./architecture.js";
+import type { Architecture, Head } from "./architecture.js";
+import type { ModelConfig } from "./architectures.js";
 
 /** Sequences packed one after another: ids [N] and the borders cuSeqlens [B + 1], from 0 to N. */
 export interface PackedBatch {

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
 import { bertFields, classifierDropout, encoderForward, encoderParameters } from "./bert.js";
-import { labelCount, range, readConfig, size, wrongConfig } from "./config.js";
+import { labelCount, range, readConfig, size, wrongConfig } from "./config-fields.js";
 import type { Ops, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, vector } from "./parameters.js";
 

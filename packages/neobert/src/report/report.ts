@@ -2,14 +2,14 @@
 
 import { stringify } from "yaml";
 import { writeFileAtomic } from "../files/atomic.js";
-import { packageVersion } from "../files/package-version.js";
+import { packageVersion } from "../files/package.js";
 import { ablationChart, ablationRows, signed } from "./ablations.js";
 import { escapeXml } from "./chart.js";
 import { figure, pageHtml, paragraph, type Section, tableHtml } from "./html.js";
 import { pseudoPerplexityChart, shown, trainedLengthOf } from "./pseudo-perplexity.js";
 import { publishedAblations } from "./published.js";
 import { type ReportedRun, readRuns } from "./read-run.js";
-import { comparisonSection, glueSection, mtebSection } from "./scores.js";
+import { comparisonSection, glueSection, mtebSection } from "./score-tables.js";
 import { trainingSection } from "./training.js";
 
 export interface ReportOptions {

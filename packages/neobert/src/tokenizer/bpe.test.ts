@@ -7,9 +7,9 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Merges, Symbols } from "./bpe.js";
-import { characterKinds, endOfWord } from "./gpt2-words.js";
 import { IdBuffer, loadTokenizer, saveTokenizer, Tokenizer, trainBpe } from "./index.js";
-import type { BpeJSON } from "./schema.js";
+import type { BpeJSON } from "./json/schema.js";
+import { characterKinds, endOfWord } from "./text/gpt2-words.js";
 
 const lines =
   "the low lower lowest new newer newest the wide wider widest it's don't they'll naïve 北京 12 123 1234".split(" ");

@@ -2,9 +2,9 @@
 // `cleanup` the space before punctuation and English contractions goes (token by token, as the decoder of Hugging Face
 // tokenizers). Byte-level BPE: the bytes that the tokens spell. Other BPE: steps from tokens to tokens, then joined.
 
-import { readBytes } from "./byte-level.js";
-import { compilePattern } from "./pattern.js";
-import type { DecoderJSON, TokenizerJSON } from "./schema.js";
+import type { DecoderJSON, TokenizerJSON } from "./json/schema.js";
+import { readBytes } from "./text/byte-level.js";
+import { compilePattern } from "./text/pattern.js";
 
 /** Tokens to text as the tokenizer.json says; without a decoder, joined by spaces. */
 export function decoderFromJSON(json: TokenizerJSON["decoder"]): (tokens: string[]) => string {

@@ -3,9 +3,8 @@
 
 export type { Encoding, TruncationStrategy } from "./encoding.js";
 export { IdBuffer } from "./id-buffer.js";
-export type { TrainingProgress } from "./learn-merges.js";
-export { loadTokenizer, saveTokenizer } from "./load.js";
-export type { TokenizerJSON } from "./schema.js";
+export { loadTokenizer, saveTokenizer } from "./json/load-tokenizer.js";
+export type { TokenizerJSON } from "./json/schema.js";
 export {
   type EncodeOptions,
   type SpecialIds,
@@ -13,5 +12,6 @@ export {
   Tokenizer,
   type TokenizerOptions,
 } from "./tokenizer.js";
-export { type BpeTrainerOptions, trainBpe } from "./train-bpe.js";
-export { trainWordPiece, type WordPieceTrainerOptions } from "./train-wordpiece.js";
+export type { TrainingProgress } from "./training/learn-merges.js";
+export { type BpeTrainerOptions, trainBpe } from "./training/train-bpe.js";
+export { trainWordPiece, type WordPieceTrainerOptions } from "./training/train-wordpiece.js";

@@ -3,7 +3,7 @@
 // ByteLevel take the spaces at a token's ends out of its offsets, too.
 
 import { type Encoding, join, makeEncoding } from "./encoding.js";
-import type { PostProcessorJSON } from "./schema.js";
+import type { PostProcessorJSON } from "./json/schema.js";
 
 type Part = { sequence: 0 | 1; typeId: number } | { ids: number[]; tokens: string[]; typeId: number };
 

@@ -1,8 +1,8 @@
 // What a model type brings: its normalizer, its pre-tokenizer and the model itself. The tokenizer around it does what
 // all have in common (added tokens, truncation, templates, padding).
 
-import type { AlignedText } from "./aligned-text.js";
 import type { IdBuffer } from "./id-buffer.js";
+import type { AlignedText } from "./text/aligned-text.js";
 
 /** Where `tokenize` writes: ids, and two code-unit positions in the original text for each. */
 export interface Pieces {

@@ -2,8 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bertTokenizerJSON } from "./bert-json.js";
 import { type Encoding, IdBuffer, Tokenizer } from "./index.js";
+import { bertTokenizerJSON } from "./json/bert-json.js";
 import { usualSpecialTokens } from "./tokenizer.js";
 
 const letters = Array.from("abcdefghijklmnopqrstuvwxyz0123456789");

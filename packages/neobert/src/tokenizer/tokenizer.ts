@@ -2,14 +2,14 @@
 // (no node: modules; files are in load.ts). `encode` gives everything a model or a tagger needs; `encodeIds` and
 // `encodeInto` give ids alone, fast. A model type (text-model.ts) brings its normalizer and pre-tokenizer.
 
-import { AddedTokens } from "./added-tokens.js";
-import { BpeText } from "./bpe-text.js";
 import { decoderFromJSON } from "./decode.js";
 import { type Encoding, makeEncoding, pad, type Side, type TruncationStrategy, truncatePair } from "./encoding.js";
 import { IdBuffer } from "./id-buffer.js";
-import { parseTokenizerJSON, type TokenizerJSON, type WordPieceJSON } from "./schema.js";
+import { parseTokenizerJSON, type TokenizerJSON, type WordPieceJSON } from "./json/schema.js";
 import { sha256 } from "./sha256.js";
 import { addedTokenCount, applyTemplate, type Template, templateFromJSON, trimOffsets } from "./template.js";
+import { AddedTokens } from "./text/added-tokens.js";
+import { BpeText } from "./text/bpe-text.js";
 import type { TextModel } from "./text-model.js";
 import { WordPiece } from "./wordpiece.js";
 

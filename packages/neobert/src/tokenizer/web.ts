@@ -3,7 +3,7 @@
 
 export type { Encoding, TruncationStrategy } from "./encoding.js";
 export { IdBuffer } from "./id-buffer.js";
-export type { TokenizerJSON } from "./schema.js";
+export type { TokenizerJSON } from "./json/schema.js";
 export {
   type EncodeOptions,
   type SpecialIds,

@@ -3,9 +3,9 @@
 // fast path: it hashes words straight from the text and looks their ids up (8 times and more the Rust tokenizers, see
 // bench/tokenizer.mjs); `tokenize` gives offsets too.
 
-import type { AlignedText } from "./aligned-text.js";
-import { asciiFolding, type BertNormalizerOptions, normalizeBert, splitBert } from "./bert-text.js";
 import { IdBuffer } from "./id-buffer.js";
+import type { AlignedText } from "./text/aligned-text.js";
+import { asciiFolding, type BertNormalizerOptions, normalizeBert, splitBert } from "./text/bert-text.js";
 import type { Pieces, TextModel } from "./text-model.js";
 import { WordCache } from "./word-cache.js";
 

@@ -5,10 +5,10 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Generator, liveTensors, tidy } from "@neobert/torch";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { TorchModel } from "../model/torch-model.js";
-import { TorchOps } from "../model/torch-ops.js";
-import { smallRun, writePreparedFolder } from "./fixture.js";
-import { runPretraining } from "./pretraining.js";
+import { TorchModel } from "../model/torch/torch-model.js";
+import { TorchOps } from "../model/torch/torch-ops.js";
+import { smallRun, writePreparedFolder } from "./fixture-train.js";
+import { runPretraining } from "./pretrain/pretraining.js";
 
 let root: string;
 beforeAll(async () => {

@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { latestCheckpoint } from "../files/run-folder.js";
-import { readState } from "./checkpoint.js";
-import { formatRunConfig } from "./config.js";
-import { smallRun, writePreparedFolder } from "./fixture.js";
-import type { RunState } from "./run-record.js";
+import { smallRun, writePreparedFolder } from "./fixture-train.js";
+import { readState } from "./loop/checkpoint.js";
+import type { RunState } from "./output/run-record.js";
+import { formatRunConfig } from "./run-file/run-config.js";
 
 const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const kills = 20;

@@ -2,10 +2,11 @@
 // ten experiments with other training texts. The texts are those that mteb draws, so a score can be compared one experiment at
 // a time. Each text is encoded once for all experiments.
 
+import { chooseProducts } from "../learn/choose-products.js";
 import { LogisticRegression } from "../learn/logistic-regression.js";
-import { chooseProducts, type Products } from "../learn/products.js";
+import type { Products } from "../learn/products.js";
 import { RandomState } from "../learn/random-state.js";
-import { accuracy, averagePrecision, f1Macro, f1Weighted } from "../metrics/classification.js";
+import { accuracy, averagePrecision, f1Macro, f1Weighted } from "../metrics/classification-metrics.js";
 import type { Encode, Scores } from "./types.js";
 import { encodeAll, encodeUnique, gatherRows, mean } from "./vectors.js";
 

@@ -1,10 +1,11 @@
 // Clustering: mini-batch k-means with as many clusters as there are labels, and the v-measure of what it finds; the mean
 // over the sets. mteb seeds NumPy anew for every set, so each starts from the same seed.
 
+import { chooseProducts } from "../learn/choose-products.js";
 import { miniBatchKMeans } from "../learn/mini-batch-kmeans.js";
-import { chooseProducts, type Products } from "../learn/products.js";
+import type { Products } from "../learn/products.js";
 import { RandomState } from "../learn/random-state.js";
-import { vMeasure } from "../metrics/clustering.js";
+import { vMeasure } from "../metrics/clustering-metrics.js";
 import type { Encode, Scores } from "./types.js";
 import { encodeAll, mean } from "./vectors.js";
 

@@ -1,7 +1,7 @@
 // Oracle: golden/metrics, made by mteb 1.34.14's evaluators on small vectors. `encode` looks the vectors up by their text.
 
 import { describe, expect, test } from "vitest";
-import { golden } from "../fixture.js";
+import { golden } from "../fixture-evaluate.js";
 import { plainProducts } from "../learn/products.js";
 import { drawSamples, evaluateClassification } from "./classification.js";
 import { evaluateClustering } from "./clustering.js";

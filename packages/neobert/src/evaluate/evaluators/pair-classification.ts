@@ -2,7 +2,7 @@
 // precision of the ranking, and the best accuracy and F1 that a threshold between two neighbouring scores reaches. The main
 // score is the best average precision of all.
 
-import { averagePrecision } from "../metrics/classification.js";
+import { averagePrecision } from "../metrics/classification-metrics.js";
 import type { Encode, Scores } from "./types.js";
 import { encodeUnique, pairSimilarities } from "./vectors.js";
 

@@ -3,7 +3,7 @@
 // similarity over them; samples without a positive or without a negative are left out.
 
 import { confidenceOf, nAUCScores } from "../metrics/abstention.js";
-import { averagePrecision } from "../metrics/classification.js";
+import { averagePrecision } from "../metrics/classification-metrics.js";
 import type { Encode, Scores } from "./types.js";
 import { encodeUnique, mean, normalized, rowProduct } from "./vectors.js";
 

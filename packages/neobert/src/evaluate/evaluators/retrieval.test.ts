@@ -2,7 +2,7 @@
 // metrics/ranking.test.ts. Against a search that sorts every document, properties of the chunks.
 
 import { describe, expect, test } from "vitest";
-import { golden } from "../fixture.js";
+import { golden } from "../fixture-evaluate.js";
 import { plainProducts } from "../learn/products.js";
 import { RandomState } from "../learn/random-state.js";
 import { torchProducts } from "../learn/torch-products.js";

@@ -1,7 +1,8 @@
 // Retrieval: exact search through a corpus, scored at the usual cut-offs against the judgements. Means of nDCG, MAP, recall
 // and precision are rounded to five decimals, as mteb rounds them; queries without judgements are left out.
 
-import { chooseProducts, type Products } from "../learn/products.js";
+import { chooseProducts } from "../learn/choose-products.js";
+import type { Products } from "../learn/products.js";
 import { confidenceOf, nAUCScores } from "../metrics/abstention.js";
 import { CUTOFFS, rankingMeasures, rankingScores } from "../metrics/ranking.js";
 import { type Document, searchExact } from "./search.js";

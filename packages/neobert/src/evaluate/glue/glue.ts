@@ -2,9 +2,9 @@
 // or from a folder as the benchmark hands it out (TSV without quotes, classes as numbers or words, other column names). The
 // average is over eight tasks, as in the NeoBERT paper: WNLI and the diagnostic set are extras.
 
-import type { DataRecord } from "../../data/records.js";
-import { type Answered, accuracyOf, correlationsOf, f1Of, matthewsOf } from "./metrics.js";
-import type { Benchmark, BenchmarkTask, Example, Predictions, Split } from "./task.js";
+import type { DataRecord } from "../../data/read/records.js";
+import { type Answered, accuracyOf, correlationsOf, f1Of, matthewsOf } from "./glue-metrics.js";
+import type { Benchmark, BenchmarkTask, Example, Predictions, Split } from "./glue-task.js";
 
 const hubSplits = { train: ["train"], validation: ["validation"], test: ["test"] };
 const tsv = { train: ["train.tsv"], validation: ["dev.tsv"], test: ["test.tsv"] };

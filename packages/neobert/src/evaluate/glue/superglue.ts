@@ -2,7 +2,7 @@
 // from the Hub (aps/super_glue, flat, classes as numbers) or from the benchmark's own JSON lines (nested, classes as words).
 // Candidates of COPA and ReCoRD, and answers of MultiRC, are pairs of their own. AX-b and AX-g are answered by RTE's model.
 
-import type { DataRecord } from "../../data/records.js";
+import type { DataRecord } from "../../data/read/records.js";
 import { labelOf } from "./glue.js";
 import {
   type Answered,
@@ -13,8 +13,8 @@ import {
   matthewsOf,
   multircScores,
   recordMeans,
-} from "./metrics.js";
-import type { Benchmark, BenchmarkTask, Example, Predictions } from "./task.js";
+} from "./glue-metrics.js";
+import type { Benchmark, BenchmarkTask, Example, Predictions } from "./glue-task.js";
 
 const hubSplits = { train: ["train"], validation: ["validation"], test: ["test"] };
 const jsonl = { train: ["train.jsonl"], validation: ["val.jsonl"], test: ["test.jsonl"] };

@@ -8,10 +8,10 @@ import { gzipSync } from "node:zlib";
 import { parquetWriteFile } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { glue } from "./glue.js";
+import { type Benchmark, type Split, taskOf } from "./glue-task.js";
 import { fineTuningSchedule, gridPoints, grids, runLength } from "./grid.js";
-import { loadExamples } from "./load.js";
+import { loadExamples } from "./load-examples.js";
 import { superglue } from "./superglue.js";
-import { type Benchmark, type Split, taskOf } from "./task.js";
 
 let root: string;
 beforeAll(() => {

@@ -1,8 +1,8 @@
 // Oracle: golden/metrics/kmeans.json.gz, made by scikit-learn.
 
 import { describe, expect, test } from "vitest";
-import { golden } from "../fixture.js";
-import { adjustedRand, vMeasure } from "../metrics/clustering.js";
+import { golden } from "../fixture-evaluate.js";
+import { adjustedRand, vMeasure } from "../metrics/clustering-metrics.js";
 import { lloyd } from "./kmeans.js";
 import { kMeansPlusPlus, miniBatchKMeans } from "./mini-batch-kmeans.js";
 import { type Products, plainProducts } from "./products.js";

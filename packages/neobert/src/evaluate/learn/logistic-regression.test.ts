@@ -1,7 +1,7 @@
 // Oracle: golden/metrics/logistic_regression.json.gz, made by scikit-learn.
 
 import { describe, expect, test } from "vitest";
-import { golden } from "../fixture.js";
+import { golden } from "../fixture-evaluate.js";
 import { LogisticRegression } from "./logistic-regression.js";
 import { plainProducts } from "./products.js";
 import { torchProducts } from "./torch-products.js";

@@ -2,7 +2,7 @@
 // one weight vector for two classes, softmax over all for more. Minimized is the mean loss plus ||W||^2 / (2 C n), from zero,
 // in float64; the solver's early stop is part of the result. Both products of an iteration are of the kept matrix X.
 
-import type { Labels } from "../metrics/classification.js";
+import type { Labels } from "../metrics/classification-metrics.js";
 import { lbfgs } from "./lbfgs.js";
 import type { Matrix, Products } from "./products.js";
 

@@ -3,7 +3,7 @@
 // means, seldom hit centres put on random rows of the batch, an end where the smoothed inertia no longer improves, and at
 // last every row to its nearest centre.
 
-import { argsort } from "../metrics/correlation.js";
+import { argsort } from "../metrics/ranks.js";
 import { type Clustering, nearestCenters } from "./kmeans.js";
 import { dot, type Products, rowsOf } from "./products.js";
 import type { RandomState } from "./random-state.js";

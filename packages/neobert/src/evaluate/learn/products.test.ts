@@ -1,6 +1,7 @@
 import { getNumThreads, liveTensors } from "@neobert/torch";
 import { describe, expect, test } from "vitest";
-import { chooseProducts, type Floats, plainProducts } from "./products.js";
+import { chooseProducts } from "./choose-products.js";
+import { type Floats, plainProducts } from "./products.js";
 import { RandomState } from "./random-state.js";
 import { torchProducts } from "./torch-products.js";
 

@@ -26,14 +26,6 @@ export const plainProducts: Products = {
   matrix: (data, d) => new PlainMatrix(data, d),
 };
 
-let chosen: Promise<Products> | undefined;
-
-/** libtorch's products where it is installed, else plain loops. */
-export function chooseProducts(): Promise<Products> {
-  chosen ??= import("./torch-products.js").then(({ torchProducts }) => torchProducts()).catch(() => plainProducts);
-  return chosen;
-}
-
 /** The number of rows of `data` in rows of `d`. Throws where it is not whole. */
 export function rowsOf(data: Floats, d: number): number {
   const n = data.length / d;

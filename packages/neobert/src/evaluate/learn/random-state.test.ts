@@ -1,7 +1,7 @@
 // Oracle: golden/metrics/numpy_random_state.json, made by NumPy.
 
 import { expect, test } from "vitest";
-import { golden } from "../fixture.js";
+import { golden } from "../fixture-evaluate.js";
 import { RandomState } from "./random-state.js";
 
 interface Draws {

@@ -2,7 +2,7 @@
 // is read from each query's similarity scores, the least confident queries are left out at rates of 0 to 90 %, and the area
 // under the mean score is scaled to 0 for leaving out at random and 1 for leaving out the worst.
 
-import { argsort } from "./correlation.js";
+import { argsort } from "./ranks.js";
 
 export interface Confidence {
   /** The largest score, the scores' standard deviation, and the lead of the best over the second. */

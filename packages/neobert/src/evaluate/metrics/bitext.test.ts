@@ -1,7 +1,7 @@
 // Oracle: golden/metrics/bitext.json.gz, made by mteb.
 
 import { expect, test } from "vitest";
-import { golden } from "../fixture.js";
+import { golden } from "../fixture-evaluate.js";
 import { bitextScores } from "./bitext.js";
 
 test("precision, recall, F1 and accuracy of bitext mining are mteb's", () => {

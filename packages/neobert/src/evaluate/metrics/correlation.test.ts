@@ -1,8 +1,9 @@
 // Oracle: golden/metrics/correlation.json, made by scipy; the p-value against an integral of Student's density.
 
 import { expect, test } from "vitest";
-import { golden } from "../fixture.js";
-import { correlationPValue, kendallTau, midRanks, pearson, spearman } from "./correlation.js";
+import { golden } from "../fixture-evaluate.js";
+import { correlationPValue, kendallTau, pearson, spearman } from "./correlation.js";
+import { midRanks } from "./ranks.js";
 
 interface Case {
   x: number[];

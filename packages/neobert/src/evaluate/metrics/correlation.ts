@@ -1,8 +1,7 @@
 // Correlations of two lists of numbers, as scipy gives them: Pearson, Spearman (average ranks for ties), Kendall's tau-b.
 // NaN where a list is constant. The two-sided p-value is that of Student's t with n - 2 degrees of freedom.
 
-import { checkLengths } from "./classification.js";
-
+import { checkLengths, midRanks } from "./ranks.js";
 /** Pearson's correlation. */
 export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
   checkLengths("pearson", x, y);
@@ -28,24 +27,6 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
 export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
   checkLengths("spearman", x, y);
   return pearson(midRanks(x), midRanks(y));
-}
-
-/** The indices of the values in rising order; equal values keep their order. */
-export function argsort(values: ArrayLike<number>): Uint32Array {
-  return Uint32Array.from({ length: values.length }, (_, i) => i).sort((i, j) => values[i]! - values[j]! || i - j);
-}
-
-/** Ranks from 1, equal values sharing the mean of theirs. */
-export function midRanks(values: ArrayLike<number>): Float64Array {
-  const order = argsort(values);
-  const ranks = new Float64Array(values.length);
-  for (let start = 0; start < order.length; ) {
-    let end = start + 1;
-    while (end < order.length && values[order[end]!] === values[order[start]!]) end++;
-    for (let i = start; i < end; i++) ranks[order[i]!] = (start + end + 1) / 2;
-    start = end;
-  }
-  return ranks;
 }
 
 /** Kendall's tau-b: (pairs in the same order - pairs in opposite order), corrected for ties. Takes n log n time. */

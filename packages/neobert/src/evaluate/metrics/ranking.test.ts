@@ -1,7 +1,7 @@
 // Oracle: golden/metrics/retrieval.json.gz, made by pytrec_eval and mteb.
 
 import { expect, test } from "vitest";
-import { golden } from "../fixture.js";
+import { golden } from "../fixture-evaluate.js";
 import { confidenceOf, nAUCScores } from "./abstention.js";
 import { CUTOFFS, compareIds, type RankingMeasure, rankingScores } from "./ranking.js";
 

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { evaluateMteb, type MtebOptions } from "./evaluate-mteb.js";
 import type { EncodeCall, TextEncoder } from "./model.js";
+import { mtebTasks } from "./mteb-tasks.js";
 import type { TaskResult } from "./result-file.js";
-import { mtebTasks } from "./tasks.js";
 
 const D = 24;
 /** A text's vector is the sum of its words', so that texts with words in common are alike. */

@@ -15,6 +15,7 @@ import {
   type PromptSource,
   promptOf,
 } from "./model.js";
+import { type MtebTask, selectTasks, type TaskType } from "./mteb-tasks.js";
 import {
   type ModelAbout,
   mainScoreOf,
@@ -25,7 +26,6 @@ import {
   type TaskTiming,
 } from "./result-file.js";
 import { countTexts, readTaskData } from "./task-data.js";
-import { type MtebTask, selectTasks, type TaskType } from "./tasks.js";
 
 export interface MtebOptions {
   /** An `Encoder`, what `openEndpoint` gives, or anything else with their `encode`. */

@@ -8,8 +8,8 @@ import { evaluateRetrieval } from "../evaluators/retrieval.js";
 import { evaluateSts } from "../evaluators/sts.js";
 import { evaluateSummarization } from "../evaluators/summarization.js";
 import type { Encode, Scores } from "../evaluators/types.js";
+import type { MtebTask } from "./mteb-tasks.js";
 import type { TaskData } from "./task-data.js";
-import type { MtebTask } from "./tasks.js";
 
 export function evaluateTask(task: MtebTask, data: TaskData, encode: Encode): Promise<Scores> {
   switch (data.type) {

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { chooseFiles, configurationsOf, fetchHubData } from "./hub-data.js";
+import { taskOf } from "./mteb-tasks.js";
 import { readTaskData } from "./task-data.js";
-import { taskOf } from "./tasks.js";
 
 let folder: string;
 beforeEach(() => {

@@ -4,12 +4,12 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { parse } from "yaml";
-import { sourceFormat } from "../../data/read-files.js";
+import { sourceFormat } from "../../data/read/read-files.js";
 import { globToRegExp } from "../../files/glob.js";
 import { type HubOptions, resolveDataset } from "../../hub/resolve.js";
+import { type MtebTask, partsOf } from "./mteb-tasks.js";
 import type { Source } from "./source.js";
 import type { TaskSources } from "./task-data.js";
-import { type MtebTask, partsOf } from "./tasks.js";
 
 /** Which files of a data set: a configuration and a split; "any" where a configuration has one split of any name. */
 export interface Wanted {

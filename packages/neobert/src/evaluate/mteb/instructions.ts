@@ -1,7 +1,7 @@
 // What is put before the texts of each MTEB task: the paper's instructions (NeoBERT, tables 8 and 9, and the files of its
 // published code, whose corpus side differs in the last label only) and the prompts of mteb 1.34.14's own tasks.
 
-import type { TaskType } from "./tasks.js";
+import type { TaskType } from "./task-types.js";
 
 export interface TaskTexts {
   /** The paper's instruction for queries, and for documents where `corpus` does not give another last label. */

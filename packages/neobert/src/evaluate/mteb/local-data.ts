@@ -8,9 +8,9 @@ import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
+import { type MtebTask, mtebTasks, partsOf, taskOf, taskTypes } from "./mteb-tasks.js";
 import type { Source } from "./source.js";
 import type { TaskSources } from "./task-data.js";
-import { type MtebTask, mtebTasks, partsOf, taskOf, taskTypes } from "./tasks.js";
 
 const key = z.union([z.string(), z.number().int().nonnegative()]).transform(String);
 const column = z.union([key, z.strictObject({ mean: z.union([key, z.array(key).min(1)]) })]);

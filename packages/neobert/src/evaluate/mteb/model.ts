@@ -2,7 +2,7 @@
 
 import type { Encoder } from "../../encoder/encoder.js";
 import type { Vectors } from "../evaluators/types.js";
-import { type InstructionSource, instructionsOf, type MtebTask } from "./tasks.js";
+import { type InstructionSource, instructionsOf, type MtebTask } from "./mteb-tasks.js";
 
 export interface EncodeCall {
   /** Put before each text; undefined: what the model takes by itself. */

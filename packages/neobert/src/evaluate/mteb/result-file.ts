@@ -4,9 +4,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
-import { packageVersion } from "../../files/package-version.js";
+import { packageVersion } from "../../files/package.js";
 import type { Scores } from "../evaluators/types.js";
-import type { MtebTask } from "./tasks.js";
+import type { MtebTask } from "./mteb-tasks.js";
 
 /** The version of mteb that the tasks, their scores and these files follow. */
 export const MTEB_VERSION = "1.34.14";

@@ -1,10 +1,10 @@
 // Rows of a task's data: files of records, or lines of text, with the columns renamed to mteb's. A column is a key, a path
 // into nested records (`summaries[].decoded`), or the mean of several numbers.
 
-import { listSourceFiles, type SourceFormat, sourceFormat } from "../../data/read-files.js";
-import { readLines } from "../../data/read-text.js";
-import { readRecords } from "../../data/records.js";
-import type { Column } from "./tasks.js";
+import { listSourceFiles, type SourceFormat, sourceFormat } from "../../data/read/read-files.js";
+import { readLines } from "../../data/read/read-text.js";
+import { readRecords } from "../../data/read/records.js";
+import type { Column } from "./mteb-tasks.js";
 
 /**
  * A key or a path; several of which the first that is there counts; one that may be absent; or the mean over a path's

@@ -1,9 +1,9 @@
 // A task's data in the form that its evaluator takes, out of rows with mteb's columns. Data sets differ in whether a row is a
 // text, a pair, or a whole list of them; both forms are read.
 
+import { type MtebTask, partsOf, type TaskType } from "./mteb-tasks.js";
 import { numberOf, type Row, readRows, type Source } from "./source.js";
 import { stratifiedSample } from "./stratified.js";
-import { type MtebTask, partsOf, type TaskType } from "./tasks.js";
 
 type Label = string | number;
 export interface Labelled {

@@ -2,9 +2,9 @@
 
 import { availableParallelism } from "node:os";
 import { version } from "@neobert/torch";
+import { type Benchmark, taskOf } from "../../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../../evaluate/glue/grid.js";
-import { type Benchmark, taskOf } from "../../evaluate/glue/task.js";
-import { neobertVersion } from "../run-record.js";
+import { packageVersion } from "../../files/package.js";
 
 export interface BenchmarkOptions {
   /** Model folder, run folder, or name on the Hub. */
@@ -82,4 +82,4 @@ function gridOf(where: string, grid: GridName | Partial<Grid>): Grid {
   return found;
 }
 
-export const benchmarkVersions = () => ({ neobert: neobertVersion, libtorch: version(), node: process.version });
+export const benchmarkVersions = () => ({ neobert: packageVersion(), libtorch: version(), node: process.version });

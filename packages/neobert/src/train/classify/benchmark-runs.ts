@@ -4,13 +4,13 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { hashFile } from "../../data/read-files.js";
+import { hashFile } from "../../data/read/read-files.js";
+import type { FinishedRun } from "../../evaluate/glue/glue-summary.js";
+import { type BenchmarkTask, mainScore } from "../../evaluate/glue/glue-task.js";
 import type { GridPoint } from "../../evaluate/glue/grid.js";
-import type { FinishedRun } from "../../evaluate/glue/summary.js";
-import { type BenchmarkTask, mainScore } from "../../evaluate/glue/task.js";
 import { replaceFolder, writeFileAtomic } from "../../files/atomic.js";
 import { checkpointsOf, finishedModelOf, latestFile, modelFolder } from "../../files/run-folder.js";
-import type { ComputeType } from "../../model/torch-compute-weights.js";
+import type { ComputeType } from "../../model/torch/torch-compute-weights.js";
 
 /** What decides a run's result beside its place in the grid. */
 export interface RunSettings {

@@ -4,14 +4,14 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { writeSmallModel } from "../../encoder/fixture.js";
+import { writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { glue } from "../../evaluate/glue/glue.js";
-import type { Summary } from "../../evaluate/glue/summary.js";
-import { TorchModel } from "../../model/torch-model.js";
-import { type FinetuneBenchmarkOptions, finetuneGlue } from "../finetune-benchmark.js";
+import type { Summary } from "../../evaluate/glue/glue-summary.js";
+import { TorchModel } from "../../model/torch/torch-model.js";
 import { runBenchmark } from "./benchmark.js";
 import { benchmarkConfig } from "./benchmark-config.js";
-import { smallConfig, writeGlue } from "./fixture.js";
+import { type FinetuneBenchmarkOptions, finetuneGlue } from "./finetune-benchmark.js";
+import { smallConfig, writeGlue } from "./fixture-classify.js";
 
 let root: string;
 let model: string;

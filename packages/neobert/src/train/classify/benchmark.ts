@@ -4,8 +4,6 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { fineTuningSchedule, gridPoints, runLength } from "../../evaluate/glue/grid.js";
-import { type LoadOptions, loadExamples } from "../../evaluate/glue/load.js";
 import {
   averageOf,
   bestPoint,
@@ -13,17 +11,14 @@ import {
   type Summary,
   summarizeTask,
   summaryTable,
-} from "../../evaluate/glue/summary.js";
-import {
-  type Benchmark,
-  type BenchmarkTask,
-  type Example,
-  mainScore,
-  predictionsOf,
-} from "../../evaluate/glue/task.js";
+} from "../../evaluate/glue/glue-summary.js";
+import { type Benchmark, type BenchmarkTask, type Example, mainScore } from "../../evaluate/glue/glue-task.js";
+import { fineTuningSchedule, gridPoints, runLength } from "../../evaluate/glue/grid.js";
+import { loadExamples } from "../../evaluate/glue/load-examples.js";
 import { writeFileAtomic } from "../../files/atomic.js";
-import type { LoopOptions } from "../loop.js";
+import type { LoopOptions } from "../loop/loop.js";
 import { type BenchmarkConfig, benchmarkVersions } from "./benchmark-config.js";
+import { answersOf, labelledOf, loadOptionsOf, problemOf } from "./benchmark-examples.js";
 import {
   fingerprint,
   keptModel,
@@ -33,9 +28,8 @@ import {
   settleRun,
   writeResult,
 } from "./benchmark-runs.js";
-import { type FineTuning, fineTune } from "./classification.js";
-import type { Labelled } from "./examples.js";
-import type { Problem } from "./problem.js";
+import { fineTune } from "./classify-task.js";
+import type { FineTuning } from "./fine-tuning.js";
 import { writeSubmission } from "./submission.js";
 
 type StepProgress = Parameters<NonNullable<LoopOptions["onStep"]>>[0];
@@ -218,30 +212,6 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
   return run;
 }
 
-/** A task's examples as labelled texts. */
-export function labelledOf(examples: readonly Example[]): Labelled {
-  return {
-    inputs: examples.map(({ text, pair }) => (pair === undefined ? text : { text, pair })),
-    labels: examples.map(({ label }) => label ?? Number.NaN),
-  };
-}
-
-export function problemOf(task: BenchmarkTask): Problem {
-  return task.kind === "regression"
-    ? { type: "regression", labels: ["score"] }
-    : { type: "single", labels: task.labels };
-}
-
-/** The answers to each part of a split, from the outputs of all its examples one after another. */
-export function answersOf(task: BenchmarkTask, parts: readonly Example[][], logits: readonly Float32Array[]) {
-  const width = problemOf(task).labels.length;
-  let at = 0;
-  return parts.map((examples) => {
-    const outputs = logits.slice(at, (at += examples.length)).flatMap((row) => [...row]);
-    return { examples, predictions: predictionsOf(examples, outputs, width) };
-  });
-}
-
 function fineTuningOf(
   task: BenchmarkTask,
   train: Example[],
@@ -265,10 +235,6 @@ const describe = ({ main: _, loss: __, ...scores }: Record<string, number>) =>
   Object.entries(scores)
     .map(([name, value]) => `${name} ${(100 * value).toFixed(1)}`)
     .join(", ");
-
-export function loadOptionsOf({ data }: BenchmarkConfig): LoadOptions {
-  return data === undefined ? {} : { data };
-}
 
 function writeSummary({ benchmark, config, summary }: Work): void {
   Object.assign(summary, averageOf(benchmark, summary.tasks));

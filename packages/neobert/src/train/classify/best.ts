@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFolder } from "../../files/atomic.js";
-import { publishModel } from "../checkpoint.js";
+import { publishModel } from "../loop/checkpoint.js";
 
 /** Scores of an evaluation; `main` decides which is the best. */
 export interface Evaluated {

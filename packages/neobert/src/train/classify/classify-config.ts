@@ -3,9 +3,9 @@
 
 import { z } from "zod";
 import { fineTuningSchedule, runLength } from "../../evaluate/glue/grid.js";
-import { type ParseOptions, parseRunFile, type RunFile } from "../config.js";
-import { common, complaining, count, folder, optimizerSchema } from "../config-parts.js";
-import type { FineTuningConfig } from "./classification.js";
+import { common, complaining, count, folder, optimizerSchema } from "../run-file/config-parts.js";
+import { type ParseOptions, parseRunFile, type RunFile } from "../run-file/run-config.js";
+import type { FineTuningConfig } from "./fine-tuning.js";
 import { type Problem, problemTypes } from "./problem.js";
 
 const files = z.union([folder, z.array(folder).min(1)]);

@@ -10,11 +10,11 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Classifier } from "../../encoder/classifier.js";
 import { CrossEncoder } from "../../encoder/cross-encoder.js";
-import { writeSmallModel } from "../../encoder/fixture.js";
+import { writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { TokenClassifier } from "../../encoder/token-classifier.js";
 import { runClassify } from "./classify.js";
 import { parseClassifyConfig } from "./classify-config.js";
-import { smallConfig, warOrPeace } from "./fixture.js";
+import { smallConfig, warOrPeace } from "./fixture-classify.js";
 import { readLabelled } from "./read-labelled.js";
 
 let root: string;

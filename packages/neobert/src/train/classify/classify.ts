@@ -1,11 +1,11 @@
 // Fine-tuning a classifier on an own labelled file, in the thread that calls it: what the worker runs.
 
-import type { LoopOptions } from "../loop.js";
-import { type FineTuningResult, fineTune } from "./classification.js";
+import type { LoopOptions } from "../loop/loop.js";
 import { type ClassifyConfig, resolveClassify } from "./classify-config.js";
+import { type FineTuningResult, fineTune } from "./classify-task.js";
 import type { Problem } from "./problem.js";
+import { scoresOf } from "./problem-scores.js";
 import { readLabelled } from "./read-labelled.js";
-import { scoresOf } from "./scores.js";
 
 export interface ClassifyResult extends FineTuningResult {
   problem: Problem;

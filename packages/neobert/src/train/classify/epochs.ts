@@ -2,7 +2,7 @@
 // step is a batch of so many texts, cut into micro-batches of bounded size; where it stands is two numbers.
 
 import { Permutation, randomStreams } from "../../data/random.js";
-import type { TaskStep } from "../task.js";
+import type { TaskStep } from "../loop/train-task.js";
 import type { Examples } from "./examples.js";
 import { type LabelledBatch, type Problem, targetCount } from "./problem.js";
 

@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fineTuningSchedule } from "../../evaluate/glue/grid.js";
 import { trainBpe, trainWordPiece } from "../../tokenizer/index.js";
-import { learningRate } from "../schedule.js";
+import { learningRate } from "../loop/schedule.js";
 import { BestSoFar } from "./best.js";
 import { epochSteps } from "./epochs.js";
 import { Examples } from "./examples.js";
-import { labelledOf, warOrPeace } from "./fixture.js";
+import { labelledOf, warOrPeace } from "./fixture-classify.js";
 import { IGNORED, type Problem } from "./problem.js";
 
 const problem: Problem = { type: "single", labels: ["war", "peace"] };

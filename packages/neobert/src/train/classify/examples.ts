@@ -1,7 +1,7 @@
 // Labelled texts, tokenized once and packed batch by batch: what both training and evaluation read.
 
-import { planRuns } from "../../encoder/runs.js";
-import { type TextInput, TextTokenizer, TokenizedTexts } from "../../encoder/tokenized.js";
+import { planRuns } from "../../engine/runs.js";
+import { type TextInput, TextTokenizer, TokenizedTexts } from "../../texts/tokenized.js";
 import type { Encoding, Tokenizer } from "../../tokenizer/index.js";
 import { IGNORED, type LabelledBatch, type Problem } from "./problem.js";
 

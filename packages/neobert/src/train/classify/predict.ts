@@ -2,7 +2,7 @@
 
 import { noGrad, type Tensor, tidy } from "@neobert/torch";
 import type { Weights } from "../../model/ops.js";
-import type { TorchModel } from "../../model/torch-model.js";
+import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { Examples } from "./examples.js";
 import { logitsOf, lossOf, type Problem, targetCount } from "./problem.js";
 

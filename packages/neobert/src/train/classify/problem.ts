@@ -10,7 +10,7 @@ import {
   type Tensor,
 } from "@neobert/torch";
 import type { Head } from "../../model/architecture.js";
-import type { PackedBatch, RunOptions, TorchModel } from "../../model/torch-model.js";
+import type { PackedBatch, RunOptions, TorchModel } from "../../model/torch/torch-model.js";
 
 export const problemTypes = ["single", "multi", "regression", "tokens"] as const;
 export type ProblemType = (typeof problemTypes)[number];

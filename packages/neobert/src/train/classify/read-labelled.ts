@@ -2,8 +2,8 @@
 // or number, a list of names (or one text with separators between them), a number, or a list as long as the text's words.
 
 import { Permutation, randomStreams } from "../../data/random.js";
-import { fetchSources } from "../../data/read.js";
-import { type DataRecord, readRecords } from "../../data/records.js";
+import { fetchSources } from "../../data/read/read.js";
+import { type DataRecord, readRecords } from "../../data/read/records.js";
 import type { Labelled } from "./examples.js";
 import type { Problem, ProblemType } from "./problem.js";
 

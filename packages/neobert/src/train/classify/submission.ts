@@ -4,13 +4,13 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setNumThreads } from "@neobert/torch";
-import { loadExamples } from "../../evaluate/glue/load.js";
-import type { Benchmark, BenchmarkTask, Example } from "../../evaluate/glue/task.js";
+import type { Benchmark, BenchmarkTask, Example } from "../../evaluate/glue/glue-task.js";
+import { loadExamples } from "../../evaluate/glue/load-examples.js";
 import { writeFileAtomic } from "../../files/atomic.js";
-import { TorchModel } from "../../model/torch-model.js";
+import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
-import { answersOf, labelledOf, loadOptionsOf, problemOf } from "./benchmark.js";
 import type { BenchmarkConfig } from "./benchmark-config.js";
+import { answersOf, labelledOf, loadOptionsOf, problemOf } from "./benchmark-examples.js";
 import { keptModel } from "./benchmark-runs.js";
 import { Examples } from "./examples.js";
 import { predict } from "./predict.js";

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AdamW, fromTypedArray, Generator, liveTensors, noGrad, tidy } from "@neobert/torch";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { wordsText, writeSmallModel } from "../../encoder/fixture.js";
-import { type ComputeType, ComputeWeights } from "../../model/torch-compute-weights.js";
-import { TorchModel } from "../../model/torch-model.js";
-import { TorchOps } from "../../model/torch-ops.js";
-import { setDropout } from "../run-model.js";
+import { wordsText, writeSmallModel } from "../../encoder/fixture-encoder.js";
+import { type ComputeType, ComputeWeights } from "../../model/torch/torch-compute-weights.js";
+import { TorchModel } from "../../model/torch/torch-model.js";
+import { TorchOps } from "../../model/torch/torch-ops.js";
+import { setDropout } from "../pretrain/run-model.js";
 import { ContrastiveTrainer, pooledVectors } from "./contrastive-trainer.js";
 import { createPairBatches, type PairBatch, type PairBatchOptions } from "./pair-batches.js";
 

@@ -4,8 +4,8 @@
 // fits in one part runs forward once, and of k parts k - 1 run twice. Dropout is replayed, so both passes drop the same.
 
 import { cat, fromTypedArray, noGrad, type Tensor, tidy } from "@neobert/torch";
-import type { RunOptions, TorchModel } from "../../model/torch-model.js";
-import { NonFiniteError, type PassSeconds, StepTrainer, type TrainerParts } from "../step.js";
+import type { RunOptions, TorchModel } from "../../model/torch/torch-model.js";
+import { NonFiniteError, type PassSeconds, StepTrainer, type TrainerParts } from "../loop/step.js";
 import { type ContrastOptions, contrastiveLoss } from "./loss.js";
 import type { PairBatch, PairPart } from "./pair-batches.js";
 

@@ -3,18 +3,19 @@
 
 import { cat, noGrad, tidy } from "@neobert/torch";
 import { prefetchSteps } from "../../data/index.js";
-import { readSentenceFolder } from "../../encoder/sentence-transformers.js";
 import { writeSentenceFiles } from "../../export/modules.js";
+import { compiledFile } from "../../files/package.js";
 import { modelFolder } from "../../files/run-folder.js";
-import { TorchModel } from "../../model/torch-model.js";
+import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
-import { ENOUGH_TOKENS } from "../compute-type.js";
-import { checkMaxLength, setDropout } from "../run-model.js";
-import type { Run } from "../start.js";
-import type { Task } from "../task.js";
-import { contrastiveCard } from "./card.js";
-import type { ContrastiveConfig } from "./config.js";
+import { readSentenceFolder } from "../../vectors/sentence-transformers.js";
+import { ENOUGH_TOKENS } from "../loop/compute-type.js";
+import type { Run } from "../loop/run.js";
+import type { Task } from "../loop/train-task.js";
+import { checkMaxLength, setDropout } from "../pretrain/run-model.js";
+import type { ContrastiveConfig } from "./contrastive-config.js";
 import { batchLoss, ContrastiveTrainer, pooledVectors } from "./contrastive-trainer.js";
+import { contrastiveCard } from "./embedder-card.js";
 import { contrastLogits } from "./loss.js";
 import { createPairBatches, type PairBatch, type PairBatchOptions, type PairStep } from "./pair-batches.js";
 
@@ -54,7 +55,7 @@ export function contrastive(config: ContrastiveConfig): Task<PairBatch, Contrast
       return trialBatch(microBatches[0]!, part!);
     },
     steps: (cursor) => {
-      const entry = new URL("./pair-worker.js", import.meta.url.replace("/src/train/", "/dist/train/"));
+      const entry = compiledFile("train/contrastive/pair-worker");
       return prefetchSteps<PairStep>(entry, { options: batchOptions(), cursor });
     },
     async evaluation(run) {

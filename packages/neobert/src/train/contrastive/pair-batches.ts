@@ -4,8 +4,8 @@
 
 import { createHash } from "node:crypto";
 import { Permutation, randomBelow, randomStreams, uniform } from "../../data/random.js";
-import { TextTokenizer, type TokenizedTexts } from "../../encoder/tokenized.js";
 import type { PackedBatch } from "../../model/packed-batch.js";
+import { TextTokenizer, type TokenizedTexts } from "../../texts/tokenized.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { PairStore } from "./pair-store.js";
 import { type PairRow, type PairSource, readPairs } from "./read-pairs.js";

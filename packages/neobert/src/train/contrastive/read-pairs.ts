@@ -2,8 +2,8 @@
 // the columns of JSON lines, JSON, CSV, TSV or parquet, local or on the Hub; or out of a retrieval collection (queries,
 // corpus, judgements), of which only the judged texts are kept. Rows without a query or a positive are left out.
 
-import { fetchSources } from "../../data/read.js";
-import { type DataRecord, readRecords } from "../../data/records.js";
+import { fetchSources } from "../../data/read/read.js";
+import { type DataRecord, readRecords } from "../../data/read/records.js";
 
 export interface PairSource {
   name: string;

@@ -1,0 +1,85 @@
+// The state of a preparation (`prepare.json` in its folder): what is being made from what, which shards are finished, and
+// where in the input the next one begins. It is replaced atomically after every shard, so a kill loses at most the shard
+// in progress; and it tells a second run with other settings or inputs from one that has nothing left to do.
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { writeFileAtomic } from "../../files/atomic.js";
+import { settingsSchema, shardSchema, sourceFileSchema, specialIdsSchema, tokenizerSchema } from "../manifest.js";
+import { hashFile } from "../read/read.js";
+
+const stateFile = "prepare.json";
+const count = z.int().nonnegative();
+
+const stateSchema = z.strictObject({
+  format: z.literal("neobert-prepare"),
+  version: z.literal(1),
+  settings: settingsSchema,
+  tokenizer: tokenizerSchema,
+  specialIds: specialIdsSchema,
+  sources: z.array(z.strictObject({ ...sourceFileSchema.shape, modifiedMs: z.number() })),
+  /** The first document of the next shard: file, its number in the file and in the whole input. */
+  position: z.strictObject({ file: count, documentInFile: count, document: count }),
+  dropped: z.strictObject({ short: count, long: count }),
+  shards: z.strictObject({ train: z.array(shardSchema), validation: z.array(shardSchema) }),
+  complete: z.boolean(),
+});
+export type PrepareState = z.infer<typeof stateSchema>;
+
+export const hasState = (out: string): boolean => existsSync(join(out, stateFile));
+
+/** The state in a folder, or undefined where there is none. Throws if the file is not one of ours. */
+export function readState(out: string): PrepareState | undefined {
+  if (!hasState(out)) return undefined;
+  const path = join(out, stateFile);
+  try {
+    return stateSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch (error) {
+    throw new Error(
+      `prepareData: expected the state of a preparation in ${path}, got ${(error as Error).message}\n` +
+        "Use another folder, or --force (force: true) to make this one anew.",
+    );
+  }
+}
+
+export function writeState(out: string, state: PrepareState): void {
+  writeFileAtomic(join(out, stateFile), `${JSON.stringify(state, null, 1)}\n`);
+}
+
+/** Size, time and sha256 of each file; a file whose size and time are as in `known` is not read again. */
+export async function hashSources(
+  files: string[],
+  known: PrepareState["sources"],
+  onFile: (filesDone: number) => void,
+): Promise<PrepareState["sources"]> {
+  const sources: PrepareState["sources"] = [];
+  for (const path of files) {
+    onFile(sources.length);
+    const { size: bytes, mtimeMs: modifiedMs } = statSync(path);
+    const same = known.find((file) => file.path === path && file.bytes === bytes && file.modifiedMs === modifiedMs);
+    sources.push({ path, bytes, sha256: same?.sha256 ?? (await hashFile(path)), modifiedMs });
+  }
+  return sources;
+}
+
+/** "NAME: BEFORE, now AFTER" for everything that decides the tokens and differs between two states. */
+export function differences(before: PrepareState, after: PrepareState): string[] {
+  const lines: string[] = [];
+  const compare = (name: string, old: unknown, now: unknown) => {
+    if (JSON.stringify(old) !== JSON.stringify(now)) lines.push(`${name}: ${show(old)}, now ${show(now)}`);
+  };
+  for (const key of Object.keys(after.settings) as (keyof PrepareState["settings"])[]) {
+    compare(key, before.settings[key], after.settings[key]);
+  }
+  compare("tokenizer", before.tokenizer.hash, after.tokenizer.hash);
+  for (let file = 0; file < Math.max(before.sources.length, after.sources.length); file++) {
+    // A file may have moved, but its name tells its format.
+    compare(`source ${file + 1}`, identityOf(before.sources[file]), identityOf(after.sources[file]));
+  }
+  return lines;
+}
+
+const identityOf = (file: PrepareState["sources"][number] | undefined) =>
+  file && `${basename(file.path)} ${file.sha256}`;
+
+const show = (value: unknown) => (value === undefined ? "none" : JSON.stringify(value));

@@ -1,0 +1,39 @@
+// The libtorch engine: a TorchModel without gradients. In bf16 the matrices are bfloat16 copies, norms and softmax stay
+// float32, as in training.
+
+import { availableParallelism } from "node:os";
+import { noGrad, setNumThreads, type Tensor, tidy } from "@neobert/torch";
+import type { Head } from "../model/architecture.js";
+import { ComputeWeights } from "../model/torch/torch-compute-weights.js";
+import { TorchModel } from "../model/torch/torch-model.js";
+import type { Engine } from "./engine.js";
+
+export interface TorchEngineOptions {
+  dtype: "fp32" | "bf16";
+  head?: Head;
+  threads?: number;
+}
+
+/** A model of a Hugging Face folder on libtorch. Throws as `TorchModel.load` does. */
+export function loadTorchEngine(folder: string, options: TorchEngineOptions): Engine {
+  const { dtype, head, threads = availableParallelism() } = options;
+  setNumThreads(threads);
+  const model = TorchModel.load(folder, head ? { head } : {});
+  const compute = noGrad(() => new ComputeWeights(model, dtype));
+  const { weights } = compute;
+  const values = async (run: () => Tensor) =>
+    tidy(() => noGrad(() => run().to("float32").toTypedArray())) as Float32Array;
+  return {
+    kind: "torch",
+    config: model.config,
+    head: model.head,
+    hidden: (batch) => values(() => model.hidden(batch, { weights })),
+    maskedLogits: (batch, rows) => values(() => model.logits(batch, rows, { weights })),
+    sequenceLogits: (batch) => values(() => model.sequenceLogits(batch, { weights })),
+    tokenLogits: (batch) => values(() => model.tokenLogits(batch, { weights })),
+    dispose: async () => {
+      compute.dispose();
+      model.dispose();
+    },
+  };
+}

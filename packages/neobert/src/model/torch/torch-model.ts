@@ -1,0 +1,175 @@
+// A model on libtorch: its config, its parameters as float32 master weights that want gradients, and what is asked of
+// it: the masked-language-model loss, logits, hidden states, class logits. The training loop may hand in other
+// tensors for the same names (bfloat16 copies of the matrices) and its own ops (dropout, recomputed blocks).
+
+import { type Device, fromTypedArray, keep, noGrad, type Tensor, tidy } from "@neobert/torch";
+import type { Architecture, Head, ParameterSpec } from "../architecture.js";
+import { architectureOf, type ModelConfig } from "../architectures.js";
+import { initialValues } from "../init.js";
+import { type OpenOptions, openModel, saveModel } from "../model-folder.js";
+import type { Rows, Weights } from "../ops.js";
+import { checkBatch, expectHead, type PackedBatch, segmentCount } from "../packed-batch.js";
+import { type TorchBatch, TorchOps } from "./torch-ops.js";
+
+export type { PackedBatch };
+
+/** A packed batch with the rows that were masked [M] and the ids that stood there [M]. */
+export interface MaskedBatch extends PackedBatch {
+  maskedRows: Int32Array;
+  labels: Int32Array;
+}
+
+export interface RunOptions {
+  /** Ops with dropout or recomputed blocks; plain ones by default. */
+  ops?: TorchOps;
+  /** The tensor to compute with for each name; the master weights by default. */
+  weights?: Weights<Tensor>;
+}
+
+export interface CreateOptions {
+  head?: Head;
+  /** Seed of fresh parameters. */
+  seed?: number;
+  device?: Device;
+}
+
+export interface LoadOptions extends OpenOptions {
+  device?: Device;
+}
+
+/** Call `loss`, `logits` and the like inside `tidy`, which frees what they leave behind. */
+export class TorchModel {
+  readonly architecture: Architecture<ModelConfig>;
+  readonly config: ModelConfig;
+  readonly head: Head;
+  readonly device: Device;
+  readonly specs: ParameterSpec[];
+  /** Published name -> master weight, in the order of `specs`. */
+  readonly weights: Map<string, Tensor>;
+
+  private constructor(config: ModelConfig, head: Head, device: Device, values: (spec: ParameterSpec) => Float32Array) {
+    this.architecture = architectureOf(config);
+    this.config = config;
+    this.head = head;
+    this.device = device;
+    this.specs = this.architecture.parameters(config, head);
+    this.weights = new Map(
+      this.specs.map((spec) => {
+        const { name, shape } = spec;
+        return [name, keep(fromTypedArray(values(spec), { shape, device, requiresGrad: true }))];
+      }),
+    );
+  }
+
+  /** A fresh model of a config (a parsed config.json); masked language modelling on the CPU unless told otherwise. */
+  static create(config: unknown, { head = "maskedLM", seed = 0, device = "cpu" }: CreateOptions = {}): TorchModel {
+    const parsed = architectureOf(config).parseConfig(config);
+    const model = new TorchModel(parsed, head, device, (spec) => initialValues(spec, seed));
+    model.normalizeWeights();
+    return model;
+  }
+
+  /**
+   * Loads a Hugging Face folder; the head is the one its config names unless another is asked for.
+   * Throws one error that lists every missing and unexpected tensor.
+   */
+  static load(folder: string, options: LoadOptions = {}): TorchModel {
+    const { device = "cpu", ...opening } = options;
+    const source = openModel(folder, opening);
+    try {
+      return new TorchModel(source.config, source.head, device, ({ name }) => source.values(name));
+    } finally {
+      source.close();
+    }
+  }
+
+  /** Writes `config.json` and `model.safetensors` (float32) into `folder`, made if need be. */
+  save(folder: string): void {
+    const values = (name: string) => tidy(() => this.weight(name).detach().toTypedArray()) as Float32Array;
+    saveModel(folder, { architecture: this.architecture, config: this.config, head: this.head, values });
+  }
+
+  weight(name: string): Tensor {
+    const weight = this.weights.get(name);
+    if (!weight) throw new Error(`internal: no parameter ${name} in ${this.architecture.classNames[this.head]}`);
+    return weight;
+  }
+
+  /** Sum over the masked rows of the cross entropy, a float32 scalar with a graph, and their count. */
+  loss(batch: MaskedBatch, run: RunOptions = {}): { sum: Tensor; count: number } {
+    expectHead("loss", this, "maskedLM");
+    const { ops, weights } = this.#run(run);
+    const hidden = this.#forward("loss", batch, run, this.#rows(batch.maskedRows)); // [M, C]
+    const labels = fromTypedArray(batch.labels, { device: this.device }).to("int64");
+    return { sum: this.architecture.maskedLoss(ops, weights, this.config, hidden, labels), count: batch.labels.length };
+  }
+
+  /** Masked-language-model logits [M, V] of some rows of the batch. */
+  logits(batch: PackedBatch, rows: Int32Array, run: RunOptions = {}): Tensor {
+    expectHead("logits", this, "maskedLM");
+    const { ops, weights } = this.#run(run);
+    const hidden = this.#forward("logits", batch, run, this.#rows(rows)); // [M, C]
+    return this.architecture.maskedLogits(ops, weights, this.config, hidden);
+  }
+
+  /** Last hidden state [N, C], or of each sequence's first token only, [B, C]. */
+  hidden(batch: PackedBatch, { rows, ...run }: RunOptions & { rows?: "first" } = {}): Tensor {
+    return this.#forward("hidden", batch, run, rows);
+  }
+
+  /** Class logits [B, number of labels] of the sequences. */
+  sequenceLogits(batch: PackedBatch, run: RunOptions = {}): Tensor {
+    expectHead("sequenceLogits", this, "sequenceClassification");
+    const { ops, weights } = this.#run(run);
+    return this.architecture.sequenceLogits(ops, weights, this.config, this.#batch("sequenceLogits", batch));
+  }
+
+  /** Class logits [N, number of labels] of the tokens. */
+  tokenLogits(batch: PackedBatch, run: RunOptions = {}): Tensor {
+    expectHead("tokenLogits", this, "tokenClassification");
+    const { ops, weights } = this.#run(run);
+    return this.architecture.tokenLogits(ops, weights, this.config, this.#forward("tokenLogits", batch, run));
+  }
+
+  /**
+   * Brings the matrices of a normalised (nGPT) model back to unit norm along the hidden dimension, in place, as its
+   * paper does after each optimizer step. Nothing happens to other models: then it returns false.
+   */
+  normalizeWeights(): boolean {
+    const normalized = this.specs.filter(({ unitNormDim }) => unitNormDim !== undefined);
+    tidy(() =>
+      noGrad(() => {
+        for (const { name, unitNormDim } of normalized) {
+          const weight = this.weight(name);
+          weight.div_(weight.norm(2, unitNormDim, true).clamp(1e-12));
+        }
+      }),
+    );
+    return normalized.length > 0;
+  }
+
+  dispose(): void {
+    for (const weight of this.weights.values()) weight.dispose();
+  }
+
+  #run({ ops = new TorchOps(), weights = (name) => this.weight(name) }: RunOptions): Required<RunOptions> {
+    return { ops, weights };
+  }
+
+  #rows(rows: Int32Array): Tensor {
+    return fromTypedArray(rows, { device: this.device });
+  }
+
+  #forward(where: string, batch: PackedBatch, run: RunOptions, rows?: Rows<Tensor>): Tensor {
+    const { ops, weights } = this.#run(run);
+    return this.architecture.forward(ops, weights, this.config, this.#batch(where, batch), rows ? { rows } : {});
+  }
+
+  #batch(where: string, packed: PackedBatch): TorchBatch {
+    checkBatch(where, this, packed);
+    const { ids, cuSeqlens, tokenTypes } = packed;
+    const batch = { ids: fromTypedArray(ids, { device: this.device }), cuSeqlens: [...cuSeqlens] };
+    if (!tokenTypes || segmentCount(this.config) === 0) return batch;
+    return { ...batch, tokenTypes: fromTypedArray(tokenTypes, { device: this.device }) };
+  }
+}

@@ -1,0 +1,239 @@
+// The encoders' vocabulary on libtorch: each op computes at once and is differentiable. Batches are packed. Matrices
+// may be bfloat16: a linear layer casts its input to the weight's dtype, as autocast does, while norms, rotary
+// angles, the residual stream and losses stay float32. Needs the addon: import this file only where it is there.
+
+import {
+  addNorm,
+  type DType,
+  dropout,
+  embedding,
+  fromTypedArray,
+  type GatedUnitOrigin,
+  type Generator,
+  gatedLinear,
+  gatedUnit,
+  linear,
+  linearCrossEntropy,
+  noGrad,
+  norm,
+  packedAttention,
+  rotary,
+  splitQkv,
+  stack,
+  type Tensor,
+  tidy,
+  zeros,
+} from "@neobert/torch";
+import type { Batch, Norm, Ops, Qkv, QkvProjection, RotaryAngles, Rows, SplitOptions } from "../ops.js";
+
+/** Sequences one after another: ids [N], and the N at which each begins and the last ends: cuSeqlens [B + 1]. */
+export interface TorchBatch extends Batch<Tensor> {
+  cuSeqlens: number[];
+}
+
+export interface TorchOpsOptions {
+  /** Where dropout draws from; without one there is no dropout. */
+  generator?: Generator;
+  /** Keep only the blocks' inputs and compute each block again on the way back: slower, and far less memory. */
+  checkpoint?: boolean;
+}
+
+type Heads = [q: Tensor, k: Tensor, v: Tensor];
+
+interface CheckpointedBlock {
+  fn: (...state: Tensor[]) => Tensor[];
+  state: Tensor[];
+  outputs: Tensor[];
+  randomState: Uint8Array | undefined;
+}
+
+/**
+ * One forward pass, and one backward where a loss comes of it; cheap to make anew. Call its ops, and what uses them,
+ * inside `tidy`: all but a block's own values live until that ends.
+ */
+export class TorchOps implements Ops<Tensor> {
+  readonly #generator: Generator | undefined;
+  readonly #checkpoint: boolean;
+  #blocks: CheckpointedBlock[] = [];
+  /** Gated units and what they were made of, for the linear layer that follows. */
+  readonly #units = new WeakMap<Tensor, GatedUnitOrigin>();
+
+  constructor({ generator, checkpoint = false }: TorchOpsOptions = {}) {
+    this.#generator = generator;
+    this.#checkpoint = checkpoint;
+  }
+
+  embedding(weight: Tensor, indices: Tensor): Tensor {
+    return embedding(indices, weight);
+  }
+
+  positions({ cuSeqlens, ids }: TorchBatch, first: number): Tensor {
+    const positions = new Int32Array(cuSeqlens.at(-1)!);
+    for (const [i, start] of cuSeqlens.slice(0, -1).entries()) {
+      for (let row = start; row < cuSeqlens[i + 1]!; row++) positions[row] = row - start + first;
+    }
+    return fromTypedArray(positions, { device: ids.device });
+  }
+
+  rotaryAngles(positions: Tensor, headWidth: number, theta: number): RotaryAngles<Tensor> {
+    // The float32 steps of the published code: exponent, power, reciprocal.
+    const frequencies = Float32Array.from({ length: headWidth / 2 }, (_, j) =>
+      Math.fround(1 / Math.fround(theta ** Math.fround((2 * j) / headWidth))),
+    );
+    const angles = positions
+      .to("float32")
+      .unsqueeze(-1)
+      .mul(fromTypedArray(frequencies, { device: positions.device })); // [N] -> [N, D/2]
+    return { cos: angles.cos(), sin: angles.sin() };
+  }
+
+  tokenTypes({ ids, tokenTypes }: TorchBatch): Tensor {
+    return tokenTypes ?? zeros(ids.shape, { dtype: "int32", device: ids.device });
+  }
+
+  linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+    const { dtype } = weight;
+    const origin = this.#units.get(x);
+    if (origin?.x.dtype === dtype && !bias) return gatedLinear(x, origin, weight);
+    return linear(cast(x, dtype), weight, bias && cast(bias, dtype));
+  }
+
+  norm(x: Tensor, options: Norm<Tensor>): Tensor {
+    return norm(x, options);
+  }
+
+  addNorm(x: Tensor, y: Tensor, options: Norm<Tensor>): [Tensor, Tensor] {
+    return addNorm(x, y, options);
+  }
+
+  gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" | "gelu" = "silu"): Tensor {
+    const unit = gatedUnit(x, gate, activation);
+    this.#units.set(unit, { x, gate, activation });
+    return unit;
+  }
+
+  silu(x: Tensor): Tensor {
+    return x.silu();
+  }
+
+  gelu(x: Tensor): Tensor {
+    return x.gelu();
+  }
+
+  tanh(x: Tensor): Tensor {
+    return x.tanh();
+  }
+
+  abs(x: Tensor): Tensor {
+    return x.abs();
+  }
+
+  add(x: Tensor, y: Tensor): Tensor {
+    return x.add(y);
+  }
+
+  multiply(x: Tensor, factor: Tensor | number): Tensor {
+    return x.mul(factor);
+  }
+
+  l2Normalize(x: Tensor): Tensor {
+    const wide = cast(x, "float32");
+    return wide.div(wide.norm(2, -1, true).clamp(1e-12));
+  }
+
+  dropout(x: Tensor, p: number): Tensor {
+    return this.#generator && p > 0 ? dropout(x, p, this.#generator) : x;
+  }
+
+  splitHeads(x: Tensor, heads: number): Tensor {
+    return x.reshape(...x.shape.slice(0, -1), heads, x.shape.at(-1)! / heads);
+  }
+
+  splitQkv(projection: QkvProjection<Tensor>, { heads, rotary: angles }: SplitOptions<Tensor>): Qkv<Tensor> {
+    if (projection.layout === "separate") {
+      const [q, k, v] = [projection.q, projection.k, projection.v].map((x) => this.splitHeads(x, heads)) as Heads;
+      return angles ? { q: rotary(q, angles), k: rotary(k, angles), v } : { q, k, v };
+    }
+    const { layout, qkv } = projection;
+    const [q, k, v] = splitQkv(qkv, { layout, heads, ...(angles && { rotary: angles }) });
+    return { q, k, v };
+  }
+
+  attention({ q, k, v }: Qkv<Tensor>, { cuSeqlens }: TorchBatch, scale: number, window?: number, dropout = 0): Tensor {
+    const output = packedAttention(cast(q, v.dtype), cast(k, v.dtype), v, cuSeqlens, {
+      scale,
+      ...(window !== undefined && { window }),
+      ...(this.#generator && dropout > 0 && { dropout: { p: dropout, generator: this.#generator } }),
+    });
+    return output.flatten(-2); // [N, H, D] -> [N, C]
+  }
+
+  gatherRows(x: Tensor, rows: Rows<Tensor>, { cuSeqlens }: TorchBatch): Tensor {
+    const { device } = x;
+    return x.indexSelect(
+      0,
+      rows === "first" ? fromTypedArray(Int32Array.from(cuSeqlens.slice(0, -1)), { device }) : rows,
+    );
+  }
+
+  pool(x: Tensor, batch: TorchBatch, how: "cls" | "mean"): Tensor {
+    if (how === "cls") return this.gatherRows(x, "first", batch);
+    const means = batch.cuSeqlens.slice(0, -1).map((start, i) => {
+      return x.narrow(0, start, batch.cuSeqlens[i + 1]! - start).mean(0); // [T, C] -> [C]
+    });
+    return stack(means, 0);
+  }
+
+  linearCrossEntropy(x: Tensor, weight: Tensor, bias: Tensor | undefined, labels: Tensor): Tensor {
+    return linearCrossEntropy(x, weight, bias, labels);
+  }
+
+  block(fn: (...state: Tensor[]) => Tensor[], ...state: Tensor[]): Tensor[] {
+    const wanted = state.some(({ requiresGrad }) => requiresGrad);
+    if (!this.#checkpoint || !wanted) {
+      const outputs = tidy(() => fn(...state));
+      for (const input of state) if (!outputs.includes(input)) input.dispose(); // autograd keeps what it needs of it
+      return outputs;
+    }
+    const randomState = this.#generator?.getState();
+    const outputs = tidy(() => noGrad(() => fn(...state)).map((output) => output.detach().requiresGrad_()));
+    this.#blocks.push({ fn, state, outputs, randomState });
+    return outputs;
+  }
+
+  /**
+   * Backward from a loss that these ops computed: `loss.backward()`, then, with `checkpoint`, each block again from
+   * the last to the first, with the dropout it had. Gradients are added to the parameters' `grad`.
+   */
+  backward(loss: Tensor): void {
+    loss.backward();
+    const randomState = this.#generator?.getState();
+    for (const { fn, state, outputs, randomState: before } of this.#blocks.reverse()) {
+      tidy(() => {
+        if (before) this.#generator!.setState(before);
+        const inputs = state.map((input) => input.detach().requiresGrad_());
+        backwardThrough(fn(...inputs), outputs);
+        backwardThrough(state, inputs);
+        for (const output of outputs) {
+          output.grad = undefined;
+          output.dispose();
+        }
+      });
+    }
+    this.#blocks = [];
+    if (randomState) this.#generator!.setState(randomState);
+  }
+}
+
+/** Backward from `tensors`, whose gradients stand in `grad` of the leaves that took their place. */
+function backwardThrough(tensors: Tensor[], leaves: Tensor[]): void {
+  const terms = tensors.flatMap((tensor, i) => {
+    const gradient = leaves[i]!.grad;
+    return gradient && tensor.requiresGrad ? [tensor.mul(gradient).sum()] : [];
+  });
+  if (terms.length > 0) stack(terms, 0).sum().backward();
+}
+
+function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : x.to(dtype);
+}

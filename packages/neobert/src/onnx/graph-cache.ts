@@ -1,0 +1,61 @@
+// Graphs of our own session in the user's cache, each a folder `onnx/KEY` with `model.onnx` and its weights beside it,
+// from where ONNX Runtime maps them. The key names all that the graph depends on, so an entry never goes out of date;
+// a folder gets its name when it is whole.
+
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { replaceFolder, temporaryPath } from "../files/atomic.js";
+import { packageVersion } from "../files/package.js";
+
+/** The folder for what is made once a user: NEOBERT_CACHE, else neobert under XDG_CACHE_HOME or ~/.cache. */
+export function userCache(env = process.env): string {
+  return resolve(env.NEOBERT_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "neobert"));
+}
+
+/** The cache's folder for a graph of the model in `folder`; `parts` is what else the graph depends on. */
+export function cacheFolder(folder: string, parts: Record<string, unknown>): string {
+  const weights = readdirSync(folder)
+    .filter((name) => name.endsWith(".safetensors"))
+    .sort()
+    .map((name) => {
+      const path = realpathSync(join(folder, name));
+      const { size, mtimeMs } = statSync(path);
+      return { path, size, mtimeMs };
+    });
+  const config = readFileSync(join(folder, "config.json"), "utf8");
+  const key = createHash("sha256").update(
+    JSON.stringify({ version: packageVersion(), code: codeHash(), config, weights, ...parts }),
+  );
+  return join(userCache(), "onnx", key.digest("hex").slice(0, 32));
+}
+
+/** A hash of what makes graphs, the files of `model/` and `onnx/`: changed code makes them anew. */
+function codeHash(): string {
+  const hash = createHash("sha256");
+  for (const folder of ["../model/", "../onnx/"]) {
+    const path = fileURLToPath(new URL(folder, import.meta.url));
+    for (const name of readdirSync(path).sort()) {
+      if (/(?<!\.test|\.d)\.[jt]s$/.test(name)) hash.update(readFileSync(join(path, name)));
+    }
+  }
+  return hash.digest("hex");
+}
+
+/** Fills `folder` with what `write` puts into a temporary one, unless it is there. */
+export async function fillCache(folder: string, write: (folder: string) => Promise<void>): Promise<void> {
+  if (existsSync(folder)) return;
+  mkdirSync(resolve(folder, ".."), { recursive: true });
+  const temporary = temporaryPath(folder);
+  try {
+    mkdirSync(temporary);
+    await write(temporary);
+    replaceFolder(temporary, folder);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    if (existsSync(folder)) return; // another process was here first
+    throw error;
+  }
+}

@@ -1,0 +1,75 @@
+// Tokenizer folders: what is saved is what is loaded, and the hash is one for the same tokens.
+
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { loadTokenizer, saveTokenizer, Tokenizer } from "../index.js";
+import { sha256 } from "../sha256.js";
+import { usualSpecialTokens } from "../tokenizer.js";
+import { bertTokenizerJSON } from "./bert-json.js";
+
+const tokens = [...Object.values(usualSpecialTokens), "é", "e", "##e", "E"];
+const folder = () => mkdtempSync(join(tmpdir(), "tokenizer-"));
+
+test("a saved tokenizer loads as it was, from tokenizer.json and from vocab.txt", () => {
+  const out = folder();
+  const tokenizer = Tokenizer.fromJSON(
+    bertTokenizerJSON({ tokens, lowercase: false, specialTokens: usualSpecialTokens }),
+    { modelMaxLength: 128 },
+  );
+  saveTokenizer(tokenizer, out);
+  expect(readdirSync(out).sort()).toEqual([
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+  ]);
+  for (const path of [out, join(out, "tokenizer.json"), join(out, "vocab.txt")]) {
+    const loaded = loadTokenizer(path);
+    expect(loaded.toJSON()).toEqual(tokenizer.toJSON());
+    expect(loaded.hash).toBe(tokenizer.hash);
+    expect(loaded.modelMaxLength).toBe(128);
+    expect(loaded.specialIds).toEqual({ pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 });
+  }
+});
+
+test("the config decides lower case, accents and the names of special tokens beside a vocab.txt", () => {
+  const out = folder();
+  writeFileSync(join(out, "vocab.txt"), "<pad>\r\n<unk>\r\n<s>\r\n</s>\r\né\r\ne\r\n");
+  writeFileSync(join(out, "tokenizer_config.json"), '{ "do_lower_case": true, "strip_accents": false }');
+  const names = { pad_token: "<pad>", unk_token: { content: "<unk>" }, cls_token: "<s>", sep_token: "</s>" };
+  writeFileSync(join(out, "special_tokens_map.json"), JSON.stringify(names));
+  const tokenizer = loadTokenizer(out);
+  expect(tokenizer.encode("É x").tokens).toEqual(["<s>", "é", "<unk>", "</s>"]);
+  expect(tokenizer.specialIds).toEqual({ pad: 0, unk: 1, cls: 2, sep: 3, mask: undefined });
+});
+
+test("the hash changes with the vocabulary and not with padding", () => {
+  const json = bertTokenizerJSON({ tokens, specialTokens: usualSpecialTokens });
+  const padding = { strategy: "BatchLongest", pad_id: 0, pad_type_id: 0, pad_token: "[PAD]" };
+  const { hash } = Tokenizer.fromJSON(json);
+  expect(Tokenizer.fromJSON({ ...json, padding }).hash).toBe(hash);
+  const more = bertTokenizerJSON({ tokens: [...tokens, "f"], specialTokens: usualSpecialTokens });
+  expect(Tokenizer.fromJSON(more).hash).not.toBe(hash);
+});
+
+test("sha256 equals node:crypto's at every length around a block", () => {
+  for (let length = 0; length < 200; length++) {
+    const text = "aé🙂".repeat(length).slice(0, length).toWellFormed();
+    expect(sha256(text)).toBe(createHash("sha256").update(text).digest("hex"));
+  }
+});
+
+test("what is missing or broken is named with the way out", () => {
+  const out = folder();
+  expect(() => loadTokenizer(out)).toThrow(
+    /expected tokenizer.json, vocab.txt or vocab.json, got none of them in .*\nMake one with/,
+  );
+  writeFileSync(join(out, "vocab.txt"), "a\nb\n");
+  expect(() => loadTokenizer(out)).toThrow(/without \[UNK\], \[CLS\], \[SEP\]\nAdd them/);
+  writeFileSync(join(out, "tokenizer.json"), "{");
+  expect(() => loadTokenizer(out)).toThrow(/tokenizer\.json: .*JSON/);
+  expect(readFileSync(join(out, "tokenizer.json"), "utf8")).toBe("{");
+});

@@ -1,0 +1,56 @@
+// tokenizer.json files that cannot be used are refused, naming the place and the way out.
+
+import { expect, test } from "vitest";
+import { Tokenizer } from "../index.js";
+import { usualSpecialTokens } from "../tokenizer.js";
+import { bertTokenizerJSON } from "./bert-json.js";
+
+const json = bertTokenizerJSON({
+  tokens: [...Object.values(usualSpecialTokens), "a", "##b"],
+  specialTokens: usualSpecialTokens,
+});
+
+test.each([
+  ["nothing", null, "expected an object with a model"],
+  [
+    "a model that is not built",
+    { ...json, model: { type: "Unigram" } },
+    'expected a model of type WordPiece or BPE, got "Unigram"',
+  ],
+  ["an unnamed BPE model with WordPiece's parts", { ...json, model: { vocab: {}, merges: [] } }, "expected a BPE tok"],
+  ["another normalizer", { ...json, normalizer: { type: "NFC" } }, /normalizer\.type: .*"BertNormalizer", got "NFC"/],
+  ["no pre-tokenizer", { ...json, pre_tokenizer: null }, /pre_tokenizer: .*got null/],
+  ["a negative id", { ...json, model: { ...json.model, vocab: { "[UNK]": -1 } } }, /model\.vocab\.\[UNK\]: .*got -1/],
+  [
+    "an unknown token outside the vocabulary",
+    { ...json, model: { ...json.model, unk_token: "<unk>" } },
+    "unk_token <unk>",
+  ],
+  [
+    "a template with a token it does not list",
+    { ...json, post_processor: { ...json.post_processor, special_tokens: {} } },
+    "expected post_processor.special_tokens to list [CLS]",
+  ],
+  [
+    "a Sequence of two normalizers",
+    { ...json, normalizer: { type: "Sequence", normalizers: [json.normalizer, json.normalizer] } },
+    /normalizer\.type: .*got "Sequence"/,
+  ],
+])("%s is refused with a way out", (_, malformed, message) => {
+  expect(() => Tokenizer.fromJSON(malformed)).toThrow(message);
+  expect(() => Tokenizer.fromJSON(malformed)).toThrow(/\n(Load|Set|Add) .+\.$/);
+});
+
+test("a Sequence of one, an unnamed model and BertProcessing are what they stand for", () => {
+  const { type, ...model } = json.model;
+  expect(type).toBe("WordPiece");
+  const variant = {
+    ...json,
+    model,
+    normalizer: { type: "Sequence", normalizers: [json.normalizer] },
+    pre_tokenizer: { type: "Sequence", pretokenizers: [json.pre_tokenizer] },
+    post_processor: { type: "BertProcessing", sep: ["[SEP]", 3], cls: ["[CLS]", 2] },
+  };
+  const options = { pair: "a" };
+  expect(Tokenizer.fromJSON(variant).encode("ab", options)).toEqual(Tokenizer.fromJSON(json).encode("ab", options));
+});

@@ -1,0 +1,83 @@
+// Normalizers of tokenizer.json: what is done to a text before it is cut into words. Each returns its argument where it
+// changes nothing.
+
+import type { NormalizerJSON } from "../json/schema.js";
+import { unicodeForm } from "../unicode/unicode-forms.js";
+import { type AlignedText, AlignedWriter, prepend, widthAt } from "./aligned-text.js";
+import { compilePattern } from "./pattern.js";
+
+export type Normalizer = (aligned: AlignedText) => AlignedText;
+
+export function normalizerFromJSON(json: NormalizerJSON | null): Normalizer {
+  if (json === null) return (aligned) => aligned;
+  switch (json.type) {
+    case "Sequence": {
+      const steps = json.normalizers.map(normalizerFromJSON);
+      return (aligned) => steps.reduce((text, step) => step(text), aligned);
+    }
+    case "Lowercase":
+      return lowercase;
+    case "StripAccents":
+      return (aligned) => (/\p{M}/u.test(aligned.text) ? mapCharacters(aligned, withoutMark) : aligned);
+    case "Strip":
+      return ({ text, starts, ends }) => {
+        const from = json.strip_left ? /^\p{White_Space}*/u.exec(text)![0].length : 0;
+        const to = json.strip_right ? endWithoutSpaces(text, from) : text.length;
+        return { text: text.slice(from, to), starts: part(starts, from, to), ends: part(ends, from, to) };
+      };
+    case "Replace": {
+      const pattern = compilePattern(json.pattern, "normalizer.pattern");
+      return (aligned) => replace(aligned, pattern, json.content);
+    }
+    case "Prepend":
+      return (aligned) => (aligned.text === "" ? aligned : prepend(json.prepend, aligned, 0, aligned.text.length));
+    default:
+      return (aligned) => unicodeForm(aligned, json.type);
+  }
+}
+
+function part(places: ArrayLike<number>, from: number, to: number): ArrayLike<number> {
+  return Array.prototype.slice.call(places, from, to);
+}
+
+function endWithoutSpaces(text: string, from: number): number {
+  let end = text.length;
+  while (end > from && /\p{White_Space}/u.test(text[end - 1]!)) end--;
+  return end;
+}
+
+function mapCharacters(aligned: AlignedText, change: (char: string) => string): AlignedText {
+  const out = new AlignedWriter(aligned);
+  const { text } = aligned;
+  for (let at = 0, next = 0; at < text.length; at = next) {
+    next = at + widthAt(text, at);
+    out.write(change(text.slice(at, next)), at);
+  }
+  return out.toText();
+}
+
+/** Each character by itself, so without a final sigma. */
+function lowercase(aligned: AlignedText): AlignedText {
+  if (aligned.text.toLowerCase() === aligned.text) return aligned;
+  return mapCharacters(aligned, (char) => char.toLowerCase());
+}
+
+function withoutMark(char: string): string {
+  return /\p{M}/u.test(char) ? "" : char;
+}
+
+/** All matches replaced; what replaces one is counted to its last character. */
+function replace(aligned: AlignedText, pattern: RegExp, content: string): AlignedText {
+  const { text } = aligned;
+  const out = new AlignedWriter(aligned);
+  let at = 0;
+  for (const match of text.matchAll(pattern)) {
+    if (match[0] === "") continue;
+    for (; at < match.index; at++) out.write(text[at]!, at);
+    at += match[0].length;
+    out.write(content, at - 1);
+  }
+  if (at === 0) return aligned;
+  for (; at < text.length; at++) out.write(text[at]!, at);
+  return out.toText();
+}

@@ -1,0 +1,57 @@
+// Patterns of tokenizer.json (Oniguruma's syntax) as regular expressions of JavaScript: \s is Unicode's White_Space,
+// (?i:...) is written out as [xX], and what cannot be said is refused. NOTE: \p{L} and its like are those of the
+// engine, whose Unicode may be newer than that of Hugging Face's tokenizers.
+
+import type { PatternJSON } from "../json/schema.js";
+
+/** The global regular expression of `pattern`. `where` names the place in the file for errors. */
+export function compilePattern(pattern: PatternJSON, where: string): RegExp {
+  if ("String" in pattern) return new RegExp(pattern.String.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "gu");
+  try {
+    return new RegExp(translate(pattern.Regex), "gu");
+  } catch (error) {
+    throw new Error(
+      `tokenizer.json: expected ${where} to be a pattern that JavaScript has too, got ${JSON.stringify(pattern.Regex)} ` +
+        `(${(error as Error).message})\nLoad a tokenizer without possessive quantifiers, inline flags and \\G, \\K and \\h.`,
+    );
+  }
+}
+
+function translate(source: string): string {
+  let out = "";
+  let inClass = false;
+  // Depth of groups, and the depths at which letters match in either case.
+  let depth = 0;
+  const folded: number[] = [];
+  for (const [token] of source.matchAll(/\\[pP]\{[^}]*\}|\\x\{[^}]*\}|\\.|\(\?i:|[\s\S]/gu)) {
+    if (token.startsWith("\\")) out += translateEscape(token, inClass);
+    else if (inClass) {
+      if (token === "[" || (folded.length > 0 && token !== "]")) throw new SyntaxError(`${token} in a set`);
+      if (token === "]") inClass = false;
+      out += token;
+    } else if (token === "(?i:") {
+      folded.push(++depth);
+      out += "(?:";
+    } else {
+      if (token === "[") inClass = true;
+      if (token === "(") depth++;
+      if (token === ")" && folded.at(-1) === depth--) folded.pop();
+      out += folded.length > 0 && /^[a-z]$/i.test(token) ? `[${token.toLowerCase()}${token.toUpperCase()}]` : token;
+    }
+  }
+  return out;
+}
+
+function translateEscape(token: string, inClass: boolean): string {
+  if (token === "\\s") return "\\p{White_Space}";
+  if (token === "\\S") return "\\P{White_Space}";
+  if (token === "\\d") return "\\p{Nd}";
+  if (/^\\[AzZhHGKRwWbB]$/.test(token)) throw new SyntaxError(`${token} is not the same there`);
+  if (token.startsWith("\\x{")) return `\\u{${token.slice(3, -1)}}`;
+  if (/^\\[pP]\{(Han|Hiragana|Katakana|Hangul|Latin|Cyrillic|Arabic|Thai|Greek)\}$/.test(token)) {
+    return token.replace("{", "{Script=");
+  }
+  // With the flag u no other punctuation may be escaped.
+  const isNeedless = inClass ? /^\\[^\w^$\\.*+?()[\]{}|/-]$/u : /^\\[^\w^$\\.*+?()[\]{}|/]$/u;
+  return isNeedless.test(token) ? token.slice(1) : token;
+}

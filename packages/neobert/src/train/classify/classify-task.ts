@@ -1,0 +1,112 @@
+// Fine-tuning of a classifier as a task of the loop: batches of labelled texts, the loss of its kind of problem, held-out
+// scores, early stopping and the best model, which is the run's finished one.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../../files/atomic.js";
+import { modelFolder } from "../../files/run-folder.js";
+import { architectureOf } from "../../model/architectures.js";
+import { TorchModel } from "../../model/torch/torch-model.js";
+import { loadTokenizer, saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
+import { ENOUGH_TOKENS } from "../loop/compute-type.js";
+import { type LoopOptions, type RunResult, runLoop } from "../loop/loop.js";
+import type { Run } from "../loop/run.js";
+import { Trainer } from "../loop/step.js";
+import type { Task, TaskScores } from "../loop/train-task.js";
+import { BestSoFar, type Evaluated, keepBest, publishBest } from "./best.js";
+import { classifierCard } from "./classifier-card.js";
+import { type EpochCursor, epochSteps } from "./epochs.js";
+import { Examples } from "./examples.js";
+import type { FineTuning } from "./fine-tuning.js";
+import { predict } from "./predict.js";
+import { headOf, type LabelledBatch, labelFieldsOf, logitsOf, lossOf } from "./problem.js";
+
+export interface FineTuningResult extends RunResult {
+  /** The evaluation whose model is the finished one; undefined without validation data. */
+  best: Evaluated | undefined;
+}
+
+/** Fine-tunes in this thread, to the end of its epochs or until evaluations bring no more gain. */
+export async function fineTune(work: FineTuning, options: LoopOptions = {}): Promise<FineTuningResult> {
+  const best = new BestSoFar(work.config.patience);
+  const result = await runLoop(classification(work, best), options);
+  if (result.finished) publishBest(work.config.out);
+  return { ...result, best: best.best };
+}
+
+function classification(work: FineTuning, best: BestSoFar): Task<LabelledBatch> {
+  const { name, config, problem, train, validation } = work;
+  const from = modelFolder(config.model.from);
+  const maxTokens = Math.min(config.maxLength, longestOf(from));
+  let tokenized: Promise<Examples> | undefined;
+  const trainingExamples = (tokenizer: Tokenizer) => {
+    tokenized ??= Examples.tokenize(problem, train, tokenizer, { where: name, maxTokens });
+    return tokenized;
+  };
+  const { seed, batchSize, microBatchTokens } = config;
+  const epochs = { problem, seed, batchSize, microBatchTokens };
+  return {
+    name,
+    config,
+    loadTokenizer: (checkpoint) => loadTokenizer(checkpoint ?? from),
+    startModel: () => startModel(work, from),
+    makeTrainer: (parts) =>
+      new Trainer<LabelledBatch>({
+        ...parts,
+        objective: (batch, run) =>
+          lossOf(problem, logitsOf(problem, parts.model, batch, run), batch.targets, parts.model.device),
+      }),
+    async trial(tokenizer) {
+      const examples = await trainingExamples(tokenizer);
+      const options = { ...epochs, microBatchTokens: Math.min(microBatchTokens, ENOUGH_TOKENS) };
+      const { microBatches, targets } = epochSteps(examples, options).next().value;
+      return { microBatch: microBatches[0]!, targets };
+    },
+    async *steps(cursor, tokenizer) {
+      for (const step of epochSteps(await trainingExamples(tokenizer), epochs, cursor as EpochCursor | undefined)) {
+        if (best.hasGivenUp) return;
+        yield step;
+      }
+    },
+    async evaluation(run) {
+      if (!validation) return undefined;
+      best.restore(join(config.out, "metrics.jsonl"));
+      const examples = await Examples.tokenize(problem, validation, run.tokenizer, { where: name, maxTokens });
+      return () => evaluate(work, run, examples, best);
+    },
+    describeScores: work.describeScores,
+    describeBatch: ({ order }) => order.map((text) => work.describeText(text)),
+    card: (run) => classifierCard(run, work),
+  };
+}
+
+function evaluate(work: FineTuning, run: Run, examples: Examples, best: BestSoFar): TaskScores {
+  const { config, problem } = work;
+  const outputs = predict(problem, run.model, examples, {
+    weights: run.compute.weights,
+    tokens: config.microBatchTokens,
+  });
+  const scores = { ...work.score(outputs, examples), loss: outputs.loss };
+  if (best.add({ step: run.state!.step, scores })) {
+    keepBest(config.out, (folder) => {
+      run.model.save(folder);
+      saveTokenizer(run.tokenizer, folder);
+      writeFileAtomic(join(folder, "README.md"), classifierCard(run, work));
+    });
+  }
+  return scores;
+}
+
+function startModel({ config, problem }: FineTuning, from: string): TorchModel {
+  const { device, seed } = config;
+  return TorchModel.load(from, {
+    ...{ device, seed, head: headOf(problem), freshHead: true, config: labelFieldsOf(problem) },
+  });
+}
+
+/** Greatest number of tokens that the model of a folder has positions for. */
+function longestOf(folder: string): number {
+  const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  const architecture = architectureOf(raw);
+  return architecture.maxPositions(architecture.parseConfig(raw));
+}

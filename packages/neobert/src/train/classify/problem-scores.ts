@@ -1,0 +1,91 @@
+// Held-out scores of own labelled files, by kind of problem; `main` is the one by which the best model is chosen.
+
+import { accuracy, f1Macro, precisionRecallF1 } from "../../evaluate/metrics/classification-metrics.js";
+import { pearson, spearman } from "../../evaluate/metrics/correlation.js";
+import { areEntityTags, entityScores } from "../../evaluate/metrics/entity-metrics.js";
+import type { TaskScores } from "../loop/train-task.js";
+import type { Examples } from "./examples.js";
+import { IGNORED, type Problem } from "./problem.js";
+
+/** Scores of logits [L], or [tokens * L], a text. */
+export function scoresOf(problem: Problem, logits: readonly Float32Array[], examples: Examples): TaskScores {
+  const targets = logits.map((_, text) => examples.targets(text));
+  switch (problem.type) {
+    case "single":
+      return singleScores(logits, targets);
+    case "multi":
+      return multiScores(logits, targets);
+    case "regression":
+      return regressionScores(logits, targets);
+    case "tokens":
+      return tokenScores(problem.labels, logits, targets);
+  }
+}
+
+function singleScores(logits: readonly Float32Array[], targets: readonly Float32Array[]): TaskScores {
+  const [expected, got] = [targets.map(([label]) => label!), logits.map(highest)];
+  const right = accuracy(expected, got);
+  return { accuracy: right, f1Macro: f1Macro(expected, got), main: right };
+}
+
+/** A label counts as given where its logit is above 0. */
+function multiScores(logits: readonly Float32Array[], targets: readonly Float32Array[]): TaskScores {
+  const width = logits[0]?.length ?? 0;
+  const columns = Array.from({ length: width }, (_, label) => ({
+    expected: targets.map((row) => row[label]!),
+    got: logits.map((row) => Number(row[label]! > 0)),
+  }));
+  const f1 = (expected: number[], got: number[]) => precisionRecallF1(expected, got, "binary").f1;
+  const micro = f1(
+    columns.flatMap(({ expected }) => expected),
+    columns.flatMap(({ got }) => got),
+  );
+  const macro = columns.reduce((sum, { expected, got }) => sum + f1(expected, got), 0) / width;
+  const exact = logits.filter((row, text) => row.every((logit, label) => Number(logit > 0) === targets[text]![label]));
+  return { f1Micro: micro, f1Macro: macro, exactMatch: exact.length / logits.length, main: micro };
+}
+
+function regressionScores(logits: readonly Float32Array[], targets: readonly Float32Array[]): TaskScores {
+  const [expected, got] = [targets.map(([value]) => value!), logits.map(([value]) => value!)];
+  const known = (value: number) => (Number.isNaN(value) ? 0 : value); // all values the same
+  const [linear, ranked] = [known(pearson(expected, got)), known(spearman(expected, got))];
+  const squares = expected.reduce((sum, value, i) => sum + (value - got[i]!) ** 2, 0);
+  return {
+    pearson: linear,
+    spearman: ranked,
+    meanSquaredError: squares / expected.length,
+    main: (linear + ranked) / 2,
+  };
+}
+
+/** By words, each at its first piece; by whole entities where the labels are tags of such. */
+function tokenScores(
+  labels: readonly string[],
+  logits: readonly Float32Array[],
+  targets: readonly Float32Array[],
+): TaskScores {
+  const width = labels.length;
+  const words = targets.map((row, text) => {
+    const places = [...row.keys()].filter((token) => row[token] !== IGNORED);
+    return {
+      expected: places.map((token) => labels[row[token]!]!),
+      got: places.map((token) => labels[highest(logits[text]!.subarray(token * width, (token + 1) * width))]!),
+    };
+  });
+  const right = accuracy(
+    words.flatMap(({ expected }) => expected),
+    words.flatMap(({ got }) => got),
+  );
+  if (!areEntityTags(labels)) return { accuracy: right, main: right };
+  const entities = entityScores(
+    words.map(({ expected }) => expected),
+    words.map(({ got }) => got),
+  );
+  return { ...entities, accuracy: right, main: entities.f1 };
+}
+
+function highest(row: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < row.length; i++) if (row[i]! > row[best]!) best = i;
+  return best;
+}

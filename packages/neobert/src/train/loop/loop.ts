@@ -1,0 +1,225 @@
+// The loop of a run, whatever it trains, in the thread that owns the model: batches made ahead, one optimizer step after
+// another, metrics, held-out evaluation, checkpoints. All that decides the next step is in the checkpoint, so a resumed run
+// takes the steps that an unbroken one would have taken, bit for bit.
+
+import { join } from "node:path";
+import type { ProgressState } from "../../terminal/run-progress.js";
+import { EventFile } from "../output/events.js";
+import { MetricsFile } from "../output/metrics-file.js";
+import type { MetricsWindow, RunRecord, RunState } from "../output/run-record.js";
+import { publishModel, saveCheckpoint } from "./checkpoint.js";
+import type { Run, RunOf } from "./run.js";
+import { learningRate } from "./schedule.js";
+import { endRun, startRun } from "./start.js";
+import { NonFiniteError, type StepResult } from "./step.js";
+import type { Task, TaskScores, TaskStep } from "./train-task.js";
+
+export interface LoopOptions {
+  /** Go on from the run's latest checkpoint, if it has one. */
+  resume?: boolean;
+  /** Called after every step. */
+  onStep?: (progress: Omit<ProgressState, "secondsLeft">) => void;
+  /** Lines for a person: what was resumed, evaluations, checkpoints. */
+  onNote?: (text: string) => void;
+  /** Read between micro-batches; true writes a checkpoint and ends the run early. */
+  shouldStop?: () => boolean;
+}
+
+export interface RunResult<Scores extends object = TaskScores> {
+  /** Optimizer steps taken in all. */
+  step: number;
+  /** False when the run was stopped early. */
+  finished: boolean;
+  /** Folder of the newest checkpoint; undefined when it was stopped before the first step. */
+  checkpoint: string | undefined;
+  /** Hugging Face folder of the finished model. */
+  model: string | undefined;
+  /** Held-out scores after the last step; undefined without validation data or when stopped. */
+  validation: Scores | undefined;
+  tokensSeen: number;
+  /** Seconds spent in steps, evaluation and checkpoints not counted. */
+  trainingSeconds: number;
+  record: RunRecord;
+}
+
+/** What the steps of a run write to. */
+interface Outputs {
+  metrics: MetricsFile;
+  events: EventFile;
+}
+
+/**
+ * Trains to the end of `config.steps`, or until it is told to stop. Throws when folder, data or settings do not fit
+ * together, and on a loss that is not finite, naming step, texts and the last good checkpoint.
+ */
+export async function runLoop<B, Scores extends object>(
+  task: Task<B, Scores>,
+  options: LoopOptions = {},
+): Promise<RunResult<Scores>> {
+  const { resume = false, onStep = () => {}, onNote = () => {}, shouldStop = () => false } = options;
+  const { config } = task;
+  const run = await startRun(task, { resume, onNote, shouldStop });
+  const resumeStep = run.state?.step;
+  const outputs: Outputs = {
+    metrics: new MetricsFile(join(config.out, "metrics.jsonl"), { resumeStep }),
+    events: new EventFile(join(config.out, "events"), { resumeStep }),
+  };
+  try {
+    const evaluate = await task.evaluation(run);
+    let validation: Scores | undefined;
+    let stopped = false;
+    const isAtEnd = resumeStep !== undefined && resumeStep >= config.steps;
+    for await (const batch of isAtEnd ? [] : task.steps(run.state?.cursor, run.tokenizer)) {
+      const taken = takeStep(task, run, batch);
+      if (!taken) {
+        stopped = true;
+        break;
+      }
+      const { step } = run.state!;
+      const isLast = step === config.steps;
+      if (isLast || step % config.log.everySteps === 0) writeMetrics(run, outputs, taken);
+      onStep(progressOf(run.state!, batch, taken));
+      if (evaluate && (isLast || step % config.evaluate.everySteps === 0)) {
+        validation = evaluate();
+        writeScores(step, validation, outputs);
+        onNote(`step ${step}: held-out ${task.describeScores(validation)}`);
+      }
+      if (isLast || step % config.checkpoint.everySteps === 0) save(task, run, onNote);
+      if (isLast) break;
+    }
+    // Stopped, or ended early by the task.
+    if (run.state && run.state.step > run.savedStep) save(task, run, onNote);
+    return result(run, !stopped, validation);
+  } finally {
+    outputs.metrics.close();
+    outputs.events.close();
+    endRun(run);
+  }
+}
+
+interface TakenStep extends StepResult {
+  lr: number;
+}
+
+/** One optimizer step, after which `run.state` stands behind it; undefined when it was told to stop on the way. */
+function takeStep<B, Scores extends object>(
+  task: Task<B, Scores>,
+  run: RunOf<B>,
+  batch: TaskStep<B>,
+): TakenStep | undefined {
+  const { config, state, trainer, generator, record } = run;
+  const done = state?.step ?? 0;
+  const { lr: peakLr } = config.optimizer;
+  const lr = learningRate({ ...config.schedule, peakLr }, done);
+  let result: StepResult | undefined;
+  try {
+    result = trainer.step(batch.microBatches, batch.targets, lr);
+  } catch (error) {
+    throw error instanceof NonFiniteError ? describeFailure(task, run, batch, error) : error;
+  }
+  if (!result) return undefined;
+
+  const window = state?.window ?? emptyWindow();
+  const seconds = { data: batch.waitMs / 1000, ...result.seconds };
+  const { cursor, targets, tokens } = batch;
+  run.state = {
+    step: done + 1,
+    cursor,
+    generator: Buffer.from(generator.getState()).toString("base64"),
+    window: {
+      lossSum: window.lossSum + result.loss * targets,
+      targets: window.targets + targets,
+      tokens: window.tokens + tokens,
+      seconds: addSeconds(window.seconds, seconds),
+    },
+    tokensSeen: (state?.tokensSeen ?? 0) + tokens,
+    trainingSeconds: (state?.trainingSeconds ?? 0) + total(seconds),
+    record,
+    config,
+  };
+  return { ...result, lr };
+}
+
+function describeFailure<B, Scores extends object>(
+  task: Task<B, Scores>,
+  { state, checkpoint }: Run,
+  batch: TaskStep<B>,
+  error: NonFiniteError,
+): Error {
+  const step = (state?.step ?? 0) + 1;
+  const microBatches = error.microBatch === undefined ? batch.microBatches : [batch.microBatches[error.microBatch]!];
+  const pieces = microBatches.flatMap((microBatch) => task.describeBatch(microBatch));
+  const shown = pieces.length > 20 ? [...pieces.slice(0, 20), `and ${pieces.length - 20} more`] : pieces;
+  return new Error(
+    `${task.name}: step ${step}: ${error.message} from\n  ${shown.join("\n  ")}\n` +
+      `The last good checkpoint is ${checkpoint ?? "none"}. Resume from it with a lower optimizer.lr or clipNorm, or without this text.`,
+    { cause: error },
+  );
+}
+
+type Seconds = MetricsWindow["seconds"];
+const emptyWindow = (): MetricsWindow => {
+  return { lossSum: 0, targets: 0, tokens: 0, seconds: { data: 0, forward: 0, backward: 0, optimizer: 0 } };
+};
+const total = ({ data, forward, backward, optimizer }: Seconds) => data + forward + backward + optimizer;
+const addSeconds = (a: Seconds, b: Seconds): Seconds => {
+  return {
+    data: a.data + b.data,
+    forward: a.forward + b.forward,
+    backward: a.backward + b.backward,
+    optimizer: a.optimizer + b.optimizer,
+  };
+};
+
+/** A line for the steps since the last one: mean loss over their targets, rates, where their time went. */
+function writeMetrics(run: Run, { metrics, events }: Outputs, { lr, gradNorm }: TakenStep): void {
+  const state = run.state!;
+  const { lossSum, targets, tokens, seconds } = state.window;
+  const values = { loss: lossSum / targets, lr, gradNorm, tokensPerSecond: tokens / total(seconds) };
+  metrics.write({ step: state.step, ...values, tokens, tokensSeen: state.tokensSeen, seconds });
+  events.scalars(
+    state.step,
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [`train/${name}`, value])),
+  );
+  state.window = emptyWindow();
+}
+
+function writeScores(step: number, scores: object, { metrics, events }: Outputs): void {
+  metrics.write({ step, validation: scores });
+  events.scalars(
+    step,
+    Object.fromEntries(Object.entries(scores).map(([name, value]) => [`validation/${name}`, value])),
+  );
+}
+
+function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, seconds }: TakenStep) {
+  const all = { data: batch.waitMs / 1000, ...seconds };
+  const tokensPerSecond = batch.tokens / total(all);
+  return { step: state.step, steps: state.config.steps, loss, learningRate: lr, tokensPerSecond, seconds: all };
+}
+
+function save<B, Scores extends object>(task: Task<B, Scores>, run: RunOf<B>, onNote: (text: string) => void): void {
+  const { config, model, optimizer, tokenizer, state } = run;
+  const { step } = state!;
+  run.checkpoint = saveCheckpoint(config.out, {
+    ...{ step, model, optimizer, tokenizer, state: state!, keep: config.checkpoint.keep },
+    card: task.card(run),
+    extras: (folder) => task.saveExtras?.(folder, run),
+  });
+  run.savedStep = step;
+  onNote(`step ${step}: saved ${run.checkpoint}`);
+}
+
+function result<Scores extends object>(run: Run, finished: boolean, validation: Scores | undefined): RunResult<Scores> {
+  const { config, checkpoint, state, record } = run;
+  return {
+    step: state?.step ?? 0,
+    finished,
+    checkpoint,
+    model: finished && checkpoint !== undefined ? publishModel(config.out, checkpoint) : undefined,
+    validation,
+    tokensSeen: state?.tokensSeen ?? 0,
+    trainingSeconds: state?.trainingSeconds ?? 0,
+    record,
+  };
+}

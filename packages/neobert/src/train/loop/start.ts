@@ -1,0 +1,105 @@
+// The beginning of a run, fresh or resumed: its folder, model, tokenizer, optimizer and compute type. What can be wrong
+// with the settings, the folder or the data is found here, before the first step.
+
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Adam, AdamW, Generator, setNumThreads } from "@neobert/torch";
+import { writeFileAtomic } from "../../files/atomic.js";
+import { checkpointsOf, latestCheckpoint } from "../../files/run-folder.js";
+import { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
+import { TorchModel } from "../../model/torch/torch-model.js";
+import { TorchOps } from "../../model/torch/torch-ops.js";
+import { type RunState, recordChanged, recordOf, settingsChanged } from "../output/run-record.js";
+import type { CommonConfig } from "../run-file/config-parts.js";
+import { formatRunConfig } from "../run-file/run-config.js";
+import { loadOptimizer, readState } from "./checkpoint.js";
+import { fasterType } from "./compute-type.js";
+import type { Run, RunOf } from "./run.js";
+import type { Task } from "./train-task.js";
+
+export interface StartOptions {
+  resume: boolean;
+  onNote: (text: string) => void;
+  shouldStop: () => boolean;
+}
+
+/** Throws when the run's folder, its data, its model or, on resume, its settings do not fit together. */
+export async function startRun<B, Scores extends object>(
+  task: Task<B, Scores>,
+  { resume, onNote, shouldStop }: StartOptions,
+): Promise<RunOf<B>> {
+  const { config } = task;
+  const checkpoint = prepareFolder(config.out, resume);
+  const state = checkpoint === undefined ? undefined : readState<RunState>(checkpoint);
+  if (state) checkSettings(state, config);
+  const threads = state?.record.threads ?? config.threads;
+  setNumThreads(threads);
+
+  const tokenizer = task.loadTokenizer(checkpoint);
+  const { device } = config;
+  const model = checkpoint === undefined ? task.startModel(tokenizer) : TorchModel.load(checkpoint, { device });
+  const { name, betas, eps, weightDecay } = config.optimizer;
+  const Optimizer = name === "adamw" ? AdamW : Adam;
+  const optimizer = new Optimizer([...model.weights.values()], { betas, eps, weightDecay });
+  const generator = new Generator(config.seed, device);
+  const ops = new TorchOps({ checkpoint: config.activationCheckpointing, generator });
+
+  const trainerWith = (compute: ComputeWeights) =>
+    task.makeTrainer({ model, optimizer, compute, ops, generator, clipNorm: config.clipNorm, shouldStop });
+  let dtype = state?.record.dtype ?? (config.dtype === "auto" ? undefined : config.dtype);
+  if (dtype === undefined) {
+    const measured = fasterType(await task.trial(tokenizer), model, trainerWith);
+    dtype = measured.dtype;
+    onNote(`dtype auto: ${dtype}, as a forward and backward pass took ${measured.text}`);
+  }
+  const compute = new ComputeWeights(model, dtype);
+  const record = recordOf(config, dtype, threads);
+  if (state) {
+    for (const difference of recordChanged(state.record, record)) {
+      onNote(`not the run's own machine, so it may not continue bit for bit: ${difference}`);
+    }
+    loadOptimizer(checkpoint!, model, optimizer);
+    if (state.generator !== null) generator.setState(Uint8Array.from(Buffer.from(state.generator, "base64")));
+    onNote(`resumed after step ${state.step} from ${checkpoint}`);
+  } else {
+    mkdirSync(config.out, { recursive: true });
+    writeFileAtomic(join(config.out, "run.yaml"), formatRunConfig(config));
+  }
+  const trainer = trainerWith(compute);
+  return {
+    ...{ config, model, tokenizer, optimizer, ops, generator, compute, trainer, record, state, checkpoint },
+    savedStep: state?.step ?? 0,
+  };
+}
+
+/** Frees the run's tensors. */
+export function endRun({ model, optimizer, compute }: Run): void {
+  compute.dispose();
+  optimizer.dispose();
+  model.dispose();
+}
+
+/** The checkpoint to resume from, if any; clears away what a kill has left half done. */
+function prepareFolder(out: string, resume: boolean): string | undefined {
+  const checkpoint = latestCheckpoint(out);
+  if (checkpoint !== undefined && !resume) {
+    throw new Error(
+      `${out}: expected a folder without a run, got one with ${checkpoint}\n` +
+        "Go on with it by --resume, choose another out=FOLDER, or delete it.",
+    );
+  }
+  const checkpoints = checkpointsOf(out);
+  for (const name of existsSync(checkpoints) ? readdirSync(checkpoints) : []) {
+    if (name.endsWith(".tmp")) rmSync(join(checkpoints, name), { recursive: true });
+  }
+  return checkpoint;
+}
+
+function checkSettings(state: RunState, config: CommonConfig): void {
+  const changed = settingsChanged(state.config, config);
+  if (changed.length === 0) return;
+  throw new Error(
+    `${config.out}: expected the settings that the run began with, got\n  ${changed.join("\n  ")}\n` +
+      "Resume with its own settings (run.yaml in its folder), or start another run with model.from.",
+  );
+}

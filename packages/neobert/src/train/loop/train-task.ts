@@ -1,0 +1,49 @@
+// What a run trains, as the loop sees it: everything that it does not know itself. Pretraining, contrastive fine-tuning and
+// the classifiers are a `Task` each; run folder, steps, schedule, metrics, checkpoints and resume are the loop's.
+
+import type { TorchModel } from "../../model/torch/torch-model.js";
+import type { Tokenizer } from "../../tokenizer/index.js";
+import type { CommonConfig } from "../run-file/config-parts.js";
+import type { Run } from "./run.js";
+import type { StepTrainer, TrainerParts } from "./step.js";
+
+/** The micro-batches of one optimizer step. */
+export interface TaskStep<B> {
+  microBatches: B[];
+  /** What the step's loss is divided by: masked tokens, queries, labelled texts. */
+  targets: number;
+  /** Tokens computed on, padding never among them. */
+  tokens: number;
+  /** Where the data stand after the step: plain JSON, handed to `steps` on resume. */
+  cursor: unknown;
+  /** Milliseconds that the loop waited for it. */
+  waitMs: number;
+}
+
+/** Held-out scores by name, among them the loss; written to metrics.jsonl and, as `validation/NAME`, to TensorBoard. */
+export type TaskScores = Record<string, number>;
+
+export interface Task<B, Scores extends object = TaskScores> {
+  /** The command, for errors. */
+  name: string;
+  config: CommonConfig;
+  /** The tokenizer, from the checkpoint on resume. Throws where it is not the data's or settings do not fit. */
+  loadTokenizer(checkpoint: string | undefined): Tokenizer;
+  /** The model that a run starts from; a resumed one loads its checkpoint. */
+  startModel(tokenizer: Tokenizer): TorchModel;
+  makeTrainer(parts: TrainerParts): StepTrainer<B>;
+  /** A small real batch, on which `dtype: auto` times both types. */
+  trial(tokenizer: Tokenizer): Promise<{ microBatch: B; targets: number }>;
+  /** The steps from a cursor on, without end; leaving the iteration frees what makes them. */
+  steps(cursor: unknown, tokenizer: Tokenizer): AsyncIterable<TaskStep<B>>;
+  /** Reads the held-out data; the function scores the run's model on it. Undefined where the run has none. */
+  evaluation(run: Run): Promise<(() => Scores) | undefined>;
+  /** Held-out scores in a few words, for a person. */
+  describeScores(scores: Scores): string;
+  /** What a micro-batch was made of, for the report of a loss that is not finite. */
+  describeBatch(microBatch: B): string[];
+  /** README.md of a checkpoint. */
+  card(run: Run): string;
+  /** Writes what belongs to a checkpoint's model folder beside model and tokenizer. */
+  saveExtras?(folder: string, run: Run): void;
+}

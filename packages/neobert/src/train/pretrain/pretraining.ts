@@ -1,0 +1,120 @@
+// Pretraining as a task of the loop: batches of masked pieces from prepared shards, the masked-language-model loss, the
+// scores on held-out text, and the model that a run starts from.
+
+import {
+  type Batch,
+  type BatchCursor,
+  type BatchOptions,
+  createBatches,
+  describePieces,
+  evaluationBatches,
+  openShards,
+  prefetchBatches,
+} from "../../data/index.js";
+import { modelFolder } from "../../files/run-folder.js";
+import { TorchModel } from "../../model/torch/torch-model.js";
+import { loadTokenizer, type Tokenizer } from "../../tokenizer/index.js";
+import { ENOUGH_TOKENS } from "../loop/compute-type.js";
+import { type LoopOptions, type RunResult, runLoop } from "../loop/loop.js";
+import { Trainer } from "../loop/step.js";
+import type { Task } from "../loop/train-task.js";
+import { modelCard } from "../output/model-card.js";
+import type { RunConfig } from "../run-file/run-config.js";
+import { evaluateMasked, type MaskedScores } from "./masked-scores.js";
+import { checkMaxLength, freshModelConfig, tokenizerFolder } from "./run-model.js";
+
+export type PretrainResult = RunResult<MaskedScores>;
+
+/** Pretrains in this thread; see `runLoop`. */
+export function runPretraining(config: RunConfig, options: LoopOptions = {}): Promise<PretrainResult> {
+  return runLoop(pretraining(config), options);
+}
+
+export function pretraining(config: RunConfig): Task<Batch, MaskedScores> {
+  return {
+    name: "pretrain",
+    config,
+    loadTokenizer(checkpoint) {
+      const tokenizer = loadTokenizer(tokenizerFolder(config, checkpoint));
+      checkTokenizer(config, tokenizer);
+      return tokenizer;
+    },
+    startModel: (tokenizer) => startModel(config, tokenizer),
+    makeTrainer: (parts) =>
+      new Trainer<Batch>({ ...parts, objective: (batch, run) => parts.model.loss(batch, run).sum }),
+    trial: async () => {
+      const microBatch = firstBatch(config);
+      return { microBatch, targets: microBatch.labels.length };
+    },
+    steps: (cursor) => prefetchBatches(batchOptions(config), cursor as BatchCursor | undefined),
+    async evaluation({ model, compute }) {
+      const { data, evaluate, maxLength, microBatchTokens, masking, seed } = config;
+      if (data.validation === undefined) return undefined;
+      const { longDocuments } = data;
+      const { tokens } = evaluate;
+      const options = { tokens, longDocuments, maxLength, microBatchTokens, masking, seed };
+      const batches = evaluationBatches(data.validation, options);
+      return () => evaluateMasked(model, batches, { weights: compute.weights });
+    },
+    describeScores: ({ loss, top5 }) => `loss ${loss.toFixed(4)}, top-5 ${(100 * top5).toFixed(1)} %`,
+    describeBatch: (microBatch) =>
+      describePieces(
+        microBatch,
+        config.data.train.map(({ path }) => path),
+      ),
+    card: (run) => modelCard({ ...run, config }),
+  };
+}
+
+function batchOptions(config: RunConfig): BatchOptions {
+  const { data, maxLength, packing, tokensPerStep, microBatchTokens, seed, masking } = config;
+  const { train: sources, longDocuments } = data;
+  return { sources, longDocuments, maxLength, packing, tokensPerStep, microBatchTokens, seed, masking };
+}
+
+function firstBatch(config: RunConfig): Batch {
+  const tokens = Math.min(config.microBatchTokens, ENOUGH_TOKENS);
+  const bounds = { maxLength: Math.min(config.maxLength, tokens), tokensPerStep: tokens, microBatchTokens: tokens };
+  const batches = createBatches({ ...batchOptions(config), ...bounds });
+  try {
+    return batches.nextStep().microBatches[0]!;
+  } finally {
+    batches.close();
+  }
+}
+
+function checkTokenizer(config: RunConfig, tokenizer: Tokenizer): void {
+  const folders = config.data.train.map(({ path }) => path);
+  for (const folder of config.data.validation ? [...folders, config.data.validation] : folders) {
+    const shards = openShards(folder);
+    const { vocabSize, hash } = shards.manifest.tokenizer;
+    shards.close();
+    if (hash === tokenizer.hash) continue;
+    throw new Error(
+      `${folder}: expected data prepared with the run's tokenizer (${tokenizer.vocabSize} tokens), got another's (${vocabSize} tokens)\n` +
+        "Prepare the data with this tokenizer, or name theirs with tokenizer=FOLDER.",
+    );
+  }
+}
+
+function startModel(config: RunConfig, tokenizer: Tokenizer): TorchModel {
+  const { from } = config.model;
+  const { device, seed } = config;
+  if (from === undefined) {
+    const model = TorchModel.create(freshModelConfig(config, tokenizer), { device, seed });
+    checkMaxLength(config.maxLength, model.architecture.maxPositions(model.config));
+    return model;
+  }
+  const model = TorchModel.load(modelFolder(from), { device, seed, head: "maskedLM", freshHead: true });
+  const { vocab_size: V } = model.config;
+  if (V < tokenizer.vocabSize) {
+    throw new Error(`${from}: expected a model of at least ${tokenizer.vocabSize} tokens, its tokenizer's, got ${V}`);
+  }
+  checkMaxLength(config.maxLength, model.architecture.maxPositions(model.config));
+  // Where positions are computed, the config records the longest training sequence.
+  if (model.architecture.maxPositions(model.config) === Number.POSITIVE_INFINITY) {
+    const key = "max_length" in model.config ? "max_length" : "max_position_embeddings";
+    Object.assign(model.config, { [key]: config.maxLength });
+  }
+  return model;
+}

@@ -1,0 +1,300 @@
+// Oracles: YAML written out here with the lines counted by hand, and the values of the paper's section 3.2.
+
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+import { architectures } from "../../model/index.js";
+import { loadContrastiveConfig, parseContrastiveConfig } from "../contrastive/contrastive-config.js";
+import { learningRate } from "../loop/schedule.js";
+import { configReference } from "./config-reference.js";
+import { runSchema } from "./config-schema.js";
+import { fieldsOf } from "./model-schema.js";
+import { formatRunConfig, loadRunConfig, parseRunConfig } from "./run-config.js";
+
+const minimal = "out: out/run\nmodel: {}\ndata: shards\nsteps: 500\n";
+const parse = (text: string, ...overrides: string[]) => parseRunConfig(text, { file: "RUN.yaml", overrides });
+
+function messageOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error("expected an error, got none");
+}
+
+describe("a valid run", () => {
+  test("four options are enough, the others are the paper's", () => {
+    const run = parse(minimal);
+    expect(run.optimizer).toEqual({ name: "adamw", lr: 6e-4, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.1 });
+    expect(run.masking).toEqual({ rate: 0.2, maskShare: 1, randomShare: 0, keepShare: 0 });
+    expect([run.maxLength, run.tokensPerStep, run.clipNorm]).toEqual([1024, 2 ** 21, 1]);
+    expect(run.threads).toBe(availableParallelism());
+    expect(run.data).toEqual({ train: [{ path: "shards", weight: 1 }], longDocuments: "cut" });
+  });
+
+  test("the decay ends at the last step unless it is told to end elsewhere", () => {
+    expect(parse(`${minimal}schedule: { warmupSteps: 10 }`).schedule).toMatchObject({
+      decaySteps: 500,
+      finalRatio: 0.1,
+    });
+    expect(parse(`${minimal}schedule: { warmupSteps: 10, decaySteps: 400 }`).schedule.decaySteps).toBe(400);
+  });
+
+  test("a step smaller than a micro-batch is one micro-batch", () => {
+    expect(parse(minimal, "tokensPerStep=8192").microBatchTokens).toBe(8192);
+  });
+
+  test("a data folder stands for its subfolders train and validation where they exist", () => {
+    const folder = mkdtempSync(join(tmpdir(), "neobert-config-"));
+    try {
+      expect(parse(minimal, `data=${folder}`).data.train).toEqual([{ path: folder, weight: 1 }]);
+      mkdirSync(join(folder, "train"));
+      expect(parse(minimal, `data=${folder}`).data).toEqual({
+        train: [{ path: join(folder, "train"), weight: 1 }],
+        longDocuments: "cut",
+      });
+      mkdirSync(join(folder, "validation"));
+      expect(parse(minimal, `data=${folder}`).data.validation).toBe(join(folder, "validation"));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("the resolved run, written out, parses back to itself", () => {
+    const text = `${minimal}tokenizer: tok\nschedule: { name: wsd, stableSteps: 3, warmupSteps: 1 }\ndtype: bf16\n`;
+    for (const run of [parse(minimal), parse(text), parse(minimal, "schedule={ name: constant }")]) {
+      expect(parseRunConfig(formatRunConfig(run), { file: "saved" })).toEqual(run);
+    }
+  });
+});
+
+describe("overrides", () => {
+  test("are read as YAML: numbers in any notation, lists, mappings, text with an equals sign", () => {
+    const run = parse(
+      minimal,
+      "optimizer.lr=1e-4",
+      "optimizer.betas=[0.9, 0.98]",
+      "model.num_hidden_layers=2",
+      "model.rope=false",
+      "data={ train: [{ path: a, weight: 2 }, { path: b }] }",
+      "out=out/a=b",
+      "steps=1e3",
+    );
+    expect(run.optimizer).toMatchObject({ lr: 1e-4, betas: [0.9, 0.98], eps: 1e-8 });
+    expect(run.model).toEqual({ num_hidden_layers: 2, rope: false });
+    expect(run.data.train).toEqual([
+      { path: "a", weight: 2 },
+      { path: "b", weight: 1 },
+    ]);
+    expect([run.out, run.steps]).toEqual(["out/a=b", 1000]);
+  });
+
+  test("the last of two overrides of one option holds", () => {
+    expect(parse(minimal, "seed=1", "seed=2").seed).toBe(2);
+  });
+
+  test("a wrong value names the override, not a line of the file", () => {
+    expect(messageOf(() => parse(minimal, "steps=many"))).toBe(
+      'override steps=many: steps: expected a number, got "many"\nsteps: Optimizer steps of the whole run.',
+    );
+  });
+
+  test("an unknown key names the override and the nearest key, at any depth", () => {
+    expect(messageOf(() => parse(minimal, "optimizer.lrr=1"))).toBe(
+      'override optimizer.lrr=1: optimizer: expected a known key, got "lrr"\n' +
+        'Did you mean "lr"? Keys there: name, lr, betas, eps, weightDecay',
+    );
+    expect(messageOf(() => parse(minimal, "optimiser.lr=1"))).toMatch(
+      /^override optimiser.lr=1: expected a known key, got "optimiser"\nDid you mean "optimizer"\?/,
+    );
+  });
+
+  test("a text without a key, a key below a single value and broken YAML are refused with the way out", () => {
+    expect(messageOf(() => parse(minimal, "steps"))).toMatch(/^override steps: expected key=value.*\nWrite/);
+    expect(messageOf(() => parse(minimal, "data.train=x"))).toMatch(/\nOverride all of it, data=\{ train: /);
+    expect(messageOf(() => parse(minimal, "optimizer.betas=[0.9"))).toMatch(
+      /^override optimizer.betas=\[0.9: expected YAML/,
+    );
+  });
+});
+
+describe("a file that extends another", () => {
+  const folder = mkdtempSync(join(tmpdir(), "neobert-extends-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const file = (name: string, text: string) => {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  file("base.yaml", `${minimal}optimizer: { lr: 1e-4, weightDecay: 0 }\nmasking:\n  rate: 0.15\n`);
+  file("more/middle.yaml", "extends: ../base.yaml\nout: out/middle\noptimizer: { name: adam }\n");
+
+  test("joins mappings, replaces everything else, and overrides come last", () => {
+    const last = file(
+      "last.yaml",
+      "extends: more/middle.yaml\nsteps: 7\ndata: { train: [{ path: a }, { path: b }] }\n",
+    );
+    const run = loadRunConfig(last, ["optimizer.lr=3e-4"]);
+    expect(run.optimizer).toEqual({ name: "adam", lr: 3e-4, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 });
+    expect([run.out, run.steps, run.masking.rate]).toEqual(["out/middle", 7, 0.15]);
+    expect(run.data.train.map(({ path }) => path)).toEqual(["a", "b"]);
+  });
+
+  test("a mistake names the file of the chain that made it, with its line", () => {
+    const last = file("wrong.yaml", "extends: more/middle.yaml\n\noptimizer:\n  lrr: 1\nmasking: { rate: 2 }\n");
+    const message = messageOf(() => loadRunConfig(last));
+    expect(message).toContain(`${last}:4: optimizer: expected a known key, got "lrr"\nDid you mean "lr"?`);
+    expect(message).toContain(`${last}:5: masking.rate: expected at most 1, got 2`);
+    const base = file("bad.yaml", `${minimal}seed: x\n`);
+    expect(messageOf(() => loadRunConfig(file("of-bad.yaml", "extends: bad.yaml\n")))).toMatch(`${base}:5: seed:`);
+  });
+
+  test("a base that is missing, is no text or extends the file itself is refused", () => {
+    expect(messageOf(() => loadRunConfig(file("a.yaml", "extends: none.yaml\n")))).toMatch(/none.yaml: expected a run/);
+    expect(messageOf(() => loadRunConfig(file("b.yaml", "extends: 3\n")))).toMatch(
+      /extends: expected a run file, got 3/,
+    );
+    file("d.yaml", "extends: c.yaml\n");
+    expect(messageOf(() => loadRunConfig(file("c.yaml", "extends: d.yaml\n")))).toMatch(
+      /does not extend this one, got c/,
+    );
+  });
+});
+
+describe("a mistake in the file", () => {
+  test("every mistake is reported at once, each with its own line", () => {
+    const text = ["out: 3", "modle: {}", "data: shards", "optimizer:", "  lrr: 3", "  betas: [1]", "  name: sgd"];
+    const message = messageOf(() => parse(text.join("\n")));
+    for (const line of [
+      "RUN.yaml:1: out: expected a text, got 3",
+      'RUN.yaml:2: expected a known key, got "modle"',
+      'RUN.yaml:5: optimizer: expected a known key, got "lrr"',
+      "RUN.yaml:6: optimizer.betas: expected a list of at least 2, got the list [1]",
+      'RUN.yaml:7: optimizer.name: expected one of adamw, adam, got "sgd"',
+      "RUN.yaml: model: expected a mapping, got nothing",
+      "RUN.yaml: steps: expected a number, got nothing",
+    ]) {
+      expect(message.split("\n")).toContain(line);
+    }
+    expect(message).toContain('Did you mean "model"? Keys there: out, seed, model,');
+  });
+
+  test("a model field in another spelling is refused with the published name", () => {
+    expect(messageOf(() => parse("out: o\nmodel:\n  hidenSize: 64\ndata: d\nsteps: 1\n"))).toMatch(
+      /^RUN.yaml:3: model: expected a known key, got "hidenSize"\nDid you mean "hidden_size"\?/,
+    );
+  });
+
+  test("a key unlike any other gets no guess, only the list", () => {
+    expect(messageOf(() => parse(`${minimal}zzzzzz: 1\n`))).toMatch(/got "zzzzzz"\nKeys there: out,/);
+  });
+
+  test("a number out of range says its range", () => {
+    expect(messageOf(() => parse(`${minimal}masking: { rate: 1.5 }\n`))).toMatch(
+      /^RUN.yaml:5: masking.rate: expected at most 1, got 1.5/,
+    );
+    expect(messageOf(() => parse(minimal, "steps=0"))).toContain("expected more than 0, got 0");
+    expect(messageOf(() => parse(minimal, "steps=2.5"))).toContain("expected a whole number, got 2.5");
+  });
+
+  test("options that contradict each other are refused at their lines", () => {
+    expect(messageOf(() => parse(`${minimal}masking: { maskShare: 0.8 }\n`))).toBe(
+      "RUN.yaml:5: masking: expected maskShare + randomShare + keepShare = 1, got 0.8",
+    );
+    expect(messageOf(() => parse(`${minimal}schedule:\n  name: constant\n  finalRatio: 0.1\n`))).toMatch(
+      /^RUN.yaml:7: schedule.finalRatio: expected only with a decay/,
+    );
+    expect(messageOf(() => parse(`${minimal}schedule: { name: wsd }\n`))).toContain(
+      "expected stableSteps with name: wsd",
+    );
+    expect(messageOf(() => parse(`${minimal}schedule: { decaySteps: 100 }\n`))).toContain(
+      "schedule.decaySteps: expected at least warmupSteps + stableSteps (2000), got 100",
+    );
+    expect(messageOf(() => parse(minimal, "microBatchTokens=512"))).toBe(
+      "override microBatchTokens=512: microBatchTokens: expected at least maxLength (1024), got 512",
+    );
+  });
+
+  test("broken YAML, a repeated key and an empty file are refused with file and line", () => {
+    expect(messageOf(() => parse("out: a\nseed: [1\n"))).toMatch(/^RUN.yaml:\d: expected YAML/);
+    expect(messageOf(() => parse(`${minimal}steps: 3\n`))).toBe(
+      "RUN.yaml:5: expected YAML, got an error: Map keys must be unique",
+    );
+    expect(messageOf(() => parse(""))).toMatch(/^RUN.yaml: expected a mapping, got nothing/);
+    expect(messageOf(() => loadRunConfig("no/such.yaml"))).toMatch(/^no\/such.yaml: expected a run file/);
+  });
+});
+
+describe("the reference", () => {
+  test("has one row for every option of the schema, with default and meaning", () => {
+    const table = configReference();
+    for (const key of Object.keys(runSchema.shape)) expect(table).toContain(`| \`${key}\` |`);
+    expect(table).toContain("| `optimizer.lr` | number | `0.0006` | Peak learning rate |");
+    expect(table).toContain("| `data.train.0.weight` | number | `1` |");
+    expect(table).toContain("| `threads` | whole number | all cores |");
+    expect(table).toContain("| `steps` | whole number | needed |");
+    for (const row of table.split("\n")) expect(row, row).toMatch(/^\|([^|]*\|){4}$/);
+    expect(table).not.toMatch(/\| {2}\|$/m);
+  });
+});
+
+test("the fields of `model` are those of the five published config.json files, and each is accepted", () => {
+  const published = Object.keys(architectures).flatMap(fieldsOf);
+  const { from: _, ...fields } = runSchema.shape.model.shape;
+  expect(Object.keys(fields).sort()).toEqual([...new Set(published)].sort());
+});
+
+test("a field of another architecture is refused with the fields that this one has", () => {
+  const message = messageOf(() => parse("out: o\nmodel:\n  model_type: bert\n  rope: true\ndata: d\nsteps: 1\n"));
+  expect(message).toMatch(/^RUN.yaml:4: model.rope: expected a field of bert, .*\nIts fields: .*hidden_dropout_prob/);
+});
+
+const runs = fileURLToPath(new URL("../../../../../runs/", import.meta.url));
+
+describe("runs/", () => {
+  const others = ["compare.yaml", "contrastive.yaml", "quickstart-contrastive.yaml"];
+  const isRun = (name: string) => name.endsWith(".yaml") && !others.includes(name);
+  for (const file of readdirSync(runs).filter(isRun)) {
+    test(`${file} is a valid run that parses back to itself`, () => {
+      if (file.includes("contrastive")) {
+        const run = loadContrastiveConfig(join(runs, file));
+        expect(parseContrastiveConfig(formatRunConfig(run), { file })).toEqual(run);
+        return;
+      }
+      const run = loadRunConfig(join(runs, file));
+      expect(parseRunConfig(formatRunConfig(run), { file })).toEqual(run);
+    });
+  }
+
+  const rate = (file: string, step: number) => {
+    const run = loadRunConfig(join(runs, file));
+    return learningRate({ ...run.schedule, peakLr: run.optimizer.lr }, step);
+  };
+
+  test("the full-size runs have the paper's learning rates, tokens and mixture", () => {
+    expect([0, 1000, 2000].map((step) => rate("neobert-1024.yaml", step))).toEqual([0, 3e-4, 6e-4]);
+    for (const step of [900_000, 999_999]) expect(rate("neobert-1024.yaml", step)).toBeCloseTo(6e-5, 12);
+    for (const step of [0, 49_999]) expect(rate("neobert-4096.yaml", step)).toBe(6e-5);
+    const [first, second] = ["neobert-1024.yaml", "neobert-4096.yaml"].map((file) => loadRunConfig(join(runs, file)));
+    expect([first!.steps, first!.maxLength, first!.tokensPerStep]).toEqual([1_000_000, 1024, 2 ** 21]);
+    expect([second!.steps, second!.maxLength, second!.tokensPerStep]).toEqual([50_000, 4096, 2 ** 21]);
+    expect(second!.data.train.map(({ weight }) => weight)).toEqual([0.2, 0.4, 0.4]);
+    expect(second!.model.from).toBe(first!.out);
+  });
+
+  test("the small run's second phase starts from its first, at the rate where that ended", () => {
+    const [first, second] = ["mini-1024.yaml", "mini-4096.yaml"].map((file) => loadRunConfig(join(runs, file)));
+    expect(second!.model.from).toBe(first!.out);
+    expect(rate("mini-4096.yaml", 0)).toBeCloseTo(rate("mini-1024.yaml", first!.steps - 1), 12);
+  });
+
+  test("each can be tried for three steps with the README's overrides", () => {
+    for (const file of ["neobert-1024.yaml", "neobert-4096.yaml"]) {
+      const run = loadRunConfig(join(runs, file), ["steps=3", "tokensPerStep=8192", "data=shards"]);
+      expect([run.steps, run.tokensPerStep, run.microBatchTokens]).toEqual([3, 8192, 4096]);
+    }
+  });
+});

@@ -1,0 +1,36 @@
+// Worker entry: owns model and optimizer and runs the loop; says what happens, one message a step.
+
+import { parentPort, workerData } from "node:worker_threads";
+import { glue } from "../../evaluate/glue/glue.js";
+import { superglue } from "../../evaluate/glue/superglue.js";
+import { runBenchmark } from "../classify/benchmark.js";
+import { runClassify } from "../classify/classify.js";
+import { contrastive } from "../contrastive/contrastive.js";
+import { type LoopOptions, runLoop } from "../loop/loop.js";
+import { pretraining } from "../pretrain/pretraining.js";
+import type { WorkerInput, WorkerMessage } from "./in-worker.js";
+
+/** What each kind of run does with its config. */
+const kinds: Record<WorkerInput["kind"], (config: never, options: LoopOptions) => Promise<object>> = {
+  pretrain: (config, options) => runLoop(pretraining(config), options),
+  classify: (config, options) => runClassify(config, options),
+  glue: (config, options) => runBenchmark(glue, config, options),
+  superglue: (config, options) => runBenchmark(superglue, config, options),
+  contrastive: (config, options) => runLoop(contrastive(config), options),
+};
+
+const { kind, config, resume, stop } = workerData as WorkerInput;
+const flag = new Int32Array(stop);
+const say = (message: WorkerMessage) => parentPort!.postMessage(message);
+
+try {
+  const result = await kinds[kind](config as never, {
+    resume,
+    onStep: (progress) => say({ kind: "step", progress }),
+    onNote: (text) => say({ kind: "note", text }),
+    shouldStop: () => Atomics.load(flag, 0) !== 0,
+  });
+  say({ kind: "result", result });
+} catch (error) {
+  say({ kind: "error", error: error as Error });
+}
