@@ -29,8 +29,11 @@ test("the five models see the same tokens by the same optimizer and schedule", (
   expect(models.map(([name]) => name)).toEqual(Object.keys(full.models));
   for (const { steps, tokensPerStep, maxLength, optimizer, schedule } of others) {
     expect({ steps, tokensPerStep, maxLength, optimizer, schedule }).toEqual({
-      ...{ steps: first!.steps, tokensPerStep: first!.tokensPerStep, maxLength: first!.maxLength },
-      ...{ optimizer: first!.optimizer, schedule: first!.schedule },
+      steps: first!.steps,
+      tokensPerStep: first!.tokensPerStep,
+      maxLength: first!.maxLength,
+      optimizer: first!.optimizer,
+      schedule: first!.schedule,
     });
   }
 });

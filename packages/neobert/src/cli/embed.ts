@@ -58,7 +58,14 @@ async function run(model: string, file: string, flags: EmbedFlags): Promise<void
   const sink = out === undefined ? undefined : createVectorFile(out);
   try {
     const how: EncodeOptions<Output> = given({
-      ...{ pooling, normalize, role, promptName, prompt, dimensions, output, maxTokens },
+      pooling,
+      normalize,
+      role,
+      promptName,
+      prompt,
+      dimensions,
+      output,
+      maxTokens,
       signal: stop.signal,
       calibration: flags.calibration === undefined ? undefined : await allTexts(flags.calibration, flags),
     });

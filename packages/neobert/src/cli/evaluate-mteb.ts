@@ -124,7 +124,14 @@ async function evaluateOne(
   line.note(`${about.name}${about.revision ? ` (${about.revision})` : ""}`);
   try {
     return await evaluateMteb({
-      ...{ model, about, settings, instructions, instructionFormat, out, cache, signal },
+      model,
+      about,
+      settings,
+      instructions,
+      instructionFormat,
+      out,
+      cache,
+      signal,
       ...given({ tasks: names, types, data, dataRoot, force, maxTokens }),
       ...(offline && { hub: { offline } }),
       onProgress: (progress) => line.show(progress),

@@ -70,8 +70,18 @@ async function run(name: string, files: string[], flags: PpplFlags): Promise<voi
   try {
     await using model = await FillMask.load(name, loadOptions(flags));
     const report = await evaluatePseudoPerplexity({
-      ...{ model, name: folderName(name), texts: textsOf(files, flags), out, sample, seed, maxLength, lengths },
-      ...{ everyLength, force, batchTokens, signal: stop.signal },
+      model,
+      name: folderName(name),
+      texts: textsOf(files, flags),
+      out,
+      sample,
+      seed,
+      maxLength,
+      lengths,
+      everyLength,
+      force,
+      batchTokens,
+      signal: stop.signal,
       settings: { weights: await hashWeights(model.folder), engine, dtype },
       onProgress: (progress) => line.show(progress),
     });

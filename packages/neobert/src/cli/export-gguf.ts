@@ -18,7 +18,7 @@ export function exportGgufCommand(): Command {
       new Option(
         "--pooling <how>",
         "a text's vector (default: the embedder's own, else NeoBERT cls, others mean)",
-      ).choices([...["cls", "mean", "none"]]),
+      ).choices(["cls", "mean", "none"]),
     )
     .action(run);
 }

@@ -86,7 +86,10 @@ async function run(load: () => Promise<Finetune>, model: string, flags: Benchmar
   const { summary, finished } = await interruptible(progress, (signal) =>
     finetune({
       ...given(rest),
-      ...{ model, out, grid, signal },
+      model,
+      out,
+      grid,
+      signal,
       onStep: (step) => progress.show(step),
       onNote: (text) => progress.note(text),
     }),

@@ -7,7 +7,7 @@ import { finetuneClassifier } from "../train/classify/finetune-classifier.js";
 import { configReference } from "../train/run-file/config-reference.js";
 import { followRun } from "./follow-run.js";
 
-interface Flags {
+interface ClassifyFlags {
   text?: string;
   label?: string;
   pair?: string;
@@ -31,7 +31,11 @@ export function finetuneClassifyCommand(): Command {
     .option("--validation <file>", "held-out file (default: a tenth of the data)")
     .addOption(
       new Option("--type <type>", "kind of labels; auto looks at the data").choices([
-        ...["auto", "single", "multi", "regression", "tokens"],
+        "auto",
+        "single",
+        "multi",
+        "regression",
+        "tokens",
       ]),
     )
     .option("--out <folder>", "run folder")
@@ -40,7 +44,7 @@ export function finetuneClassifyCommand(): Command {
     .action(run);
 }
 
-async function run(model: string | undefined, data: string | undefined, overrides: string[], flags: Flags) {
+async function run(model: string | undefined, data: string | undefined, overrides: string[], flags: ClassifyFlags) {
   const { helpConfig, resume = false, out, ...columns } = flags;
   if (helpConfig) {
     console.log(configReference(classifySchema));

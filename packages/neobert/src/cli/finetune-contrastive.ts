@@ -6,7 +6,7 @@ import { finetuneContrastive } from "../train/contrastive/finetune-contrastive.j
 import { configReference } from "../train/run-file/config-reference.js";
 import { followRun } from "./follow-run.js";
 
-interface Flags {
+interface ContrastiveFlags {
   resume?: boolean;
   helpConfig?: boolean;
 }
@@ -24,7 +24,7 @@ export function finetuneContrastiveCommand(): Command {
 async function run(
   file: string | undefined,
   overrides: string[],
-  { resume = false, helpConfig }: Flags,
+  { resume = false, helpConfig }: ContrastiveFlags,
 ): Promise<void> {
   if (helpConfig) {
     console.log(configReference(contrastiveSchema));

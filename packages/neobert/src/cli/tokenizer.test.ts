@@ -32,13 +32,20 @@ test("tokenizer train --kind bpe writes RoBERTa's files, and refuses flags of th
   await tokenizerCommand().parseAsync([...flags, "--max-token-length", "3"], { from: "user" });
   expect(readdirSync(out).sort()).toEqual([
     "merges.txt",
-    ...["special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"],
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
   ]);
   const tokenizer = loadTokenizer(out);
   expect(tokenizer.vocabSize).toBe(270);
   expect(tokenizer.decode(tokenizer.encode("Any text: 北京").ids)).toBe("Any text: 北京");
   expect(JSON.parse(readFileSync(join(out, "special_tokens_map.json"), "utf8")).mask_token).toEqual({
-    ...{ content: "<mask>", lstrip: true, normalized: false, rstrip: false, single_word: false },
+    content: "<mask>",
+    lstrip: true,
+    normalized: false,
+    rstrip: false,
+    single_word: false,
   });
   await expect(tokenizerCommand().parseAsync([...flags, "--cased"], { from: "user" })).rejects.toThrow(
     /--cased: expected with another --kind, got --kind bpe\nLeave it out/,

@@ -8,7 +8,7 @@ import { randomStreams } from "./random.js";
 import type { TokenShards } from "./shards.js";
 
 /** A packed micro-batch of P pieces in B sequences, N tokens with M masked positions. */
-export interface Batch {
+export interface MicroBatch {
   /** The step the batch belongs to; in evaluation, the number of the batch. */
   step: number;
   /** Input ids, masked: [N]. */
@@ -50,7 +50,7 @@ export function makeBatch(
   maskStream: number,
   forced: { stream: number; counter: number },
   rowLength?: number,
-): Batch {
+): MicroBatch {
   const N = items.reduce((sum, { size }) => sum + size, 0);
   const ids = new Int32Array(N);
   const ends = new Int32Array(items.length + 1);
@@ -79,7 +79,7 @@ const rowBorders = (tokens: number, rowLength: number) =>
   Int32Array.from({ length: Math.ceil(tokens / rowLength) + 1 }, (_, row) => Math.min(tokens, row * rowLength));
 
 /** "SOURCE document D from token S" for each piece of a batch, in order: what an error report about it says. */
-export function describePieces(batch: Batch, sourcePaths: readonly string[]): string[] {
+export function describePieces(batch: MicroBatch, sourcePaths: readonly string[]): string[] {
   return Array.from({ length: batch.pieces.length / 3 }, (_, index) => {
     const [source, document, start] = batch.pieces.subarray(index * 3, index * 3 + 3);
     return `${sourcePaths[source!]} document ${document} from token ${start}`;

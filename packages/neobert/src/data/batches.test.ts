@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
-import { type Batch, describePieces } from "./batch.js";
+import { describePieces, type MicroBatch } from "./batch.js";
 import { type BatchCursor, type BatchOptions, createBatches, type StepBatch } from "./batches.js";
 import { evaluationBatches } from "./evaluation.js";
 import { countingDocuments, fixtureSpecialIds, writeFixtureShards } from "./fixture-data.js";
@@ -41,13 +41,13 @@ function take(options: BatchOptions, steps: number, cursor?: BatchCursor): StepB
 }
 
 /** The ids of a batch with the labels put back where they were masked. */
-function unmasked(batch: Batch): Int32Array {
+function unmasked(batch: MicroBatch): Int32Array {
   const ids = batch.ids.slice();
   for (const [index, row] of batch.maskedRows.entries()) ids[row] = batch.labels[index]!;
   return ids;
 }
 
-function checkPieces(batch: Batch, paths: string[], maxLength: number): string[] {
+function checkPieces(batch: MicroBatch, paths: string[], maxLength: number): string[] {
   const ids = unmasked(batch);
   const names: string[] = [];
   for (let piece = 0; piece + 1 < batch.cuSeqlens.length; piece++) {
@@ -195,7 +195,7 @@ test("options that cannot work are refused with the numbers", () => {
 
 test("an error report names source, document and token of each piece", () => {
   const [{ microBatches }] = take(base, 1) as [StepBatch];
-  const [batch] = microBatches as [Batch];
+  const [batch] = microBatches as [MicroBatch];
   const lines = describePieces(batch, ["a", "b"]);
   expect(lines).toHaveLength(batch.cuSeqlens.length - 1);
   expect(lines[0]).toMatch(/^[ab] document \d+ from token \d+$/);
@@ -203,7 +203,7 @@ test("an error report names source, document and token of each piece", () => {
 
 test("evaluation has the same pieces with the same masks whatever the micro-batch", () => {
   const options = { tokens: 600, seed: 3, maxLength: 32, microBatchTokens: 64 };
-  const piecesOf = (batches: Batch[]) =>
+  const piecesOf = (batches: MicroBatch[]) =>
     batches
       .flatMap((batch) =>
         Array.from({ length: batch.cuSeqlens.length - 1 }, (_, piece) => {

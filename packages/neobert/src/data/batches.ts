@@ -2,7 +2,7 @@
 // the options, the seed and the data alone; the state between two steps is a cursor of plain JSON (draw counts, and the
 // few hundred pieces that wait for a bin), so a run continues at any step, across epochs, with the batches it would have had.
 import { createHash } from "node:crypto";
-import { type Batch, forcedMaskOf, makeBatch, type Packing, type PieceItem } from "./batch.js";
+import { forcedMaskOf, type MicroBatch, makeBatch, type Packing, type PieceItem } from "./batch.js";
 import { Masker, type MaskingOptions } from "./masking.js";
 import { Mixture } from "./mixture.js";
 import { Packer } from "./packing.js";
@@ -44,7 +44,7 @@ export interface BatchCursor {
 /** All micro-batches of one optimizer step. */
 export interface StepBatch {
   step: number;
-  microBatches: Batch[];
+  microBatches: MicroBatch[];
   /** Masked positions of the whole step: what its loss is divided by. */
   targets: number;
   /** Tokens of the whole step, [CLS] and [SEP] counted. */
@@ -64,15 +64,15 @@ export function createBatches(options: BatchOptions, cursor?: BatchCursor): Step
 export class StepBatches {
   /** The sources' shards, in the order of the options. */
   readonly sources: TokenShards[];
-  private readonly mixture: Mixture;
-  private readonly packer: Packer<PieceItem>;
-  private readonly masker: Masker;
-  private readonly fingerprint: string;
-  private readonly microBatches: number;
-  private readonly budget: number;
-  private readonly rowLength: number | undefined;
-  private step = 0;
-  private readonly draws: number[];
+  readonly #mixture: Mixture;
+  readonly #packer: Packer<PieceItem>;
+  readonly #masker: Masker;
+  readonly #fingerprint: string;
+  readonly #microBatches: number;
+  readonly #budget: number;
+  readonly #rowLength: number | undefined;
+  #step = 0;
+  readonly #draws: number[];
 
   constructor(options: BatchOptions, cursor?: BatchCursor) {
     const { maxLength, longDocuments = "cut", tokensPerStep, microBatchTokens, seed, lookAheadPieces = 256 } = options;
@@ -82,53 +82,55 @@ export class StepBatches {
         throw new RangeError(`createBatches: expected a weight above 0 for ${path}, got ${weight}`);
       }
     }
-    this.rowLength = options.packing === "crossAttention" ? maxLength : undefined;
-    ({ count: this.microBatches, budget: this.budget } = divideStep(tokensPerStep, microBatchTokens, maxLength));
+    this.#rowLength = options.packing === "crossAttention" ? maxLength : undefined;
+    ({ count: this.#microBatches, budget: this.#budget } = divideStep(tokensPerStep, microBatchTokens, maxLength));
     this.sources = options.sources.map(({ path }) => openShards(path));
     checkSameTokenizer(this.sources);
     const indexes = this.sources.map((shards) => new PieceIndex(shards, maxLength, longDocuments));
     const weighted = indexes.map((index, source) => ({ index, weight: options.sources[source]!.weight }));
-    this.mixture = new Mixture(weighted, seed);
+    this.#mixture = new Mixture(weighted, seed);
     const { specialIds, tokenizer } = this.sources[0]!.manifest;
-    this.masker = new Masker(options.masking ?? {}, specialIds, tokenizer.vocabSize, seed);
+    this.#masker = new Masker(options.masking ?? {}, specialIds, tokenizer.vocabSize, seed);
     const data = this.sources.map(({ fingerprint }) => fingerprint);
-    this.fingerprint = createHash("sha256")
+    this.#fingerprint = createHash("sha256")
       .update(JSON.stringify({ data, maxLength, longDocuments, seed }))
       .digest("hex");
-    this.draws = this.sources.map(() => 0);
+    this.#draws = this.sources.map(() => 0);
     const waiting: PieceItem[] = [];
     if (cursor !== undefined) {
-      if (cursor.fingerprint !== this.fingerprint) {
+      if (cursor.fingerprint !== this.#fingerprint) {
         throw new Error(
           "createBatches: expected the data, maxLength, longDocuments and seed that the cursor was made with, got others\n" +
             "Resume with the run's own data and settings, or start anew without the cursor.",
         );
       }
-      this.step = cursor.step;
-      this.draws = [...cursor.draws];
-      for (const [source, draw] of cursor.waiting) waiting.push(this.item(source, draw));
+      this.#step = cursor.step;
+      this.#draws = [...cursor.draws];
+      for (const [source, draw] of cursor.waiting) waiting.push(this.#item(source, draw));
     }
-    this.packer = new Packer(() => this.draw(), Math.max(1, lookAheadPieces), waiting);
+    this.#packer = new Packer(() => this.#draw(), Math.max(1, lookAheadPieces), waiting);
   }
 
   get cursor(): BatchCursor {
     return {
-      step: this.step,
-      draws: [...this.draws],
-      waiting: this.packer.waiting.map(({ source, draw }) => [source, draw]),
-      fingerprint: this.fingerprint,
+      step: this.#step,
+      draws: [...this.#draws],
+      waiting: this.#packer.waiting.map(({ source, draw }) => [source, draw]),
+      fingerprint: this.#fingerprint,
     };
   }
 
   /** Makes the next step's batches. Throws if the step has no token to predict. */
   nextStep(): StepBatch {
-    const step = this.step;
-    const microBatches: Batch[] = [];
+    const step = this.#step;
+    const microBatches: MicroBatch[] = [];
     let [targets, tokens] = [0, 0];
-    for (let microBatch = 0; microBatch < this.microBatches; microBatch++) {
-      const items = this.packer.bin(this.budget);
+    for (let microBatch = 0; microBatch < this.#microBatches; microBatch++) {
+      const items = this.#packer.bin(this.#budget);
       const forced = forcedMaskOf(step, microBatch);
-      const { sources, masker, rowLength } = this;
+      const sources = this.sources;
+      const masker = this.#masker;
+      const rowLength = this.#rowLength;
       const batch = makeBatch(step, items, sources, masker, randomStreams.masking, forced, rowLength);
       targets += batch.maskedRows.length;
       tokens += batch.ids.length;
@@ -140,7 +142,7 @@ export class StepBatches {
           "The tokenizer turns this text into [UNK]: prepare the data with one that knows its characters.",
       );
     }
-    this.step++;
+    this.#step++;
     return { step, microBatches, targets, tokens, cursor: this.cursor };
   }
 
@@ -148,13 +150,13 @@ export class StepBatches {
     for (const shards of this.sources) shards.close();
   }
 
-  private draw(): PieceItem {
-    const source = this.mixture.sourceOf(this.draws.reduce((sum, count) => sum + count, 0));
-    return this.item(source, this.draws[source]!++);
+  #draw(): PieceItem {
+    const source = this.#mixture.sourceOf(this.#draws.reduce((sum, count) => sum + count, 0));
+    return this.#item(source, this.#draws[source]!++);
   }
 
-  private item(source: number, draw: number): PieceItem {
-    const piece = this.mixture.piece(source, draw);
+  #item(source: number, draw: number): PieceItem {
+    const piece = this.#mixture.piece(source, draw);
     return { source, draw, piece, size: piece.length + 2 };
   }
 }

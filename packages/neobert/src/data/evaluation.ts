@@ -1,6 +1,6 @@
 // Fixed held-out batches: the same pieces with the same masks at every evaluation, in every run with this seed, whatever
 // the size of a micro-batch.
-import { type Batch, makeBatch, type PieceItem } from "./batch.js";
+import { type MicroBatch, makeBatch, type PieceItem } from "./batch.js";
 import { Masker, type MaskingOptions } from "./masking.js";
 import { sourceStream } from "./mixture.js";
 import { Packer } from "./packing.js";
@@ -23,7 +23,7 @@ export interface EvaluationOptions {
  * Packed, masked batches of a folder of token shards (the `validation` of a prepared folder), at most `microBatchTokens`
  * tokens each. Throws if the folder has no document or a piece may be larger than a batch.
  */
-export function evaluationBatches(folder: string, options: EvaluationOptions): Batch[] {
+export function evaluationBatches(folder: string, options: EvaluationOptions): MicroBatch[] {
   const { tokens, seed, maxLength, microBatchTokens, longDocuments = "cut", masking = {} } = options;
   if (microBatchTokens < maxLength) {
     throw new RangeError(
@@ -46,7 +46,7 @@ export function evaluationBatches(folder: string, options: EvaluationOptions): B
       return { source: 0, draw: draw++, piece, size };
     };
     const packer = new Packer(next, 256);
-    const batches: Batch[] = [];
+    const batches: MicroBatch[] = [];
     for (let items = packer.bin(microBatchTokens); items.length > 0; items = packer.bin(microBatchTokens)) {
       const forced = { stream: sourceStream(randomStreams.evaluation, 1), counter: batches.length };
       batches.push(makeBatch(batches.length, items, [shards], masker, randomStreams.evaluation, forced));

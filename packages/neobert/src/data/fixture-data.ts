@@ -2,10 +2,10 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Manifest, manifestFile, newTokenArray, type SpecialIds, tokenType } from "./manifest.js";
+import { type Manifest, type ManifestIds, manifestFile, newTokenArray, tokenType } from "./manifest.js";
 import { ShardWriter } from "./prepare/shard-writer.js";
 
-export const fixtureSpecialIds: SpecialIds = { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+export const fixtureSpecialIds: ManifestIds = { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
 
 /** A new temporary folder with the documents in shards of `documentsPerShard`. */
 export function writeFixtureShards(

@@ -1,9 +1,9 @@
 // The public face of `data`: text to token shards, token shards to batches.
-export { type Batch, describePieces, type Packing } from "./batch.js";
+export { describePieces, type MicroBatch, type Packing } from "./batch.js";
 export { type BatchCursor, type BatchOptions, createBatches, type StepBatch, StepBatches } from "./batches.js";
 export { type EvaluationOptions, evaluationBatches } from "./evaluation.js";
 export { type DataReport, inspectData } from "./inspect.js";
-export type { Manifest, PrepareSettings, SpecialIds } from "./manifest.js";
+export type { Manifest, ManifestIds, PrepareSettings } from "./manifest.js";
 export { defaultMasking, type MaskingOptions } from "./masking.js";
 export type { LongDocuments } from "./pieces.js";
 export { type Prefetched, type PrefetchedStep, prefetchBatches, prefetchSteps } from "./prefetch.js";

@@ -13,7 +13,7 @@ const count = z.int().nonnegative();
 
 export const specialIdsSchema = z.strictObject({ cls: count, sep: count, mask: count, pad: count, unk: count });
 /** The ids of [CLS], [SEP], [MASK], [PAD] and [UNK] in the tokenizer's vocabulary. */
-export type SpecialIds = z.infer<typeof specialIdsSchema>;
+export type ManifestIds = z.infer<typeof specialIdsSchema>;
 
 export const sourceFileSchema = z.strictObject({ path: z.string(), bytes: count, sha256: z.string() });
 export type SourceFile = z.infer<typeof sourceFileSchema>;

@@ -8,25 +8,25 @@ import { Permutation, randomStreams, uniform } from "./random.js";
 export const sourceStream = (stream: number, source: number): number => stream + 16 * source;
 
 export class Mixture {
-  private readonly indexes: PieceIndex[];
-  private readonly weights: number[];
-  private readonly totalWeight: number;
-  private readonly seed: number;
-  private readonly orders: { epoch: number; permutation: Permutation }[] = [];
+  readonly #indexes: PieceIndex[];
+  readonly #weights: number[];
+  readonly #totalWeight: number;
+  readonly #seed: number;
+  readonly #orders: { epoch: number; permutation: Permutation }[] = [];
 
   constructor(sources: { index: PieceIndex; weight: number }[], seed: number) {
-    this.indexes = sources.map(({ index }) => index);
-    this.weights = sources.map(({ weight }) => weight);
-    this.totalWeight = this.weights.reduce((sum, weight) => sum + weight, 0);
-    this.seed = seed;
+    this.#indexes = sources.map(({ index }) => index);
+    this.#weights = sources.map(({ weight }) => weight);
+    this.#totalWeight = this.#weights.reduce((sum, weight) => sum + weight, 0);
+    this.#seed = seed;
   }
 
   /** The source of the mixture's draw number `draw`. */
   sourceOf(draw: number): number {
-    let rest = uniform(this.seed, randomStreams.mixture, draw) * this.totalWeight;
-    const last = this.weights.length - 1;
+    let rest = uniform(this.#seed, randomStreams.mixture, draw) * this.#totalWeight;
+    const last = this.#weights.length - 1;
     for (let source = 0; source < last; source++) {
-      rest -= this.weights[source]!;
+      rest -= this.#weights[source]!;
       if (rest < 0) return source;
     }
     return last;
@@ -34,12 +34,12 @@ export class Mixture {
 
   /** The piece that a source gives at its own draw number `draw`. */
   piece(source: number, draw: number): Piece {
-    const index = this.indexes[source]!;
+    const index = this.#indexes[source]!;
     const epoch = Math.floor(draw / index.count);
-    if (this.orders[source]?.epoch !== epoch) {
+    if (this.#orders[source]?.epoch !== epoch) {
       const stream = sourceStream(randomStreams.order, source);
-      this.orders[source] = { epoch, permutation: new Permutation(index.count, this.seed, stream, epoch) };
+      this.#orders[source] = { epoch, permutation: new Permutation(index.count, this.#seed, stream, epoch) };
     }
-    return index.at(this.orders[source]!.permutation.at(draw % index.count));
+    return index.at(this.#orders[source]!.permutation.at(draw % index.count));
   }
 }

@@ -5,12 +5,12 @@
 /** Fills bins from `next`, which returns undefined at the end of a finite sequence. `waiting` is the state to save. */
 export class Packer<Item extends { size: number }> {
   readonly waiting: Item[];
-  private readonly next: () => Item | undefined;
-  private readonly lookAhead: number;
+  readonly #next: () => Item | undefined;
+  readonly #lookAhead: number;
 
   constructor(next: () => Item | undefined, lookAhead: number, waiting: Item[] = []) {
-    this.next = next;
-    this.lookAhead = lookAhead;
+    this.#next = next;
+    this.#lookAhead = lookAhead;
     this.waiting = waiting;
   }
 
@@ -19,8 +19,8 @@ export class Packer<Item extends { size: number }> {
     const items: Item[] = [];
     let rest = budget;
     for (;;) {
-      this.refill();
-      const place = this.placeFor(rest);
+      this.#refill();
+      const place = this.#placeFor(rest);
       if (place < 0) return items;
       const [item] = this.waiting.splice(place, 1);
       rest -= item!.size;
@@ -28,15 +28,15 @@ export class Packer<Item extends { size: number }> {
     }
   }
 
-  private refill(): void {
-    while (this.waiting.length < this.lookAhead) {
-      const item = this.next();
+  #refill(): void {
+    while (this.waiting.length < this.#lookAhead) {
+      const item = this.#next();
       if (item === undefined) return;
       this.waiting.push(item);
     }
   }
 
-  private placeFor(rest: number): number {
+  #placeFor(rest: number): number {
     const oldest = this.waiting[0];
     if (oldest === undefined || oldest.size <= rest) return oldest === undefined ? -1 : 0;
     let best = -1;

@@ -21,9 +21,9 @@ export class PieceIndex {
   readonly shards: TokenShards;
   /** The number of pieces. */
   readonly count: number;
-  private readonly capacity: number;
-  private readonly longDocuments: LongDocuments;
-  private readonly firstPieces: Float64Array;
+  readonly #capacity: number;
+  readonly #longDocuments: LongDocuments;
+  readonly #firstPieces: Float64Array;
 
   constructor(shards: TokenShards, maxLength: number, longDocuments: LongDocuments) {
     if (!Number.isInteger(maxLength) || maxLength < 3) {
@@ -33,45 +33,45 @@ export class PieceIndex {
       );
     }
     this.shards = shards;
-    this.capacity = maxLength - 2;
-    this.longDocuments = longDocuments;
-    this.firstPieces = new Float64Array(Math.ceil(shards.documents / stride) + 1);
+    this.#capacity = maxLength - 2;
+    this.#longDocuments = longDocuments;
+    this.#firstPieces = new Float64Array(Math.ceil(shards.documents / stride) + 1);
     let pieces = 0;
     for (let first = 0; first < shards.documents; first += documentsPerRead) {
       const lengths = shards.lengths(first, Math.min(documentsPerRead, shards.documents - first));
       for (let i = 0; i < lengths.length; i++) {
-        if (i % stride === 0) this.firstPieces[(first + i) / stride] = pieces;
-        pieces += this.piecesOf(lengths[i]!);
+        if (i % stride === 0) this.#firstPieces[(first + i) / stride] = pieces;
+        pieces += this.#piecesOf(lengths[i]!);
       }
     }
-    this.firstPieces[this.firstPieces.length - 1] = pieces;
+    this.#firstPieces[this.#firstPieces.length - 1] = pieces;
     this.count = pieces;
   }
 
   /** Piece number `index`, in the order of the documents. */
   at(index: number): Piece {
-    let [low, high] = [0, this.firstPieces.length - 2];
+    let [low, high] = [0, this.#firstPieces.length - 2];
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.firstPieces[middle]! <= index) low = middle;
+      if (this.#firstPieces[middle]! <= index) low = middle;
       else high = middle - 1;
     }
     const first = low * stride;
     const lengths = this.shards.lengths(first, Math.min(stride, this.shards.documents - first));
-    let rest = index - this.firstPieces[low]!;
+    let rest = index - this.#firstPieces[low]!;
     for (let i = 0; i < lengths.length; i++) {
-      const pieces = this.piecesOf(lengths[i]!);
+      const pieces = this.#piecesOf(lengths[i]!);
       if (rest < pieces) {
-        const start = rest * this.capacity;
-        return { document: first + i, start, length: Math.min(this.capacity, lengths[i]! - start) };
+        const start = rest * this.#capacity;
+        return { document: first + i, start, length: Math.min(this.#capacity, lengths[i]! - start) };
       }
       rest -= pieces;
     }
     throw new RangeError(`PieceIndex.at: expected a piece below ${this.count}, got ${index}`);
   }
 
-  private piecesOf(length: number): number {
+  #piecesOf(length: number): number {
     if (length === 0) return 0;
-    return this.longDocuments === "cut" ? Math.ceil(length / this.capacity) : 1;
+    return this.#longDocuments === "cut" ? Math.ceil(length / this.#capacity) : 1;
   }
 }

@@ -86,8 +86,8 @@ export function randomBelow(n: number, seed: number, stream: number, counter: nu
  */
 export class Permutation {
   readonly length: number;
-  private readonly halfBits: number;
-  private readonly keys = new Uint32Array(8);
+  readonly #halfBits: number;
+  readonly #keys = new Uint32Array(8);
 
   constructor(length: number, seed: number, stream: number, counter: number) {
     if (!Number.isInteger(length) || length < 1 || length > twoTo32) {
@@ -95,13 +95,15 @@ export class Permutation {
     }
     this.length = length;
     // At least 4 bits a half: narrower networks reach only some of the orders of a short list.
-    this.halfBits = Math.max(4, Math.ceil(Math.log2(length) / 2));
-    randomBlock(this.keys.subarray(0, 4), seed, stream, counter, 0);
-    randomBlock(this.keys.subarray(4, 8), seed, stream, counter, 1);
+    this.#halfBits = Math.max(4, Math.ceil(Math.log2(length) / 2));
+    randomBlock(this.#keys.subarray(0, 4), seed, stream, counter, 0);
+    randomBlock(this.#keys.subarray(4, 8), seed, stream, counter, 1);
   }
 
   at(index: number): number {
-    const { halfBits, keys, length } = this;
+    const halfBits = this.#halfBits;
+    const keys = this.#keys;
+    const length = this.length;
     const mask = 2 ** halfBits - 1;
     let value = index;
     do {

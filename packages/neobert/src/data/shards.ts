@@ -47,8 +47,8 @@ export class TokenShards {
   readonly manifest: Manifest;
   /** Hash of what decides the documents, the sha256 of each shard among it: equal fingerprints mean equal data. */
   readonly fingerprint: string;
-  private readonly firstDocuments: number[] = [0];
-  private readonly open = new Map<string, number>();
+  readonly #firstDocuments: number[] = [0];
+  readonly #open = new Map<string, number>();
 
   constructor(folder: string, manifest: Manifest) {
     this.folder = folder;
@@ -57,9 +57,9 @@ export class TokenShards {
     this.fingerprint = createHash("sha256").update(JSON.stringify({ tokenizer, settings, shards })).digest("hex");
     for (const [shard, { documents, tokens }] of manifest.shards.entries()) {
       const files = shardFiles(shard);
-      this.checkSize(files.tokens, tokens * this.bytesPerToken);
-      this.checkSize(files.offsets, (documents + 1) * 4);
-      this.firstDocuments.push(this.firstDocuments[shard]! + documents);
+      this.#checkSize(files.tokens, tokens * this.#bytesPerToken);
+      this.#checkSize(files.offsets, (documents + 1) * 4);
+      this.#firstDocuments.push(this.#firstDocuments[shard]! + documents);
     }
   }
 
@@ -78,11 +78,11 @@ export class TokenShards {
 
   /** `length` token ids of a document from its token `start` on; the caller keeps to the document's length. */
   read(document: number, start: number, length: number): TokenArray {
-    const shard = this.shardOf(document);
+    const shard = this.#shardOf(document);
     const files = shardFiles(shard);
-    const offset = this.offsets(shard, document - this.firstDocuments[shard]!, 1)[0]!;
+    const offset = this.#offsets(shard, document - this.#firstDocuments[shard]!, 1)[0]!;
     const tokens = newTokenArray(this.manifest.dtype, length);
-    this.readInto(files.tokens, tokens, (offset + start) * this.bytesPerToken);
+    this.#readInto(files.tokens, tokens, (offset + start) * this.#bytesPerToken);
     return tokens;
   }
 
@@ -95,10 +95,10 @@ export class TokenShards {
     }
     const lengths = new Uint32Array(count);
     for (let done = 0; done < count; ) {
-      const shard = this.shardOf(first + done);
-      const local = first + done - this.firstDocuments[shard]!;
-      const here = Math.min(count - done, this.firstDocuments[shard + 1]! - first - done);
-      const offsets = this.offsets(shard, local, here + 1);
+      const shard = this.#shardOf(first + done);
+      const local = first + done - this.#firstDocuments[shard]!;
+      const here = Math.min(count - done, this.#firstDocuments[shard + 1]! - first - done);
+      const offsets = this.#offsets(shard, local, here + 1);
       for (let i = 0; i < here; i++) lengths[done + i] = offsets[i + 1]! - offsets[i]!;
       done += here;
     }
@@ -106,36 +106,36 @@ export class TokenShards {
   }
 
   close(): void {
-    for (const file of this.open.values()) closeSync(file);
-    this.open.clear();
+    for (const file of this.#open.values()) closeSync(file);
+    this.#open.clear();
   }
 
-  private get bytesPerToken(): number {
+  get #bytesPerToken(): number {
     return this.manifest.dtype === "uint16" ? 2 : 4;
   }
 
-  private shardOf(document: number): number {
+  #shardOf(document: number): number {
     if (!(document >= 0 && document < this.documents)) {
       throw new RangeError(`TokenShards: expected a document below ${this.documents}, got ${document}`);
     }
     let [low, high] = [0, this.manifest.shards.length - 1];
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.firstDocuments[middle]! <= document) low = middle;
+      if (this.#firstDocuments[middle]! <= document) low = middle;
       else high = middle - 1;
     }
     return low;
   }
 
-  private offsets(shard: number, first: number, count: number): Uint32Array {
+  #offsets(shard: number, first: number, count: number): Uint32Array {
     const offsets = new Uint32Array(count);
-    this.readInto(shardFiles(shard).offsets, offsets, first * 4);
+    this.#readInto(shardFiles(shard).offsets, offsets, first * 4);
     return offsets;
   }
 
-  private readInto(name: string, target: TokenArray | Uint32Array, position: number): void {
+  #readInto(name: string, target: TokenArray | Uint32Array, position: number): void {
     const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
-    const file = this.fileOf(name);
+    const file = this.#fileOf(name);
     for (let done = 0; done < bytes.length; ) {
       const got = readSync(file, bytes, done, bytes.length - done, position + done);
       if (got === 0) {
@@ -149,23 +149,23 @@ export class TokenShards {
   }
 
   /** Keeps the last used files open: a Map iterates in the order of insertion, so its first key is the least recent. */
-  private fileOf(name: string): number {
-    let file = this.open.get(name);
+  #fileOf(name: string): number {
+    let file = this.#open.get(name);
     if (file === undefined) {
-      if (this.open.size >= maxOpenFiles) {
-        const [oldest, oldFile] = this.open.entries().next().value!;
+      if (this.#open.size >= maxOpenFiles) {
+        const [oldest, oldFile] = this.#open.entries().next().value!;
         closeSync(oldFile);
-        this.open.delete(oldest);
+        this.#open.delete(oldest);
       }
       file = openSync(join(this.folder, name), "r");
     } else {
-      this.open.delete(name);
+      this.#open.delete(name);
     }
-    this.open.set(name, file);
+    this.#open.set(name, file);
     return file;
   }
 
-  private checkSize(name: string, bytes: number): void {
+  #checkSize(name: string, bytes: number): void {
     const path = join(this.folder, name);
     const got = existsSync(path) ? `${statSync(path).size} bytes` : "no such file";
     if (got !== `${bytes} bytes`) {

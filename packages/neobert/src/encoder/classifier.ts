@@ -55,7 +55,10 @@ export class Classifier extends LoadedModel {
     const logits: Float32Array[] = [];
     await this.thread.inTurn(this.texts.tokenizeAll(inputs, { where, maxTokens, signal }), (tokenized) =>
       runTexts(this.thread, tokenized, {
-        ...{ where, batchTokens: this.batchTokens, signal, onProgress },
+        where,
+        batchTokens: this.batchTokens,
+        signal,
+        onProgress,
         describe: (text) => nameText(text, inputs[text]!),
         task: () => ({ kind: "sequenceLogits" }),
         take: (order, _, { data }) => {

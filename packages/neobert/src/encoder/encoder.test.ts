@@ -186,7 +186,9 @@ test("a Dense module maps the pooled vector by its weights and activation", asyn
         { idx: 2, name: "2", path: "2_Dense", type: "sentence_transformers.models.Dense" },
       ],
       "2_Dense/config.json": {
-        ...{ in_features: C, out_features: 6, bias: true },
+        in_features: C,
+        out_features: 6,
+        bias: true,
         activation_function: "torch.nn.modules.activation.Tanh",
       },
     },

@@ -23,7 +23,7 @@ export interface Entity {
   end: number;
 }
 
-interface Labelled {
+interface LabelledToken {
   label: string;
   score: number;
   start: number;
@@ -43,7 +43,7 @@ export function aggregate(
   }
   const isTokenwise = aggregation === "none" || aggregation === "simple";
   const words = isTokenwise ? tokens.map((token) => [token]) : wordsOf(text, tokens, prefix);
-  const labelled = words.map((word): Labelled => {
+  const labelled = words.map((word): LabelledToken => {
     const { index, score } = labelOf(word, aggregation);
     return { label: names[index]!, score, start: word[0]!.start, end: word.at(-1)!.end };
   });
@@ -78,8 +78,8 @@ function labelOf(word: readonly TokenScores[], aggregation: Aggregation): { inde
   return highest(Float32Array.from(sums, (sum) => sum / word.length));
 }
 
-function joined(parts: readonly Labelled[]): Labelled[] {
-  const groups: (Labelled & { scores: number[] })[] = [];
+function joined(parts: readonly LabelledToken[]): LabelledToken[] {
+  const groups: (LabelledToken & { scores: number[] })[] = [];
   for (const { label: full, score, start, end } of parts) {
     const [, begins, label] = /^(?:(B|I)-)?(.*)$/s.exec(full)!;
     const last = groups.at(-1);

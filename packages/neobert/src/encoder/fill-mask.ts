@@ -67,7 +67,10 @@ export class FillMask extends LoadedModel {
     await this.thread.inTurn(this.texts.tokenizeAll(texts, { where, maxTokens, signal }), async (tokenized) => {
       const masks = texts.map((text, i) => this.#masksOf(text, tokenized.ids(i)));
       await runTexts(this.thread, tokenized, {
-        ...{ where, batchTokens: this.batchTokens, signal, onProgress },
+        where,
+        batchTokens: this.batchTokens,
+        signal,
+        onProgress,
         describe: (text) => nameText(text, texts[text]!),
         task: (order, cuSeqlens) => {
           const rows = order.flatMap((text, i) => masks[text]!.map((mask) => cuSeqlens[i]! + mask));

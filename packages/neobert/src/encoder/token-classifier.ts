@@ -42,7 +42,10 @@ export class TokenClassifier extends LoadedModel {
       );
       const best = texts.map(() => new Map<number, TokenScores & { margin: number }>());
       await runTexts(this.thread, TokenizedTexts.of(windows.map(({ window }) => window)), {
-        ...{ where, batchTokens: this.batchTokens, signal, onProgress },
+        where,
+        batchTokens: this.batchTokens,
+        signal,
+        onProgress,
         describe: (i) => nameText(windows[i]!.text, texts[windows[i]!.text]!),
         task: () => ({ kind: "tokenLogits" }),
         take: (order, cuSeqlens, { data }) => {

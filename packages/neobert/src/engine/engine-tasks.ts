@@ -5,19 +5,24 @@ import type { NumberArray } from "../vectors/rows.js";
 import type { VectorHead, VectorSettings } from "../vectors/vector-head.js";
 import type { Engine, PackedBatch } from "./engine.js";
 
-export type Task =
+export type EngineTask =
   | { kind: "vectors"; settings: VectorSettings }
   | { kind: "hidden" | "sequenceLogits" | "tokenLogits" }
   | { kind: "fill"; rows: Int32Array; topK: number }
   | { kind: "logProbabilities"; rows: Int32Array; ids: Int32Array };
 
-export interface TaskResult {
+export interface EngineResult {
   data: NumberArray;
   /** The token ids that `data` has the probabilities of: [M, topK], best first. */
   ids?: Int32Array;
 }
 
-export async function runTask(engine: Engine, head: VectorHead, batch: PackedBatch, task: Task): Promise<TaskResult> {
+export async function runTask(
+  engine: Engine,
+  head: VectorHead,
+  batch: PackedBatch,
+  task: EngineTask,
+): Promise<EngineResult> {
   switch (task.kind) {
     case "vectors":
       if (engine.sentences) {
@@ -38,7 +43,7 @@ export async function runTask(engine: Engine, head: VectorHead, batch: PackedBat
 }
 
 /** The `topK` largest softmax probabilities of each of M rows of logits, best first, and where they stand. */
-export function likeliest(logits: Float32Array, M: number, topK: number): TaskResult {
+export function likeliest(logits: Float32Array, M: number, topK: number): EngineResult {
   const V = M > 0 ? logits.length / M : 0;
   const k = Math.min(topK, V);
   const data = new Float32Array(M * k);

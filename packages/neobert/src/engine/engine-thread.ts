@@ -7,10 +7,10 @@ import type { Head } from "../model/architecture.js";
 import type { ModelConfig } from "../model/architectures.js";
 import type { VectorModule } from "../vectors/sentence-transformers.js";
 import type { EngineOptions, PackedBatch } from "./engine.js";
-import type { Task, TaskResult } from "./engine-tasks.js";
+import type { EngineResult, EngineTask } from "./engine-tasks.js";
 
 /** What the worker is given. */
-export interface WorkerInput {
+export interface EngineWorkerInput {
   folder: string;
   options: EngineOptions;
   modules: readonly VectorModule[];
@@ -19,19 +19,19 @@ export interface WorkerInput {
 export interface WorkerRequest {
   id: number;
   batch: PackedBatch;
-  task: Task;
+  task: EngineTask;
 }
 
 /** What it says. */
 export type WorkerReply =
   | { kind: "ready"; config: ModelConfig; head: Head }
   | { kind: "unloadable"; error: Error }
-  | { kind: "result"; id: number; result: TaskResult }
+  | { kind: "result"; id: number; result: EngineResult }
   | { kind: "failed"; id: number; error: Error }
   | { kind: "disposed" };
 
-interface Waiting {
-  resolve(result: TaskResult): void;
+interface PendingRun {
+  resolve(result: EngineResult): void;
   reject(error: Error): void;
 }
 
@@ -39,7 +39,7 @@ export class EngineThread {
   readonly config: ModelConfig;
   readonly head: Head;
   readonly #worker: Worker;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, PendingRun>();
   #nextId = 0;
   #last: Promise<unknown> = Promise.resolve();
   #ended: Error | undefined;
@@ -63,7 +63,7 @@ export class EngineThread {
   }
 
   /** Starts the thread and loads the model in it. Rejects with what the engine throws. */
-  static async start(input: WorkerInput): Promise<EngineThread> {
+  static async start(input: EngineWorkerInput): Promise<EngineThread> {
     const worker = new Worker(compiledFile("engine/engine-worker"), {
       workerData: input,
       env: SHARE_ENV, // so that what @neobert/torch sets for OpenMP reaches it
@@ -91,7 +91,7 @@ export class EngineThread {
   }
 
   /** Runs one task; the arrays of `batch` are given away. */
-  run(batch: PackedBatch, task: Task): Promise<TaskResult> {
+  run(batch: PackedBatch, task: EngineTask): Promise<EngineResult> {
     if (this.#ended) return Promise.reject(this.#ended);
     const id = this.#nextId++;
     const { ids, cuSeqlens, tokenTypes } = batch;

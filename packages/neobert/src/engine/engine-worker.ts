@@ -4,10 +4,10 @@ import { parentPort, workerData } from "node:worker_threads";
 import { VectorHead } from "../vectors/vector-head.js";
 import type { Engine } from "./engine.js";
 import { runTask } from "./engine-tasks.js";
-import type { WorkerInput, WorkerReply, WorkerRequest } from "./engine-thread.js";
+import type { EngineWorkerInput, WorkerReply, WorkerRequest } from "./engine-thread.js";
 import { loadEngine } from "./load-engine.js";
 
-const { folder, options, modules } = workerData as WorkerInput;
+const { folder, options, modules } = workerData as EngineWorkerInput;
 const port = parentPort!;
 const say = (reply: WorkerReply, transfer: ArrayBuffer[] = []) => port.postMessage(reply, transfer);
 

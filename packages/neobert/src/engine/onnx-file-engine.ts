@@ -11,7 +11,7 @@ import { toFloat32 } from "../model/float32.js";
 import { checkBatch, expectHead, type PackedBatch } from "../model/packed-batch.js";
 import { importOnnxRuntime, openSession } from "../onnx/onnxruntime.js";
 
-export interface OnnxFileOptions {
+export interface OnnxFileEngineOptions {
   /** Path of the graph. */
   onnxFile: string;
   /** The head whose result the graph gives; the one that config.json names where absent. */
@@ -38,7 +38,7 @@ const [MOST_TOKENS, MOST_WIDE_TOKENS] = [2048, 512];
 const MOST_PADDING = 1 / 8;
 
 /** Opens a graph for the config.json in `folder`. Throws where its inputs or outputs are not those of the head. */
-export async function loadOnnxFileEngine(folder: string, options: OnnxFileOptions): Promise<OnnxFileEngine> {
+export async function loadOnnxFileEngine(folder: string, options: OnnxFileEngineOptions): Promise<OnnxFileEngine> {
   const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
   const architecture = architectureOf(raw);
   const config = architecture.parseConfig(raw);
@@ -54,7 +54,7 @@ export async function loadOnnxFileEngine(folder: string, options: OnnxFileOption
   }
 }
 
-interface Model {
+interface OpenGraph {
   architecture: Architecture<ModelConfig>;
   config: ModelConfig;
   head: Head;
@@ -73,7 +73,7 @@ export class OnnxFileEngine {
   readonly #output: { name: string; rank: number };
 
   /** Use `loadOnnxFileEngine`. */
-  constructor(file: string, session: InferenceSession, { architecture, config, head }: Model) {
+  constructor(file: string, session: InferenceSession, { architecture, config, head }: OpenGraph) {
     this.architecture = architecture;
     this.config = config;
     this.head = head;

@@ -3,7 +3,7 @@
 // texts' places in the caller's list.
 
 import type { TokenizedTexts } from "../texts/tokenized.js";
-import type { Task, TaskResult } from "./engine-tasks.js";
+import type { EngineResult, EngineTask } from "./engine-tasks.js";
 import type { EngineThread } from "./engine-thread.js";
 
 /** Tokens of one run, unless a single text has more. */
@@ -11,7 +11,7 @@ export const BATCH_TOKENS = 4096;
 
 const RUNS_AHEAD = 2;
 
-export interface RunOptions {
+export interface TextRunOptions {
   /** The caller, for errors. */
   where: string;
   batchTokens?: number | undefined;
@@ -20,9 +20,9 @@ export interface RunOptions {
   /** Names a text in errors. */
   describe: (text: number) => string;
   /** The task of a run with these texts; `cuSeqlens` says where each lies in it. */
-  task: (order: readonly number[], cuSeqlens: Int32Array) => Task;
+  task: (order: readonly number[], cuSeqlens: Int32Array) => EngineTask;
   /** Takes a run's result, in any order of runs. */
-  take: (order: readonly number[], cuSeqlens: Int32Array, result: TaskResult) => void;
+  take: (order: readonly number[], cuSeqlens: Int32Array, result: EngineResult) => void;
 }
 
 /** The texts of each run, longest texts first. A run's tokens are at most `batchTokens`, or it has one text. */
@@ -43,7 +43,7 @@ export function planRuns(texts: Pick<TokenizedTexts, "length" | "tokenCount">, b
 }
 
 /** Runs all texts; rejects with the first failure, naming its text, or when `signal` is aborted. */
-export async function runTexts(thread: EngineThread, texts: TokenizedTexts, options: RunOptions): Promise<void> {
+export async function runTexts(thread: EngineThread, texts: TokenizedTexts, options: TextRunOptions): Promise<void> {
   const { batchTokens = BATCH_TOKENS, signal, onProgress } = options;
   if (!Number.isInteger(batchTokens) || batchTokens < 1) {
     throw new RangeError(`${options.where}: expected batchTokens of 1 or more, got ${batchTokens}`);
@@ -74,12 +74,12 @@ async function runOnce(
   thread: EngineThread,
   texts: TokenizedTexts,
   order: readonly number[],
-  options: RunOptions,
+  options: TextRunOptions,
 ): Promise<void> {
   const batch = texts.pack(order);
   const { cuSeqlens } = batch;
   const kept = cuSeqlens.slice();
-  let result: TaskResult;
+  let result: EngineResult;
   try {
     result = await thread.run(batch, options.task(order, kept));
   } catch (error) {

@@ -12,7 +12,7 @@ export { evaluateRetrieval, type RetrievalData, type RetrievalOptions } from "./
 export { type Document, type SearchOptions, searchExact } from "./evaluators/search.js";
 export { evaluateSts, type StsData } from "./evaluators/sts.js";
 export { evaluateSummarization, type SummarizationData } from "./evaluators/summarization.js";
-export type { Encode, Scores, Vectors } from "./evaluators/types.js";
+export type { Encode, Scores, VectorRows } from "./evaluators/types.js";
 export { glue } from "./glue/glue.js";
 export {
   type Benchmark,

@@ -113,7 +113,10 @@ const namedToken = z.union([z.string(), z.looseObject({ content: z.string() })])
 /** What cls, sep, pad, unk and mask may be called: as the folder's configs say, or as BERT or RoBERTa do. */
 function namedTokens(folder: string, unk: string | null | undefined): Record<string, string[]> {
   const usual = {
-    ...{ cls: ["[CLS]", "<s>"], sep: ["[SEP]", "</s>"], pad: ["[PAD]", "<pad>"], mask: ["[MASK]", "<mask>"] },
+    cls: ["[CLS]", "<s>"],
+    sep: ["[SEP]", "</s>"],
+    pad: ["[PAD]", "<pad>"],
+    mask: ["[MASK]", "<mask>"],
     unk: [...(unk ? [unk] : []), "[UNK]", "<unk>"],
   };
   const configs = ["tokenizer_config.json", "special_tokens_map.json"]

@@ -5,7 +5,7 @@
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { replaceFolder, temporaryPath } from "../files/atomic.js";
-import { type ModelParts, openModel, saveModel } from "../model/index.js";
+import { openModel, type SavedParts, saveModel } from "../model/index.js";
 import { loadTokenizer, saveTokenizer } from "../tokenizer/index.js";
 import { type Modules, readModules, writeJson, writeSentenceFiles } from "./modules.js";
 
@@ -26,8 +26,13 @@ export interface HfExport {
 }
 
 const TOKENIZER_FILES = [
-  ...["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"],
-  ...["vocab.json", "merges.txt", "added_tokens.json"],
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "vocab.txt",
+  "vocab.json",
+  "merges.txt",
+  "added_tokens.json",
 ];
 
 /**
@@ -106,7 +111,7 @@ function copyModules(source: string, out: string, modules: Modules): void {
   }
 }
 
-function writeModules(out: string, model: ModelParts, source: string, options: HfExportOptions): void {
+function writeModules(out: string, model: SavedParts, source: string, options: HfExportOptions): void {
   const { pooling, normalize = false } = options;
   const limit = model.architecture.maxPositions(model.config);
   const tokenizer = existsSync(join(out, "tokenizer.json")) ? loadTokenizer(source) : undefined;
@@ -115,7 +120,11 @@ function writeModules(out: string, model: ModelParts, source: string, options: H
     throw new Error(`export hf: expected maxTokens of at most ${limit}, the model's positions, got ${maxTokens}`);
   }
   writeSentenceFiles(out, {
-    ...{ hiddenSize: model.config.hidden_size, pooling: pooling!, normalize, includePrompt: true, prompts: {} },
+    hiddenSize: model.config.hidden_size,
+    pooling: pooling!,
+    normalize,
+    includePrompt: true,
+    prompts: {},
     maxTokens: Number.isFinite(maxTokens) ? maxTokens : 512,
   });
 }
@@ -127,7 +136,7 @@ const tasks = {
   tokenClassification: "token-classification",
 };
 
-function modelCard(name: string, model: ModelParts, parameters: number, isEmbedder: boolean): string {
+function modelCard(name: string, model: SavedParts, parameters: number, isEmbedder: boolean): string {
   const { architecture, config, head } = model;
   const { num_hidden_layers, hidden_size, num_attention_heads, vocab_size, model_type } = config;
   const task = isEmbedder ? "sentence-similarity" : tasks[head];

@@ -1,6 +1,6 @@
 // What an encoder's file says about itself: config, parameters, forward pass, heads. The table of them is architectures.ts.
 
-import type { Batch, Ops, Rows, Weights } from "./ops.js";
+import type { Batch, Ops, RowChoice, Weights } from "./ops.js";
 
 /** What stands on top of the encoder; `none` is the bare encoder. */
 export type Head = "none" | "maskedLM" | "sequenceClassification" | "tokenClassification";
@@ -51,7 +51,7 @@ export interface Architecture<Config> {
   /** Longest sequence that the parameters allow, `Infinity` where positions are computed. */
   maxPositions(config: Config): number;
   /** Last hidden state [N, C], or its rows [M, C] where some are asked for. */
-  forward<T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>, options?: { rows?: Rows<T> }): T;
+  forward<T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>, options?: { rows?: RowChoice<T> }): T;
   /** Logits [M, V] of hidden rows [M, C]. */
   maskedLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T): T;
   /** Summed cross entropy of hidden rows [M, C] against labels [M]. */

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
 import { labelCount, labelFields, probability, range, readConfig, size } from "./config-fields.js";
-import type { Batch, Norm, Ops, Rows, Weights } from "./ops.js";
+import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
 
 /** The fields, with BERT's defaults; RoBERTa has the same with a few other defaults. */
@@ -72,7 +72,7 @@ export interface EncoderOptions<T> {
   prefix: string;
   /** Row of the position table that a sequence's first token has. */
   firstPosition: number;
-  rows?: Rows<T>;
+  rows?: RowChoice<T>;
 }
 
 /** Last hidden state [N, C], or of the rows asked for [M, C]. */

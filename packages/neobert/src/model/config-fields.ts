@@ -15,7 +15,7 @@ export const labelFields = {
 };
 
 /** What every encoder's config has once it is read. */
-export interface CommonConfig {
+export interface CommonModelConfig {
   hidden_size: number;
   num_attention_heads: number;
   vocab_size: number;
@@ -38,7 +38,7 @@ export function readFields<Schema extends z.ZodType>(name: string, schema: Schem
 }
 
 /** `readFields` with the checks that every encoder needs: widths, padding id and labels that go together. */
-export function readConfig<Schema extends z.ZodType<CommonConfig>>(
+export function readConfig<Schema extends z.ZodType<CommonModelConfig>>(
   name: string,
   schema: Schema,
   raw: unknown,
@@ -60,6 +60,6 @@ export function wrongConfig(name: string, expected: string, got: string): Error 
   return new Error(`${name}: expected ${expected}, got ${got}`);
 }
 
-export function labelCount({ id2label, num_labels = 2 }: Pick<CommonConfig, "id2label" | "num_labels">): number {
+export function labelCount({ id2label, num_labels = 2 }: Pick<CommonModelConfig, "id2label" | "num_labels">): number {
   return id2label ? Object.keys(id2label).length : num_labels;
 }

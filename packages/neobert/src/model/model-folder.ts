@@ -12,7 +12,7 @@ import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
 import { toFloat32 } from "./float32.js";
 import { initialValues } from "./init.js";
 
-export interface ModelParts {
+export interface SavedParts {
   architecture: Architecture<ModelConfig>;
   config: ModelConfig;
   head: Head;
@@ -20,7 +20,7 @@ export interface ModelParts {
   values: (name: string) => Float32Array;
 }
 
-export interface ModelFolder extends ModelParts {
+export interface ModelFolder extends SavedParts {
   close(): void;
 }
 
@@ -48,7 +48,12 @@ export function openModel(folder: string, options: OpenOptions = {}): ModelFolde
     const found = new Map(checkpoint.names().map((name) => [name, checkpoint.info(name).shape]));
     const reshapedHead = freshHead && options.config !== undefined;
     const { stored, fresh } = matchCheckpointNames(found, {
-      ...{ architecture, config, head, freshHead, reshapedHead, where: folder },
+      architecture,
+      config,
+      head,
+      freshHead,
+      reshapedHead,
+      where: folder,
     });
     const started = new Map(fresh.map((spec) => [spec.name, spec]));
     const values = (name: string) => {
@@ -63,7 +68,7 @@ export function openModel(folder: string, options: OpenOptions = {}): ModelFolde
 }
 
 /** Writes `config.json` and `model.safetensors` (float32) in the published form into `folder`, made if need be. */
-export function saveModel(folder: string, { architecture, config, head, values }: ModelParts): void {
+export function saveModel(folder: string, { architecture, config, head, values }: SavedParts): void {
   mkdirSync(folder, { recursive: true });
   // Which code loads it, and in which type it was, is not what holds for the written one.
   const { auto_map: _, dtype: __, ...kept } = config as ModelConfig & { auto_map?: unknown; dtype?: unknown };

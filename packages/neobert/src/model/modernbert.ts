@@ -15,7 +15,7 @@ import {
   size,
   wrongConfig,
 } from "./config-fields.js";
-import type { Batch, Norm, Ops, Rows, Weights } from "./ops.js";
+import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
 
 const NAME = "ModernBertConfig";
@@ -141,7 +141,7 @@ function forward<T>(
   weights: Weights<T>,
   config: ModernBertConfig,
   batch: Batch<T>,
-  { rows }: { rows?: Rows<T> } = {},
+  { rows }: { rows?: RowChoice<T> } = {},
 ): T {
   const { num_attention_heads: heads, num_hidden_layers: L, attention_dropout: p } = config;
   const D = config.hidden_size / heads;

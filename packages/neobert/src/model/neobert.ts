@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
 import { labelCount, labelFields, probability, range, readConfig, size, wrongConfig } from "./config-fields.js";
-import type { Batch, Norm, Ops, RotaryAngles, Rows, Weights } from "./ops.js";
+import type { Batch, Norm, Ops, RotaryAngles, RowChoice, Weights } from "./ops.js";
 
 // NOTE: the defaults are the published class's, for files that leave a field out. The released model differs in
 // norm_eps (1e-5) and max_length (4096), so a checkpoint's own file has to be read.
@@ -146,7 +146,7 @@ interface Layer<T> {
   batch: Batch<T>;
   rotary?: RotaryAngles<T>;
   /** Set in the last layer where only some rows are asked for: what follows attention sees those alone. */
-  rows?: Rows<T>;
+  rows?: RowChoice<T>;
   weight: (name: string) => T;
 }
 
@@ -159,7 +159,7 @@ export function forward<T>(
   weights: Weights<T>,
   config: NeoBERTConfig,
   batch: Batch<T>,
-  { rows }: { rows?: Rows<T> } = {},
+  { rows }: { rows?: RowChoice<T> } = {},
 ): T {
   let x = ops.embedding(weights("model.encoder.weight"), batch.ids); // [N] -> [N, C]
   let rotary: RotaryAngles<T> | undefined;

@@ -16,7 +16,7 @@ import {
   size,
   wrongConfig,
 } from "./config-fields.js";
-import type { Batch, Norm, Ops, Rows, Weights } from "./ops.js";
+import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
 
 const NAME = "NomicBertConfig";
@@ -181,7 +181,7 @@ function forward<T>(
   weights: Weights<T>,
   config: NomicBertConfig,
   batch: Batch<T>,
-  { rows }: { rows?: Rows<T> } = {},
+  { rows }: { rows?: RowChoice<T> } = {},
 ): T {
   const { num_attention_heads: heads, hidden_dropout_prob: p } = config;
   const D = config.hidden_size / heads;

@@ -12,7 +12,7 @@ export interface Batch<T> {
 }
 
 /** Row indices [M] into the tokens of a batch, or the first token ([CLS]) of each sequence. */
-export type Rows<T> = T | "first";
+export type RowChoice<T> = T | "first";
 
 export interface Norm<T> {
   /** `rms`: x / sqrt(mean(x^2) + eps) * weight; `layer`: the mean subtracted first, and the bias added. */
@@ -89,7 +89,7 @@ export interface Ops<T> {
   attention(qkv: Qkv<T>, batch: Batch<T>, scale: number, window?: number, dropout?: number): T;
 
   /** The rows of x [.., C] that `rows` names: [M, C], or [B, C] for `first`. */
-  gatherRows(x: T, rows: Rows<T>, batch: Batch<T>): T;
+  gatherRows(x: T, rows: RowChoice<T>, batch: Batch<T>): T;
   /** One vector a sequence, [B, C]: the first token's or the mean over its tokens. */
   pool(x: T, batch: Batch<T>, how: "cls" | "mean"): T;
   /** Sum over rows of -log softmax(x weight^T + bias)[label]: x [M, C], weight [V, C], labels [M]; a float32 scalar. */

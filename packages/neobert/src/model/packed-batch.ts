@@ -11,7 +11,7 @@ export interface PackedBatch {
   tokenTypes?: Int32Array;
 }
 
-interface Model {
+interface ModelShape {
   architecture: Architecture<ModelConfig>;
   config: ModelConfig;
 }
@@ -22,7 +22,7 @@ export function segmentCount(config: ModelConfig): number {
 }
 
 /** Throws where ids, lengths or token types are not the model's; `where` is the method that was called. */
-export function checkBatch(where: string, { architecture, config }: Model, batch: PackedBatch): void {
+export function checkBatch(where: string, { architecture, config }: ModelShape, batch: PackedBatch): void {
   const { ids, cuSeqlens, tokenTypes } = batch;
   const expectBelow = (limit: number, what: string, values: Int32Array, wayOut: string) => {
     const foreign = values.findIndex((value) => value < 0 || value >= limit);
@@ -48,7 +48,7 @@ export function checkBatch(where: string, { architecture, config }: Model, batch
 /** Throws where a model with another head is asked. */
 export function expectHead(
   where: string,
-  { architecture: { classNames }, head }: Pick<Model, "architecture"> & { head: Head },
+  { architecture: { classNames }, head }: Pick<ModelShape, "architecture"> & { head: Head },
   expected: Head,
 ): void {
   if (head === expected) return;

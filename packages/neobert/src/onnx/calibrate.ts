@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Tensor } from "onnxruntime-node";
-import type { ModelParts } from "../model/model-folder.js";
+import type { SavedParts } from "../model/model-folder.js";
 import { loadTokenizer } from "../tokenizer/index.js";
 import type { WeightBits } from "./int8.js";
 import { writeOnnx } from "./onnx-file.js";
@@ -32,7 +32,7 @@ const SENTENCES = [
  */
 export async function quantizationErrors(
   folder: string,
-  model: ModelParts,
+  model: SavedParts,
   bits: WeightBits,
 ): Promise<Map<string, number>> {
   const { graph, names } = traceErrors(model, bits);
@@ -62,7 +62,7 @@ export function layersToKeep(errors: Map<string, number>): string[] {
   return [...errors].filter(([, error]) => !(error <= LARGEST_ERROR)).map(([name]) => name);
 }
 
-function sampleIds(folder: string, { architecture, config }: ModelParts): Int32Array[] {
+function sampleIds(folder: string, { architecture, config }: SavedParts): Int32Array[] {
   const limit = Math.min(architecture.maxPositions(config), 128);
   if (existsSync(join(folder, "tokenizer.json")) || existsSync(join(folder, "vocab.txt"))) {
     const tokenizer = loadTokenizer(folder);

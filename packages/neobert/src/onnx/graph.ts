@@ -5,7 +5,13 @@ export type ElementType = "float32" | "float16" | "uint8" | "int8" | "int32" | "
 
 /** Their numbers in ONNX's TensorProto. */
 export const ELEMENT_TYPES: Record<ElementType, number> = {
-  ...{ float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 },
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
 };
 
 /** LayerNormalization came with 17, and every ONNX Runtime since 1.13 has it. */
@@ -44,7 +50,7 @@ export interface Node {
   attributes: Record<string, Attribute>;
 }
 
-export interface Initializer {
+export interface Constant {
   name: string;
   dtype: ElementType;
   dims: readonly number[];
@@ -66,7 +72,13 @@ export interface NodeOptions {
 
 type Data = Float32Array | Uint16Array | Int8Array | Uint8Array | Int32Array | BigInt64Array;
 const BYTES: Record<ElementType, number> = {
-  ...{ float32: 4, float16: 2, uint8: 1, int8: 1, int32: 4, int64: 8, bool: 1 },
+  float32: 4,
+  float16: 2,
+  uint8: 1,
+  int8: 1,
+  int32: 4,
+  int64: 8,
+  bool: 1,
 };
 
 export class Graph {
@@ -74,7 +86,7 @@ export class Graph {
   nodes: Node[] = [];
   readonly inputs: GraphInput[] = [];
   readonly outputs: GraphInput[] = [];
-  readonly initializers = new Map<string, Initializer>();
+  readonly initializers = new Map<string, Constant>();
   #made = new Map<string, Value[]>();
   #count = 0;
 

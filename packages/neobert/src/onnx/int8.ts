@@ -46,7 +46,8 @@ export function quantizedLinear(
   if (contrib) {
     const one = graph.constant("float_one", "float32", [1], () => Float32Array.of(1));
     product = graph.node("MatMulIntegerToFloat", [quantized, turned, one, scales, zero], [N!, O], {
-      ...{ domain: MICROSOFT, dtype: "float32" },
+      domain: MICROSOFT,
+      dtype: "float32",
     });
   } else {
     const whole = graph.node("MatMulInteger", [quantized, turned, zero], [N!, O], { dtype: "int32" });

@@ -16,7 +16,7 @@ export interface PaddedBatch extends Batch<Value> {
   shape: Value; // B and S
 }
 
-export interface PackedBatch extends Batch<Value> {
+export interface PackedGraphBatch extends Batch<Value> {
   form: "packed";
   tokenTypes?: Value; // [N]
   /** Places of the tokens in their sequences, from 0. */
@@ -30,7 +30,7 @@ export interface PackedBatch extends Batch<Value> {
   shapes: Value; // [G, 3]
 }
 
-export type OnnxBatch = PaddedBatch | PackedBatch;
+export type OnnxBatch = PaddedBatch | PackedGraphBatch;
 
 /** The inputs of a graph of the exported form. */
 export function paddedInputs(graph: Graph, { segments }: { segments: boolean }): PaddedBatch {
@@ -48,7 +48,7 @@ export function paddedInputs(graph: Graph, { segments }: { segments: boolean }):
 }
 
 /** The inputs of a graph for our own session. */
-export function packedInputs(graph: Graph, { segments }: { segments: boolean }): PackedBatch {
+export function packedInputs(graph: Graph, { segments }: { segments: boolean }): PackedGraphBatch {
   const input = (name: string, ...dims: Dim[]) => graph.input(name, "int32", dims);
   return {
     form: "packed",
@@ -93,7 +93,8 @@ export function attention(
     const inputs = parts.map((x) => graph.node("Reshape", [x, shape], ["B", "S", C]));
     const attend = (bias?: Value) =>
       graph.node("MultiHeadAttention", [...inputs, undefined, undefined, bias], ["B", "S", C], {
-        ...{ domain: MICROSOFT, attributes },
+        domain: MICROSOFT,
+        attributes,
       });
     const flat = (x: Value) => graph.node("Reshape", [x, graph.ints([-1, C])], ["n", C]);
     if (window === undefined) return flat(attend());

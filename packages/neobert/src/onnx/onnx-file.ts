@@ -7,11 +7,11 @@ import { createFileAtomic, writeAll } from "../files/atomic.js";
 import {
   type Attribute,
   type Branch,
+  type Constant,
   ELEMENT_TYPES,
   type ElementType,
   type Graph,
   type GraphInput,
-  type Initializer,
   type Node,
   OPSET,
 } from "./graph.js";
@@ -24,8 +24,8 @@ const PAGE = 4096;
 const SMALLEST_EXTERNAL = 1024;
 
 /** Bytes to write, or a function that makes them. */
-type Part = Uint8Array | { byteLength: number; data: () => Uint8Array };
-type Message = Part[];
+type FilePart = Uint8Array | { byteLength: number; data: () => Uint8Array };
+type Message = FilePart[];
 
 const lengthOf = (message: Message) => message.reduce((sum, { byteLength }) => sum + byteLength, 0);
 
@@ -48,7 +48,7 @@ const float = (field: number, value: number): Message => [
 ];
 const entry = (field: number, key: string, value: string) => message(field, [...text(1, key), ...text(2, value)]);
 
-function tensor({ name, dtype, dims, byteLength, data }: Initializer, external?: { file: string; offset: number }) {
+function tensor({ name, dtype, dims, byteLength, data }: Constant, external?: { file: string; offset: number }) {
   const head = [...dims.flatMap((size) => int(1, size)), ...int(2, ELEMENT_TYPES[dtype]), ...text(8, name)];
   if (!external) return [...head, ...message(9, [{ byteLength, data }])];
   return [
@@ -115,7 +115,7 @@ export function writeOnnx(path: string, graph: Graph, options: OnnxFileOptions):
   const { sync = true } = options;
   const isExternal = options.externalData ?? total > PROTOBUF_LIMIT - 2 ** 24;
   const file = `${basename(path)}_data`;
-  const outside: { initializer: Initializer; padding: number }[] = [];
+  const outside: { initializer: Constant; padding: number }[] = [];
   let end = 0;
   const tensors = initializers.flatMap((initializer) => {
     if (!isExternal || initializer.byteLength < SMALLEST_EXTERNAL) return message(5, tensor(initializer));

@@ -25,9 +25,20 @@ const cuSeqlens = Int32Array.of(0, 3, 8, 13, 22);
 const places = lengths.flatMap((length, text) => Array.from({ length }, (_, i) => text * longest + i));
 
 const shapes: Record<string, number[]> = {
-  ...{ table: [V, C], types: [2, C], places: [longest + 2, C] },
-  ...{ q: [C, C], k: [C, C], v: [C, C], qkv: [3 * C, C], "qkv.bias": [3 * C] },
-  ...{ inner: [2 * I, C], "inner.bias": [2 * I], norm: [C], "norm.bias": [C], decoder: [V, C], "decoder.bias": [V] },
+  table: [V, C],
+  types: [2, C],
+  places: [longest + 2, C],
+  q: [C, C],
+  k: [C, C],
+  v: [C, C],
+  qkv: [3 * C, C],
+  "qkv.bias": [3 * C],
+  inner: [2 * I, C],
+  "inner.bias": [2 * I],
+  norm: [C],
+  "norm.bias": [C],
+  decoder: [V, C],
+  "decoder.bias": [V],
 };
 const numel = (shape: number[]) => shape.reduce((product, size) => product * size, 1);
 const valuesOf = (name: string) => {

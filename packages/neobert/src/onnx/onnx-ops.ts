@@ -2,7 +2,7 @@
 // rows [N, C] in both layouts of a batch. Standard operators, and in our own session's form those of ONNX Runtime
 // where they were measured faster. In fp16 linear layers take and give float16; all else is float32.
 
-import type { Norm, Ops, Qkv, QkvProjection, RotaryAngles, Rows, SplitOptions } from "../model/ops.js";
+import type { Norm, Ops, Qkv, QkvProjection, RotaryAngles, RowChoice, SplitOptions } from "../model/ops.js";
 import { type Dim, type Graph, MICROSOFT, type Value } from "./graph.js";
 import { toFloat16 } from "./half.js";
 import { quantizedEmbedding, quantizedLinear, type WeightBits } from "./int8.js";
@@ -163,7 +163,7 @@ export class OnnxOps implements Ops<Value> {
     return attention(this.#graph, batch, { q: rows(q), k: rows(k), v: rows(v) }, options);
   }
 
-  gatherRows(x: Value, rows: Rows<Value>, batch: OnnxBatch): Value {
+  gatherRows(x: Value, rows: RowChoice<Value>, batch: OnnxBatch): Value {
     if (rows === "first") return firstRows(this.#graph, batch, x);
     return this.#node("Gather", [x, rows], [...rows.dims, x.dims.at(-1)!]);
   }

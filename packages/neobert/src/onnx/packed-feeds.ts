@@ -5,7 +5,7 @@ import type { Tensor } from "onnxruntime-node";
 import type { PackedBatch } from "../model/packed-batch.js";
 
 /** Texts that are computed together. */
-export interface Run {
+export interface TextRun {
   /** Indices into the batch's texts, shortest text first. */
   texts: number[];
   tokens: number;
@@ -15,10 +15,10 @@ export interface Run {
 export const MOST_TOKENS = 2048;
 
 /** Splits a batch into runs. Every text is in one of them. */
-export function splitRuns(cuSeqlens: Int32Array): Run[] {
+export function splitRuns(cuSeqlens: Int32Array): TextRun[] {
   const lengthOf = (text: number) => cuSeqlens[text + 1]! - cuSeqlens[text]!;
   const texts = Array.from({ length: cuSeqlens.length - 1 }, (_, text) => text);
-  const runs: Run[] = [];
+  const runs: TextRun[] = [];
   for (const text of texts.sort((a, b) => lengthOf(a) - lengthOf(b) || a - b)) {
     const length = lengthOf(text);
     let run = runs.at(-1);
@@ -30,7 +30,7 @@ export function splitRuns(cuSeqlens: Int32Array): Run[] {
 }
 
 /** The inputs of a graph of the packed form for a run, and the batch's row of each of the run's rows. */
-export function runInputs({ ids, tokenTypes, cuSeqlens }: PackedBatch, { texts, tokens: N }: Run) {
+export function runInputs({ ids, tokenTypes, cuSeqlens }: PackedBatch, { texts, tokens: N }: TextRun) {
   const rows = new Int32Array(N);
   const positions = new Int32Array(N);
   const first = new Int32Array(texts.length);
@@ -55,7 +55,8 @@ export function runInputs({ ids, tokenTypes, cuSeqlens }: PackedBatch, { texts, 
     inputs: {
       ids: pick(ids),
       token_types: tokenTypes ? pick(tokenTypes) : new Int32Array(1),
-      ...{ positions, first },
+      positions,
+      first,
       starts: Int32Array.from(groups, ({ start }) => start),
       ends: Int32Array.from(groups, ({ end }) => end),
       shapes: BigInt64Array.from(shapes, BigInt),

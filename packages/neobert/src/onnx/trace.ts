@@ -1,11 +1,11 @@
 // A model's forward pass traced over ONNX ops: the graph of its hidden states or of its head's logits.
 
 import type { Head } from "../model/architecture.js";
-import type { ModelParts } from "../model/model-folder.js";
+import type { SavedParts } from "../model/model-folder.js";
 import { segmentCount } from "../model/packed-batch.js";
 import { Graph, type Value } from "./graph.js";
 import type { WeightBits } from "./int8.js";
-import { byText, type PackedBatch, type PaddedBatch, packedInputs, paddedInputs } from "./onnx-batch.js";
+import { byText, type PackedGraphBatch, type PaddedBatch, packedInputs, paddedInputs } from "./onnx-batch.js";
 import { OnnxOps, type OnnxOpsOptions } from "./onnx-ops.js";
 
 export type Result = "hidden" | "maskedLogits" | "sequenceLogits" | "tokenLogits";
@@ -20,10 +20,10 @@ export const resultOf: Record<Head, Result> = {
 type Options = Pick<OnnxOpsOptions, "dtype" | "bits" | "keepFloat">;
 
 /** Whether the graph has an input for segments: where there is more than one of them. */
-const hasSegments = ({ config }: ModelParts) => segmentCount(config) > 1;
+const hasSegments = ({ config }: SavedParts) => segmentCount(config) > 1;
 
 /** The form that every consumer expects: input_ids and attention_mask [B, S] to last_hidden_state or logits. */
-export function tracePadded(source: ModelParts, options: Options): Graph {
+export function tracePadded(source: SavedParts, options: Options): Graph {
   const graph = new Graph(source.architecture.classNames[source.head]);
   const ops = new OnnxOps(graph, { ...options, contrib: false });
   const batch = paddedInputs(graph, { segments: hasSegments(source) });
@@ -37,7 +37,7 @@ export function tracePadded(source: ModelParts, options: Options): Graph {
 }
 
 /** The form of our own session; `rows` [M] of the packed tokens are those of which masked logits are asked. */
-export function tracePacked(source: ModelParts, result: Result, options: Options): Graph {
+export function tracePacked(source: SavedParts, result: Result, options: Options): Graph {
   const graph = new Graph(source.architecture.classNames[source.head]);
   const ops = new OnnxOps(graph, { ...options, contrib: true });
   const batch = packedInputs(graph, { segments: hasSegments(source) });
@@ -51,7 +51,7 @@ export function tracePacked(source: ModelParts, result: Result, options: Options
  * The float32 model in our session's form with an output `error_I` for each linear layer that int8 would quantize: how far
  * its results would be from these, as the ratio of the root mean squares.
  */
-export function traceErrors(source: ModelParts, bits: WeightBits): { graph: Graph; names: string[] } {
+export function traceErrors(source: SavedParts, bits: WeightBits): { graph: Graph; names: string[] } {
   const graph = new Graph("errors");
   const names: string[] = [];
   const measure = (name: string, error: Value) => {
@@ -66,9 +66,9 @@ export function traceErrors(source: ModelParts, bits: WeightBits): { graph: Grap
 }
 
 function trace(
-  { architecture, config, head, values }: ModelParts,
+  { architecture, config, head, values }: SavedParts,
   ops: OnnxOps,
-  batch: PaddedBatch | PackedBatch,
+  batch: PaddedBatch | PackedGraphBatch,
   result: Result,
   rows?: Value,
 ): Value {

@@ -28,7 +28,12 @@ export function ablationRows({ runs }: Ablations): AblationRow[] {
     const relative = before === undefined ? undefined : 100 * (mean / before - 1);
     if (!branch) before = mean;
     return {
-      ...{ name: id.toUpperCase(), change, branch, mean: 100 * mean, std: 100 * std, relative },
+      name: id.toUpperCase(),
+      change,
+      branch,
+      mean: 100 * mean,
+      std: 100 * std,
+      relative,
       seeds: seeds.map(({ average }) => 100 * average),
       heldOutLoss: heldOut?.loss,
     };
@@ -58,34 +63,50 @@ export function ablationChart(data: Ablations): Chart {
     ],
     plot: (width) => ({
       height: rows.length * ROW_HEIGHT + 56,
-      ...{ marginTop: 6, marginLeft: 12, marginRight: 16, marginBottom: 44 },
+      marginTop: 6,
+      marginLeft: 12,
+      marginRight: 16,
+      marginBottom: 44,
       style: { fontSize: "12px" },
       x: {
         label: `GLUE average, percent${seeds > 1 && width > 500 ? `; dots: ${seeds} seeds, whisker: standard deviation` : ""}`,
-        ...{ domain: [low - margin, high + margin], labelAnchor: "center", labelArrow: "none", ticks: width / 90 },
+        domain: [low - margin, high + margin],
+        labelAnchor: "center",
+        labelArrow: "none",
+        ticks: width / 90,
       },
       y: { domain: rows.map(({ name }) => name), axis: null, type: "point", padding: 0.5 },
       marks: [
         Plot.gridX({ ticks: width / 90, strokeOpacity: 0.15 }),
         Plot.line(chain, { x: "mean", ...at, stroke: colorOf(0), strokeOpacity: 0.45, strokeWidth: 1.5 }),
         Plot.ruleY(rows, {
-          ...{ x1: ({ mean, std }) => mean - std, x2: ({ mean, std }) => mean + std, ...at },
-          ...{ stroke: ({ branch }) => (branch ? "b" : "a"), strokeWidth: 2 },
+          x1: ({ mean, std }) => mean - std,
+          x2: ({ mean, std }) => mean + std,
+          ...at,
+          stroke: ({ branch }) => (branch ? "b" : "a"),
+          strokeWidth: 2,
         }),
         Plot.dot(
           rows.flatMap(({ name, branch, seeds }) => seeds.map((score) => ({ name, branch, score }))),
           { x: "score", ...at, r: 2.5, fill: ({ branch }) => (branch ? "b" : "a"), fillOpacity: 0.6 },
         ),
         Plot.dot(rows, {
-          ...{ x: "mean", ...at, r: 6, strokeWidth: 2 },
+          x: "mean",
+          ...at,
+          r: 6,
+          strokeWidth: 2,
           stroke: ({ branch }) => (branch ? "b" : "a"),
           fill: ({ branch }) => (branch ? "p" : "a"),
           title: (row) => `${row.name}: ${row.change}\n${label(row)}`,
         }),
         Plot.text(rows, {
-          ...{ text: ({ name, change }) => `${name}  ${change}`, y: "name", dy: -10, frameAnchor: "left" },
+          text: ({ name, change }) => `${name}  ${change}`,
+          y: "name",
+          dy: -10,
+          frameAnchor: "left",
           // Characters of about 6 px, less the room of the score at the right.
-          ...{ lineWidth: (width - 180) / 12, textOverflow: "ellipsis-end" },
+          lineWidth: (width - 180) / 12,
+          textOverflow: "ellipsis-end",
           ...halo,
         }),
         Plot.text(rows, {

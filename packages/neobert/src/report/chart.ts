@@ -29,12 +29,26 @@ export interface SvgOptions {
 }
 
 const LIGHT = {
-  ...{ paper: "#ffffff", ink: "#1f2328", muted: "#59636e" },
-  ...{ s0: "#0b62a8", s1: "#b84300", s2: "#00705a", s3: "#8c3f88", s4: "#7a5c00", s5: "#4d5560" },
+  paper: "#ffffff",
+  ink: "#1f2328",
+  muted: "#59636e",
+  s0: "#0b62a8",
+  s1: "#b84300",
+  s2: "#00705a",
+  s3: "#8c3f88",
+  s4: "#7a5c00",
+  s5: "#4d5560",
 };
 const DARK: typeof LIGHT = {
-  ...{ paper: "#0f1319", ink: "#e8edf2", muted: "#9aa7b4" },
-  ...{ s0: "#5eb1f2", s1: "#f0924c", s2: "#38c7a5", s3: "#dd92d6", s4: "#dcc04a", s5: "#aeb8c2" },
+  paper: "#0f1319",
+  ink: "#e8edf2",
+  muted: "#9aa7b4",
+  s0: "#5eb1f2",
+  s1: "#f0924c",
+  s2: "#38c7a5",
+  s3: "#dd92d6",
+  s4: "#dcc04a",
+  s5: "#aeb8c2",
 };
 const SERIES = 6;
 const LEGEND_ROW = 20;

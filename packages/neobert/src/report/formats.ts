@@ -99,7 +99,7 @@ export type PseudoPerplexity = z.output<typeof pseudoPerplexity>;
 /** `glue.json` or `superglue.json`, scores from 0 to 1. */
 export type Glue = z.output<typeof glue>;
 /** A result file of mteb's. */
-export type TaskResult = z.output<typeof taskResult>;
+export type TaskResultFile = z.output<typeof taskResult>;
 
 /** The content of a JSON file. Throws, naming the file and the first field that is not as expected. */
 export function readFormat<T extends z.ZodType>(path: string, format: T): z.output<T> {

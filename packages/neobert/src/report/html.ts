@@ -5,11 +5,11 @@ import { type Chart, chartSvg, colorRules, escapeXml } from "./chart.js";
 
 export interface Table {
   columns: string[];
-  rows: Row[];
+  rows: TableRow[];
   /** What must be known to read it. */
   note?: string;
 }
-export interface Row {
+export interface TableRow {
   cells: string[];
   /** Somebody else's numbers. */
   published?: boolean;

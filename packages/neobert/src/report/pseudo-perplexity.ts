@@ -41,11 +41,16 @@ export function pseudoPerplexityChart(
       return { name: `${names[series]}${length ? `, trained to ${length.toLocaleString("en-US")}` : ""}`, series };
     }),
     plot: (width) => ({
-      ...{ height: HEIGHT, marginTop: 22, marginLeft: 54, marginRight: 24, marginBottom: 44 },
+      height: HEIGHT,
+      marginTop: 22,
+      marginLeft: 54,
+      marginRight: 24,
+      marginBottom: 44,
       style: { fontSize: "12px" },
       x: {
         label: "tokens of a text, at most",
-        ...{ labelAnchor: "center", labelArrow: "none" },
+        labelAnchor: "center",
+        labelArrow: "none",
         ...(isLog
           ? {
               type: "log",
@@ -56,7 +61,9 @@ export function pseudoPerplexityChart(
           : { type: "linear", ticks: width / 90 }),
       },
       y: {
-        ...{ label: "pseudo-perplexity", labelArrow: "none", grid: true },
+        label: "pseudo-perplexity",
+        labelArrow: "none",
+        grid: true,
         ...(high / low > 8
           ? { type: "log", tickFormat: (value: number) => value.toLocaleString("en-US"), ticks: 5 }
           : { zero: high / low > 2, nice: true }),
@@ -72,7 +79,10 @@ export function pseudoPerplexityChart(
           ),
         ),
         Plot.dot(points, {
-          ...{ x: "length", y: "median", fill: "series", r: 3.5 },
+          x: "length",
+          y: "median",
+          fill: "series",
+          r: 3.5,
           title: ({ length, texts, median, q25, q75 }) =>
             `up to ${length} tokens, ${texts} texts\nmedian ${shown(median)}, middle half ${shown(q25)} to ${shown(q75)}`,
         }),

@@ -46,5 +46,15 @@ export const publishedGlue: { name: string; scores: number[]; mean: number }[] =
 
 /** Figure 1: GLUE average (development set) of each variant after a million steps. */
 export const publishedAblations: Record<string, number> = {
-  ...{ m0: 79.2, m1: 81.1, m2: 84.0, m3: 82.2, m4: 83.5, m5: 82.9, m6: 80.5, m7: 85.3, m8: 86.0, m9: 87.3, m10: 89.0 },
+  m0: 79.2,
+  m1: 81.1,
+  m2: 84.0,
+  m3: 82.2,
+  m4: 83.5,
+  m5: 82.9,
+  m6: 80.5,
+  m7: 85.3,
+  m8: 86.0,
+  m9: 87.3,
+  m10: 89.0,
 };

@@ -12,7 +12,7 @@ import {
   type Glue,
   type PseudoPerplexity,
   readFormat,
-  type TaskResult,
+  type TaskResultFile,
 } from "./formats.js";
 
 /** A line of `metrics.jsonl` of a step. */
@@ -37,7 +37,7 @@ export interface TrainingRun {
 export interface MtebResults {
   kind: "mteb";
   name: string;
-  results: TaskResult[];
+  results: TaskResultFile[];
   settings: Record<string, unknown>;
   versions: Record<string, unknown>;
 }

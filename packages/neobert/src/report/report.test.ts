@@ -24,32 +24,51 @@ function put(path: string, content: unknown): void {
 const run = (id: string, scores: number[], branch = false): Ablations["runs"][number] => {
   const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
   return {
-    ...{ id, change: `change of ${id} <&>`, branch, mean, std: 0.01, heldOut: { loss: 3.5 } },
+    id,
+    change: `change of ${id} <&>`,
+    branch,
+    mean,
+    std: 0.01,
+    heldOut: { loss: 3.5 },
     seeds: scores.map((average, seed) => ({ seed, tasks: { cola: average }, average })),
   };
 };
 const ablations: Ablations = {
-  ...{ scale: "mini", versions: { neobert: "0.1.0" } },
+  scale: "mini",
+  versions: { neobert: "0.1.0" },
   runs: [run("m0", [0.5, 0.52]), run("m3", [0.4, 0.42], true), run("m4", [0.6, 0.62])],
 };
 const comparison = {
-  ...{ scale: "mini", versions: {} },
+  scale: "mini",
+  versions: {},
   models: [
     { name: "NeoBERT|x", parameters: 8.9e6, categories: { STS: 0.5, Retrieval: null }, tasks: {}, mean: 0.45 },
     { name: "BERT", parameters: 1.1e8, categories: { STS: 0.512, Retrieval: 0.2 }, tasks: {}, mean: 0.44 },
   ],
 };
 const pppl = {
-  ...{ model: "out/neo/model", versions: { neobert: "0.1.0" }, settings: { trainedLength: 128, sample: 8 } },
+  model: "out/neo/model",
+  versions: { neobert: "0.1.0" },
+  settings: { trainedLength: 128, sample: 8 },
   texts: [{ tokens: 60, pseudoPerplexity: 6 }],
   points: [64, 128, 256].map((length, i) => ({ length, texts: 5, median: 6 - i, q25: 5 - i, q75: 8 - i })),
 };
 const step = (step: number) => ({
-  ...{ step, loss: 8 - step / 20, lr: 1e-3, gradNorm: 1, tokensPerSecond: 5000, tokens: 100, tokensSeen: 100 * step },
+  step,
+  loss: 8 - step / 20,
+  lr: 1e-3,
+  gradNorm: 1,
+  tokensPerSecond: 5000,
+  tokens: 100,
+  tokensSeen: 100 * step,
   seconds: { data: 1, forward: 3, backward: 5, optimizer: 1 },
 });
 const result = (task: string, score: number) => ({
-  ...{ task_name: task, mteb_version: "1.34.14", dataset_revision: "x", evaluation_time: 1, kg_co2_emissions: null },
+  task_name: task,
+  mteb_version: "1.34.14",
+  dataset_revision: "x",
+  evaluation_time: 1,
+  kg_co2_emissions: null,
   scores: { test: [{ main_score: score, hf_subset: "default", languages: ["eng-Latn"] }] },
 });
 
@@ -67,7 +86,12 @@ beforeAll(() => {
   put("pppl/pppl.json", pppl);
   const cola = { best: { learningRate: 1e-5 }, mean: 0.61, std: 0.02 };
   put("glue/glue.json", {
-    ...{ benchmark: "glue", model: "out/neo/model", versions: {}, settings: {}, average: 0.61, missing: ["mnli"] },
+    benchmark: "glue",
+    model: "out/neo/model",
+    versions: {},
+    settings: {},
+    average: 0.61,
+    missing: ["mnli"],
     tasks: {
       cola: { ...cola, seeds: [0.59, 0.63].map((main, seed) => ({ seed, scores: { matthews: main }, main })) },
     },
@@ -140,7 +164,15 @@ describe("the page", () => {
     const page = parsed(reportHtml([at("mteb")]));
     const row = [...page.querySelectorAll("figure tbody tr")][0]!;
     expect([...row.querySelectorAll("th, td")].map(({ textContent }) => textContent)).toEqual([
-      ...["model", "–", "–", "–", "–", "–", "79.8 (2 of 10)", "–", "79.8 (2 of 56)"],
+      "model",
+      "–",
+      "–",
+      "–",
+      "–",
+      "–",
+      "79.8 (2 of 10)",
+      "–",
+      "79.8 (2 of 56)",
     ]);
     expect(page.querySelector("svg")!.textContent).toContain("STS (2 of 10 tasks)");
     const tasks = [...page.querySelectorAll("section > details tbody tr")].map(({ textContent }) => textContent);
@@ -151,12 +183,10 @@ describe("the page", () => {
 test("a training run is read with its held-out scores, up to a line that is still being written", () => {
   const [found] = readRuns(at("run"));
   expect(found).toMatchObject({
-    ...{
-      kind: "training",
-      name: "run",
-      settings: { optimizer: { lr: 0.001 } },
-      versions: { dtype: "bf16", threads: 2 },
-    },
+    kind: "training",
+    name: "run",
+    settings: { optimizer: { lr: 0.001 } },
+    versions: { dtype: "bf16", threads: 2 },
     validation: [{ step: 8, scores: { loss: 7.77, accuracy: 0.1 } }],
   });
   expect(found!.kind === "training" && found!.steps.map(({ step }) => step)).toEqual([4, 8, 12]);

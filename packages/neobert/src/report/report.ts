@@ -87,7 +87,11 @@ function ablationSection(runs: readonly Extract<ReportedRun, { kind: "ablations"
   const html = runs.map(({ data }) => {
     const rows = ablationRows(data).map((row) => ({
       cells: [
-        ...[row.name, row.change, row.mean.toFixed(1), row.std.toFixed(1), `${row.seeds.length}`],
+        row.name,
+        row.change,
+        row.mean.toFixed(1),
+        row.std.toFixed(1),
+        `${row.seeds.length}`,
         row.relative === undefined ? "" : `${signed(row.relative)} %`,
         row.branch ? "discarded" : "kept",
         row.heldOutLoss?.toFixed(3) ?? "–",

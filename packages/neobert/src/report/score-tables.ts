@@ -7,7 +7,7 @@ import { mtebTasks } from "../evaluate/mteb/mteb-tasks.js";
 import { type Chart, colorOf } from "./chart.js";
 import { comparisonRows } from "./comparison.js";
 import type { Comparison, Glue } from "./formats.js";
-import { figure, type Row, type Section, type Table, tableHtml } from "./html.js";
+import { figure, type Section, type Table, type TableRow, tableHtml } from "./html.js";
 import { mtebCategories, publishedGlue, publishedGlueTasks, publishedMteb } from "./published.js";
 import type { MtebResults } from "./read-run.js";
 
@@ -56,10 +56,17 @@ function barChart(title: string, groups: readonly string[], series: readonly Sco
       .join("; "),
     legend: series.map((one_, s) => ({ name: nameOf(one_), series: s, mark: one_.published ? "ring" : "dot" })),
     plot: (width) => ({
-      ...{ height: groups.length * groupHeight + 48, marginLeft: 12, marginRight: 20, marginTop: 4, marginBottom: 44 },
+      height: groups.length * groupHeight + 48,
+      marginLeft: 12,
+      marginRight: 20,
+      marginTop: 4,
+      marginBottom: 44,
       style: { fontSize: "12px" },
       x: {
-        ...{ label: "percent", labelAnchor: "center", labelArrow: "none", ticks: width / 90 },
+        label: "percent",
+        labelAnchor: "center",
+        labelArrow: "none",
+        ticks: width / 90,
         domain: [low, low + (high - low) * (width > 500 ? 1.12 : 1.35)], // room for the numbers
       },
       y: { axis: null, domain: [0, groups.length * groupHeight], reverse: true },
@@ -67,7 +74,11 @@ function barChart(title: string, groups: readonly string[], series: readonly Sco
       marks: [
         Plot.gridX({ ticks: width / 90, strokeOpacity: 0.15 }),
         Plot.rect(bars, {
-          ...{ x1: 0, x2: "value", y1: "top", y2: ({ top }: Bar) => top + LANE - 4, strokeWidth: 1.5 },
+          x1: 0,
+          x2: "value",
+          y1: "top",
+          y2: ({ top }: Bar) => top + LANE - 4,
+          strokeWidth: 1.5,
           fill: (bar: Bar) => (bar.published ? "var(--paper)" : colorOf(bar.series)),
           stroke: (bar: Bar) => colorOf(bar.series),
           title: ({ group, name, shown, published }: Bar) =>
@@ -76,18 +87,30 @@ function barChart(title: string, groups: readonly string[], series: readonly Sco
         Plot.link(
           bars.filter(({ error }) => error > 0),
           {
-            ...{ x1: ({ value, error }: Bar) => value - error, x2: ({ value, error }: Bar) => value + error },
-            ...{ y1: "middle", y2: "middle", stroke: () => "var(--ink)", strokeWidth: 1.5 },
+            x1: ({ value, error }: Bar) => value - error,
+            x2: ({ value, error }: Bar) => value + error,
+            y1: "middle",
+            y2: "middle",
+            stroke: () => "var(--ink)",
+            strokeWidth: 1.5,
           },
         ),
         Plot.text(bars, {
-          ...{ x: ({ value, error }: Bar) => Math.max(0, value + error), y: "middle", text: "shown" },
-          ...{ textAnchor: "start", dx: 5, fontVariant: "tabular-nums", fontSize: 11 },
+          x: ({ value, error }: Bar) => Math.max(0, value + error),
+          y: "middle",
+          text: "shown",
+          textAnchor: "start",
+          dx: 5,
+          fontVariant: "tabular-nums",
+          fontSize: 11,
         }),
         Plot.text(
           groups.map((group, g) => ({ group, y: g * groupHeight + 11 })),
           {
-            ...{ text: "group", y: "y", frameAnchor: "left", fontWeight: 600 },
+            text: "group",
+            y: "y",
+            frameAnchor: "left",
+            fontWeight: 600,
           },
         ),
         Plot.ruleX([0]),
@@ -129,7 +152,7 @@ export function mtebSection(runs: readonly MtebResults[]): Section {
   const partial = summaries.some(({ scored }) => scored < mtebTasks.length);
   const cell = (mean: number | null, scored: number, of: number) =>
     mean === null ? "–" : `${one(mean)}${scored < of ? ` (${scored} of ${of})` : ""}`;
-  const rows: Row[] = [
+  const rows: TableRow[] = [
     ...summaries.map((summary) => ({
       cells: [
         summary.name,
@@ -247,13 +270,11 @@ export function glueSection(benchmark: string, runs: readonly { name: string; da
         rows: runs.flatMap(({ name, data }) =>
           Object.entries(data.tasks).map(([task, { best = {}, seeds }]) => ({
             cells: [
-              ...[
-                name,
-                task,
-                Object.entries(best)
-                  .map(([key, value]) => `${key} ${value}`)
-                  .join(", "),
-              ],
+              name,
+              task,
+              Object.entries(best)
+                .map(([key, value]) => `${key} ${value}`)
+                .join(", "),
               seeds.map(({ seed, main }) => `${seed}: ${one(100 * main)}`).join(", "),
             ],
           })),

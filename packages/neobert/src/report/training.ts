@@ -55,7 +55,9 @@ export function thinned(steps: readonly StepMetrics[]): StepMetrics[] {
     const mean = (of: (point: StepMetrics) => number) => part.reduce((sum, point) => sum + of(point), 0) / part.length;
     return {
       ...part.at(-1)!,
-      ...{ step: mean(({ step }) => step), loss: mean(({ loss }) => loss), lr: mean(({ lr }) => lr) },
+      step: mean(({ step }) => step),
+      loss: mean(({ loss }) => loss),
+      lr: mean(({ lr }) => lr),
       tokensPerSecond: mean(({ tokensPerSecond }) => tokensPerSecond),
     };
   });
@@ -74,7 +76,9 @@ function lossTable(runs: readonly TrainingRun[], curves: readonly StepMetrics[][
     const steps = [...new Set([...points.keys(), ...scored.keys()])].sort((a, b) => a - b);
     return steps.map((step) => ({
       cells: [
-        ...[name, grouped(step), points.get(step)?.toFixed(4) ?? ""],
+        name,
+        grouped(step),
+        points.get(step)?.toFixed(4) ?? "",
         ...names.map((key) => scored.get(step)?.[key]?.toFixed(4) ?? ""),
       ],
     }));
@@ -100,7 +104,11 @@ function lineChart(
     description: summary.join("; "),
     ...(runs.length > 1 && { legend: runs.map(({ name }, series) => ({ name, series })) }),
     plot: (width) => ({
-      ...{ height: HEIGHT, marginLeft: 56, marginTop: 26, marginRight: 20, marginBottom: 42 },
+      height: HEIGHT,
+      marginLeft: 56,
+      marginTop: 26,
+      marginRight: 20,
+      marginBottom: 42,
       style: { fontSize: "12px" },
       x: { label: "step", labelAnchor: "center", labelArrow: "none", ticks: width / 100, tickFormat: grouped },
       y: {
@@ -115,12 +123,20 @@ function lineChart(
       marks: [
         ...curves.map((points, i) =>
           Plot.line(points, {
-            ...{ x: "step", y: valueAt, stroke: colorOf(i), strokeWidth: 1.8, strokeDasharray: dashOf(i) },
+            x: "step",
+            y: valueAt,
+            stroke: colorOf(i),
+            strokeWidth: 1.8,
+            strokeDasharray: dashOf(i),
             curve: "linear",
           }),
         ),
         Plot.dot(heldOut, {
-          ...{ x: "step", y: "loss", r: 4.5, strokeWidth: 2, fill: "var(--paper)" },
+          x: "step",
+          y: "loss",
+          r: 4.5,
+          strokeWidth: 2,
+          fill: "var(--paper)",
           stroke: ({ series }: { series: number }) => colorOf(series),
           title: ({ step, loss }: { step: number; loss: number }) => `step ${step}: held-out ${loss.toFixed(4)}`,
         }),
@@ -154,7 +170,11 @@ function timeChart(runs: readonly TrainingRun[]): [Chart, Table] {
       .join("; "),
     legend: kinds.map((name, series) => ({ name, series, mark: "dot" })),
     plot: (width) => ({
-      ...{ height: 52 + 50 * runs.length, marginLeft: 12, marginRight: 20, marginTop: 6, marginBottom: 42 },
+      height: 52 + 50 * runs.length,
+      marginLeft: 12,
+      marginRight: 20,
+      marginTop: 6,
+      marginBottom: 42,
       style: { fontSize: "12px" },
       x: {
         label: "percent of the time",
@@ -167,7 +187,10 @@ function timeChart(runs: readonly TrainingRun[]): [Chart, Table] {
       color: { type: "identity" },
       marks: [
         Plot.barX(parts, {
-          ...{ x: "share", y: "run", insetTop: 18, fill: ({ series }: { series: number }) => colorOf(series) },
+          x: "share",
+          y: "run",
+          insetTop: 18,
+          fill: ({ series }: { series: number }) => colorOf(series),
           title: ({ kind, share }: { kind: string; share: number }) => `${kind}: ${share.toFixed(1)} %`,
         }),
         Plot.text(totals, { text: "name", y: "run", frameAnchor: "left", dy: -16 }),

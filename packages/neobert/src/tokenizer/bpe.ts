@@ -33,27 +33,27 @@ export class Symbols {
 export class Merges {
   /** Steps of the heap so far: what grows with the length of words. */
   steps = 0;
-  private readonly results: Int32Array;
+  readonly #results: Int32Array;
   // Open addressing: slot is [left id + 1, right id, rank].
-  private readonly slots: Int32Array;
-  private readonly mask: number;
-  private heap = new Float64Array(64);
-  private heapLength = 0;
-  private next = new Int32Array(64);
-  private previous = new Int32Array(64);
+  readonly #slots: Int32Array;
+  readonly #mask: number;
+  #heap = new Float64Array(64);
+  #heapLength = 0;
+  #next = new Int32Array(64);
+  #previous = new Int32Array(64);
 
   /** `merges[rank]` is the pair of ids and the id of the two joined. */
   constructor(merges: readonly (readonly [left: number, right: number, merged: number])[]) {
     const slotCount = 2 ** Math.ceil(Math.log2(2 * merges.length + 2));
-    this.mask = slotCount - 1;
-    this.slots = new Int32Array(3 * slotCount);
-    this.results = Int32Array.from(merges, ([, , merged]) => merged);
+    this.#mask = slotCount - 1;
+    this.#slots = new Int32Array(3 * slotCount);
+    this.#results = Int32Array.from(merges, ([, , merged]) => merged);
     for (const [rank, [left, right]] of merges.entries()) {
-      const slot = this.find(left, right);
-      this.slots[slot] = left + 1;
-      this.slots[slot + 1] = right;
+      const slot = this.#find(left, right);
+      this.#slots[slot] = left + 1;
+      this.#slots[slot + 1] = right;
       // A pair that is listed twice has its later rank.
-      this.slots[slot + 2] = rank;
+      this.#slots[slot + 2] = rank;
     }
   }
 
@@ -61,25 +61,26 @@ export class Merges {
   apply(word: Symbols): void {
     const count = word.length;
     if (count < 2) return;
-    const { results } = this;
+    const results = this.#results;
     const ids = word.ids.ids;
     const ends = word.ends.ids;
-    this.reserve(count);
-    const { next, previous } = this;
-    this.heapLength = 0;
+    this.#reserve(count);
+    const next = this.#next;
+    const previous = this.#previous;
+    this.#heapLength = 0;
     for (let i = 0; i < count; i++) {
       next[i] = i + 1;
       previous[i] = i - 1;
-      if (i > 0) this.offer(ids, i - 1, i);
+      if (i > 0) this.#offer(ids, i - 1, i);
     }
-    while (this.heapLength > 0) {
-      const entry = this.pop();
+    while (this.#heapLength > 0) {
+      const entry = this.#pop();
       const rank = Math.floor(entry / maxPosition);
       const left = entry - rank * maxPosition;
       const right = next[left]!;
       // Entries of symbols that were merged meanwhile are out of date, unless the new pair makes the same token.
       if (ids[left]! < 0 || right >= count) continue;
-      const now = this.rankOf(ids[left]!, ids[right]!);
+      const now = this.#rankOf(ids[left]!, ids[right]!);
       if (now < 0 || results[now] !== results[rank]) continue;
       ids[left] = results[rank]!;
       ends[left] = ends[right]!;
@@ -88,46 +89,47 @@ export class Merges {
       next[left] = after;
       if (after < count) {
         previous[after] = left;
-        this.offer(ids, left, after);
+        this.#offer(ids, left, after);
       }
-      if (previous[left]! >= 0) this.offer(ids, previous[left]!, left);
+      if (previous[left]! >= 0) this.#offer(ids, previous[left]!, left);
     }
     compact(word, next);
   }
 
-  private offer(ids: Int32Array, left: number, right: number): void {
-    const rank = this.rankOf(ids[left]!, ids[right]!);
-    if (rank >= 0) this.push(rank * maxPosition + left);
+  #offer(ids: Int32Array, left: number, right: number): void {
+    const rank = this.#rankOf(ids[left]!, ids[right]!);
+    if (rank >= 0) this.#push(rank * maxPosition + left);
   }
 
-  private rankOf(left: number, right: number): number {
-    const slot = this.find(left, right);
-    return this.slots[slot] === 0 ? -1 : this.slots[slot + 2]!;
+  #rankOf(left: number, right: number): number {
+    const slot = this.#find(left, right);
+    return this.#slots[slot] === 0 ? -1 : this.#slots[slot + 2]!;
   }
 
   /** The slot of the pair, or the empty one where it belongs. */
-  private find(left: number, right: number): number {
-    const { slots, mask } = this;
+  #find(left: number, right: number): number {
+    const slots = this.#slots;
+    const mask = this.#mask;
     let at = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
     at = (at ^ (at >>> 15)) & mask;
     while (slots[3 * at] !== 0 && (slots[3 * at] !== left + 1 || slots[3 * at + 1] !== right)) at = (at + 1) & mask;
     return 3 * at;
   }
 
-  private reserve(count: number): void {
-    if (count <= this.next.length) return;
-    this.next = new Int32Array(2 * count);
-    this.previous = new Int32Array(2 * count);
+  #reserve(count: number): void {
+    if (count <= this.#next.length) return;
+    this.#next = new Int32Array(2 * count);
+    this.#previous = new Int32Array(2 * count);
   }
 
-  private push(entry: number): void {
-    if (this.heapLength === this.heap.length) {
-      const grown = new Float64Array(2 * this.heap.length);
-      grown.set(this.heap);
-      this.heap = grown;
+  #push(entry: number): void {
+    if (this.#heapLength === this.#heap.length) {
+      const grown = new Float64Array(2 * this.#heap.length);
+      grown.set(this.#heap);
+      this.#heap = grown;
     }
-    const { heap } = this;
-    let at = this.heapLength++;
+    const heap = this.#heap;
+    let at = this.#heapLength++;
     for (let parent: number; at > 0; at = parent) {
       this.steps++;
       parent = (at - 1) >> 1;
@@ -137,10 +139,10 @@ export class Merges {
     heap[at] = entry;
   }
 
-  private pop(): number {
-    const { heap } = this;
+  #pop(): number {
+    const heap = this.#heap;
     const top = heap[0]!;
-    const length = --this.heapLength;
+    const length = --this.#heapLength;
     const last = heap[length]!;
     let at = 0;
     for (let child: number; (child = 2 * at + 1) < length; at = child) {

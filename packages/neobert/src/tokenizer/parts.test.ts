@@ -35,7 +35,9 @@ test.each(cases)(
       const encoding = tokenizer.encode(text);
       const pair = tokenizer.encode(text, { pair: texts[(i + 5) % texts.length]! });
       const got = {
-        ...{ ids: Array.from(encoding.ids), offsets: offsetsOf(encoding), tokens: encoding.tokens },
+        ids: Array.from(encoding.ids),
+        offsets: offsetsOf(encoding),
+        tokens: encoding.tokens,
         ...(wanted.decoded === undefined ? {} : { decoded: tokenizer.decode(encoding.ids) }),
         pair: { ids: Array.from(pair.ids), offsets: offsetsOf(pair), typeIds: Array.from(pair.typeIds) },
       };

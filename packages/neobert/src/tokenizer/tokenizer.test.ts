@@ -160,8 +160,12 @@ describe("truncation and padding", () => {
       ...json,
       truncation: { direction: "Left", max_length: 4, strategy: "LongestFirst", stride: 0 },
       padding: {
-        ...{ strategy: { Fixed: 6 }, direction: "Left", pad_to_multiple_of: null },
-        ...{ pad_id: 0, pad_type_id: 0, pad_token: "[PAD]" },
+        strategy: { Fixed: 6 },
+        direction: "Left",
+        pad_to_multiple_of: null,
+        pad_id: 0,
+        pad_type_id: 0,
+        pad_token: "[PAD]",
       },
     });
     expect(saved.encode("the low want").tokens).toEqual(["[PAD]", "[PAD]", "[CLS]", "low", "want", "[SEP]"]);

@@ -59,49 +59,49 @@ export class Tokenizer {
   readonly specialTokens: Readonly<SpecialTokens>;
   readonly specialIds: SpecialIds;
   readonly modelMaxLength: number | undefined;
-  private readonly json: TokenizerJSON;
-  private readonly model: TextModel;
-  private readonly decodeTokens: (tokens: string[]) => string;
-  private readonly template: Template;
-  private readonly rawAdded: AddedTokens;
-  private readonly normalizedAdded: AddedTokens;
-  private readonly idOf: Map<string, number>;
-  private readonly tokenOf = new Map<number, string>();
-  private readonly skipped: Set<number>;
-  private hashed: string | undefined;
+  readonly #json: TokenizerJSON;
+  readonly #model: TextModel;
+  readonly #decodeTokens: (tokens: string[]) => string;
+  readonly #template: Template;
+  readonly #rawAdded: AddedTokens;
+  readonly #normalizedAdded: AddedTokens;
+  readonly #idOf: Map<string, number>;
+  readonly #tokenOf = new Map<number, string>();
+  readonly #skipped: Set<number>;
+  #hashed: string | undefined;
 
   private constructor(json: TokenizerJSON, options: TokenizerOptions) {
-    this.json = json;
+    this.#json = json;
     this.modelMaxLength = options.modelMaxLength;
-    this.idOf = new Map(Object.entries(json.model.vocab));
-    const vocab = new Map(this.idOf);
+    this.#idOf = new Map(Object.entries(json.model.vocab));
+    const vocab = new Map(this.#idOf);
     const model = isWordPiece(json) ? wordPieceFrom(json, vocab) : new BpeText(json, vocab);
-    this.model = model;
-    this.decodeTokens = decoderFromJSON(json.decoder);
-    for (const token of json.added_tokens) this.idOf.set(token.content, token.id);
-    for (const [token, id] of this.idOf) this.tokenOf.set(id, token);
-    this.skipped = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
-    this.rawAdded = new AddedTokens(
+    this.#model = model;
+    this.#decodeTokens = decoderFromJSON(json.decoder);
+    for (const token of json.added_tokens) this.#idOf.set(token.content, token.id);
+    for (const [token, id] of this.#idOf) this.#tokenOf.set(id, token);
+    this.#skipped = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
+    this.#rawAdded = new AddedTokens(
       json.added_tokens.filter((token) => !token.normalized),
       (content) => content,
     );
-    this.normalizedAdded = new AddedTokens(
+    this.#normalizedAdded = new AddedTokens(
       json.added_tokens.filter((token) => token.normalized),
       (content) => model.normalize(content).text,
     );
-    this.template = templateFromJSON(json.post_processor);
+    this.#template = templateFromJSON(json.post_processor);
     const unk = json.model.unk_token;
-    this.specialTokens = { ...this.namesInUse(), ...(unk === null ? {} : { unk }), ...options.specialTokens };
+    this.specialTokens = { ...this.#namesInUse(), ...(unk === null ? {} : { unk }), ...options.specialTokens };
     this.specialIds = Object.fromEntries(
-      Object.entries(this.specialTokens).map(([name, token]) => [name, this.idOf.get(token)]),
+      Object.entries(this.specialTokens).map(([name, token]) => [name, this.#idOf.get(token)]),
     );
   }
 
   /** BERT's names, and RoBERTa's where the vocabulary has those alone. */
-  private namesInUse(): typeof usualSpecialTokens {
+  #namesInUse(): typeof usualSpecialTokens {
     const names = { ...usualSpecialTokens };
     for (const name of Object.keys(names) as (keyof typeof names)[]) {
-      if (!this.idOf.has(names[name]) && this.idOf.has(robertaSpecialTokens[name])) {
+      if (!this.#idOf.has(names[name]) && this.#idOf.has(robertaSpecialTokens[name])) {
         names[name] = robertaSpecialTokens[name];
       }
     }
@@ -116,26 +116,26 @@ export class Tokenizer {
 
   /** The tokenizer.json, as Hugging Face tokenizers loads it. */
   toJSON(): TokenizerJSON {
-    return this.json;
+    return this.#json;
   }
 
   /** SHA-256 of what decides the tokens: the tokenizer.json without truncation and padding, keys sorted. */
   get hash(): string {
-    this.hashed ??= sha256(canonicalJSON({ ...this.json, truncation: null, padding: null }));
-    return this.hashed;
+    this.#hashed ??= sha256(canonicalJSON({ ...this.#json, truncation: null, padding: null }));
+    return this.#hashed;
   }
 
   /** Number of different tokens, added ones included. */
   get vocabSize(): number {
-    return this.idOf.size;
+    return this.#idOf.size;
   }
 
   tokenToId(token: string): number | undefined {
-    return this.idOf.get(token);
+    return this.#idOf.get(token);
   }
 
   idToToken(id: number): string | undefined {
-    return this.tokenOf.get(id);
+    return this.#tokenOf.get(id);
   }
 
   /** Ids, offsets, masks and tokens of a text or a pair, truncated and padded as asked.
@@ -148,9 +148,9 @@ export class Tokenizer {
   encodeBatch(texts: readonly (string | readonly [string, string])[], options: EncodeOptions = {}): Encoding[] {
     const encodings = texts.map((item) => {
       const [first, second] = typeof item === "string" ? [item, options.pair] : item;
-      return this.encodeOne(first, second, options);
+      return this.#encodeOne(first, second, options);
     });
-    return this.padBatch(encodings, options);
+    return this.#padBatch(encodings, options);
   }
 
   /** The ids of a text without special tokens, truncation or padding: the fast path. */
@@ -162,22 +162,22 @@ export class Tokenizer {
 
   /** Appends what `encodeIds` gives to `sink`. */
   encodeInto(text: string, sink: IdBuffer): void {
-    const { model, normalizedAdded } = this;
+    const model = this.#model;
+    const normalizedAdded = this.#normalizedAdded;
     if (model.takesRawText && !normalizedAdded.isEmpty) {
-      const { ids } = this.pieces(text);
+      const { ids } = this.#pieces(text);
       sink.reserve(ids.length);
       for (let i = 0; i < ids.length; i++) sink.push(ids.ids[i]!);
       return;
     }
-    for (const { start, end, id } of this.rawAdded.split(text)) {
+    for (const { start, end, id } of this.#rawAdded.split(text)) {
       if (id >= 0) sink.push(id);
       else if (model.takesRawText) model.encodeIds(text, start, end, sink);
       else {
         const { text: normalized } = model.normalize(text.slice(start, end));
-        for (const part of normalizedAdded.split(normalized)) {
+        for (const part of normalizedAdded.split(normalized))
           if (part.id >= 0) sink.push(part.id);
           else model.encodeIds(normalized, part.start, part.end, sink);
-        }
       }
     }
   }
@@ -187,30 +187,30 @@ export class Tokenizer {
     const skip = options.skipSpecialTokens ?? true;
     const tokens: string[] = [];
     for (const id of ids) {
-      const token = this.tokenOf.get(id);
-      if (token !== undefined && !(skip && this.skipped.has(id))) tokens.push(token);
+      const token = this.#tokenOf.get(id);
+      if (token !== undefined && !(skip && this.#skipped.has(id))) tokens.push(token);
     }
-    return this.decodeTokens(tokens);
+    return this.#decodeTokens(tokens);
   }
 
-  private encodeOne(first: string, second: string | undefined, options: EncodeOptions): Encoding {
+  #encodeOne(first: string, second: string | undefined, options: EncodeOptions): Encoding {
     const { addSpecialTokens = true, offsetUnit = "codePoint" } = options;
-    const parts = second === undefined ? this.template.single : this.template.pair;
-    const room = this.roomForText(addSpecialTokens ? addedTokenCount(parts) : 0, options);
-    let a = this.encodeText(first, 0, offsetUnit);
-    let b = second === undefined ? undefined : this.encodeText(second, 1, offsetUnit);
+    const parts = second === undefined ? this.#template.single : this.#template.pair;
+    const room = this.#roomForText(addSpecialTokens ? addedTokenCount(parts) : 0, options);
+    let a = this.#encodeText(first, 0, offsetUnit);
+    let b = second === undefined ? undefined : this.#encodeText(second, 1, offsetUnit);
     if (room) {
-      [a, b] = truncatePair(a, b, room.tokens, room.strategy, room.stride, sideOf(this.json.truncation));
+      [a, b] = truncatePair(a, b, room.tokens, room.strategy, room.stride, sideOf(this.#json.truncation));
     }
     const texts = b ? [a, b] : [a];
-    const { trimOffsets: trim } = this.template;
+    const { trimOffsets: trim } = this.#template;
     if (trim) for (const encoding of texts) trimOffsets(encoding, trim.addPrefixSpace);
     return applyTemplate(parts, texts, addSpecialTokens);
   }
 
   /** How many tokens truncation leaves to the texts, and its settings; undefined where nothing is cut. */
-  private roomForText(specialCount: number, options: EncodeOptions) {
-    const saved = this.json.truncation;
+  #roomForText(specialCount: number, options: EncodeOptions) {
+    const saved = this.#json.truncation;
     const maxLength = options.maxLength ?? saved?.max_length;
     const strategy = options.truncation ?? strategies[saved?.strategy ?? "LongestFirst"];
     if (strategy === false) return undefined;
@@ -227,16 +227,16 @@ export class Tokenizer {
     return { tokens: maxLength - specialCount, strategy, stride: options.stride ?? saved?.stride ?? 0 };
   }
 
-  private encodeText(text: string, typeId: number, offsetUnit: "codePoint" | "utf16"): Encoding {
-    const { ids, offsets, spelled } = this.pieces(text);
+  #encodeText(text: string, typeId: number, offsetUnit: "codePoint" | "utf16"): Encoding {
+    const { ids, offsets, spelled } = this.#pieces(text);
     const idArray = ids.toArray();
     const places = offsets.toArray();
     if (offsetUnit === "codePoint") toCodePoints(places, text);
-    const tokens = Array.from(idArray, (id, i) => spelled.get(i) ?? this.tokenOf.get(id)!);
+    const tokens = Array.from(idArray, (id, i) => spelled.get(i) ?? this.#tokenOf.get(id)!);
     return makeEncoding(idArray, places, tokens, typeId, false);
   }
 
-  private pieces(text: string) {
+  #pieces(text: string) {
     const out = { ids: new IdBuffer(64), offsets: new IdBuffer(128), spelled: new Map<number, string>() };
     const addToken = (id: number, spelling: string, start: number, end: number) => {
       // An added token stands as it is in the text: with the spaces beside it, where it takes them.
@@ -245,16 +245,16 @@ export class Tokenizer {
       out.offsets.push(start);
       out.offsets.push(end);
     };
-    for (const segment of this.rawAdded.split(text)) {
+    for (const segment of this.#rawAdded.split(text)) {
       const shift = segment.start;
       const part = text.slice(shift, segment.end);
       if (segment.id >= 0) {
         addToken(segment.id, part, shift, segment.end);
         continue;
       }
-      const aligned = this.model.normalize(part);
-      for (const { start, end, id } of this.normalizedAdded.split(aligned.text)) {
-        if (id < 0) this.model.tokenize(aligned, start, end, shift, out);
+      const aligned = this.#model.normalize(part);
+      for (const { start, end, id } of this.#normalizedAdded.split(aligned.text)) {
+        if (id < 0) this.#model.tokenize(aligned, start, end, shift, out);
         else {
           const spelling = aligned.text.slice(start, end);
           addToken(id, spelling, aligned.starts[start]! + shift, aligned.ends[end - 1]! + shift);
@@ -264,13 +264,13 @@ export class Tokenizer {
     return out;
   }
 
-  private padBatch(encodings: Encoding[], options: EncodeOptions): Encoding[] {
-    const saved = this.json.padding;
+  #padBatch(encodings: Encoding[], options: EncodeOptions): Encoding[] {
+    const saved = this.#json.padding;
     const mode = options.padding ?? (saved ? (saved.strategy === "BatchLongest" ? "longest" : "fixed") : false);
     if (mode === false) return encodings;
     let length = 0;
     if (mode === "longest") length = Math.max(...encodings.map((encoding) => encoding.ids.length));
-    else if (mode === "maxLength") length = options.maxLength ?? this.json.truncation?.max_length ?? -1;
+    else if (mode === "maxLength") length = options.maxLength ?? this.#json.truncation?.max_length ?? -1;
     else if (saved && saved.strategy !== "BatchLongest") length = saved.strategy.Fixed;
     if (length < 0) {
       throw new RangeError('encode: expected maxLength with padding "maxLength", got none\nPass maxLength, in tokens.');

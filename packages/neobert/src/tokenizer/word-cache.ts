@@ -15,16 +15,17 @@ export class WordCache {
 
   // A slot is [hash, key offset, key length << 16 | id count, id offset (or the id itself if it is one)]; the third
   // is 0 in an empty slot.
-  private readonly slots = new Int32Array(slotCount * 4);
-  private readonly keys = new Uint16Array(keyCapacity);
-  private readonly ids = new Int32Array(idCapacity);
-  private words = 0;
-  private keyLength = 0;
-  private idLength = 0;
+  readonly #slots = new Int32Array(slotCount * 4);
+  readonly #keys = new Uint16Array(keyCapacity);
+  readonly #ids = new Int32Array(idCapacity);
+  #words = 0;
+  #keyLength = 0;
+  #idLength = 0;
 
   /** Appends the ids of `text[start, end)` to `sink` and returns true, or returns false if the word is not known. */
   append(hash: number, text: string, start: number, end: number, folding: Int16Array, sink: IdBuffer): boolean {
-    const { slots, keys } = this;
+    const slots = this.#slots;
+    const keys = this.#keys;
     const length = end - start;
     for (let slot = spread(hash); ; slot = (slot + 4) & (slotCount * 4 - 1)) {
       const sizes = slots[slot + 2]!;
@@ -42,7 +43,7 @@ export class WordCache {
       const at = slots[slot + 3]!;
       if (sink.length + count > sink.ids.length) sink.reserve(count);
       if (count === 1) sink.ids[sink.length++] = at;
-      else for (let j = 0; j < count; j++) sink.ids[sink.length++] = this.ids[at + j]!;
+      else for (let j = 0; j < count; j++) sink.ids[sink.length++] = this.#ids[at + j]!;
       return true;
     }
   }
@@ -51,32 +52,32 @@ export class WordCache {
   add(hash: number, text: string, start: number, end: number, folding: Int16Array, ids: Int32Array): void {
     const length = end - start;
     const full =
-      this.words === maxWords || this.keyLength + length > keyCapacity || this.idLength + ids.length > idCapacity;
-    if (full) this.clear();
+      this.#words === maxWords || this.#keyLength + length > keyCapacity || this.#idLength + ids.length > idCapacity;
+    if (full) this.#clear();
     let slot = spread(hash);
-    while (this.slots[slot + 2] !== 0) slot = (slot + 4) & (slotCount * 4 - 1);
-    this.slots[slot] = hash;
-    this.slots[slot + 1] = this.keyLength;
-    this.slots[slot + 2] = (length << 16) | ids.length;
+    while (this.#slots[slot + 2] !== 0) slot = (slot + 4) & (slotCount * 4 - 1);
+    this.#slots[slot] = hash;
+    this.#slots[slot + 1] = this.#keyLength;
+    this.#slots[slot + 2] = (length << 16) | ids.length;
     for (let i = start; i < end; i++) {
       const code = text.charCodeAt(i);
-      this.keys[this.keyLength++] = code < 128 ? folding[code]! : code;
+      this.#keys[this.#keyLength++] = code < 128 ? folding[code]! : code;
     }
     if (ids.length === 1) {
-      this.slots[slot + 3] = ids[0]!;
+      this.#slots[slot + 3] = ids[0]!;
     } else {
-      this.slots[slot + 3] = this.idLength;
-      this.ids.set(ids, this.idLength);
-      this.idLength += ids.length;
+      this.#slots[slot + 3] = this.#idLength;
+      this.#ids.set(ids, this.#idLength);
+      this.#idLength += ids.length;
     }
-    this.words++;
+    this.#words++;
   }
 
-  private clear(): void {
-    this.slots.fill(0);
-    this.words = 0;
-    this.keyLength = 0;
-    this.idLength = 0;
+  #clear(): void {
+    this.#slots.fill(0);
+    this.#words = 0;
+    this.#keyLength = 0;
+    this.#idLength = 0;
   }
 }
 

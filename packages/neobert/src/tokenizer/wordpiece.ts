@@ -21,49 +21,49 @@ const noId = -1;
 
 export class WordPiece implements TextModel {
   readonly takesRawText = true;
-  private readonly normalizer: BertNormalizerOptions;
-  private readonly vocab: ReadonlyMap<string, number>;
-  private readonly continuations = new Map<string, number>();
-  private readonly longestPiece: number;
-  private readonly unkId: number;
-  private readonly maxInputCharsPerWord: number;
-  private readonly folding: Int16Array;
-  private readonly asciiIds = new Int32Array(128);
-  private readonly cache = new WordCache();
-  private readonly wordIds = new IdBuffer(128);
-  private readonly wordEnds = new IdBuffer(128);
+  readonly #normalizer: BertNormalizerOptions;
+  readonly #vocab: ReadonlyMap<string, number>;
+  readonly #continuations = new Map<string, number>();
+  readonly #longestPiece: number;
+  readonly #unkId: number;
+  readonly #maxInputCharsPerWord: number;
+  readonly #folding: Int16Array;
+  readonly #asciiIds = new Int32Array(128);
+  readonly #cache = new WordCache();
+  readonly #wordIds = new IdBuffer(128);
+  readonly #wordEnds = new IdBuffer(128);
 
   constructor(options: WordPieceOptions) {
     const { vocab, unkToken, continuingSubwordPrefix: prefix } = options;
-    this.vocab = vocab;
-    this.normalizer = options.normalizer;
-    this.maxInputCharsPerWord = options.maxInputCharsPerWord;
-    this.unkId = vocab.get(unkToken)!;
+    this.#vocab = vocab;
+    this.#normalizer = options.normalizer;
+    this.#maxInputCharsPerWord = options.maxInputCharsPerWord;
+    this.#unkId = vocab.get(unkToken)!;
     let longestPiece = 1;
     for (const [token, id] of vocab) {
-      if (token.startsWith(prefix)) this.continuations.set(token.slice(prefix.length), id);
+      if (token.startsWith(prefix)) this.#continuations.set(token.slice(prefix.length), id);
       longestPiece = Math.max(longestPiece, token.length);
     }
-    this.longestPiece = longestPiece;
-    this.folding = asciiFolding(options.normalizer);
+    this.#longestPiece = longestPiece;
+    this.#folding = asciiFolding(options.normalizer);
     for (let code = 0; code < 128; code++) {
       const char = String.fromCharCode(code);
-      this.asciiIds[code] = char.trim() === "" ? noId : (vocab.get(char) ?? this.unkId);
+      this.#asciiIds[code] = char.trim() === "" ? noId : (vocab.get(char) ?? this.#unkId);
     }
   }
 
   normalize(text: string): AlignedText {
-    return normalizeBert(text, this.normalizer);
+    return normalizeBert(text, this.#normalizer);
   }
 
   /** Appends the pieces of `aligned.text[from, to)`; `shift` is added to their offsets. */
   tokenize(aligned: AlignedText, from: number, to: number, shift: number, out: Pieces): void {
     splitBert(aligned.text, from, to, (start, end) => {
-      this.splitWord(aligned.text, start, end);
+      this.#splitWord(aligned.text, start, end);
       let at = start;
-      for (let i = 0; i < this.wordIds.length; i++) {
-        const pieceEnd = this.wordEnds.ids[i]!;
-        out.ids.push(this.wordIds.ids[i]!);
+      for (let i = 0; i < this.#wordIds.length; i++) {
+        const pieceEnd = this.#wordEnds.ids[i]!;
+        out.ids.push(this.#wordIds.ids[i]!);
         out.offsets.push(aligned.starts[at]! + shift);
         out.offsets.push(aligned.ends[pieceEnd - 1]! + shift);
         at = pieceEnd;
@@ -73,7 +73,9 @@ export class WordPiece implements TextModel {
 
   /** Appends the ids of `text[from, to)`. */
   encodeIds(text: string, from: number, to: number, sink: IdBuffer): void {
-    const { folding, asciiIds, cache } = this;
+    const folding = this.#folding;
+    const asciiIds = this.#asciiIds;
+    const cache = this.#cache;
     let i = from;
     while (i < to) {
       const start = i;
@@ -84,7 +86,7 @@ export class WordPiece implements TextModel {
         if (folded < 0) break;
         hash = Math.imul(hash ^ folded, 0x01000193);
       }
-      if (i > start && !cache.append(hash, text, start, i, folding, sink)) this.encodeNew(hash, text, start, i, sink);
+      if (i > start && !cache.append(hash, text, start, i, folding, sink)) this.#encodeNew(hash, text, start, i, sink);
       if (i < to) {
         const id = asciiIds[text.charCodeAt(i++)]!;
         if (id !== noId) sink.push(id);
@@ -94,28 +96,29 @@ export class WordPiece implements TextModel {
 
   /** The ids of a run without ASCII spaces and punctuation that the cache does not hold; other scripts may have many
    * words in it. Cutting at ASCII is safe: nothing before it combines with what follows. */
-  private encodeNew(hash: number, text: string, start: number, end: number, sink: IdBuffer): void {
+  #encodeNew(hash: number, text: string, start: number, end: number, sink: IdBuffer): void {
     const from = sink.length;
     const { text: normalized } = this.normalize(text.slice(start, end));
     splitBert(normalized, 0, normalized.length, (wordStart, wordEnd) => {
-      this.splitWord(normalized, wordStart, wordEnd);
-      sink.reserve(this.wordIds.length);
-      for (let i = 0; i < this.wordIds.length; i++) sink.ids[sink.length++] = this.wordIds.ids[i]!;
+      this.#splitWord(normalized, wordStart, wordEnd);
+      sink.reserve(this.#wordIds.length);
+      for (let i = 0; i < this.#wordIds.length; i++) sink.ids[sink.length++] = this.#wordIds.ids[i]!;
     });
     if (end - start <= WordCache.maxWordLength) {
-      this.cache.add(hash, text, start, end, this.folding, sink.ids.subarray(from, sink.length));
+      this.#cache.add(hash, text, start, end, this.#folding, sink.ids.subarray(from, sink.length));
     }
   }
 
   /** Writes the pieces of one word into `wordIds` and the positions where they end into `wordEnds`. */
-  private splitWord(text: string, start: number, end: number): void {
-    const { wordIds, wordEnds } = this;
+  #splitWord(text: string, start: number, end: number): void {
+    const wordIds = this.#wordIds;
+    const wordEnds = this.#wordEnds;
     wordIds.clear();
     wordEnds.clear();
-    let at = this.isTooLong(text, start, end) ? -1 : start;
+    let at = this.#isTooLong(text, start, end) ? -1 : start;
     while (at >= 0 && at < end) {
-      const vocab = at === start ? this.vocab : this.continuations;
-      let pieceEnd = Math.min(end, at + this.longestPiece);
+      const vocab = at === start ? this.#vocab : this.#continuations;
+      let pieceEnd = Math.min(end, at + this.#longestPiece);
       let id: number | undefined;
       while (pieceEnd > at && (id = vocab.get(text.slice(at, pieceEnd))) === undefined) pieceEnd--;
       if (id !== undefined) {
@@ -127,12 +130,12 @@ export class WordPiece implements TextModel {
     if (at === end) return;
     wordIds.clear();
     wordEnds.clear();
-    wordIds.push(this.unkId);
+    wordIds.push(this.#unkId);
     wordEnds.push(end);
   }
 
-  private isTooLong(text: string, start: number, end: number): boolean {
-    const limit = this.maxInputCharsPerWord;
+  #isTooLong(text: string, start: number, end: number): boolean {
+    const limit = this.#maxInputCharsPerWord;
     const units = end - start;
     return units > limit && (units > 2 * limit || Array.from(text.slice(start, end)).length > limit);
   }

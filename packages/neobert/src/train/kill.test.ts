@@ -26,13 +26,11 @@ function writeRun(name: string): { file: string; out: string } {
     root,
     name,
     "model={ hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24, dropout: 0.1 }",
-    ...[
-      "tokensPerStep=256",
-      "microBatchTokens=128",
-      "steps=1500",
-      "checkpoint.everySteps=10",
-      "evaluate.everySteps=100",
-    ],
+    "tokensPerStep=256",
+    "microBatchTokens=128",
+    "steps=1500",
+    "checkpoint.everySteps=10",
+    "evaluate.everySteps=100",
     "log.everySteps=7",
   );
   const file = join(root, `${name}.yaml`);

@@ -9,9 +9,9 @@ import { writeFileAtomic } from "../../files/atomic.js";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import {
   type Manifest,
+  type ManifestIds,
   manifestFile,
   type PrepareSettings,
-  type SpecialIds,
   specialIdsSchema,
   type TokenArray,
   tokenType,
@@ -67,7 +67,7 @@ export interface PrepareResult {
 }
 
 const splits = ["train", "validation"] as const;
-type Split = (typeof splits)[number];
+type ShardSplit = (typeof splits)[number];
 
 /**
  * Tokenizes `sources` into `out/train` and `out/validation`. Throws if `out` was made with other settings or inputs and
@@ -148,11 +148,11 @@ function stateWithShards(out: string): PrepareState | undefined {
   return splits.some((split) => state && state.shards[split].length > 0) ? state : undefined;
 }
 
-function specialIdsOf(tokenizer: Tokenizer): SpecialIds {
+function specialIdsOf(tokenizer: Tokenizer): ManifestIds {
   const { cls, sep, mask, pad, unk } = tokenizer.specialIds;
   const ids = specialIdsSchema.safeParse({ cls, sep, mask, pad, unk });
   if (ids.success) return ids.data;
-  const missing = ids.error.issues.map(({ path }) => tokenizer.specialTokens[path[0] as keyof SpecialIds]);
+  const missing = ids.error.issues.map(({ path }) => tokenizer.specialTokens[path[0] as keyof ManifestIds]);
   throw new Error(
     `prepareData: expected a tokenizer with all special tokens, got one without ${missing.join(", ")}\n` +
       "Masked-language modelling needs them: name them in the tokenizer's special_tokens_map.json.",
@@ -180,43 +180,43 @@ function settingsOf(options: PrepareOptions): PrepareSettings {
 
 /** The shards in progress and the state behind them. */
 class Preparation {
-  private readonly out: string;
-  private readonly state: PrepareState;
-  private readonly writers: Partial<Record<Split, ShardWriter>> = {};
-  private next: PrepareState["position"];
-  private readonly dropped: PrepareState["dropped"];
+  readonly #out: string;
+  readonly #state: PrepareState;
+  readonly #writers: Partial<Record<ShardSplit, ShardWriter>> = {};
+  #next: PrepareState["position"];
+  readonly #dropped: PrepareState["dropped"];
 
   constructor(out: string, state: PrepareState) {
-    this.out = out;
-    this.state = state;
-    this.next = state.position;
-    this.dropped = { ...state.dropped };
+    this.#out = out;
+    this.#state = state;
+    this.#next = state.position;
+    this.#dropped = { ...state.dropped };
   }
 
   add(batch: TextBatch, index: number, tokens: TokenArray): void {
-    const { minTokens, maxTokens, shardTokens, validation } = this.state.settings;
+    const { minTokens, maxTokens, shardTokens, validation } = this.#state.settings;
     const document = batch.document + index;
-    this.next = { file: batch.file, documentInFile: batch.documentInFile + index + 1, document: document + 1 };
-    if (tokens.length < minTokens) this.dropped.short++;
-    else if (tokens.length > (maxTokens ?? Number.POSITIVE_INFINITY)) this.dropped.long++;
+    this.#next = { file: batch.file, documentInFile: batch.documentInFile + index + 1, document: document + 1 };
+    if (tokens.length < minTokens) this.#dropped.short++;
+    else if (tokens.length > (maxTokens ?? Number.POSITIVE_INFINITY)) this.#dropped.long++;
     else {
       const heldOut =
         validation !== null && uniform(validation.seed, randomStreams.heldOut, document) < validation.fraction;
       const split = heldOut ? "validation" : "train";
-      this.writers[split] ??= new ShardWriter(join(this.out, split), this.state.shards[split].length);
-      this.writers[split].append(tokens);
-      if (this.writers[split].tokens >= shardTokens) this.endShards();
+      this.#writers[split] ??= new ShardWriter(join(this.#out, split), this.#state.shards[split].length);
+      this.#writers[split].append(tokens);
+      if (this.#writers[split].tokens >= shardTokens) this.#endShards();
     }
   }
 
   finish(): void {
-    this.endShards();
-    const { settings, tokenizer, specialIds, shards } = this.state;
+    this.#endShards();
+    const { settings, tokenizer, specialIds, shards } = this.#state;
     for (const split of wantedSplits(settings)) {
       if (shards[split].length === 0) {
         throw new Error(
-          `prepareData: expected documents for ${split}, got none of ${this.next.document} ` +
-            `(${this.dropped.short} too short, ${this.dropped.long} too long)\n` +
+          `prepareData: expected documents for ${split}, got none of ${this.#next.document} ` +
+            `(${this.#dropped.short} too short, ${this.#dropped.long} too long)\n` +
             "Check the sources and length filters, or change the validation fraction or seed, and run again with --force.",
         );
       }
@@ -227,40 +227,40 @@ class Preparation {
         version: 1,
         split,
         dtype: tokenType(tokenizer.vocabSize),
-        ...countsOf(this.state, split),
+        ...countsOf(this.#state, split),
         tokenizer,
         specialIds,
         settings,
-        sources: this.state.sources.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })),
+        sources: this.#state.sources.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })),
         shards: shards[split],
       };
-      writeFileAtomic(join(this.out, split, manifestFile), `${JSON.stringify(manifest, null, 1)}\n`);
+      writeFileAtomic(join(this.#out, split, manifestFile), `${JSON.stringify(manifest, null, 1)}\n`);
     }
-    this.state.complete = true;
-    writeState(this.out, this.state);
+    this.#state.complete = true;
+    writeState(this.#out, this.#state);
   }
 
   /** Closes what an error or a stop left open; nothing after `finish`. */
   discard(): void {
-    for (const split of splits) this.writers[split]?.discard();
+    for (const split of splits) this.#writers[split]?.discard();
   }
 
-  private endShards(): void {
+  #endShards(): void {
     for (const split of splits) {
-      const writer = this.writers[split];
+      const writer = this.#writers[split];
       if (writer === undefined) continue;
-      this.state.shards[split].push(writer.finish());
-      delete this.writers[split];
+      this.#state.shards[split].push(writer.finish());
+      delete this.#writers[split];
     }
-    this.state.position = this.next;
-    this.state.dropped = { ...this.dropped };
-    writeState(this.out, this.state);
+    this.#state.position = this.#next;
+    this.#state.dropped = { ...this.#dropped };
+    writeState(this.#out, this.#state);
   }
 }
 
-const wantedSplits = (settings: PrepareSettings): Split[] => (settings.validation ? [...splits] : ["train"]);
+const wantedSplits = (settings: PrepareSettings): ShardSplit[] => (settings.validation ? [...splits] : ["train"]);
 
-function countsOf(state: PrepareState, split: Split): { documents: number; tokens: number } {
+function countsOf(state: PrepareState, split: ShardSplit): { documents: number; tokens: number } {
   const counts = { documents: 0, tokens: 0 };
   for (const { documents, tokens } of state.shards[split]) {
     counts.documents += documents;

@@ -11,60 +11,60 @@ const bufferBytes = 1 << 20;
 
 export class ShardWriter {
   tokens = 0;
-  private readonly offsets: number[] = [0];
-  private readonly hash = createHash("sha256");
-  private readonly buffer = new Uint8Array(bufferBytes);
-  private buffered = 0;
-  private readonly tokensPath: string;
-  private readonly offsetsPath: string;
-  private readonly file: number;
+  readonly #offsets: number[] = [0];
+  readonly #hash = createHash("sha256");
+  readonly #buffer = new Uint8Array(bufferBytes);
+  #buffered = 0;
+  readonly #tokensPath: string;
+  readonly #offsetsPath: string;
+  readonly #file: number;
 
   constructor(folder: string, shard: number) {
     const files = shardFiles(shard);
-    this.tokensPath = join(folder, files.tokens);
-    this.offsetsPath = join(folder, files.offsets);
-    this.file = openSync(`${this.tokensPath}.part`, "w");
+    this.#tokensPath = join(folder, files.tokens);
+    this.#offsetsPath = join(folder, files.offsets);
+    this.#file = openSync(`${this.#tokensPath}.part`, "w");
   }
 
   get documents(): number {
-    return this.offsets.length - 1;
+    return this.#offsets.length - 1;
   }
 
   append(document: TokenArray): void {
     const bytes = new Uint8Array(document.buffer, document.byteOffset, document.byteLength);
-    if (this.buffered + bytes.length > bufferBytes) this.flush();
-    if (bytes.length > bufferBytes) this.write(bytes);
+    if (this.#buffered + bytes.length > bufferBytes) this.#flush();
+    if (bytes.length > bufferBytes) this.#write(bytes);
     else {
-      this.buffer.set(bytes, this.buffered);
-      this.buffered += bytes.length;
+      this.#buffer.set(bytes, this.#buffered);
+      this.#buffered += bytes.length;
     }
     this.tokens += document.length;
-    this.offsets.push(this.tokens);
+    this.#offsets.push(this.tokens);
   }
 
   /** Syncs the shard's files, gives them their names, and returns the shard's entry for the manifest. */
   finish(): ShardEntry {
-    this.flush();
-    fsyncSync(this.file);
-    closeSync(this.file);
-    renameSync(`${this.tokensPath}.part`, this.tokensPath);
-    writeFileAtomic(this.offsetsPath, new Uint8Array(Uint32Array.from(this.offsets).buffer)); // syncs the folder too
-    return { documents: this.documents, tokens: this.tokens, sha256: this.hash.digest("hex") };
+    this.#flush();
+    fsyncSync(this.#file);
+    closeSync(this.#file);
+    renameSync(`${this.#tokensPath}.part`, this.#tokensPath);
+    writeFileAtomic(this.#offsetsPath, new Uint8Array(Uint32Array.from(this.#offsets).buffer)); // syncs the folder too
+    return { documents: this.documents, tokens: this.tokens, sha256: this.#hash.digest("hex") };
   }
 
   /** Closes and removes what was written. */
   discard(): void {
-    closeSync(this.file);
-    rmSync(`${this.tokensPath}.part`, { force: true });
+    closeSync(this.#file);
+    rmSync(`${this.#tokensPath}.part`, { force: true });
   }
 
-  private flush(): void {
-    if (this.buffered > 0) this.write(this.buffer.subarray(0, this.buffered));
-    this.buffered = 0;
+  #flush(): void {
+    if (this.#buffered > 0) this.#write(this.#buffer.subarray(0, this.#buffered));
+    this.#buffered = 0;
   }
 
-  private write(bytes: Uint8Array): void {
-    this.hash.update(bytes);
-    writeAll(this.file, bytes);
+  #write(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    writeAll(this.#file, bytes);
   }
 }

@@ -8,7 +8,7 @@ export interface TokenizeRequest {
   texts: string[];
 }
 
-export interface TokenizedTexts {
+export interface TokenizedBatch {
   /** The ids of all texts, one after another. */
   tokens: TokenArray;
   /** The number of ids of each text. */
@@ -18,7 +18,7 @@ export interface TokenizedTexts {
 }
 
 interface Waiter {
-  resolve: (result: TokenizedTexts) => void;
+  resolve: (result: TokenizedBatch) => void;
   reject: (error: Error) => void;
 }
 
@@ -27,9 +27,9 @@ export async function* tokenizeInOrder<T extends TokenizeRequest>(
   batches: AsyncIterable<T>,
   tokenizer: string,
   maxWorkers: number,
-): AsyncGenerator<{ batch: T; tokenized: TokenizedTexts }> {
+): AsyncGenerator<{ batch: T; tokenized: TokenizedBatch }> {
   const pool = new TokenizePool(tokenizer, maxWorkers);
-  const inFlight: { batch: T; result: Promise<TokenizedTexts> }[] = [];
+  const inFlight: { batch: T; result: Promise<TokenizedBatch> }[] = [];
   const take = async () => {
     const { batch, result } = inFlight.shift()!;
     return { batch, tokenized: await result };
@@ -46,44 +46,44 @@ export async function* tokenizeInOrder<T extends TokenizeRequest>(
 }
 
 class TokenizePool {
-  private readonly tokenizer: string;
-  private readonly maxWorkers: number;
-  private readonly workers: { worker: Worker; waiters: Waiter[] }[] = [];
+  readonly #tokenizer: string;
+  readonly #maxWorkers: number;
+  readonly #workers: { worker: Worker; waiters: Waiter[] }[] = [];
 
   constructor(tokenizer: string, maxWorkers: number) {
-    this.tokenizer = tokenizer;
-    this.maxWorkers = maxWorkers;
+    this.#tokenizer = tokenizer;
+    this.#maxWorkers = maxWorkers;
   }
 
-  run(texts: string[]): Promise<TokenizedTexts> {
-    let chosen = this.workers.toSorted((a, b) => a.waiters.length - b.waiters.length)[0];
-    if (chosen === undefined || (chosen.waiters.length > 0 && this.workers.length < this.maxWorkers)) {
-      chosen = this.start();
+  run(texts: string[]): Promise<TokenizedBatch> {
+    let chosen = this.#workers.toSorted((a, b) => a.waiters.length - b.waiters.length)[0];
+    if (chosen === undefined || (chosen.waiters.length > 0 && this.#workers.length < this.#maxWorkers)) {
+      chosen = this.#start();
     }
     const { worker, waiters } = chosen;
-    const result = new Promise<TokenizedTexts>((resolve, reject) => waiters.push({ resolve, reject }));
+    const result = new Promise<TokenizedBatch>((resolve, reject) => waiters.push({ resolve, reject }));
     result.catch(() => {}); // a failure is reported by the batch whose turn it is, not by those behind it
     worker.postMessage({ texts } satisfies TokenizeRequest);
     return result;
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.workers.map(({ worker }) => worker.terminate()));
+    await Promise.all(this.#workers.map(({ worker }) => worker.terminate()));
   }
 
-  private start() {
+  #start() {
     const worker = new Worker(compiledFile("data/prepare/tokenize-worker"), {
-      workerData: { tokenizer: this.tokenizer },
+      workerData: { tokenizer: this.#tokenizer },
       execArgv: [],
     });
     const entry = { worker, waiters: [] as Waiter[] };
     const failAll = (error: Error) => {
       for (const { reject } of entry.waiters.splice(0)) reject(error);
     };
-    worker.on("message", (result: TokenizedTexts) => entry.waiters.shift()!.resolve(result));
+    worker.on("message", (result: TokenizedBatch) => entry.waiters.shift()!.resolve(result));
     worker.on("error", failAll);
     worker.on("exit", (code) => failAll(new Error(`internal: a tokenizing worker ended with code ${code}`)));
-    this.workers.push(entry);
+    this.#workers.push(entry);
     return entry;
   }
 }

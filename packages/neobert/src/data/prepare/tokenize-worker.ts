@@ -3,7 +3,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { newTokenArray, tokenType } from "../manifest.js";
-import type { TokenizedTexts, TokenizeRequest } from "./tokenize-pool.js";
+import type { TokenizedBatch, TokenizeRequest } from "./tokenize-pool.js";
 
 const tokenizer = loadTokenizer((workerData as { tokenizer: string }).tokenizer);
 const dtype = tokenType(tokenizer.vocabSize);
@@ -21,6 +21,6 @@ parentPort!.on("message", ({ texts }: TokenizeRequest) => {
     position += ids.length;
   }
   const textBytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  const result: TokenizedTexts = { tokens, lengths, textBytes };
+  const result: TokenizedBatch = { tokens, lengths, textBytes };
   parentPort!.postMessage(result, [tokens.buffer, lengths.buffer]);
 });

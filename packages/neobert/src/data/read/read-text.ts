@@ -9,7 +9,7 @@ import { Decompress } from "fzstd";
 /** How a text file is cut into documents: not at all, at each line, or at blank lines. */
 export type TextSplit = "file" | "line" | "paragraph";
 
-export interface Piece {
+export interface TextSpan {
   text: string;
   /** Line on which it starts, from 1. */
   line: number;
@@ -35,7 +35,7 @@ export async function* readText(path: string): AsyncGenerator<string> {
 }
 
 /** Documents of a plain text file; with `line` and `paragraph` those without a visible character are left out. */
-export async function* splitText(path: string, split: TextSplit): AsyncGenerator<Piece> {
+export async function* splitText(path: string, split: TextSplit): AsyncGenerator<TextSpan> {
   if (split === "file") {
     let text = "";
     for await (const chunk of readText(path))
@@ -61,7 +61,7 @@ export async function* splitText(path: string, split: TextSplit): AsyncGenerator
 }
 
 /** Lines of a file without their ends (`\n` or `\r\n`). */
-export async function* readLines(path: string): AsyncGenerator<Piece> {
+export async function* readLines(path: string): AsyncGenerator<TextSpan> {
   let rest = "";
   let line = 0;
   const withoutReturn = (text: string) => (text.endsWith("\r") ? text.slice(0, -1) : text);

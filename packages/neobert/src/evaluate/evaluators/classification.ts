@@ -11,14 +11,14 @@ import type { Encode, Scores } from "./types.js";
 import { encodeAll, encodeUnique, gatherRows, mean } from "./vectors.js";
 
 type Label = number | string;
-interface Labelled {
+interface LabelledTexts {
   texts: readonly string[];
   labels: readonly Label[];
 }
 
 export interface ClassificationData {
-  train: Labelled;
-  test: Labelled;
+  train: LabelledTexts;
+  test: LabelledTexts;
 }
 
 export interface ClassificationOptions {

@@ -4,7 +4,7 @@
 
 import type { Products } from "../learn/products.js";
 import { compareIds } from "../metrics/ranking.js";
-import type { Encode, Vectors } from "./types.js";
+import type { Encode, VectorRows } from "./types.js";
 import { encodeAll, normalized } from "./vectors.js";
 
 export interface Document {
@@ -24,7 +24,7 @@ const MAX_SCORES = 4 << 20;
 
 /** For each query vector the best documents by falling score, then falling id. */
 export async function searchExact(
-  queries: Vectors,
+  queries: VectorRows,
   corpus: readonly Document[],
   encode: Encode,
   options: SearchOptions,
@@ -53,21 +53,21 @@ export async function searchExact(
 
 /** The k best of a stream of scores, of equal ones the first that came. Holds up to 2 k and then drops the worse half. */
 class BestDocuments {
-  private readonly k: number;
-  private readonly scores: Float32Array;
-  private readonly places: Int32Array;
-  private count = 0;
+  readonly #k: number;
+  readonly #scores: Float32Array;
+  readonly #places: Int32Array;
+  #count = 0;
   /** The k-th best score so far: what is not above it came too late. */
-  private least = Number.NEGATIVE_INFINITY;
+  #least = Number.NEGATIVE_INFINITY;
 
   constructor(k: number) {
-    this.k = k;
-    this.scores = new Float32Array(2 * k);
-    this.places = new Int32Array(2 * k);
+    this.#k = k;
+    this.#scores = new Float32Array(2 * k);
+    this.#places = new Int32Array(2 * k);
   }
 
   add(scores: Float32Array, at: number, length: number, firstPlace: number): void {
-    for (let j = 0, { least } = this; j < length; j++) {
+    for (let j = 0, least = this.#least; j < length; j++) {
       let score = scores[at + j]!;
       if (score <= least) continue;
       if (Number.isNaN(score)) {
@@ -75,29 +75,30 @@ class BestDocuments {
         score = -1;
         if (score <= least) continue;
       }
-      this.scores[this.count] = score;
-      this.places[this.count++] = firstPlace + j;
-      if (this.count === this.scores.length) least = this.drop();
+      this.#scores[this.#count] = score;
+      this.#places[this.#count++] = firstPlace + j;
+      if (this.#count === this.#scores.length) least = this.#drop();
     }
   }
 
   /** Keeps the k best, and returns the least of them. */
-  private drop(): number {
+  #drop(): number {
     const kept = this.sorted();
     for (const [i, [place, score]] of kept.entries()) {
-      this.places[i] = place;
-      this.scores[i] = score;
+      this.#places[i] = place;
+      this.#scores[i] = score;
     }
-    this.count = kept.length;
-    this.least = kept.at(-1)![1];
-    return this.least;
+    this.#count = kept.length;
+    this.#least = kept.at(-1)![1];
+    return this.#least;
   }
 
   sorted(): [place: number, score: number][] {
-    const { scores, places } = this;
-    const order = Uint32Array.from({ length: this.count }, (_, i) => i).sort(
+    const scores = this.#scores;
+    const places = this.#places;
+    const order = Uint32Array.from({ length: this.#count }, (_, i) => i).sort(
       (i, j) => scores[j]! - scores[i]! || places[i]! - places[j]!,
     );
-    return Array.from(order.subarray(0, this.k), (i) => [places[i]!, scores[i]!]);
+    return Array.from(order.subarray(0, this.#k), (i) => [places[i]!, scores[i]!]);
   }
 }

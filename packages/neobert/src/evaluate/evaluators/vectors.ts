@@ -1,14 +1,14 @@
 // What evaluators do with vectors: encode each distinct text once, normalize, compare pairs. Sums are float64 and what they give
 // is float32, as mteb's numbers are, so that equal texts tie where they tie there.
 
-import type { Encode, Vectors } from "./types.js";
+import type { Encode, VectorRows } from "./types.js";
 
 /** The vectors of the distinct ones among `texts`, and the row of each text. */
 export async function encodeUnique(
   texts: readonly string[],
   encode: Encode,
   role: "query" | "document",
-): Promise<{ vectors: Vectors; rows: Int32Array }> {
+): Promise<{ vectors: VectorRows; rows: Int32Array }> {
   const places = new Map<string, number>();
   const rows = Int32Array.from(texts, (text) => {
     let place = places.get(text);
@@ -23,7 +23,7 @@ export async function encodeAll(
   texts: readonly string[],
   encode: Encode,
   role: "query" | "document",
-): Promise<Vectors> {
+): Promise<VectorRows> {
   const vectors = await encode(texts, role);
   const [n, d] = vectors.shape;
   if (n !== texts.length || vectors.data.length !== n * d) {
@@ -35,14 +35,14 @@ export async function encodeAll(
 }
 
 /** The rows that are named, one after another. */
-export function gatherRows({ data, shape: [, d] }: Vectors, rows: ArrayLike<number>): Vectors {
+export function gatherRows({ data, shape: [, d] }: VectorRows, rows: ArrayLike<number>): VectorRows {
   const result = new Float32Array(rows.length * d);
   for (let i = 0; i < rows.length; i++) result.set(data.subarray(rows[i]! * d, (rows[i]! + 1) * d), i * d);
   return { data: result, shape: [rows.length, d] };
 }
 
 /** Every row divided by its length; rows of zeros stay. */
-export function normalized({ data, shape }: Vectors): Vectors {
+export function normalized({ data, shape }: VectorRows): VectorRows {
   const [n, d] = shape;
   const result = new Float32Array(data.length);
   for (let i = 0; i < n; i++) {
@@ -55,7 +55,7 @@ export function normalized({ data, shape }: Vectors): Vectors {
 }
 
 /** The product of row i of a and row j of b. */
-export function rowProduct(a: Vectors, i: number, b: Vectors, j: number): number {
+export function rowProduct(a: VectorRows, i: number, b: VectorRows, j: number): number {
   const d = a.shape[1];
   let sum = 0;
   for (let c = 0; c < d; c++) sum += a.data[i * d + c]! * b.data[j * d + c]!;
@@ -75,9 +75,9 @@ export interface PairSimilarities {
  * for equal texts. With a row of zeros it is 0.5, as scikit-learn has it.
  */
 export function pairSimilarities(
-  a: Vectors,
+  a: VectorRows,
   rowsA: ArrayLike<number>,
-  b: Vectors,
+  b: VectorRows,
   rowsB: ArrayLike<number>,
 ): PairSimilarities {
   const n = rowsA.length;

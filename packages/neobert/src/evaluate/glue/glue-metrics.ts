@@ -4,7 +4,7 @@
 
 import { accuracy, f1Binary, f1Macro, matthews } from "../metrics/classification-metrics.js";
 import { pearson, spearman } from "../metrics/correlation.js";
-import type { Example, Predictions, Scores } from "./glue-task.js";
+import type { Example, Predictions, TaskMetrics } from "./glue-task.js";
 
 export interface Answered {
   examples: readonly Example[];
@@ -66,7 +66,7 @@ export function recordScores(prediction: string, answers: readonly string[]): { 
 }
 
 /** The means of `recordScores` over the chosen candidates. */
-export function recordMeans({ examples, predictions }: Answered): Scores {
+export function recordMeans({ examples, predictions }: Answered): TaskMetrics {
   const chosen = examples.filter((_, i) => predictions[i] === 1);
   const scores = chosen.map(({ candidate, answers }) => recordScores(candidate!, answers!));
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,7 +1,7 @@
 // What fine-tuning on a benchmark has found so far: the chosen point of each task's grid, its seeds with their mean and
 // spread, the average, and what was not run. Pure functions; `glue.json` is `Summary` as it stands.
 
-import { type Benchmark, type BenchmarkTask, mainScore, type Scores } from "./glue-task.js";
+import { type Benchmark, type BenchmarkTask, mainScore, type TaskMetrics } from "./glue-task.js";
 import type { GridPoint } from "./grid.js";
 
 /** One finished run. */
@@ -9,7 +9,7 @@ export interface FinishedRun {
   task: string;
   point: GridPoint;
   seed: number;
-  scores: Scores;
+  scores: TaskMetrics;
   /** Step of the best evaluation, and of the last. */
   bestStep: number;
   steps: number;
@@ -21,7 +21,7 @@ export interface TaskSummary {
   best: GridPoint;
   /** The model it began with: the one given, or one that had learnt MNLI. */
   startsFrom: "model" | "mnli";
-  seeds: { seed: number; scores: Scores; main: number }[];
+  seeds: { seed: number; scores: TaskMetrics; main: number }[];
   mean: number;
   /** Deviation of the seeds (n - 1), 0 for a single one. */
   std: number;
@@ -29,7 +29,7 @@ export interface TaskSummary {
   tried: (GridPoint & { main: number })[];
 }
 
-export interface Summary {
+export interface BenchmarkSummary {
   benchmark: Benchmark["id"];
   model: string;
   versions: Record<string, string>;
@@ -83,7 +83,7 @@ export function spread(values: readonly number[]): { mean: number; std: number }
 export function averageOf(
   { tasks }: Benchmark,
   found: Record<string, TaskSummary>,
-): Pick<Summary, "average" | "missing"> {
+): Pick<BenchmarkSummary, "average" | "missing"> {
   const counted = tasks.filter(({ isExtra }) => !isExtra);
   const means = counted.flatMap(({ id }) => found[id]?.mean ?? []);
   const missing = counted.filter(({ id }) => !found[id]).map(({ id }) => id);
@@ -91,7 +91,11 @@ export function averageOf(
 }
 
 /** The summary as a table of text, scores times 100; what the average lacks is said under it. */
-export function summaryTable({ tasks, average, missing }: Pick<Summary, "tasks" | "average" | "missing">): string {
+export function summaryTable({
+  tasks,
+  average,
+  missing,
+}: Pick<BenchmarkSummary, "tasks" | "average" | "missing">): string {
   const shown = (value: number) => (100 * value).toFixed(1);
   const rows = Object.values(tasks).map(({ name, metrics, best, seeds, mean, std, startsFrom }) => {
     const parts = metrics.map(

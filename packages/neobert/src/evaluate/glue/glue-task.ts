@@ -25,7 +25,7 @@ export interface Example {
 /** One answer for each example: the class, the score, or for candidates 1 where it is the one chosen and 0 elsewhere. */
 export type Predictions = ArrayLike<number>;
 
-export type Scores = Record<string, number>;
+export type TaskMetrics = Record<string, number>;
 
 export type Split = "train" | "validation" | "test";
 
@@ -54,7 +54,7 @@ export interface BenchmarkTask {
   /** Names of the scores, which are the official ones; the task's single number is their mean. */
   metrics: readonly string[];
   /** The scores of each part of a split, from 0 to 1 (correlations from -1). */
-  score(parts: readonly { examples: readonly Example[]; predictions: Predictions }[]): Scores;
+  score(parts: readonly { examples: readonly Example[]; predictions: Predictions }[]): TaskMetrics;
   /** Whether the paper starts it from the best MNLI checkpoint. */
   startsFromMnli?: boolean;
   /** The task whose model answers it, where it has no training data. */
@@ -74,7 +74,7 @@ export interface Benchmark {
 }
 
 /** The task's single number: the mean of its official scores. */
-export function mainScore(task: Pick<BenchmarkTask, "metrics">, scores: Scores): number {
+export function mainScore(task: Pick<BenchmarkTask, "metrics">, scores: TaskMetrics): number {
   return task.metrics.reduce((sum, name) => sum + scores[name]!, 0) / task.metrics.length;
 }
 

@@ -24,20 +24,23 @@ export const grids = {
     learningRates: [5e-6, 6e-6, 8e-6, 1e-5, 2e-5, 3e-5],
     batchSizes: [2, 4, 8, 16, 32],
     weightDecays: [1e-2, 1e-5],
-    ...{ epochs: 10, patience: 15 },
+    epochs: 10,
+    patience: 15,
   },
   ablations: {
     learningRates: [1e-5, 2e-5, 3e-5],
     batchSizes: [16, 32],
     weightDecays: [1e-2],
-    ...{ epochs: 10, patience: 15 },
+    epochs: 10,
+    patience: 15,
   },
   // Small models learn at higher rates than the paper's 250M parameters do.
   quick: {
     learningRates: [1e-4, 3e-4],
     batchSizes: [32],
     weightDecays: [1e-2],
-    ...{ epochs: 3, patience: 15 },
+    epochs: 3,
+    patience: 15,
   },
 } satisfies Record<string, Grid>;
 

@@ -7,7 +7,7 @@ import { readRecords } from "../../data/read/records.js";
 import { resolveDataset } from "../../hub/resolve.js";
 import type { Benchmark, BenchmarkTask, Example, Split } from "./glue-task.js";
 
-export interface LoadOptions {
+export interface BenchmarkData {
   /** Local folder; without it the Hub. */
   data?: string;
   offline?: boolean;
@@ -19,7 +19,7 @@ async function filesOf(
   benchmark: Benchmark,
   task: BenchmarkTask,
   split: Split,
-  { data, ...hub }: LoadOptions,
+  { data, ...hub }: BenchmarkData,
 ): Promise<{ files: string[][]; header: boolean } | undefined> {
   const parts = task.splits[split];
   if (!parts) return undefined;
@@ -42,7 +42,7 @@ async function filesOf(
 }
 
 /** Files of the main branch, or of the branch to which the Hub converts what was not parquet. */
-async function hubFiles(name: string, config: string, part: string, options: Omit<LoadOptions, "data">) {
+async function hubFiles(name: string, config: string, part: string, options: Omit<BenchmarkData, "data">) {
   try {
     return await resolveDataset(name, { ...options, files: [`${config}/${part}-*.parquet`] });
   } catch (error) {
@@ -63,7 +63,7 @@ export async function loadExamples(
   benchmark: Benchmark,
   task: BenchmarkTask,
   split: Split,
-  options: LoadOptions = {},
+  options: BenchmarkData = {},
 ): Promise<Example[][] | undefined> {
   const found = await filesOf(benchmark, task, split, options);
   if (!found) return undefined;

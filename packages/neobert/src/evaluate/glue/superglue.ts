@@ -56,9 +56,12 @@ function copaCandidates(record: DataRecord, row: number): Example[] {
   const id = Number(record.idx ?? row);
   const asked = record.question === "cause" ? "What was the cause of this?" : "What happened as a result?";
   return ["choice1", "choice2"].map((key, choice) => ({
-    ...{ text: `${text(record, "premise")} ${asked}`, pair: text(record, key) },
+    text: `${text(record, "premise")} ${asked}`,
+    pair: text(record, key),
     ...withLabel(label === undefined ? undefined : Number(label === choice)),
-    ...{ id, group: row, candidate: String(choice) },
+    id,
+    group: row,
+    candidate: String(choice),
   }));
 }
 
@@ -67,9 +70,11 @@ function multircAnswers(record: DataRecord, row: number): Example[] {
     const { paragraph = row, question = 0, answer = 0 } = inside(record.idx) as Record<string, number>;
     return [
       {
-        ...{ text: `${record.paragraph} ${text(record, "question")}`, pair: text(record, "answer") },
+        text: `${record.paragraph} ${text(record, "question")}`,
+        pair: text(record, "answer"),
         ...withLabel(labelOf(record.label, truth)),
-        ...{ id: paragraph, path: [paragraph, question, answer] },
+        id: paragraph,
+        path: [paragraph, question, answer],
       },
     ];
   }
@@ -77,9 +82,11 @@ function multircAnswers(record: DataRecord, row: number): Example[] {
   const paragraph = Number(record.idx ?? row);
   return list(passage.questions).flatMap((question) =>
     list(question.answers).map((answer) => ({
-      ...{ text: `${text(passage, "text")} ${text(question, "question")}`, pair: text(answer, "text") },
+      text: `${text(passage, "text")} ${text(question, "question")}`,
+      pair: text(answer, "text"),
       ...withLabel(labelOf(answer.label, truth)),
-      ...{ id: paragraph, path: [paragraph, Number(question.idx), Number(answer.idx)] as const },
+      id: paragraph,
+      path: [paragraph, Number(question.idx), Number(answer.idx)] as const,
     })),
   );
 }
@@ -90,9 +97,13 @@ function recordCandidates(record: DataRecord, row: number): Example[] {
   const candidates = (query: string, entities: string[], answers: string[] | undefined, id: number, group: number) =>
     [...new Set(entities)].map((candidate) => ({
       // The passage's headings are sentences of their own; @highlight marks where they begin.
-      ...{ text: passage.replace(/(\.)?\n@highlight\n/g, ". "), pair: query.replaceAll("@placeholder", candidate) },
+      text: passage.replace(/(\.)?\n@highlight\n/g, ". "),
+      pair: query.replaceAll("@placeholder", candidate),
       ...withLabel(answers && Number(answers.includes(candidate))),
-      ...{ id, group, candidate, ...(answers && { answers }) },
+      id,
+      group,
+      candidate,
+      ...(answers && { answers }),
     }));
   if (Array.isArray(record.entities)) {
     const { query = row } = inside(record.idx) as Record<string, number>;
@@ -136,14 +147,23 @@ const premises = (record: DataRecord) => ({ text: text(record, "premise"), pair:
 
 const tasks: BenchmarkTask[] = [
   {
-    ...{ id: "boolq", name: "BoolQ", kind: "classification", labels: truth, metrics: ["accuracy"], splits: hubSplits },
+    id: "boolq",
+    name: "BoolQ",
+    kind: "classification",
+    labels: truth,
+    metrics: ["accuracy"],
+    splits: hubSplits,
     local: { folder: "BoolQ", files: jsonl },
     examples: plain(truth, (record) => ({ text: text(record, "question"), pair: text(record, "passage") })),
     score: accuracyAlone,
     submission: jsonLines("BoolQ.jsonl", (label) => truth[label]!),
   },
   {
-    ...{ id: "cb", name: "CB", kind: "classification", metrics: ["accuracy", "f1"], splits: hubSplits },
+    id: "cb",
+    name: "CB",
+    kind: "classification",
+    metrics: ["accuracy", "f1"],
+    splits: hubSplits,
     labels: ["entailment", "contradiction", "neutral"],
     local: { folder: "CB", files: jsonl },
     examples: plain(["entailment", "contradiction", "neutral"], premises),
@@ -151,8 +171,14 @@ const tasks: BenchmarkTask[] = [
     submission: jsonLines("CB.jsonl", (label) => ["entailment", "contradiction", "neutral"][label]!),
   },
   {
-    ...{ id: "copa", name: "COPA", kind: "classification", labels: ["wrong", "right"], metrics: ["accuracy"] },
-    ...{ splits: hubSplits, local: { folder: "COPA", files: jsonl }, examples: copaCandidates },
+    id: "copa",
+    name: "COPA",
+    kind: "classification",
+    labels: ["wrong", "right"],
+    metrics: ["accuracy"],
+    splits: hubSplits,
+    local: { folder: "COPA", files: jsonl },
+    examples: copaCandidates,
     score: ([part]) => ({ accuracy: choiceAccuracyOf(part!) }),
     submission: {
       files: ["COPA.jsonl"],
@@ -163,20 +189,26 @@ const tasks: BenchmarkTask[] = [
     },
   },
   {
-    ...{ id: "multirc", name: "MultiRC", kind: "classification", labels: truth, metrics: ["f1a", "exactMatch"] },
-    ...{ splits: hubSplits, local: { folder: "MultiRC", files: jsonl }, examples: multircAnswers },
+    id: "multirc",
+    name: "MultiRC",
+    kind: "classification",
+    labels: truth,
+    metrics: ["f1a", "exactMatch"],
+    splits: hubSplits,
+    local: { folder: "MultiRC", files: jsonl },
+    examples: multircAnswers,
     score: ([part]) => multircScores(part!),
     submission: { files: ["MultiRC.jsonl"], format: multircLines },
   },
   {
-    ...{
-      id: "record",
-      name: "ReCoRD",
-      kind: "classification",
-      labels: ["wrong", "right"],
-      metrics: ["f1", "exactMatch"],
-    },
-    ...{ splits: hubSplits, local: { folder: "ReCoRD", files: jsonl }, examples: recordCandidates },
+    id: "record",
+    name: "ReCoRD",
+    kind: "classification",
+    labels: ["wrong", "right"],
+    metrics: ["f1", "exactMatch"],
+    splits: hubSplits,
+    local: { folder: "ReCoRD", files: jsonl },
+    examples: recordCandidates,
     score: ([part]) => recordMeans(part!),
     submission: {
       files: ["ReCoRD.jsonl"],
@@ -187,14 +219,24 @@ const tasks: BenchmarkTask[] = [
     },
   },
   {
-    ...{ id: "rte", name: "RTE", kind: "classification", labels: entailment, metrics: ["accuracy"], splits: hubSplits },
+    id: "rte",
+    name: "RTE",
+    kind: "classification",
+    labels: entailment,
+    metrics: ["accuracy"],
+    splits: hubSplits,
     local: { folder: "RTE", files: jsonl },
     examples: plain(entailment, premises),
     score: accuracyAlone,
     submission: jsonLines("RTE.jsonl", (label) => entailment[label]!),
   },
   {
-    ...{ id: "wic", name: "WiC", kind: "classification", labels: truth, metrics: ["accuracy"], splits: hubSplits },
+    id: "wic",
+    name: "WiC",
+    kind: "classification",
+    labels: truth,
+    metrics: ["accuracy"],
+    splits: hubSplits,
     local: { folder: "WiC", files: jsonl },
     examples: plain(truth, (record) => ({
       text: `${text(record, "word")}: ${text(record, "sentence1")}`,
@@ -204,23 +246,40 @@ const tasks: BenchmarkTask[] = [
     submission: jsonLines("WiC.jsonl", (label) => truth[label]!),
   },
   {
-    ...{ id: "wsc", name: "WSC", kind: "classification", labels: truth, metrics: ["accuracy"], splits: hubSplits },
+    id: "wsc",
+    name: "WSC",
+    kind: "classification",
+    labels: truth,
+    metrics: ["accuracy"],
+    splits: hubSplits,
     local: { folder: "WSC", files: jsonl },
     examples: plain(truth, (record) => ({ text: markedSpans(record) })),
     score: accuracyAlone,
     submission: jsonLines("WSC.jsonl", (label) => ["False", "True"][label]!),
   },
   {
-    ...{ id: "axb", name: "AX-b", kind: "classification", labels: entailment, metrics: ["matthews"] },
-    ...{ splits: { test: ["test"] }, answeredBy: "rte", isExtra: true },
+    id: "axb",
+    name: "AX-b",
+    kind: "classification",
+    labels: entailment,
+    metrics: ["matthews"],
+    splits: { test: ["test"] },
+    answeredBy: "rte",
+    isExtra: true,
     local: { folder: "AX-b", files: { test: ["AX-b.jsonl"] } },
     examples: plain(entailment, (record) => ({ text: text(record, "sentence1"), pair: text(record, "sentence2") })),
     score: ([part]) => ({ matthews: matthewsOf(part!) }),
     submission: jsonLines("AX-b.jsonl", (label) => entailment[label]!),
   },
   {
-    ...{ id: "axg", name: "AX-g", kind: "classification", labels: entailment, metrics: ["accuracy"] },
-    ...{ splits: { test: ["test"] }, answeredBy: "rte", isExtra: true },
+    id: "axg",
+    name: "AX-g",
+    kind: "classification",
+    labels: entailment,
+    metrics: ["accuracy"],
+    splits: { test: ["test"] },
+    answeredBy: "rte",
+    isExtra: true,
     local: { folder: "AX-g", files: { test: ["AX-g.jsonl"] } },
     examples: plain(entailment, premises),
     score: ([part]) => ({ accuracy: accuracyOf(part!), genderParity: genderParity(part!) }),

@@ -26,7 +26,7 @@ export interface LbfgsResult {
 const MEMORY = 10;
 const EPSILON = 2 ** -52;
 
-interface Pair {
+interface CurvaturePair {
   step: Float64Array;
   change: Float64Array;
   /** The product of the two. */
@@ -43,7 +43,7 @@ export function lbfgs(
   let x = start.slice();
   let gradient = new Float64Array(size);
   let value = evaluate(x, gradient);
-  let pairs: Pair[] = [];
+  let pairs: CurvaturePair[] = [];
   let iterations = 0;
   if (maxAbs(gradient) <= options.gradientTolerance) return { x, value, iterations, isConverged: true };
 
@@ -93,7 +93,7 @@ export function lbfgs(
 }
 
 /** Minus the approximate inverse Hessian times the gradient: the two loops over the remembered pairs. */
-function descend(gradient: Float64Array, pairs: readonly Pair[]): Float64Array {
+function descend(gradient: Float64Array, pairs: readonly CurvaturePair[]): Float64Array {
   const size = gradient.length;
   const result = new Float64Array(size);
   for (let i = 0; i < size; i++) result[i] = -gradient[i]!;

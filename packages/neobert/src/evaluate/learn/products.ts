@@ -35,17 +35,17 @@ export function rowsOf(data: Floats, d: number): number {
 
 class PlainMatrix<T extends Floats> implements Matrix<T> {
   readonly shape: readonly [number, number];
-  private readonly data: T;
+  readonly #data: T;
 
   constructor(data: T, d: number) {
-    this.data = data;
+    this.#data = data;
     this.shape = [rowsOf(data, d), d];
   }
 
   timesTransposed(other: T): T {
     const [n, d] = this.shape;
     const m = rowsOf(other, d);
-    const { data } = this;
+    const data = this.#data;
     const result = zerosLike(data, n * m);
     // Blocks of rows of both that stay in the processor's cache, and four sums at a time, which keep its adders busy.
     const block = Math.max(1, Math.floor(16384 / d));
@@ -61,7 +61,7 @@ class PlainMatrix<T extends Floats> implements Matrix<T> {
   transposedTimes(other: T): T {
     const [n, d] = this.shape;
     const m = other.length / n;
-    const { data } = this;
+    const data = this.#data;
     const sums = new Float64Array(m * d);
     for (let i = 0; i < n; i++) {
       for (let j = 0; j < m; j++) {

@@ -6,17 +6,17 @@ const STATE_WORDS = 624;
 const SHIFT = 397;
 
 export class RandomState {
-  private readonly state = new Uint32Array(STATE_WORDS);
-  private at = STATE_WORDS;
+  readonly #state = new Uint32Array(STATE_WORDS);
+  #at = STATE_WORDS;
   /** The polar method makes normals in pairs. */
-  private nextNormal: number | undefined;
+  #nextNormal: number | undefined;
 
   /** `seed` is a whole number of 0 to 2^32 - 1. */
   constructor(seed: number) {
     if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff) {
       throw new RangeError(`RandomState: expected a seed of 0 to 2^32 - 1, got ${seed}`);
     }
-    const { state } = this;
+    const state = this.#state;
     state[0] = seed;
     for (let i = 1; i < STATE_WORDS; i++) {
       const previous = state[i - 1]! ^ (state[i - 1]! >>> 30);
@@ -24,19 +24,19 @@ export class RandomState {
     }
   }
 
-  private refill(): void {
-    const { state } = this;
+  #refill(): void {
+    const state = this.#state;
     for (let i = 0; i < STATE_WORDS; i++) {
       const bits = (state[i]! & 0x80000000) | (state[(i + 1) % STATE_WORDS]! & 0x7fffffff);
       state[i] = state[(i + SHIFT) % STATE_WORDS]! ^ (bits >>> 1) ^ (bits & 1 ? 0x9908b0df : 0);
     }
-    this.at = 0;
+    this.#at = 0;
   }
 
   /** The next 32 bits, as a whole number of 0 to 2^32 - 1. */
   uint32(): number {
-    if (this.at === STATE_WORDS) this.refill();
-    let bits = this.state[this.at++]!;
+    if (this.#at === STATE_WORDS) this.#refill();
+    let bits = this.#state[this.#at++]!;
     bits ^= bits >>> 11;
     bits ^= (bits << 7) & 0x9d2c5680;
     bits ^= (bits << 15) & 0xefc60000;
@@ -52,7 +52,7 @@ export class RandomState {
   }
 
   /** A whole number of 0 to `max`, both included: the bits that `max` has, drawn until they are not above it. */
-  private interval(max: number): number {
+  #interval(max: number): number {
     if (max === 0) return 0;
     const mask = 0xffffffff >>> Math.clz32(max);
     for (;;) {
@@ -67,14 +67,14 @@ export class RandomState {
     if (!(range >= 0 && range <= 0xffffffff)) {
       throw new RangeError(`randint: expected low < high, at most 2^32 apart, got ${low} and ${high}`);
     }
-    return low + this.interval(range);
+    return low + this.#interval(range);
   }
 
   /** Drawn from the standard normal distribution. */
   randn(): number {
-    if (this.nextNormal !== undefined) {
-      const normal = this.nextNormal;
-      this.nextNormal = undefined;
+    if (this.#nextNormal !== undefined) {
+      const normal = this.#nextNormal;
+      this.#nextNormal = undefined;
       return normal;
     }
     let [x, y, square] = [0, 0, 0];
@@ -84,14 +84,14 @@ export class RandomState {
       square = x * x + y * y;
     } while (square >= 1 || square === 0);
     const factor = Math.sqrt((-2 * Math.log(square)) / square);
-    this.nextNormal = factor * x;
+    this.#nextNormal = factor * x;
     return factor * y;
   }
 
   /** Shuffles the list in place, from its end. */
   shuffle<T>(list: { [index: number]: T; readonly length: number }): void {
     for (let i = list.length - 1; i > 0; i--) {
-      const j = this.interval(i);
+      const j = this.#interval(i);
       const kept = list[i]!;
       list[i] = list[j]!;
       list[j] = kept;

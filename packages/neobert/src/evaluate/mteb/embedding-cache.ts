@@ -6,7 +6,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { writeAll, writeFileAtomic } from "../../files/atomic.js";
-import type { Vectors } from "../evaluators/types.js";
+import type { VectorRows } from "../evaluators/types.js";
 
 const KEY_BYTES = 16;
 const CHUNK_TEXTS = 2048;
@@ -14,7 +14,7 @@ const CHUNK_CHARACTERS = 2 ** 20;
 
 export interface CacheCall {
   /** Computes the vectors of texts that no one has computed yet. */
-  compute: (texts: readonly string[], onProgress: (done: number) => void) => Promise<Vectors>;
+  compute: (texts: readonly string[], onProgress: (done: number) => void) => Promise<VectorRows>;
   /** Called with the number of the call's texts that are done, cached ones included. */
   onProgress?: (done: number) => void;
 }
@@ -31,7 +31,7 @@ export class EmbeddingCache {
   }
 
   /** The vectors of `texts` after `prompt`, row for row. Equal texts are computed once. */
-  async encode(texts: readonly string[], prompt: string, call: CacheCall): Promise<Vectors> {
+  async encode(texts: readonly string[], prompt: string, call: CacheCall): Promise<VectorRows> {
     const store = this.#folder === undefined ? undefined : this.#storeOf(prompt);
     const places = new Map<string, number[]>();
     for (const [row, text] of texts.entries()) {

@@ -2,7 +2,7 @@
 // ollama ...). Some batches are under way at a time; what may pass (429, 5xx, a broken connection) is tried again.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Vectors } from "../evaluators/types.js";
+import type { VectorRows } from "../evaluators/types.js";
 import type { EncodeCall, TextEncoder } from "./model.js";
 
 export interface EndpointOptions {
@@ -45,22 +45,22 @@ export async function openEndpoint(options: EndpointOptions): Promise<HttpEmbedd
   );
 }
 
-type Settings = EndpointOptions & typeof defaults;
+type EndpointSettings = EndpointOptions & typeof defaults;
 
 export class HttpEmbedder implements TextEncoder {
   readonly url: string;
   /** The server's name of the model. */
   readonly name: string;
-  readonly #settings: Settings;
+  readonly #settings: EndpointSettings;
 
   /** Use `openEndpoint`. */
-  constructor(base: string, name: string, settings: Settings) {
+  constructor(base: string, name: string, settings: EndpointSettings) {
     this.url = `${base}/embeddings`;
     this.name = name;
     this.#settings = settings;
   }
 
-  async encode(texts: readonly string[], { prompt = "", onProgress, signal }: EncodeCall = {}): Promise<Vectors> {
+  async encode(texts: readonly string[], { prompt = "", onProgress, signal }: EncodeCall = {}): Promise<VectorRows> {
     const { batchTexts, concurrency } = this.#settings;
     const starts = Array.from({ length: Math.ceil(texts.length / batchTexts) }, (_, i) => i * batchTexts);
     let result: { data: Float32Array; d: number } | undefined;
@@ -119,7 +119,7 @@ function vectorOf(embedding: unknown, url: string): ArrayLike<number> {
 }
 
 /** A request's JSON, tried until it succeeds or cannot. */
-async function ask(url: string, body: unknown, settings: Settings, signal?: AbortSignal): Promise<unknown> {
+async function ask(url: string, body: unknown, settings: EndpointSettings, signal?: AbortSignal): Promise<unknown> {
   for (let attempt = 1; ; attempt++) {
     const outcome = await request(url, body, settings, signal);
     if ("json" in outcome) return outcome.json;
@@ -143,7 +143,7 @@ interface Failure {
 async function request(
   url: string,
   body: unknown,
-  { apiKey, timeoutMs }: Settings,
+  { apiKey, timeoutMs }: EndpointSettings,
   signal: AbortSignal | undefined,
 ): Promise<{ json: unknown } | Failure> {
   const timeout = AbortSignal.timeout(timeoutMs);

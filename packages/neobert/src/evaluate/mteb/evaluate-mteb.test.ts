@@ -93,13 +93,11 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const run = (model: TextEncoder, options: Partial<MtebOptions> = {}) =>
   evaluateMteb({
-    ...{
-      model,
-      about: { name: "acme/words" },
-      data: join(folder, "data.yaml"),
-      dataRoot: folder,
-      out: join(folder, "out"),
-    },
+    model,
+    about: { name: "acme/words" },
+    data: join(folder, "data.yaml"),
+    dataRoot: folder,
+    out: join(folder, "out"),
     ...options,
   });
 const result = (task: string): TaskResult =>

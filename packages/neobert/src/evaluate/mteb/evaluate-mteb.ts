@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import type { HubOptions } from "../../hub/resolve.js";
-import type { Encode, Vectors } from "../evaluators/types.js";
+import type { Encode, VectorRows } from "../evaluators/types.js";
 import { EmbeddingCache } from "./embedding-cache.js";
 import { evaluateTask } from "./evaluate-task.js";
 import { fetchHubData } from "./hub-data.js";
@@ -206,7 +206,7 @@ async function runTask(task: MtebTask, run: TaskRun): Promise<{ result: TaskResu
 }
 
 /** Throws for vectors that are no numbers (an overflow, a broken checkpoint), which some evaluators would rank without a word. */
-function expectFinite({ data, shape: [, d] }: Vectors, texts: readonly string[]): void {
+function expectFinite({ data, shape: [, d] }: VectorRows, texts: readonly string[]): void {
   const wrong = data.findIndex((value) => !Number.isFinite(value));
   if (wrong < 0) return;
   const text = JSON.stringify(texts[Math.floor(wrong / d)]?.slice(0, 60));

@@ -1,7 +1,7 @@
 // What MTEB scores: anything that turns texts into vectors. Which prompt goes before a task's texts is decided here.
 
 import type { Encoder } from "../../encoder/encoder.js";
-import type { Vectors } from "../evaluators/types.js";
+import type { VectorRows } from "../evaluators/types.js";
 import { type InstructionSource, instructionsOf, type MtebTask } from "./mteb-tasks.js";
 
 export interface EncodeCall {
@@ -14,7 +14,7 @@ export interface EncodeCall {
 
 /** `Encoder` is one, and what `openEndpoint` gives. */
 export interface TextEncoder {
-  encode(texts: readonly string[], options?: EncodeCall): Promise<Vectors>;
+  encode(texts: readonly string[], options?: EncodeCall): Promise<VectorRows>;
   /** The model's own prompts, by the names that mteb looks for (a task's, its type's, query, passage). */
   readonly prompts?: Readonly<Record<string, string>>;
 }

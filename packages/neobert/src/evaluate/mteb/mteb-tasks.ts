@@ -61,7 +61,7 @@ const mainScores: Record<TaskType, string> = {
 };
 
 type Special = Partial<Omit<MtebTask, "name" | "type" | "hub">>;
-type Row = readonly [name: string, hub: string, revision: string, special?: Special];
+type TaskRow = readonly [name: string, hub: string, revision: string, special?: Special];
 
 /** The parts of the data that tasks of a type have: files of their own in a mapping file, splits or configurations on the Hub. */
 export const partsOf = (type: TaskType) => Object.keys(columnsOf[type]);
@@ -83,7 +83,7 @@ export function taskOf(name: string, type: TaskType, special: Partial<MtebTask> 
 }
 
 // biome-ignore format: a table
-const cqadupstack: Row[] = [
+const cqadupstack: TaskRow[] = [
   ["CQADupstackAndroidRetrieval", "cqadupstack-android", "f46a197baaae43b4f621051089b82a364682dfeb"],
   ["CQADupstackEnglishRetrieval", "cqadupstack-english", "ad9991cb51e31e31e430383c75ffb2885547b5f0"],
   ["CQADupstackGamingRetrieval", "cqadupstack-gaming", "4885aa143210c98657558c04aaf3dc47cfb54340"],
@@ -99,7 +99,7 @@ const cqadupstack: Row[] = [
 ];
 
 // biome-ignore format: a table
-const table: Record<TaskType, Row[]> = {
+const table: Record<TaskType, TaskRow[]> = {
   Classification: [
     ["AmazonCounterfactualClassification", "amazon_counterfactual", "e8379541af4e31359cca9fbcf4b00f2671dba205", { samplesPerLabel: 32, subset: "en" }],
     ["AmazonPolarityClassification", "amazon_polarity", "e2d317d38cd51312af73b3d32a06d1a08b442046"],
@@ -171,7 +171,7 @@ const table: Record<TaskType, Row[]> = {
   ],
 };
 
-const rowToTask = (type: TaskType) => (row: Row) => {
+const rowToTask = (type: TaskType) => (row: TaskRow) => {
   const [name, hub, revision, special] = row;
   return taskOf(name, type, { hub: { name: `mteb/${hub}`, revision }, ...special });
 };

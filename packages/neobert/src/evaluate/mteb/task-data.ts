@@ -6,21 +6,21 @@ import { numberOf, type Row, readRows, type Source } from "./source.js";
 import { stratifiedSample } from "./stratified.js";
 
 type Label = string | number;
-export interface Labelled {
+export interface LabelledPart {
   texts: string[];
   labels: Label[];
 }
-export interface Document {
+export interface TaskDocument {
   id: string;
   text: string;
 }
 
 export type TaskData =
-  | { type: "Classification"; train: Labelled; test: Labelled }
+  | { type: "Classification"; train: LabelledPart; test: LabelledPart }
   | { type: "Clustering"; sets: { sentences: string[]; labels: Label[] }[] }
   | { type: "PairClassification"; sentences1: string[]; sentences2: string[]; labels: number[] }
   | { type: "Reranking"; samples: { query: string | string[]; positive: string[]; negative: string[] }[] }
-  | { type: "Retrieval"; corpus: Document[]; queries: Document[]; judgements: Map<string, Map<string, number>> }
+  | { type: "Retrieval"; corpus: TaskDocument[]; queries: TaskDocument[]; judgements: Map<string, Map<string, number>> }
   | { type: "STS"; sentences1: string[]; sentences2: string[]; scores: number[]; min: number; max: number }
   | { type: "Summarization"; samples: { human: string[]; machine: string[]; relevance: number[] }[] };
 
@@ -39,15 +39,15 @@ export async function readTaskData(task: MtebTask, sources: TaskSources): Promis
 
 const readers: Record<TaskType, (parts: Record<string, Row[]>, task: MtebTask) => TaskData> = {
   Classification: ({ train, test }, task) => {
-    const sides = [train!, test!].map((rows): Labelled => {
+    const sides = [train!, test!].map((rows): LabelledPart => {
       return {
         texts: rows.map(({ text }) => textOf(text, task)),
         labels: rows.map(({ label }) => labelOf(label, task)),
       };
-    }) as [Labelled, Labelled];
+    }) as [LabelledPart, LabelledPart];
     const numeric = sides.every(({ labels }) => labels.every((label) => /^-?\d+$/.test(String(label))));
     const [trainSide, testSide] = numeric
-      ? (sides.map(({ texts, labels }) => ({ texts, labels: labels.map(Number) })) as [Labelled, Labelled])
+      ? (sides.map(({ texts, labels }) => ({ texts, labels: labels.map(Number) })) as [LabelledPart, LabelledPart])
       : sides;
     return { type: "Classification", train: trainSide, test: cut(testSide, task.testRows) };
   },
@@ -144,7 +144,7 @@ export function countTexts(data: TaskData, task: MtebTask): number {
   }
 }
 
-function cut(side: Labelled, rows: number | undefined): Labelled {
+function cut(side: LabelledPart, rows: number | undefined): LabelledPart {
   if (rows === undefined || rows >= side.texts.length) return side;
   const chosen = stratifiedSample(side.labels, rows);
   return { texts: chosen.map((i) => side.texts[i]!), labels: chosen.map((i) => side.labels[i]!) };

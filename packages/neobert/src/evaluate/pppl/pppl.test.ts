@@ -61,12 +61,17 @@ async function withModel<T>(
   body: (model: MaskedLM, calls: Calls) => Promise<T>,
 ): Promise<T> {
   const engine = await loadEngine(join(goldenRoot, path), {
-    ...{ engine: engineName, dtype: "fp32", head: "maskedLM", threads: 1 },
+    engine: engineName,
+    dtype: "fp32",
+    head: "maskedLM",
+    threads: 1,
   });
   const calls: Calls = { sizes: [], tokens: [] };
   try {
     const model: MaskedLM = {
-      ...{ tokenizer, maxTokens: 128, maxPositions: Number.POSITIVE_INFINITY },
+      tokenizer,
+      maxTokens: 128,
+      maxPositions: Number.POSITIVE_INFINITY,
       logProbabilities: async (batch, rows, ids) => {
         calls.sizes.push(rows.length);
         calls.tokens.push(batch.ids.length);
@@ -153,7 +158,9 @@ test("special tokens in the text itself are no masks either, and a text of nothi
   ];
   const tokenizer = idTokenizer(texts, { mask, cls, sep, unk: 1 });
   const model: MaskedLM = {
-    ...{ tokenizer, maxTokens: 128, maxPositions: 512 },
+    tokenizer,
+    maxTokens: 128,
+    maxPositions: 512,
     logProbabilities: () => Promise.reject(new Error("not asked")),
   };
   expect([...maskedText(model, "0")!.positions]).toEqual([1, 4]);

@@ -79,7 +79,9 @@ export function maskedText(model: MaskedLM, text: string, options: CutOptions = 
   const { sample = Number.POSITIVE_INFINITY, seed = 0 } = options;
   const maxLength = checkedLength(model, options);
   const { ids, specialTokensMask } = model.tokenizer.encode(text, {
-    ...{ maxLength, truncation: "longestFirst", padding: false },
+    maxLength,
+    truncation: "longestFirst",
+    padding: false,
   });
   // As in training: neither what the template adds nor special tokens in the text itself, [UNK] among them.
   const special = new Set(Object.values(model.tokenizer.specialIds));
@@ -93,8 +95,10 @@ export function maskedText(model: MaskedLM, text: string, options: CutOptions = 
     positions = Array.from({ length: sample }, (_, i) => candidates[order.at(i)]!).sort((a, b) => a - b);
   }
   return {
-    ...{ id: digest.toString("hex"), ids: ids.slice() },
-    ...{ positions: Int32Array.from(positions), candidates: candidates.length },
+    id: digest.toString("hex"),
+    ids: ids.slice(),
+    positions: Int32Array.from(positions),
+    candidates: candidates.length,
   };
 }
 

@@ -7,7 +7,7 @@ import type { Architecture, Head, ParameterSpec } from "../architecture.js";
 import { architectureOf, type ModelConfig } from "../architectures.js";
 import { initialValues } from "../init.js";
 import { type OpenOptions, openModel, saveModel } from "../model-folder.js";
-import type { Rows, Weights } from "../ops.js";
+import type { RowChoice, Weights } from "../ops.js";
 import { checkBatch, expectHead, type PackedBatch, segmentCount } from "../packed-batch.js";
 import { type TorchBatch, TorchOps } from "./torch-ops.js";
 
@@ -19,7 +19,7 @@ export interface MaskedBatch extends PackedBatch {
   labels: Int32Array;
 }
 
-export interface RunOptions {
+export interface ForwardOptions {
   /** Ops with dropout or recomputed blocks; plain ones by default. */
   ops?: TorchOps;
   /** The tensor to compute with for each name; the master weights by default. */
@@ -33,7 +33,7 @@ export interface CreateOptions {
   device?: Device;
 }
 
-export interface LoadOptions extends OpenOptions {
+export interface TorchLoadOptions extends OpenOptions {
   device?: Device;
 }
 
@@ -73,7 +73,7 @@ export class TorchModel {
    * Loads a Hugging Face folder; the head is the one its config names unless another is asked for.
    * Throws one error that lists every missing and unexpected tensor.
    */
-  static load(folder: string, options: LoadOptions = {}): TorchModel {
+  static load(folder: string, options: TorchLoadOptions = {}): TorchModel {
     const { device = "cpu", ...opening } = options;
     const source = openModel(folder, opening);
     try {
@@ -96,7 +96,7 @@ export class TorchModel {
   }
 
   /** Sum over the masked rows of the cross entropy, a float32 scalar with a graph, and their count. */
-  loss(batch: MaskedBatch, run: RunOptions = {}): { sum: Tensor; count: number } {
+  loss(batch: MaskedBatch, run: ForwardOptions = {}): { sum: Tensor; count: number } {
     expectHead("loss", this, "maskedLM");
     const { ops, weights } = this.#run(run);
     const hidden = this.#forward("loss", batch, run, this.#rows(batch.maskedRows)); // [M, C]
@@ -105,7 +105,7 @@ export class TorchModel {
   }
 
   /** Masked-language-model logits [M, V] of some rows of the batch. */
-  logits(batch: PackedBatch, rows: Int32Array, run: RunOptions = {}): Tensor {
+  logits(batch: PackedBatch, rows: Int32Array, run: ForwardOptions = {}): Tensor {
     expectHead("logits", this, "maskedLM");
     const { ops, weights } = this.#run(run);
     const hidden = this.#forward("logits", batch, run, this.#rows(rows)); // [M, C]
@@ -113,19 +113,19 @@ export class TorchModel {
   }
 
   /** Last hidden state [N, C], or of each sequence's first token only, [B, C]. */
-  hidden(batch: PackedBatch, { rows, ...run }: RunOptions & { rows?: "first" } = {}): Tensor {
+  hidden(batch: PackedBatch, { rows, ...run }: ForwardOptions & { rows?: "first" } = {}): Tensor {
     return this.#forward("hidden", batch, run, rows);
   }
 
   /** Class logits [B, number of labels] of the sequences. */
-  sequenceLogits(batch: PackedBatch, run: RunOptions = {}): Tensor {
+  sequenceLogits(batch: PackedBatch, run: ForwardOptions = {}): Tensor {
     expectHead("sequenceLogits", this, "sequenceClassification");
     const { ops, weights } = this.#run(run);
     return this.architecture.sequenceLogits(ops, weights, this.config, this.#batch("sequenceLogits", batch));
   }
 
   /** Class logits [N, number of labels] of the tokens. */
-  tokenLogits(batch: PackedBatch, run: RunOptions = {}): Tensor {
+  tokenLogits(batch: PackedBatch, run: ForwardOptions = {}): Tensor {
     expectHead("tokenLogits", this, "tokenClassification");
     const { ops, weights } = this.#run(run);
     return this.architecture.tokenLogits(ops, weights, this.config, this.#forward("tokenLogits", batch, run));
@@ -152,7 +152,7 @@ export class TorchModel {
     for (const weight of this.weights.values()) weight.dispose();
   }
 
-  #run({ ops = new TorchOps(), weights = (name) => this.weight(name) }: RunOptions): Required<RunOptions> {
+  #run({ ops = new TorchOps(), weights = (name) => this.weight(name) }: ForwardOptions): Required<ForwardOptions> {
     return { ops, weights };
   }
 
@@ -160,7 +160,7 @@ export class TorchModel {
     return fromTypedArray(rows, { device: this.device });
   }
 
-  #forward(where: string, batch: PackedBatch, run: RunOptions, rows?: Rows<Tensor>): Tensor {
+  #forward(where: string, batch: PackedBatch, run: ForwardOptions, rows?: RowChoice<Tensor>): Tensor {
     const { ops, weights } = this.#run(run);
     return this.architecture.forward(ops, weights, this.config, this.#batch(where, batch), rows ? { rows } : {});
   }

@@ -24,7 +24,7 @@ import {
   tidy,
   zeros,
 } from "@neobert/torch";
-import type { Batch, Norm, Ops, Qkv, QkvProjection, RotaryAngles, Rows, SplitOptions } from "../ops.js";
+import type { Batch, Norm, Ops, Qkv, QkvProjection, RotaryAngles, RowChoice, SplitOptions } from "../ops.js";
 
 /** Sequences one after another: ids [N], and the N at which each begins and the last ends: cuSeqlens [B + 1]. */
 export interface TorchBatch extends Batch<Tensor> {
@@ -168,7 +168,7 @@ export class TorchOps implements Ops<Tensor> {
     return output.flatten(-2); // [N, H, D] -> [N, C]
   }
 
-  gatherRows(x: Tensor, rows: Rows<Tensor>, { cuSeqlens }: TorchBatch): Tensor {
+  gatherRows(x: Tensor, rows: RowChoice<Tensor>, { cuSeqlens }: TorchBatch): Tensor {
     const { device } = x;
     return x.indexSelect(
       0,

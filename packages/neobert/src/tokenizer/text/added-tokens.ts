@@ -16,32 +16,32 @@ const wordAtStart = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const space = /\p{White_Space}/u;
 
 export class AddedTokens {
-  private readonly tokens = new Map<string, AddedToken>();
-  private readonly pattern: RegExp | undefined;
+  readonly #tokens = new Map<string, AddedToken>();
+  readonly #pattern: RegExp | undefined;
 
   /** `form` gives the text a token is looked for as. */
   constructor(tokens: readonly AddedToken[], form: (content: string) => string) {
     for (const token of tokens) {
       const content = form(token.content);
       // Of tokens that are looked for alike the first counts.
-      if (content !== "" && !this.tokens.has(content)) this.tokens.set(content, token);
+      if (content !== "" && !this.#tokens.has(content)) this.#tokens.set(content, token);
     }
-    const longestFirst = [...this.tokens.keys()].sort((a, b) => b.length - a.length);
-    if (longestFirst.length > 0) this.pattern = new RegExp(longestFirst.map(escapeRegExp).join("|"), "g");
+    const longestFirst = [...this.#tokens.keys()].sort((a, b) => b.length - a.length);
+    if (longestFirst.length > 0) this.#pattern = new RegExp(longestFirst.map(escapeRegExp).join("|"), "g");
   }
 
   get isEmpty(): boolean {
-    return this.pattern === undefined;
+    return this.#pattern === undefined;
   }
 
   /** The segments of `text[from, to)`, which cover it in order. */
   split(text: string, from = 0, to = text.length): Segment[] {
     const segments: Segment[] = [];
     let at = from;
-    if (this.pattern) {
-      this.pattern.lastIndex = from;
-      for (let match: RegExpExecArray | null; (match = this.pattern.exec(text)); ) {
-        const token = this.tokens.get(match[0])!;
+    if (this.#pattern) {
+      this.#pattern.lastIndex = from;
+      for (let match: RegExpExecArray | null; (match = this.#pattern.exec(text)); ) {
+        const token = this.#tokens.get(match[0])!;
         let start = match.index;
         let end = start + match[0].length;
         if (end > to) break;

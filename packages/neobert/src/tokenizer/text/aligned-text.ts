@@ -12,22 +12,22 @@ type Places = Pick<AlignedText, "starts" | "ends">;
 
 class LazyText implements AlignedText {
   readonly text: string;
-  private readonly locate: () => Places;
-  private places: Places | undefined;
+  readonly #locate: () => Places;
+  #places: Places | undefined;
 
   constructor(text: string, locate: () => Places) {
     this.text = text;
-    this.locate = locate;
+    this.#locate = locate;
   }
 
   get starts(): ArrayLike<number> {
-    this.places ??= this.locate();
-    return this.places.starts;
+    this.#places ??= this.#locate();
+    return this.#places.starts;
   }
 
   get ends(): ArrayLike<number> {
-    this.places ??= this.locate();
-    return this.places.ends;
+    this.#places ??= this.#locate();
+    return this.#places.ends;
   }
 }
 
@@ -66,25 +66,25 @@ export function widthAt(text: string, at: number): number {
 
 /** Writes a changed text one character at a time. */
 export class AlignedWriter {
-  private readonly source: AlignedText;
-  private readonly starts: number[] = [];
-  private readonly ends: number[] = [];
-  private text = "";
+  readonly #source: AlignedText;
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
+  #text = "";
 
   constructor(source: AlignedText) {
-    this.source = source;
+    this.#source = source;
   }
 
   /** Appends `text`, which came from code unit `at` of the source; from nowhere where that is before its beginning. */
   write(text: string, at: number): void {
-    this.text += text;
+    this.#text += text;
     for (let i = 0; i < text.length; i++) {
-      this.starts.push(at < 0 ? 0 : this.source.starts[at]!);
-      this.ends.push(at < 0 ? 0 : this.source.ends[at]!);
+      this.#starts.push(at < 0 ? 0 : this.#source.starts[at]!);
+      this.#ends.push(at < 0 ? 0 : this.#source.ends[at]!);
     }
   }
 
   toText(): AlignedText {
-    return { text: this.text, starts: this.starts, ends: this.ends };
+    return { text: this.#text, starts: this.#starts, ends: this.#ends };
   }
 }

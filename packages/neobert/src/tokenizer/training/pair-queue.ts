@@ -23,48 +23,48 @@ function comesBefore(a: Entry, b: Entry): boolean {
 }
 
 export class PairQueue {
-  private readonly pairs = new Map<number, Pair>();
-  private readonly heap: Entry[] = [];
-  private readonly grown = new Set<Pair>();
+  readonly #pairs = new Map<number, Pair>();
+  readonly #heap: Entry[] = [];
+  readonly #grown = new Set<Pair>();
 
   /** Counts `change` more (or fewer) of the pair, in `word`. New counts are queued by `enqueue`. */
   add(left: number, right: number, change: number, word: number): void {
     const key = left * maxSymbols + right;
-    let pair = this.pairs.get(key);
+    let pair = this.#pairs.get(key);
     if (!pair) {
       if (change < 0) return;
       pair = { left, right, count: 0, words: [] };
-      this.pairs.set(key, pair);
+      this.#pairs.set(key, pair);
     }
     pair.count += change;
     if (change < 0) return;
     if (pair.words.at(-1) !== word) pair.words.push(word);
-    this.grown.add(pair);
+    this.#grown.add(pair);
   }
 
   /** Queues the pairs that `add` made more frequent. */
   enqueue(): void {
-    for (const pair of this.grown) if (pair.count > 0) this.push({ pair, count: pair.count });
-    this.grown.clear();
+    for (const pair of this.#grown) if (pair.count > 0) this.#push({ pair, count: pair.count });
+    this.#grown.clear();
   }
 
   /** Removes and returns the most frequent pair. */
   pop(): Pair | undefined {
-    for (let top: Entry | undefined; (top = this.popEntry()); ) {
+    for (let top: Entry | undefined; (top = this.#popEntry()); ) {
       const { pair } = top;
       const key = pair.left * maxSymbols + pair.right;
-      if (this.pairs.get(key) !== pair || pair.count <= 0) continue;
+      if (this.#pairs.get(key) !== pair || pair.count <= 0) continue;
       if (top.count === pair.count) {
-        this.pairs.delete(key);
+        this.#pairs.delete(key);
         return pair;
       }
-      if (pair.count < top.count) this.push({ pair, count: pair.count });
+      if (pair.count < top.count) this.#push({ pair, count: pair.count });
     }
     return undefined;
   }
 
-  private push(entry: Entry): void {
-    const { heap } = this;
+  #push(entry: Entry): void {
+    const heap = this.#heap;
     let at = heap.length;
     for (let parent: number; at > 0; at = parent) {
       parent = (at - 1) >> 1;
@@ -74,8 +74,8 @@ export class PairQueue {
     heap[at] = entry;
   }
 
-  private popEntry(): Entry | undefined {
-    const { heap } = this;
+  #popEntry(): Entry | undefined {
+    const heap = this.#heap;
     const top = heap[0];
     const last = heap.pop();
     if (!top || !last || heap.length === 0) return top;

@@ -45,13 +45,19 @@ export async function trainBpe(
   const merges = learnMerges({
     symbols: words.map((word) => Array.from(spellBytes(word), (char) => ids.get(char)!)),
     frequencies: words.map((word) => counts.get(word)!),
-    ...{ tokens, ids, vocabSize, minFrequency, maxTokenLength, onProgress },
+    tokens,
+    ids,
+    vocabSize,
+    minFrequency,
+    maxTokenLength,
+    onProgress,
     join: (left, right) => left + right,
   });
   const json = robertaTokenizerJSON({
     vocab: Object.fromEntries(ids),
     merges: merges.map(([left, right]) => [tokens[left]!, tokens[right]!]),
-    ...{ specialTokens, addPrefixSpace },
+    specialTokens,
+    addPrefixSpace,
   });
   return Tokenizer.fromJSON(json, { specialTokens, modelMaxLength });
 }

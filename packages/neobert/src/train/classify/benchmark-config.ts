@@ -46,8 +46,14 @@ export function benchmarkConfig(benchmark: Benchmark, options: BenchmarkOptions)
   const { grid = "quick", tasks = benchmark.tasks.map(({ id }) => id), ...given } = options;
   const where = `finetune ${benchmark.id}`;
   const config: BenchmarkConfig = {
-    ...{ seeds: 1, seed: 0, submission: false, maxLength: 512, microBatchTokens: 16_384, dtype: "auto" },
-    ...{ threads: availableParallelism(), device: "cpu" },
+    seeds: 1,
+    seed: 0,
+    submission: false,
+    maxLength: 512,
+    microBatchTokens: 16_384,
+    dtype: "auto",
+    threads: availableParallelism(),
+    device: "cpu",
     ...given,
     tasks: tasks.map((name) => taskOf(benchmark, name).id),
     grid: gridOf(where, grid),

@@ -1,13 +1,13 @@
 // A benchmark's examples as a classifier takes them, and its outputs as the answers that the benchmark scores.
 
 import { type BenchmarkTask, type Example, predictionsOf } from "../../evaluate/glue/glue-task.js";
-import type { LoadOptions } from "../../evaluate/glue/load-examples.js";
+import type { BenchmarkData } from "../../evaluate/glue/load-examples.js";
 import type { BenchmarkConfig } from "./benchmark-config.js";
-import type { Labelled } from "./examples.js";
+import type { LabelledInputs } from "./examples.js";
 import type { Problem } from "./problem.js";
 
 /** A task's examples as labelled texts. */
-export function labelledOf(examples: readonly Example[]): Labelled {
+export function labelledOf(examples: readonly Example[]): LabelledInputs {
   return {
     inputs: examples.map(({ text, pair }) => (pair === undefined ? text : { text, pair })),
     labels: examples.map(({ label }) => label ?? Number.NaN),
@@ -30,6 +30,6 @@ export function answersOf(task: BenchmarkTask, parts: readonly Example[][], logi
   });
 }
 
-export function loadOptionsOf({ data }: BenchmarkConfig): LoadOptions {
+export function loadOptionsOf({ data }: BenchmarkConfig): BenchmarkData {
   return data === undefined ? {} : { data };
 }

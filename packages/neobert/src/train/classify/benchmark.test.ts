@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { glue } from "../../evaluate/glue/glue.js";
-import type { Summary } from "../../evaluate/glue/glue-summary.js";
+import type { BenchmarkSummary } from "../../evaluate/glue/glue-summary.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { runBenchmark } from "./benchmark.js";
 import { benchmarkConfig } from "./benchmark-config.js";
@@ -30,7 +30,7 @@ const grid = { learningRates: [1e-5, 5e-3], batchSizes: [8], weightDecays: [0.01
 const settings = (name: string): FinetuneBenchmarkOptions => {
   return { model, data, out: join(root, name), tasks: ["cola"], grid, seeds: 2, dtype: "fp32", threads: 1 };
 };
-const summaryOf = (name: string) => JSON.parse(readFileSync(join(root, name, "glue.json"), "utf8")) as Summary;
+const summaryOf = (name: string) => JSON.parse(readFileSync(join(root, name, "glue.json"), "utf8")) as BenchmarkSummary;
 
 test("the best point by validation is run with all seeds, and its best model is kept", async () => {
   const notes: string[] = [];

@@ -6,9 +6,9 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import {
   averageOf,
+  type BenchmarkSummary,
   bestPoint,
   type FinishedRun,
-  type Summary,
   summarizeTask,
   summaryTable,
 } from "../../evaluate/glue/glue-summary.js";
@@ -43,7 +43,7 @@ export interface BenchmarkProgress extends StepProgress {
 }
 
 export interface BenchmarkResult {
-  summary: Summary;
+  summary: BenchmarkSummary;
   /** False when it was stopped early. */
   finished: boolean;
 }
@@ -59,7 +59,7 @@ interface Work {
   benchmark: Benchmark;
   config: BenchmarkConfig;
   options: LoopOptions;
-  summary: Summary;
+  summary: BenchmarkSummary;
   /** The compute type that the first run has measured. */
   dtype: BenchmarkConfig["dtype"];
 }
@@ -73,10 +73,14 @@ export async function runBenchmark(
   const { onNote = () => {} } = options;
   const { model, grid, seeds, seed, maxLength, limit, data, out } = config;
   mkdirSync(out, { recursive: true });
-  const summary: Summary = {
-    ...{ benchmark: benchmark.id, model, versions: benchmarkVersions() },
+  const summary: BenchmarkSummary = {
+    benchmark: benchmark.id,
+    model,
+    versions: benchmarkVersions(),
     settings: { grid, seeds, seed, maxLength, data: data ?? benchmark.hub.name, ...(limit && { limit }) },
-    ...{ tasks: {}, average: null, missing: [] },
+    tasks: {},
+    average: null,
+    missing: [],
   };
   const work: Work = { benchmark, config, options, summary, dtype: config.dtype };
   const chosen = benchmark.tasks.filter(({ id, answeredBy }) => config.tasks.includes(id) && !answeredBy);
@@ -165,7 +169,11 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
   const { epochs, patience, evaluationsPerEpoch } = config.grid;
   const folder = runFolder(config.out, task, start.startsFrom, point, seed);
   const settings = {
-    ...{ start: start.fingerprint, epochs, patience, maxLength: config.maxLength, texts: train.length },
+    start: start.fingerprint,
+    epochs,
+    patience,
+    maxLength: config.maxLength,
+    texts: train.length,
     evaluationsPerEpoch: evaluationsPerEpoch ?? 10,
   };
   const done = readResult(folder, settings);
@@ -177,16 +185,31 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
   const { steps, evaluateEverySteps } = runLength(train.length, point.batchSize, epochs, evaluationsPerEpoch);
   const result = await fineTune(
     fineTuningOf(task, train, validation, {
-      ...{ out: folder, seed, steps, epochs, patience, batchSize: point.batchSize, model: { from: start.from } },
+      out: folder,
+      seed,
+      steps,
+      epochs,
+      patience,
+      batchSize: point.batchSize,
+      model: { from: start.from },
       optimizer: {
-        ...{ name: "adamw", lr: point.learningRate, betas: [0.9, 0.95], eps: 1e-8 },
+        name: "adamw",
+        lr: point.learningRate,
+        betas: [0.9, 0.95],
+        eps: 1e-8,
         weightDecay: point.weightDecay,
       },
-      ...{ schedule: fineTuningSchedule(steps), evaluate: { everySteps: evaluateEverySteps } },
-      ...{ checkpoint: { everySteps: 1000, keep: 1 }, log: { everySteps: evaluateEverySteps } },
-      ...{ clipNorm: 1, activationCheckpointing: false, dtype: work.dtype },
-      ...{ threads: config.threads, device: config.device },
-      ...{ maxLength: config.maxLength, microBatchTokens: config.microBatchTokens },
+      schedule: fineTuningSchedule(steps),
+      evaluate: { everySteps: evaluateEverySteps },
+      checkpoint: { everySteps: 1000, keep: 1 },
+      log: { everySteps: evaluateEverySteps },
+      clipNorm: 1,
+      activationCheckpointing: false,
+      dtype: work.dtype,
+      threads: config.threads,
+      device: config.device,
+      maxLength: config.maxLength,
+      microBatchTokens: config.microBatchTokens,
     }),
     {
       resume: true,
@@ -219,7 +242,9 @@ function fineTuningOf(
   config: FineTuning["config"],
 ): FineTuning {
   return {
-    ...{ name: `finetune ${task.id}`, config, problem: problemOf(task) },
+    name: `finetune ${task.id}`,
+    config,
+    problem: problemOf(task),
     train: labelledOf(train),
     validation: labelledOf(validation.flat()),
     score({ logits }) {

@@ -81,7 +81,9 @@ export function resolveClassify(config: ClassifyConfig, texts: number, problem: 
   const evaluateEverySteps = Math.max(1, Math.min(500, Math.ceil(stepsPerEpoch / 2)));
   return {
     ...config,
-    ...{ steps, schedule: fineTuningSchedule(steps), problem },
+    steps,
+    schedule: fineTuningSchedule(steps),
+    problem,
     evaluate: { everySteps: config.evaluate.everySteps ?? evaluateEverySteps },
   } as FineTuningConfig;
 }

@@ -12,7 +12,7 @@ import { ENOUGH_TOKENS } from "../loop/compute-type.js";
 import { type LoopOptions, type RunResult, runLoop } from "../loop/loop.js";
 import type { Run } from "../loop/run.js";
 import { Trainer } from "../loop/step.js";
-import type { Task, TaskScores } from "../loop/train-task.js";
+import type { TaskScores, TrainTask } from "../loop/train-task.js";
 import { BestSoFar, type Evaluated, keepBest, publishBest } from "./best.js";
 import { classifierCard } from "./classifier-card.js";
 import { type EpochCursor, epochSteps } from "./epochs.js";
@@ -34,7 +34,7 @@ export async function fineTune(work: FineTuning, options: LoopOptions = {}): Pro
   return { ...result, best: best.best };
 }
 
-function classification(work: FineTuning, best: BestSoFar): Task<LabelledBatch> {
+function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBatch> {
   const { name, config, problem, train, validation } = work;
   const from = modelFolder(config.model.from);
   const maxTokens = Math.min(config.maxLength, longestOf(from));
@@ -100,7 +100,11 @@ function evaluate(work: FineTuning, run: Run, examples: Examples, best: BestSoFa
 function startModel({ config, problem }: FineTuning, from: string): TorchModel {
   const { device, seed } = config;
   return TorchModel.load(from, {
-    ...{ device, seed, head: headOf(problem), freshHead: true, config: labelFieldsOf(problem) },
+    device,
+    seed,
+    head: headOf(problem),
+    freshHead: true,
+    config: labelFieldsOf(problem),
   });
 }
 

@@ -27,7 +27,11 @@ export async function runClassify(config: ClassifyConfig, options: LoopOptions =
   );
   const result = await fineTune(
     {
-      ...{ name: "finetune classify", config: run, problem, train, validation },
+      name: "finetune classify",
+      config: run,
+      problem,
+      train,
+      validation,
       score: ({ logits }, examples) => scoresOf(problem, logits, examples),
       describeScores: ({ main: _, ...scores }) =>
         Object.entries(scores)

@@ -6,7 +6,7 @@ import type { Encoding, Tokenizer } from "../../tokenizer/index.js";
 import { IGNORED, type LabelledBatch, type Problem } from "./problem.js";
 
 /** Texts or pairs with what is to be learnt of each. Of the labels' kinds `Problem.type` says which it is. */
-export interface Labelled {
+export interface LabelledInputs {
   inputs: TextInput[];
   /** A class or value a text; numbers of the labels it has; or a class a word. */
   labels: (number | readonly number[])[];
@@ -27,7 +27,7 @@ export class Examples {
   /** Tokenizes; texts longer than `maxTokens` are cut. */
   static async tokenize(
     problem: Problem,
-    data: Labelled,
+    data: LabelledInputs,
     tokenizer: Tokenizer,
     options: { where: string; maxTokens: number },
   ): Promise<Examples> {

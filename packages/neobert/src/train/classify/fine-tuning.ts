@@ -1,13 +1,13 @@
 // What is fine-tuned and how it is scored: a problem, labelled texts, settings.
 
 import type { TaskScores } from "../loop/train-task.js";
-import type { CommonConfig } from "../run-file/config-parts.js";
-import type { Examples, Labelled } from "./examples.js";
+import type { CommonRunConfig } from "../run-file/config-parts.js";
+import type { Examples, LabelledInputs } from "./examples.js";
 import type { Outputs } from "./predict.js";
 import type { Problem } from "./problem.js";
 
 /** What every fine-tuning of a classifier has beside the options of any run. */
-export interface FineTuningConfig extends CommonConfig {
+export interface FineTuningConfig extends CommonRunConfig {
   model: { from: string };
   epochs: number;
   /** Texts of an optimizer step. */
@@ -25,8 +25,8 @@ export interface FineTuning {
   name: string;
   config: FineTuningConfig;
   problem: Problem;
-  train: Labelled;
-  validation?: Labelled | undefined;
+  train: LabelledInputs;
+  validation?: LabelledInputs | undefined;
   /** Held-out scores, among them `main`, by which the best model is chosen. */
   score(outputs: Outputs, examples: Examples): TaskScores;
   describeScores(scores: TaskScores): string;

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { wordsText } from "../../encoder/fixture-encoder.js";
-import type { Labelled } from "./examples.js";
+import type { LabelledInputs } from "./examples.js";
 import type { FineTuning, FineTuningConfig } from "./fine-tuning.js";
 import { scoresOf } from "./problem-scores.js";
 
@@ -12,9 +12,19 @@ export const modelTypes = ["neobert", "bert", "roberta", "nomic_bert", "modernbe
 /** config.json of a small model with dropout. */
 export function smallConfig(modelType: (typeof modelTypes)[number]): Record<string, unknown> {
   return {
-    ...{ model_type: modelType, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 48 },
-    ...{ vocab_size: 90, max_position_embeddings: 64, max_length: 64, pad_token_id: 0, initializer_range: 0.05 },
-    ...{ hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1, embedding_init_range: 0.05 },
+    model_type: modelType,
+    hidden_size: 32,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    intermediate_size: 48,
+    vocab_size: 90,
+    max_position_embeddings: 64,
+    max_length: 64,
+    pad_token_id: 0,
+    initializer_range: 0.05,
+    hidden_dropout_prob: 0.1,
+    attention_probs_dropout_prob: 0.1,
+    embedding_init_range: 0.05,
     ...(modelType === "neobert" && { dropout: 0.1 }),
     ...(modelType === "modernbert" && { local_attention: 8, mlp_dropout: 0.1 }),
   };
@@ -33,16 +43,29 @@ export function warOrPeace(count: number, firstSeed = 0): { text: string; label:
   });
 }
 
-export function labelledOf(rows: { text: string; label: number }[]): Labelled {
+export function labelledOf(rows: { text: string; label: number }[]): LabelledInputs {
   return { inputs: rows.map(({ text }) => text), labels: rows.map(({ label }) => label) };
 }
 
 /** A run of two labels over 60 texts, 8 a step, evaluated every 5 steps on 30 others. */
 export function smallFineTuning(model: string, out: string, own: Partial<FineTuningConfig> = {}): FineTuning {
   const config: FineTuningConfig = {
-    ...{ out, seed: 0, steps: 40, epochs: 5, batchSize: 8, maxLength: 64, microBatchTokens: 4096, patience: 100 },
-    ...{ activationCheckpointing: false, clipNorm: 1, dtype: "fp32", threads: 1, device: "cpu" },
-    ...{ model: { from: model }, evaluate: { everySteps: 5 }, log: { everySteps: 5 } },
+    out,
+    seed: 0,
+    steps: 40,
+    epochs: 5,
+    batchSize: 8,
+    maxLength: 64,
+    microBatchTokens: 4096,
+    patience: 100,
+    activationCheckpointing: false,
+    clipNorm: 1,
+    dtype: "fp32",
+    threads: 1,
+    device: "cpu",
+    model: { from: model },
+    evaluate: { everySteps: 5 },
+    log: { everySteps: 5 },
     checkpoint: { everySteps: 10, keep: 2 },
     optimizer: { name: "adamw", lr: 5e-3, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.01 },
     schedule: { name: "constant", warmupSteps: 0, initialRatio: 0 },
@@ -50,7 +73,10 @@ export function smallFineTuning(model: string, out: string, own: Partial<FineTun
   };
   const problem = { type: "single" as const, labels: ["war", "peace"] };
   return {
-    ...{ name: "test", config, problem, train: labelledOf(warOrPeace(60)) },
+    name: "test",
+    config,
+    problem,
+    train: labelledOf(warOrPeace(60)),
     validation: labelledOf(warOrPeace(30, 1000)),
     score: ({ logits }, examples) => scoresOf(problem, logits, examples),
     describeScores: ({ accuracy }) => `accuracy ${accuracy}`,

@@ -10,7 +10,7 @@ import {
   type Tensor,
 } from "@neobert/torch";
 import type { Head } from "../../model/architecture.js";
-import type { PackedBatch, RunOptions, TorchModel } from "../../model/torch/torch-model.js";
+import type { ForwardOptions, PackedBatch, TorchModel } from "../../model/torch/torch-model.js";
 
 export const problemTypes = ["single", "multi", "regression", "tokens"] as const;
 export type ProblemType = (typeof problemTypes)[number];
@@ -40,7 +40,7 @@ export function targetCount({ type }: Problem, { order, targets }: Pick<Labelled
 }
 
 /** Logits [B, L] of the texts, or [N, L] of the tokens, float32. */
-export function logitsOf(problem: Problem, model: TorchModel, batch: PackedBatch, run: RunOptions): Tensor {
+export function logitsOf(problem: Problem, model: TorchModel, batch: PackedBatch, run: ForwardOptions): Tensor {
   const logits = problem.type === "tokens" ? model.tokenLogits(batch, run) : model.sequenceLogits(batch, run);
   return logits.to("float32");
 }

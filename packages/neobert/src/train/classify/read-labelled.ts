@@ -4,7 +4,7 @@
 import { Permutation, randomStreams } from "../../data/random.js";
 import { fetchSources } from "../../data/read/read.js";
 import { type DataRecord, readRecords } from "../../data/read/records.js";
-import type { Labelled } from "./examples.js";
+import type { LabelledInputs } from "./examples.js";
 import type { Problem, ProblemType } from "./problem.js";
 
 export interface LabelledSource {
@@ -23,13 +23,13 @@ export interface LabelledSource {
 
 export interface LabelledData {
   problem: Problem;
-  train: Labelled;
-  validation: Labelled | undefined;
+  train: LabelledInputs;
+  validation: LabelledInputs | undefined;
   /** File and row of each training text. */
   places: string[];
 }
 
-interface Row {
+interface LabelledRow {
   text: unknown;
   pair: unknown;
   label: unknown;
@@ -40,7 +40,7 @@ interface Row {
 export async function readLabelled(source: LabelledSource, seed: number): Promise<LabelledData> {
   const rows = await readRows(source.train, source);
   if (rows.length === 0) throw new Error(`${source.train}: expected labelled texts, got none`);
-  let [train, held]: [Row[], Row[]] = [rows, []];
+  let [train, held]: [LabelledRow[], LabelledRow[]] = [rows, []];
   if (source.validation !== undefined) held = await readRows(source.validation, source);
   else [train, held] = holdOut(rows, source.validationFraction, seed);
   const type = source.type === "auto" ? inferType(rows) : source.type;
@@ -57,8 +57,11 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
   };
 }
 
-async function readRows(files: string | string[], { text, label, pair, header }: LabelledSource): Promise<Row[]> {
-  const rows: Row[] = [];
+async function readRows(
+  files: string | string[],
+  { text, label, pair, header }: LabelledSource,
+): Promise<LabelledRow[]> {
+  const rows: LabelledRow[] = [];
   for (const file of await fetchSources(files)) {
     for await (const { record, row } of readRecords(file, { header })) {
       const where = `${file}: record ${row}`;
@@ -74,7 +77,7 @@ async function readRows(files: string | string[], { text, label, pair, header }:
   return rows;
 }
 
-function holdOut(rows: Row[], fraction: number, seed: number): [train: Row[], held: Row[]] {
+function holdOut(rows: LabelledRow[], fraction: number, seed: number): [train: LabelledRow[], held: LabelledRow[]] {
   const count = fraction === 0 ? 0 : Math.max(1, Math.round(rows.length * fraction));
   if (count >= rows.length)
     throw new Error(`finetune classify: expected texts left to learn from, got ${rows.length} in all`);
@@ -90,7 +93,7 @@ function isNumeric(value: unknown): boolean {
 }
 
 /** Lists of words with labels, lists of labels, numbers with a fraction, and else one label a text. */
-function inferType(rows: Row[]): ProblemType {
+function inferType(rows: LabelledRow[]): ProblemType {
   if (rows.every(({ text, label }) => Array.isArray(text) && Array.isArray(label))) return "tokens";
   if (rows.some(({ label }) => Array.isArray(label))) return "multi";
   const isFraction = (label: unknown) => !Number.isInteger(Number(label));
@@ -99,7 +102,7 @@ function inferType(rows: Row[]): ProblemType {
 }
 
 /** A row's labels by name. */
-function namesIn({ label, where }: Row, type: ProblemType, separator: string): string[] {
+function namesIn({ label, where }: LabelledRow, type: ProblemType, separator: string): string[] {
   const nameOf = (value: unknown) => {
     if (["string", "number", "boolean"].includes(typeof value)) return String(value).trim();
     throw new Error(`${where}: expected a label, got ${JSON.stringify(value) ?? "nothing"}`);
@@ -114,7 +117,7 @@ function namesIn({ label, where }: Row, type: ProblemType, separator: string): s
   return (type === "tokens" ? text.split(/\s+/) : text.split(separator)).map((one) => one.trim()).filter(Boolean);
 }
 
-function labelNames(rows: Row[], type: ProblemType, { separator, label }: LabelledSource): string[] {
+function labelNames(rows: LabelledRow[], type: ProblemType, { separator, label }: LabelledSource): string[] {
   const names = [...new Set(rows.flatMap((row) => namesIn(row, type, separator)))];
   const least = type === "multi" ? 1 : 2;
   if (names.length < least) {
@@ -127,10 +130,10 @@ function labelNames(rows: Row[], type: ProblemType, { separator, label }: Labell
   return names.sort((a, b) => Number(b === "O") - Number(a === "O") || (a < b ? -1 : 1));
 }
 
-function labelled(rows: Row[], { type, labels }: Problem, source: LabelledSource): Labelled {
+function labelled(rows: LabelledRow[], { type, labels }: Problem, source: LabelledSource): LabelledInputs {
   const numbers = new Map(labels.map((name, i) => [name, i]));
   const words: string[][] = [];
-  const data: Labelled = { inputs: [], labels: [], ...(type === "tokens" && { words }) };
+  const data: LabelledInputs = { inputs: [], labels: [], ...(type === "tokens" && { words }) };
   for (const row of rows) {
     const { text, pair, label, where } = row;
     if (type === "tokens") {

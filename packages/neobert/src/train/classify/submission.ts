@@ -60,7 +60,8 @@ async function outputsOf(
     const maxTokens = Math.min(maxLength, model.architecture.maxPositions(model.config));
     const problem = problemOf(task);
     const tokenized = await Examples.tokenize(problem, labelledOf(examples), loadTokenizer(folder), {
-      ...{ where: `finetune ${task.id}`, maxTokens },
+      where: `finetune ${task.id}`,
+      maxTokens,
     });
     return predict(problem, model, tokenized, { tokens: microBatchTokens }).logits;
   } finally {

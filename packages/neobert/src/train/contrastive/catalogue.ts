@@ -30,22 +30,29 @@ const scored = { query: "sentence1", positive: "sentence2", filter: { column: "s
 export const catalogue: Record<string, CatalogueEntry> = {
   AGNEWS: {
     path: hub("sentence-transformers/agnews/**/*.parquet"),
-    ...{ query: "title", positive: "description" },
+    query: "title",
+    positive: "description",
     ...instructed("Given a news title, retrieve relevant articles.", "Title", "Article"),
   },
   ALLNLI: {
     path: hub("sentence-transformers/all-nli/triplet/train*"),
-    ...{ query: "anchor", positive: "positive", negatives: "negative" },
+    query: "anchor",
+    positive: "positive",
+    negatives: "negative",
     ...instructed("Given a premise, retrieve a hypothesis that is entailed by the premise.", "Premise", "Hypothesis"),
   },
   AMAZONQA: {
     path: hub("embedding-data/Amazon-QA/*.jsonl.gz"),
-    ...{ query: "query", positive: "pos" },
+    query: "query",
+    positive: "pos",
     ...instructed("Given a question, retrieve Amazon posts that answer the question.", "Question", "Post"),
   },
   CONCURRENTQA: {
     path: hub("stanfordnlp/concurrentqa-retrieval/*train*"),
-    ...{ query: "question", positive: "pos_paras.text", negatives: "neg_paras.text", maxNegatives: 19 },
+    query: "question",
+    positive: "pos_paras.text",
+    negatives: "neg_paras.text",
+    maxNegatives: 19,
     ...instructed(
       "Given a multi-hop question, retrieve documents that can help answer the question.",
       ...(["Question", "Document"] as const),
@@ -57,7 +64,8 @@ export const catalogue: Record<string, CatalogueEntry> = {
   },
   GITHUBISSUE: {
     path: hub("WhereIsAI/github-issue-similarity/positive/train*"),
-    ...{ query: "anchor", positive: "positive" },
+    query: "anchor",
+    positive: "positive",
     ...instructed(
       "Given a question, retrieve questions from Github that are duplicates to the given question.",
       "Question",
@@ -65,7 +73,8 @@ export const catalogue: Record<string, CatalogueEntry> = {
   },
   GOOAQ: {
     path: hub("tomaarsen/gooaq-hard-negatives/triplet-5/train*"),
-    ...{ query: "question", positive: "answer" },
+    query: "question",
+    positive: "answer",
     negatives: [1, 2, 3, 4, 5].map((n) => `negative_${n}`),
     ...instructed(
       "Given a question, retrieve relevant documents that best answer the question.",
@@ -74,7 +83,8 @@ export const catalogue: Record<string, CatalogueEntry> = {
   },
   MEDMCQA: {
     path: hub("openlifescienceai/medmcqa/data/train*"),
-    ...{ query: "question", positive: "exp" },
+    query: "question",
+    positive: "exp",
     ...instructed(
       "Given a medical question, retrieve relevant passages that answer the question.",
       "Question",
@@ -87,12 +97,14 @@ export const catalogue: Record<string, CatalogueEntry> = {
   },
   NPR: {
     path: hub("sentence-transformers/npr/**/*.parquet"),
-    ...{ query: "title", positive: "body" },
+    query: "title",
+    positive: "body",
     ...instructed("Given a news title, retrieve relevant articles.", "Title", "Article"),
   },
   PUBMEDQA: {
     path: hub("sentence-transformers/pubmedqa/triplet-20/train*"),
-    ...{ query: "anchor", positive: "positive" },
+    query: "anchor",
+    positive: "positive",
     negatives: Array.from({ length: 20 }, (_, i) => `negative_${i + 1}`),
     ...instructed(
       "Given a medical question, retrieve documents that best answer the question.",
@@ -102,7 +114,8 @@ export const catalogue: Record<string, CatalogueEntry> = {
   },
   SENTENCECOMP: {
     path: hub("embedding-data/sentence-compression/*.jsonl.gz"),
-    ...{ query: "set.1", positive: "set.0" },
+    query: "set.1",
+    positive: "set.0",
     ...instructed("Given a sentence, retrieve semantically equivalent summaries.", "Sentence", "Summary"),
   },
   STACKEXCHANGE: {
@@ -113,7 +126,10 @@ export const catalogue: Record<string, CatalogueEntry> = {
   },
   STACKOVERFLOW: {
     path: hub("mteb/stackoverflowdupquestions-reranking/**/train*"),
-    ...{ query: "query", positive: "positive", negatives: "negative", maxNegatives: 48 },
+    query: "query",
+    positive: "positive",
+    negatives: "negative",
+    maxNegatives: 48,
     ...instructed("Retrieve duplicate questions from StackOverflow forum.", "Question"),
   },
   STS12: {
@@ -128,28 +144,36 @@ export const catalogue: Record<string, CatalogueEntry> = {
   },
   TRIVIAQA: {
     path: hub("sentence-transformers/trivia-qa-triplet/triplet/train*"),
-    ...{ query: "anchor", positive: "positive", negatives: "negative" },
+    query: "anchor",
+    positive: "positive",
+    negatives: "negative",
     ...instructed("Given a question, retrieve documents that answer the question.", "Question", "Document"),
   },
   WIKIHOW: {
     path: hub("sentence-transformers/wikihow/**/*.parquet"),
-    ...{ query: "text", positive: "summary" },
+    query: "text",
+    positive: "summary",
     ...instructed("Given a Wikihow post, retrieve titles that best summarize the post.", "Post", "Title"),
   },
   YAHOO: {
     path: hub("sentence-transformers/yahoo-answers/title-answer-pair/train*"),
-    ...{ query: "title", positive: "answer" },
+    query: "title",
+    positive: "answer",
     ...instructed("Identify the main topic of Yahoo posts based on their titles and answers."),
   },
   // In the paper's code but not in its list.
   PAQ: {
     path: hub("embedding-data/PAQ_pairs/*.jsonl.gz"),
-    ...{ query: "set.0", positive: "set.1" },
+    query: "set.0",
+    positive: "set.1",
     ...instructed("Given a question, retrieve Wikipedia passages that answer the question.", "Question", "Passage"),
   },
   QQP: {
     path: hub("embedding-data/QQP_triplets/*.jsonl.gz"),
-    ...{ query: "query", positive: "pos", negatives: "neg", maxNegatives: 48 },
+    query: "query",
+    positive: "pos",
+    negatives: "neg",
+    maxNegatives: 48,
     ...instructed(
       "Given a question, retrieve questions from Quora forum that are semantically equivalent to the given question.",
       "Question",

@@ -32,8 +32,15 @@ afterEach(() => expect(liveTensors()).toBe(0));
 const options = (changes: Partial<PairBatchOptions> = {}): PairBatchOptions => {
   const set = { name: "pairs", path: file, instruction: "", documentInstruction: "" };
   return {
-    ...{ sets: [set], tokenizer: folder, maxLength: 40, textsPerStep: 24, microBatchTokens: 100_000, alpha: 0.5 },
-    ...{ negatives: "own" as const, seed: 1, ...changes },
+    sets: [set],
+    tokenizer: folder,
+    maxLength: 40,
+    textsPerStep: 24,
+    microBatchTokens: 100_000,
+    alpha: 0.5,
+    negatives: "own" as const,
+    seed: 1,
+    ...changes,
   };
 };
 

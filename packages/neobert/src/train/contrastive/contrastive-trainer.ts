@@ -4,7 +4,7 @@
 // fits in one part runs forward once, and of k parts k - 1 run twice. Dropout is replayed, so both passes drop the same.
 
 import { cat, fromTypedArray, noGrad, type Tensor, tidy } from "@neobert/torch";
-import type { RunOptions, TorchModel } from "../../model/torch/torch-model.js";
+import type { ForwardOptions, TorchModel } from "../../model/torch/torch-model.js";
 import { NonFiniteError, type PassSeconds, StepTrainer, type TrainerParts } from "../loop/step.js";
 import { type ContrastOptions, contrastiveLoss } from "./loss.js";
 import type { PairBatch, PairPart } from "./pair-batches.js";
@@ -15,7 +15,7 @@ export type Pooling = "mean" | "cls";
 const TEXTS_A_PRODUCT = 16;
 
 /** The vectors [B, C] of a part's texts, float32: the first token's, or the mean of the tokens after `skip`. */
-export function pooledVectors(model: TorchModel, part: PairPart, pooling: Pooling, run: RunOptions): Tensor {
+export function pooledVectors(model: TorchModel, part: PairPart, pooling: Pooling, run: ForwardOptions): Tensor {
   if (pooling === "cls") return model.hidden(part, { ...run, rows: "first" }).to("float32");
   const hidden = model.hidden(part, run).to("float32"); // [N, C]
   const { cuSeqlens, skip } = part;

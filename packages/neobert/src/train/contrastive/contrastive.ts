@@ -11,7 +11,7 @@ import { loadTokenizer } from "../../tokenizer/index.js";
 import { readSentenceFolder } from "../../vectors/sentence-transformers.js";
 import { ENOUGH_TOKENS } from "../loop/compute-type.js";
 import type { Run } from "../loop/run.js";
-import type { Task } from "../loop/train-task.js";
+import type { TrainTask } from "../loop/train-task.js";
 import { checkMaxLength, setDropout } from "../pretrain/run-model.js";
 import type { ContrastiveConfig } from "./contrastive-config.js";
 import { batchLoss, ContrastiveTrainer, pooledVectors } from "./contrastive-trainer.js";
@@ -28,14 +28,20 @@ export interface ContrastiveScores {
   mrr: number;
 }
 
-export function contrastive(config: ContrastiveConfig): Task<PairBatch, ContrastiveScores> {
+export function contrastive(config: ContrastiveConfig): TrainTask<PairBatch, ContrastiveScores> {
   let tokenizerFolder = "";
   const batchOptions = (sets = config.data.train): PairBatchOptions => {
     const { maxLength, textsPerStep, microBatchTokens, negatives, seed } = config;
     const { alpha } = config.data;
     return {
       sets: sets as PairBatchOptions["sets"],
-      ...{ tokenizer: tokenizerFolder, maxLength, textsPerStep, microBatchTokens, alpha, negatives, seed },
+      tokenizer: tokenizerFolder,
+      maxLength,
+      textsPerStep,
+      microBatchTokens,
+      alpha,
+      negatives,
+      seed,
     };
   };
   return {

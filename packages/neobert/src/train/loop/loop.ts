@@ -12,7 +12,7 @@ import type { Run, RunOf } from "./run.js";
 import { learningRate } from "./schedule.js";
 import { endRun, startRun } from "./start.js";
 import { NonFiniteError, type StepResult } from "./step.js";
-import type { Task, TaskScores, TaskStep } from "./train-task.js";
+import type { TaskScores, TaskStep, TrainTask } from "./train-task.js";
 
 export interface LoopOptions {
   /** Go on from the run's latest checkpoint, if it has one. */
@@ -43,7 +43,7 @@ export interface RunResult<Scores extends object = TaskScores> {
 }
 
 /** What the steps of a run write to. */
-interface Outputs {
+interface RunOutputs {
   metrics: MetricsFile;
   events: EventFile;
 }
@@ -53,14 +53,14 @@ interface Outputs {
  * together, and on a loss that is not finite, naming step, texts and the last good checkpoint.
  */
 export async function runLoop<B, Scores extends object>(
-  task: Task<B, Scores>,
+  task: TrainTask<B, Scores>,
   options: LoopOptions = {},
 ): Promise<RunResult<Scores>> {
   const { resume = false, onStep = () => {}, onNote = () => {}, shouldStop = () => false } = options;
   const { config } = task;
   const run = await startRun(task, { resume, onNote, shouldStop });
   const resumeStep = run.state?.step;
-  const outputs: Outputs = {
+  const outputs: RunOutputs = {
     metrics: new MetricsFile(join(config.out, "metrics.jsonl"), { resumeStep }),
     events: new EventFile(join(config.out, "events"), { resumeStep }),
   };
@@ -103,7 +103,7 @@ interface TakenStep extends StepResult {
 
 /** One optimizer step, after which `run.state` stands behind it; undefined when it was told to stop on the way. */
 function takeStep<B, Scores extends object>(
-  task: Task<B, Scores>,
+  task: TrainTask<B, Scores>,
   run: RunOf<B>,
   batch: TaskStep<B>,
 ): TakenStep | undefined {
@@ -141,7 +141,7 @@ function takeStep<B, Scores extends object>(
 }
 
 function describeFailure<B, Scores extends object>(
-  task: Task<B, Scores>,
+  task: TrainTask<B, Scores>,
   { state, checkpoint }: Run,
   batch: TaskStep<B>,
   error: NonFiniteError,
@@ -172,7 +172,7 @@ const addSeconds = (a: Seconds, b: Seconds): Seconds => {
 };
 
 /** A line for the steps since the last one: mean loss over their targets, rates, where their time went. */
-function writeMetrics(run: Run, { metrics, events }: Outputs, { lr, gradNorm }: TakenStep): void {
+function writeMetrics(run: Run, { metrics, events }: RunOutputs, { lr, gradNorm }: TakenStep): void {
   const state = run.state!;
   const { lossSum, targets, tokens, seconds } = state.window;
   const values = { loss: lossSum / targets, lr, gradNorm, tokensPerSecond: tokens / total(seconds) };
@@ -184,7 +184,7 @@ function writeMetrics(run: Run, { metrics, events }: Outputs, { lr, gradNorm }: 
   state.window = emptyWindow();
 }
 
-function writeScores(step: number, scores: object, { metrics, events }: Outputs): void {
+function writeScores(step: number, scores: object, { metrics, events }: RunOutputs): void {
   metrics.write({ step, validation: scores });
   events.scalars(
     step,
@@ -198,11 +198,20 @@ function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, secon
   return { step: state.step, steps: state.config.steps, loss, learningRate: lr, tokensPerSecond, seconds: all };
 }
 
-function save<B, Scores extends object>(task: Task<B, Scores>, run: RunOf<B>, onNote: (text: string) => void): void {
+function save<B, Scores extends object>(
+  task: TrainTask<B, Scores>,
+  run: RunOf<B>,
+  onNote: (text: string) => void,
+): void {
   const { config, model, optimizer, tokenizer, state } = run;
   const { step } = state!;
   run.checkpoint = saveCheckpoint(config.out, {
-    ...{ step, model, optimizer, tokenizer, state: state!, keep: config.checkpoint.keep },
+    step,
+    model,
+    optimizer,
+    tokenizer,
+    state: state!,
+    keep: config.checkpoint.keep,
     card: task.card(run),
     extras: (folder) => task.saveExtras?.(folder, run),
   });

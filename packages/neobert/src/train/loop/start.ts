@@ -10,12 +10,12 @@ import { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { TorchOps } from "../../model/torch/torch-ops.js";
 import { type RunState, recordChanged, recordOf, settingsChanged } from "../output/run-record.js";
-import type { CommonConfig } from "../run-file/config-parts.js";
+import type { CommonRunConfig } from "../run-file/config-parts.js";
 import { formatRunConfig } from "../run-file/run-config.js";
 import { loadOptimizer, readState } from "./checkpoint.js";
 import { fasterType } from "./compute-type.js";
 import type { Run, RunOf } from "./run.js";
-import type { Task } from "./train-task.js";
+import type { TrainTask } from "./train-task.js";
 
 export interface StartOptions {
   resume: boolean;
@@ -25,7 +25,7 @@ export interface StartOptions {
 
 /** Throws when the run's folder, its data, its model or, on resume, its settings do not fit together. */
 export async function startRun<B, Scores extends object>(
-  task: Task<B, Scores>,
+  task: TrainTask<B, Scores>,
   { resume, onNote, shouldStop }: StartOptions,
 ): Promise<RunOf<B>> {
   const { config } = task;
@@ -67,7 +67,17 @@ export async function startRun<B, Scores extends object>(
   }
   const trainer = trainerWith(compute);
   return {
-    ...{ config, model, tokenizer, optimizer, ops, generator, compute, trainer, record, state, checkpoint },
+    config,
+    model,
+    tokenizer,
+    optimizer,
+    ops,
+    generator,
+    compute,
+    trainer,
+    record,
+    state,
+    checkpoint,
     savedStep: state?.step ?? 0,
   };
 }
@@ -95,7 +105,7 @@ function prepareFolder(out: string, resume: boolean): string | undefined {
   return checkpoint;
 }
 
-function checkSettings(state: RunState, config: CommonConfig): void {
+function checkSettings(state: RunState, config: CommonRunConfig): void {
   const changed = settingsChanged(state.config, config);
   if (changed.length === 0) return;
   throw new Error(

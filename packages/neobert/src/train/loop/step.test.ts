@@ -18,8 +18,13 @@ interface Micro {
 }
 
 const config = {
-  ...{ model_type: "neobert", hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 24 },
-  ...{ vocab_size: 50, norm_eps: 1e-5 },
+  model_type: "neobert",
+  hidden_size: 16,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  intermediate_size: 24,
+  vocab_size: 50,
+  norm_eps: 1e-5,
 };
 
 /** Sequences of 5, 9, 3 and 7 tokens with 2, 1, 1 and 3 targets. */

@@ -4,11 +4,11 @@
 
 import { type Adam, clipScale, type Generator, gradNorm, type Tensor, tidy } from "@neobert/torch";
 import type { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
-import type { RunOptions, TorchModel } from "../../model/torch/torch-model.js";
+import type { ForwardOptions, TorchModel } from "../../model/torch/torch-model.js";
 import type { TorchOps } from "../../model/torch/torch-ops.js";
 
 /** What is minimized: the summed loss of a micro-batch, a float32 scalar with a graph. */
-export type Objective<B> = (microBatch: B, run: RunOptions) => Tensor;
+export type Objective<B> = (microBatch: B, run: ForwardOptions) => Tensor;
 
 export interface StepResult {
   /** Mean loss of the step's targets, in nats. */
@@ -79,17 +79,17 @@ export abstract class StepTrainer<B> {
       seconds.optimizer = (performance.now() - start) / 1000;
       return { loss: sum / targets, gradNorm: norm, seconds };
     } finally {
-      this.zeroGrad();
+      this.#zeroGrad();
     }
   }
 
   /** Gradients of one batch, for timing; they are dropped. */
   tryOut(microBatch: B, targets: number): void {
     this.gradients([microBatch], targets, { forward: 0, backward: 0 });
-    this.zeroGrad();
+    this.#zeroGrad();
   }
 
-  private zeroGrad(): void {
+  #zeroGrad(): void {
     this.parts.optimizer.zeroGrad();
     this.parts.compute.zeroGrad();
   }

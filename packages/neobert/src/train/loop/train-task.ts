@@ -3,7 +3,7 @@
 
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { Tokenizer } from "../../tokenizer/index.js";
-import type { CommonConfig } from "../run-file/config-parts.js";
+import type { CommonRunConfig } from "../run-file/config-parts.js";
 import type { Run } from "./run.js";
 import type { StepTrainer, TrainerParts } from "./step.js";
 
@@ -23,10 +23,10 @@ export interface TaskStep<B> {
 /** Held-out scores by name, among them the loss; written to metrics.jsonl and, as `validation/NAME`, to TensorBoard. */
 export type TaskScores = Record<string, number>;
 
-export interface Task<B, Scores extends object = TaskScores> {
+export interface TrainTask<B, Scores extends object = TaskScores> {
   /** The command, for errors. */
   name: string;
-  config: CommonConfig;
+  config: CommonRunConfig;
   /** The tokenizer, from the checkpoint on resume. Throws where it is not the data's or settings do not fit. */
   loadTokenizer(checkpoint: string | undefined): Tokenizer;
   /** The model that a run starts from; a resumed one loads its checkpoint. */

@@ -88,7 +88,7 @@ function nextFileName(folder: string): string {
 }
 
 export class EventFile {
-  private readonly fd: number;
+  readonly #fd: number;
 
   /**
    * Starts a new event file in `folder`, which is made if it is not there. With `resumeStep` k TensorBoard shows the
@@ -96,22 +96,22 @@ export class EventFile {
    */
   constructor(folder: string, { resumeStep }: { resumeStep?: number | undefined } = {}) {
     mkdirSync(folder, { recursive: true });
-    this.fd = openSync(join(folder, nextFileName(folder)), "wx");
-    this.append(0, fileVersion());
-    if (resumeStep !== undefined) this.append(resumeStep + 1, sessionStart());
+    this.#fd = openSync(join(folder, nextFileName(folder)), "wx");
+    this.#append(0, fileVersion());
+    if (resumeStep !== undefined) this.#append(resumeStep + 1, sessionStart());
   }
 
   /** Writes one event that holds all the values, as float32, under their tags (`train/loss`) at a step. */
   scalars(step: number, values: Record<string, number>): void {
-    this.append(step, summary(values));
+    this.#append(step, summary(values));
   }
 
   close(): void {
-    closeSync(this.fd);
+    closeSync(this.#fd);
   }
 
-  private append(step: number, content: Buffer): void {
+  #append(step: number, content: Buffer): void {
     const wallTimeSeconds = Date.now() / 1000;
-    writeSync(this.fd, tfRecord(Buffer.concat([doubleField(1, wallTimeSeconds), integerField(2, step), content])));
+    writeSync(this.#fd, tfRecord(Buffer.concat([doubleField(1, wallTimeSeconds), integerField(2, step), content])));
   }
 }

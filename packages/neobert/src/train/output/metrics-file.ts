@@ -27,7 +27,7 @@ function bytesUpTo(content: Buffer, lastStep: number): number {
 }
 
 export class MetricsFile {
-  private readonly fd: number;
+  readonly #fd: number;
 
   /**
    * Opens the file at `path` for appending. With `resumeStep` k, lines of steps after k are cut off; without it the
@@ -35,16 +35,16 @@ export class MetricsFile {
    */
   constructor(path: string, { resumeStep }: { resumeStep?: number | undefined } = {}) {
     const kept = resumeStep !== undefined && existsSync(path) ? bytesUpTo(readFileSync(path), resumeStep) : 0;
-    this.fd = openSync(path, "a");
-    ftruncateSync(this.fd, kept);
+    this.#fd = openSync(path, "a");
+    ftruncateSync(this.#fd, kept);
   }
 
   /** Appends one line in one write, so that a kill tears at most the last line. */
   write(record: MetricsRecord): void {
-    writeSync(this.fd, `${JSON.stringify(record)}\n`);
+    writeSync(this.#fd, `${JSON.stringify(record)}\n`);
   }
 
   close(): void {
-    closeSync(this.fd);
+    closeSync(this.#fd);
   }
 }

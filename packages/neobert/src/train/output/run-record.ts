@@ -4,13 +4,13 @@
 import { cpuCapability, version } from "@neobert/torch";
 import { packageVersion } from "../../files/package.js";
 import type { ComputeType } from "../../model/torch/torch-compute-weights.js";
-import type { CommonConfig } from "../run-file/config-parts.js";
+import type { CommonRunConfig } from "../run-file/config-parts.js";
 
 /** Same record, same bits: a run repeats on the same processor kind, thread count and build. */
 export interface RunRecord {
   dtype: ComputeType;
   threads: number;
-  device: CommonConfig["device"];
+  device: CommonRunConfig["device"];
   /** The vector instructions of libtorch's kernels. */
   kernels: string;
   libtorch: string;
@@ -38,10 +38,10 @@ export interface RunState {
   /** Seconds spent in steps, all sessions of the run together. */
   trainingSeconds: number;
   record: RunRecord;
-  config: CommonConfig;
+  config: CommonRunConfig;
 }
 
-export function recordOf(config: CommonConfig, dtype: ComputeType, threads: number): RunRecord {
+export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: number): RunRecord {
   const { device } = config;
   return { dtype, threads, device, kernels: cpuCapability(), libtorch: version(), neobert: packageVersion() };
 }
@@ -53,7 +53,7 @@ const free = ["out", "log", "checkpoint", "evaluate", "threads", "dtype"];
  * The differences between the settings a run began with and those it is resumed with, as `key: was A, is B`.
  * Logging, evaluation and checkpoint intervals may differ; `steps` too where the schedule does not depend on it.
  */
-export function settingsChanged(before: CommonConfig, now: CommonConfig): string[] {
+export function settingsChanged(before: CommonRunConfig, now: CommonRunConfig): string[] {
   const [was, is] = [flatten(before), flatten(now)];
   const keys = [...new Set([...was.keys(), ...is.keys()])].filter((key) => {
     return key !== "steps" && !free.includes(key.split(".")[0]!);

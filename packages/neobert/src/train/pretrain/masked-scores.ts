@@ -4,13 +4,17 @@
 import { crossEntropy, fromTypedArray, noGrad, tidy } from "@neobert/torch";
 import { evaluationBatches, openShards, type TokenShards } from "../../data/index.js";
 import { modelFolder } from "../../files/run-folder.js";
-import { type MaskedBatch, type RunOptions, TorchModel } from "../../model/torch/torch-model.js";
+import { type ForwardOptions, type MaskedBatch, TorchModel } from "../../model/torch/torch-model.js";
 import { countTokens, type MaskedScores, unigramScores } from "./unigram.js";
 
 export type { MaskedScores };
 
 /** Scores fixed batches; the same weights give the same scores whatever came before. */
-export function evaluateMasked(model: TorchModel, batches: readonly MaskedBatch[], run: RunOptions = {}): MaskedScores {
+export function evaluateMasked(
+  model: TorchModel,
+  batches: readonly MaskedBatch[],
+  run: ForwardOptions = {},
+): MaskedScores {
   let [loss, first, five, targets] = [0, 0, 0, 0];
   for (const batch of batches) {
     tidy(() =>

@@ -2,12 +2,12 @@
 // scores on held-out text, and the model that a run starts from.
 
 import {
-  type Batch,
   type BatchCursor,
   type BatchOptions,
   createBatches,
   describePieces,
   evaluationBatches,
+  type MicroBatch,
   openShards,
   prefetchBatches,
 } from "../../data/index.js";
@@ -17,7 +17,7 @@ import { loadTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import { ENOUGH_TOKENS } from "../loop/compute-type.js";
 import { type LoopOptions, type RunResult, runLoop } from "../loop/loop.js";
 import { Trainer } from "../loop/step.js";
-import type { Task } from "../loop/train-task.js";
+import type { TrainTask } from "../loop/train-task.js";
 import { modelCard } from "../output/model-card.js";
 import type { RunConfig } from "../run-file/run-config.js";
 import { evaluateMasked, type MaskedScores } from "./masked-scores.js";
@@ -30,7 +30,7 @@ export function runPretraining(config: RunConfig, options: LoopOptions = {}): Pr
   return runLoop(pretraining(config), options);
 }
 
-export function pretraining(config: RunConfig): Task<Batch, MaskedScores> {
+export function pretraining(config: RunConfig): TrainTask<MicroBatch, MaskedScores> {
   return {
     name: "pretrain",
     config,
@@ -41,7 +41,7 @@ export function pretraining(config: RunConfig): Task<Batch, MaskedScores> {
     },
     startModel: (tokenizer) => startModel(config, tokenizer),
     makeTrainer: (parts) =>
-      new Trainer<Batch>({ ...parts, objective: (batch, run) => parts.model.loss(batch, run).sum }),
+      new Trainer<MicroBatch>({ ...parts, objective: (batch, run) => parts.model.loss(batch, run).sum }),
     trial: async () => {
       const microBatch = firstBatch(config);
       return { microBatch, targets: microBatch.labels.length };
@@ -72,7 +72,7 @@ function batchOptions(config: RunConfig): BatchOptions {
   return { sources, longDocuments, maxLength, packing, tokensPerStep, microBatchTokens, seed, masking };
 }
 
-function firstBatch(config: RunConfig): Batch {
+function firstBatch(config: RunConfig): MicroBatch {
   const tokens = Math.min(config.microBatchTokens, ENOUGH_TOKENS);
   const bounds = { maxLength: Math.min(config.maxLength, tokens), tokensPerStep: tokens, microBatchTokens: tokens };
   const batches = createBatches({ ...batchOptions(config), ...bounds });

@@ -14,12 +14,18 @@ export function freshModelConfig({ model, maxLength }: RunConfig, { vocabSize, s
   const released: Record<string, object> = {
     neobert: { max_length: maxLength, norm_eps: 1e-5 },
     roberta: {
-      ...{ max_position_embeddings: maxLength + pad + 1, type_vocab_size: 1, layer_norm_eps: 1e-5 },
-      ...{ bos_token_id: specialIds.cls, eos_token_id: specialIds.sep },
+      max_position_embeddings: maxLength + pad + 1,
+      type_vocab_size: 1,
+      layer_norm_eps: 1e-5,
+      bos_token_id: specialIds.cls,
+      eos_token_id: specialIds.sep,
     },
     modernbert: {
-      ...{ max_position_embeddings: maxLength, bos_token_id: specialIds.cls, eos_token_id: specialIds.sep },
-      ...{ cls_token_id: specialIds.cls, sep_token_id: specialIds.sep },
+      max_position_embeddings: maxLength,
+      bos_token_id: specialIds.cls,
+      eos_token_id: specialIds.sep,
+      cls_token_id: specialIds.cls,
+      sep_token_id: specialIds.sep,
     },
   };
   return { ...common, ...(released[model_type] ?? { max_position_embeddings: maxLength }), ...fields };
@@ -34,8 +40,12 @@ export function tokenizerFolder(config: RunConfig, checkpoint: string | undefine
 }
 
 const dropouts = [
-  ...["dropout", "hidden_dropout_prob", "attention_probs_dropout_prob"],
-  ...["embedding_dropout", "attention_dropout", "mlp_dropout"],
+  "dropout",
+  "hidden_dropout_prob",
+  "attention_probs_dropout_prob",
+  "embedding_dropout",
+  "attention_dropout",
+  "mlp_dropout",
 ];
 
 /** Sets the dropout of a model's encoder, whatever its architecture calls it. */

@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Complaint } from "./config-parts.js";
 
 /** What is needed to say where a value came from. */
-export interface Source {
+export interface SettingSource {
   file: string;
   document: Document;
   lines: LineCounter;
@@ -19,7 +19,7 @@ export const dotted = (path: readonly PropertyKey[]) => path.map(String).join(".
 
 const isWithin = (path: readonly string[], folder: readonly string[]) => folder.every((part, i) => part === path[i]);
 
-function where(source: Source, path: readonly string[], atKey: boolean): string {
+function where(source: SettingSource, path: readonly string[], atKey: boolean): string {
   const override = source.overrides.findLast(
     (entry) => isWithin(path, entry.path) || (atKey && isWithin(entry.path, path)),
   );
@@ -107,7 +107,7 @@ function valueAt(root: unknown, path: readonly string[]): unknown {
 }
 
 /** Turns zod's findings into lines for a person, one complaint after another, all of them. */
-export function describeIssues(issues: z.core.$ZodIssue[], schema: z.ZodType, source: Source): string {
+export function describeIssues(issues: z.core.$ZodIssue[], schema: z.ZodType, source: SettingSource): string {
   const root = source.document.toJS();
   return issues
     .flatMap((issue) => {
@@ -130,6 +130,6 @@ export function describeIssues(issues: z.core.$ZodIssue[], schema: z.ZodType, so
 }
 
 /** The same form for complaints about combinations of options. */
-export function describeComplaints(complaints: Complaint[], source: Source): string {
+export function describeComplaints(complaints: Complaint[], source: SettingSource): string {
   return complaints.map(({ path, message }) => `${where(source, path, false)}: ${dotted(path)}: ${message}`).join("\n");
 }

@@ -77,7 +77,7 @@ export const common = {
 type Parts = { [name in keyof typeof common]: z.output<(typeof common)[name]> };
 
 /** What the loop reads of any run's config. */
-export interface CommonConfig extends Parts {
+export interface CommonRunConfig extends Parts {
   optimizer: z.output<ReturnType<typeof optimizerSchema>>;
   schedule: z.output<ReturnType<typeof scheduleSchema>>;
   evaluate: { everySteps: number };
@@ -101,7 +101,7 @@ export function complaining(): {
 }
 
 /** What single options cannot know about a schedule. */
-export function checkSchedule({ schedule }: Pick<CommonConfig, "schedule">): Complaint[] {
+export function checkSchedule({ schedule }: Pick<CommonRunConfig, "schedule">): Complaint[] {
   const { complaints, expect } = complaining();
   if (schedule.name === "constant") {
     for (const key of ["stableSteps", "decaySteps", "finalRatio"] as const) {
@@ -127,7 +127,7 @@ export function checkSchedule({ schedule }: Pick<CommonConfig, "schedule">): Com
 export function resolveSchedule({
   schedule,
   steps,
-}: Pick<CommonConfig, "schedule" | "steps">): CommonConfig["schedule"] {
+}: Pick<CommonRunConfig, "schedule" | "steps">): CommonRunConfig["schedule"] {
   if (schedule.name === "constant") return schedule;
   const { stableSteps = 0, finalRatio = 0.1 } = schedule;
   const decaySteps = schedule.decaySteps ?? Math.max(steps, schedule.warmupSteps + stableSteps);

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Document, isMap, isNode, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
 import type { z } from "zod";
-import { describeComplaints, describeIssues, dotted, type Source } from "./config-errors.js";
+import { describeComplaints, describeIssues, dotted, type SettingSource } from "./config-errors.js";
 import type { Complaint } from "./config-parts.js";
 import { pretrainingFile, type RunConfig } from "./config-schema.js";
 
@@ -32,7 +32,7 @@ function firstError(errors: YAMLError[], where: (error: YAMLError) => string): v
   if (error) throw new Error(`${where(error)}: expected YAML, got an error: ${error.message}`);
 }
 
-function applyOverride(document: Document, text: string): Source["overrides"][number] {
+function applyOverride(document: Document, text: string): SettingSource["overrides"][number] {
   const equals = text.indexOf("=");
   if (equals < 1) {
     throw new Error(`override ${text}: expected key=value, got no key before "="\nWrite for example optimizer.lr=1e-4`);
@@ -53,11 +53,11 @@ function applyOverride(document: Document, text: string): Source["overrides"][nu
 }
 
 /** The YAML of a file, set over that of the file it extends, if any. `extending` are the files that extend this one. */
-function readSource(yamlText: string, file: string, extending: readonly string[] = []): Source {
+function readSource(yamlText: string, file: string, extending: readonly string[] = []): SettingSource {
   const lines = new LineCounter();
   const document = parseDocument(yamlText, { lineCounter: lines, prettyErrors: false });
   firstError(document.errors, (error) => `${file}:${lines.linePos(error.pos[0]).line}`);
-  const own: Source = { file, document, lines, overrides: [] };
+  const own: SettingSource = { file, document, lines, overrides: [] };
   const base = isMap(document.contents) ? document.get("extends") : undefined;
   if (base === undefined) return own;
   if (typeof base !== "string") throw new Error(`${file}: extends: expected a run file, got ${JSON.stringify(base)}`);
@@ -72,7 +72,7 @@ function readSource(yamlText: string, file: string, extending: readonly string[]
 }
 
 /** Sets every value of `own` in `source`: mappings are joined, anything else is replaced. */
-function setOver(source: Source, own: Source, path: string[] = []): void {
+function setOver(source: SettingSource, own: SettingSource, path: string[] = []): void {
   const map = own.document.getIn(path, true);
   if (!isMap(map)) return;
   for (const { key, value } of map.items) {

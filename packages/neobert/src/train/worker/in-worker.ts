@@ -14,7 +14,7 @@ export interface WorkerRunOptions extends Omit<LoopOptions, "shouldStop"> {
 }
 
 /** What the worker is given. */
-export interface WorkerInput {
+export interface TrainWorkerInput {
   /** Names the entry of train-worker.ts' table. */
   kind: "pretrain" | "contrastive" | "classify" | "glue" | "superglue";
   config: object;
@@ -32,13 +32,13 @@ export type WorkerMessage =
 
 /** Runs a task's loop, or many, in a worker to its end; rejects with what the loop throws. */
 export async function runInWorker<Result extends object>(
-  kind: WorkerInput["kind"],
+  kind: TrainWorkerInput["kind"],
   config: object,
   options: WorkerRunOptions,
 ): Promise<Result> {
   const { resume = false, onStep = () => {}, onNote = () => {}, signal } = options;
   const stop = new SharedArrayBuffer(4);
-  const workerData: WorkerInput = { kind, config, resume, stop };
+  const workerData: TrainWorkerInput = { kind, config, resume, stop };
   const worker = new Worker(compiledFile("train/worker/train-worker"), {
     workerData,
     env: SHARE_ENV, // so that what @neobert/torch sets for OpenMP reaches it

@@ -8,10 +8,10 @@ import { runClassify } from "../classify/classify.js";
 import { contrastive } from "../contrastive/contrastive.js";
 import { type LoopOptions, runLoop } from "../loop/loop.js";
 import { pretraining } from "../pretrain/pretraining.js";
-import type { WorkerInput, WorkerMessage } from "./in-worker.js";
+import type { TrainWorkerInput, WorkerMessage } from "./in-worker.js";
 
 /** What each kind of run does with its config. */
-const kinds: Record<WorkerInput["kind"], (config: never, options: LoopOptions) => Promise<object>> = {
+const kinds: Record<TrainWorkerInput["kind"], (config: never, options: LoopOptions) => Promise<object>> = {
   pretrain: (config, options) => runLoop(pretraining(config), options),
   classify: (config, options) => runClassify(config, options),
   glue: (config, options) => runBenchmark(glue, config, options),
@@ -19,7 +19,7 @@ const kinds: Record<WorkerInput["kind"], (config: never, options: LoopOptions) =
   contrastive: (config, options) => runLoop(contrastive(config), options),
 };
 
-const { kind, config, resume, stop } = workerData as WorkerInput;
+const { kind, config, resume, stop } = workerData as TrainWorkerInput;
 const flag = new Int32Array(stop);
 const say = (message: WorkerMessage) => parentPort!.postMessage(message);
 
