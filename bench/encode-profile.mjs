@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { Encoder } from "neobert";
 import { loadOnnxEngine } from "../packages/neobert/dist/engine/onnx-engine.js";
 import { importOnnxRuntime } from "../packages/neobert/dist/onnx/onnxruntime.js";
-import { packedFeeds, runInputs, splitRuns } from "../packages/neobert/dist/onnx/packed-feeds.js";
+import { packedFeeds, runInputs } from "../packages/neobert/dist/onnx/packed-feeds.js";
 import { fetchMiniLM } from "../tools/minilm.mjs";
 import { writeRandomModel } from "./random-model.mjs";
 
@@ -54,10 +54,9 @@ async function profile(lengths) {
     ...{ enableProfiling: true, profileFilePrefix: `${cache}/profile` },
   });
   const batch = batchOf(lengths);
-  const [run, more] = splitRuns(batch.cuSeqlens);
-  if (more)
+  if (batch.ids.length > 2048)
     throw new Error(`bench encode-profile: expected lengths of one run, up to 2048 tokens in all, got ${lengths}`);
-  const feeds = packedFeeds(Tensor, session.inputNames, runInputs(batch, run).inputs);
+  const feeds = packedFeeds(Tensor, session.inputNames, runInputs(batch).inputs);
   for (let i = 0; i < runs; i++) await session.run(feeds);
   session.endProfiling();
   await session.release();

@@ -17,6 +17,7 @@ export type { ScoreActivation } from "./encoder/labels.js";
 export type { CallOptions, LoadOptions } from "./encoder/loaded-model.js";
 export { type TagOptions, TokenClassifier } from "./encoder/token-classifier.js";
 export type { EngineDtype, EngineName } from "./engine/engine.js";
+export { DeadlineError, QueueFullError } from "./engine/queue.js";
 export type { DownloadProgress } from "./hub/resolve.js";
 export type { TextInput } from "./texts/tokenized.js";
 export type { PoolingMode } from "./vectors/pooling.js";

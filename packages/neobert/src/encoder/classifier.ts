@@ -1,9 +1,8 @@
 // Classifier: labels of texts or pairs of texts with their scores, from a model with a sequence-classification head.
 
-import { runTexts } from "../engine/runs.js";
 import type { TextInput } from "../texts/tokenized.js";
 import { activationOf, labelNames, type ScoreActivation, scoresOf } from "./labels.js";
-import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText } from "./loaded-model.js";
+import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText, waitingOf } from "./loaded-model.js";
 
 export interface LabelScore {
   label: string;
@@ -49,16 +48,15 @@ export class Classifier extends LoadedModel {
 
   /** The head's values of each text or pair as they are, before softmax or sigmoid. */
   async logits(inputs: readonly TextInput[], options: CallOptions = {}): Promise<Float32Array[]> {
-    const { signal, onProgress } = options;
+    const { signal } = options;
     const where = "classify";
     const maxTokens = this.lengthFor(where, options.maxTokens);
     const logits: Float32Array[] = [];
-    await this.thread.inTurn(this.texts.tokenizeAll(inputs, { where, maxTokens, signal }), (tokenized) =>
-      runTexts(this.thread, tokenized, {
+    await this.thread.call(where, async () =>
+      this.thread.compute({
+        ...waitingOf(options),
         where,
-        batchTokens: this.batchTokens,
-        signal,
-        onProgress,
+        texts: await this.texts.tokenizeAll(inputs, { where, maxTokens, signal }),
         describe: (text) => nameText(text, inputs[text]!),
         task: () => ({ kind: "sequenceLogits" }),
         take: (order, _, { data }) => {

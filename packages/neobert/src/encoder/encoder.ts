@@ -3,7 +3,6 @@
 // computed sorted by length under a budget of tokens and given back in the caller's order; a text's vector does not
 // depend on the others.
 
-import { runTexts } from "../engine/runs.js";
 import { TokenizedTexts } from "../texts/tokenized.js";
 import { checkPooling, type PoolingMode } from "../vectors/pooling.js";
 import { bytesOf, type Output, type OutputArrays, outputs, type Ranges, rangesOf } from "../vectors/quantize.js";
@@ -15,9 +14,10 @@ import {
   type CallOptions,
   LoadedModel,
   type LoadOptions,
-  loadParts,
+  loadWith,
   type ModelParts,
   nameText,
+  waitingOf,
 } from "./loaded-model.js";
 
 export interface TokenOptions extends CallOptions {
@@ -110,7 +110,7 @@ export class Encoder extends LoadedModel {
    * shares). Rejects where it is not found or its files do not fit together.
    */
   static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<Encoder> {
-    return new Encoder(await loadParts("Encoder.load", nameOrFolder, "none", options));
+    return loadWith("Encoder.load", nameOrFolder, "none", options, (parts) => new Encoder(parts));
   }
 
   /** The vector of a text, or those of a list of texts in its order. Rejects naming the text that fails. */
@@ -120,8 +120,11 @@ export class Encoder extends LoadedModel {
     options?: EncodeOptions<O>,
   ): Promise<Embeddings<OutputArrays[O]>>;
   async encode<O extends Output>(input: string | readonly string[], options: EncodeOptions<O> = {}) {
-    if (typeof input !== "string") return this.#encodeAll(input, await this.#calibrated(options), 0);
-    return (await this.#encodeAll([input], await this.#calibrated(options), 0)).data;
+    const texts = typeof input === "string" ? [input] : input;
+    const vectors = await this.thread.call("encode", async () => {
+      return this.#encodeAll(texts, await this.#calibrated(options), 0);
+    });
+    return typeof input === "string" ? vectors.data : vectors;
   }
 
   /**
@@ -145,7 +148,8 @@ export class Encoder extends LoadedModel {
     };
     try {
       for await (const chunk of chunksOf(texts, chunkTexts)) {
-        const next = this.#encodeAll(chunk, settings as EncodeOptions<O>, given);
+        const firstIndex = given;
+        const next = this.thread.call("encode", () => this.#encodeAll(chunk, settings as EncodeOptions<O>, firstIndex));
         next.catch(() => {}); // it is awaited below
         given += chunk.length;
         if (ahead) yield await finished(ahead);
@@ -165,11 +169,12 @@ export class Encoder extends LoadedModel {
     const prepare = this.#preparation(this.#promptFor("tokens", options));
     const maxTokens = this.lengthFor("tokens", options.maxTokens);
     const { signal } = options;
-    const encoding = this.texts.encodeAll(texts, { where: "tokens", maxTokens, signal, prepare });
     const vectors: TokenVectors[] = [];
-    await this.thread.inTurn(encoding, async (encodings) => {
-      await runTexts(this.thread, TokenizedTexts.of(encodings), {
-        ...this.#runOptions("tokens", texts, options),
+    await this.thread.call("tokens", async () => {
+      const encodings = await this.texts.encodeAll(texts, { where: "tokens", maxTokens, signal, prepare });
+      await this.thread.compute({
+        ...this.#callOptions("tokens", texts, options),
+        texts: TokenizedTexts.of(encodings),
         task: () => ({ kind: "hidden" }),
         take: (order, cuSeqlens, { data }) => {
           const C = this.#hiddenSize;
@@ -187,6 +192,13 @@ export class Encoder extends LoadedModel {
   async calibrate(
     calibration: readonly string[] | Rows<Float32Array>,
     options: Omit<EncodeOptions, "output" | "ranges" | "calibration"> = {},
+  ): Promise<Ranges> {
+    return this.thread.call("calibrate", () => this.#rangesOf(calibration, options));
+  }
+
+  async #rangesOf(
+    calibration: readonly string[] | Rows<Float32Array>,
+    options: Omit<EncodeOptions, "output" | "ranges" | "calibration">,
   ): Promise<Ranges> {
     const vectors =
       calibration instanceof Rows
@@ -224,42 +236,41 @@ export class Encoder extends LoadedModel {
     const d = settings.output.endsWith("binary") ? bytesOf(width) : width;
     const data = makeArray(settings.output, texts.length * d);
     const tokenCounts = new Int32Array(texts.length);
-    const tokenizing = this.texts.tokenizeAll(texts, {
+    const tokenizing = {
       where,
       maxTokens: this.lengthFor(where, options.maxTokens),
       signal: options.signal,
       firstIndex,
       prepare: this.#preparation(prompt),
+    };
+    await this.thread.compute({
+      ...this.#callOptions(where, texts, options, firstIndex),
+      texts: await this.texts.tokenizeAll(texts, tokenizing),
+      task: () => ({ kind: "vectors", settings }),
+      take: (order, cuSeqlens, result) => {
+        if (result.data.length !== order.length * d) {
+          const got = `${result.data.length / order.length}`;
+          throw new Error(`${where}: expected vectors of ${d} numbers from the model, got ${got}`);
+        }
+        for (const [i, text] of order.entries()) {
+          data.set(result.data.subarray(i * d, (i + 1) * d), text * d);
+          tokenCounts[text] = cuSeqlens[i + 1]! - cuSeqlens[i]!;
+        }
+      },
     });
-    await this.thread.inTurn(tokenizing, (tokenized) =>
-      runTexts(this.thread, tokenized, {
-        ...this.#runOptions(where, texts, options, firstIndex),
-        task: () => ({ kind: "vectors", settings }),
-        take: (order, cuSeqlens, result) => {
-          if (result.data.length !== order.length * d) {
-            const got = `${result.data.length / order.length}`;
-            throw new Error(`${where}: expected vectors of ${d} numbers from the model, got ${got}`);
-          }
-          for (const [i, text] of order.entries()) {
-            data.set(result.data.subarray(i * d, (i + 1) * d), text * d);
-            tokenCounts[text] = cuSeqlens[i + 1]! - cuSeqlens[i]!;
-          }
-        },
-      }),
-    );
     return new Embeddings(data as OutputArrays[O], [texts.length, d], settings.output, tokenCounts);
   }
 
-  #runOptions(where: string, texts: readonly string[], { signal, onProgress }: CallOptions, firstIndex = 0) {
+  #callOptions(where: string, texts: readonly string[], options: CallOptions, firstIndex = 0) {
     const describe = (text: number) => nameText(firstIndex + text, texts[text]!);
-    return { where, batchTokens: this.batchTokens, signal, onProgress, describe };
+    return { ...waitingOf(options), where, describe };
   }
 
   async #calibrated<T extends EncodeOptions<Output>>(options: T): Promise<T> {
     const { calibration, ...rest } = options;
     if (options.output !== "int8" || options.ranges || calibration === undefined) return options;
     const { onProgress: _, output: __, ...how } = rest;
-    return { ...options, ranges: await this.calibrate(calibration, how) };
+    return { ...options, ranges: await this.#rangesOf(calibration, how) };
   }
 
   #settings(where: string, options: EncodeOptions<Output>, prompt: string): VectorSettings {

@@ -1,15 +1,16 @@
 // FillMask: the most likely tokens for each [MASK] of a text, from a masked language model in a Hugging Face folder.
 
 import type { PackedBatch } from "../engine/engine.js";
-import { runTexts } from "../engine/runs.js";
+import type { EngineResult } from "../engine/engine-tasks.js";
 import type { TokenizedTexts } from "../texts/tokenized.js";
 import {
   type CallOptions,
   LoadedModel,
   type LoadOptions,
-  loadParts,
+  loadWith,
   type ModelParts,
   nameText,
+  waitingOf,
 } from "./loaded-model.js";
 
 /** One way to fill a [MASK]. */
@@ -39,13 +40,7 @@ export class FillMask extends LoadedModel {
    * token for the mask.
    */
   static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<FillMask> {
-    const parts = await loadParts("FillMask.load", nameOrFolder, "maskedLM", options);
-    try {
-      return new FillMask(parts);
-    } catch (error) {
-      await parts.thread.dispose();
-      throw error;
-    }
+    return loadWith("FillMask.load", nameOrFolder, "maskedLM", options, (parts) => new FillMask(parts));
   }
 
   /** What stands in a text where a token is to be guessed: "[MASK]", or "<mask>". */
@@ -58,19 +53,19 @@ export class FillMask extends LoadedModel {
   fill(text: string, options?: FillOptions): Promise<Filling[][]>;
   fill(texts: readonly string[], options?: FillOptions): Promise<Filling[][][]>;
   async fill(input: string | readonly string[], options: FillOptions = {}): Promise<Filling[][] | Filling[][][]> {
-    const { topK = 5, signal, onProgress } = options;
+    const { topK = 5, signal } = options;
     if (!Number.isInteger(topK) || topK < 1) throw new RangeError(`fill: expected topK of 1 or more, got ${topK}`);
     const texts = typeof input === "string" ? [input] : input;
     const where = "fill";
     const maxTokens = this.lengthFor(where, options.maxTokens);
     const fillings: Filling[][][] = [];
-    await this.thread.inTurn(this.texts.tokenizeAll(texts, { where, maxTokens, signal }), async (tokenized) => {
+    await this.thread.call(where, async () => {
+      const tokenized = await this.texts.tokenizeAll(texts, { where, maxTokens, signal });
       const masks = texts.map((text, i) => this.#masksOf(text, tokenized.ids(i)));
-      await runTexts(this.thread, tokenized, {
+      await this.thread.compute({
+        ...waitingOf(options),
         where,
-        batchTokens: this.batchTokens,
-        signal,
-        onProgress,
+        texts: tokenized,
         describe: (text) => nameText(text, texts[text]!),
         task: (order, cuSeqlens) => {
           const rows = order.flatMap((text, i) => masks[text]!.map((mask) => cuSeqlens[i]! + mask));
@@ -104,7 +99,23 @@ export class FillMask extends LoadedModel {
         `logProbabilities: expected an id from 0 to ${vocab_size - 1} for each of ${rows.length} rows, got ${got}`,
       );
     }
-    return (await this.thread.run(batch, { kind: "logProbabilities", rows, ids })).data as Float32Array;
+    let found: EngineResult | undefined;
+    await this.thread.call("logProbabilities", () =>
+      this.thread.compute({
+        where: "logProbabilities",
+        texts: { length: 1, tokenCount: () => batch.ids.length, pack: () => batch },
+        describe: () => "the batch",
+        task: (order) => ({
+          kind: "logProbabilities",
+          rows: order.length > 0 ? rows : new Int32Array(0),
+          ids: order.length > 0 ? ids : new Int32Array(0),
+        }),
+        take: (_, __, result) => {
+          found = result;
+        },
+      }),
+    );
+    return found!.data.slice() as Float32Array;
   }
 
   #masksOf(text: string, ids: Int32Array): number[] {

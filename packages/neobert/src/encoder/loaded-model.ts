@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { checkEngine, type EngineDtype, type EngineName } from "../engine/engine.js";
 import { EngineThread } from "../engine/engine-thread.js";
+import type { WaitOptions } from "../engine/queue.js";
 import { walkFiles } from "../files/glob.js";
 import { type HubOptions, resolveModel } from "../hub/resolve.js";
 import type { Head } from "../model/architecture.js";
@@ -26,8 +27,12 @@ export interface LoadOptions extends HubOptions {
   onnxFile?: string;
   /** Threads of one computation; default: as many as there are cores. */
   threads?: number;
-  /** Most tokens computed at once; more needs more memory. Default 4096. */
+  /** Most tokens computed at once; more needs more memory. Default: 4,096 (libtorch) or 2,048 (ONNX Runtime). */
   batchTokens?: number;
+  /** Most tokens that wait for being computed; further calls wait before that, or fail with `wait: false`. Default 2^20. */
+  maxWaitingTokens?: number;
+  /** Most milliseconds of one computation where more than one call waits. Default 25. */
+  maxRunMs?: number;
 }
 
 export interface ModelParts {
@@ -36,7 +41,6 @@ export interface ModelParts {
   sentence: SentenceFolder;
   tokenizer: Tokenizer;
   thread: EngineThread;
-  batchTokens: number | undefined;
 }
 
 /** Options of every call that computes. */
@@ -44,8 +48,22 @@ export interface CallOptions {
   /** Cuts texts to this many tokens, special ones included; default: the model's `maxTokens`. */
   maxTokens?: number;
   onProgress?: (progress: { done: number; total: number }) => void;
-  /** Aborting it rejects the call after the run that is being computed. */
+  /** Aborting it rejects the call at once; texts that are not being computed by then never are. */
   signal?: AbortSignal;
+  /** Milliseconds after which the call rejects with a `DeadlineError`. Default: none. */
+  timeoutMs?: number;
+  /** False: reject with a `QueueFullError` where `maxWaitingTokens` tokens wait already. Default: wait. */
+  wait?: boolean;
+}
+
+/** What the queue takes of a call's options. */
+export function waitingOf({
+  onProgress,
+  signal,
+  timeoutMs,
+  wait,
+}: CallOptions): WaitOptions & Pick<CallOptions, "onProgress"> {
+  return { signal, timeoutMs, wait, ...(onProgress && { onProgress }) };
 }
 
 /** Finds, fetches and loads a model. Rejects with what is wrong about its files, or about engine and dtype. */
@@ -55,7 +73,16 @@ export async function loadParts(
   head: Head,
   options: LoadOptions = {},
 ): Promise<ModelParts> {
-  const { engine = "onnx", dtype = "fp32", threads, batchTokens, onnxFile, ...hub } = options;
+  const {
+    engine = "onnx",
+    dtype = "fp32",
+    threads,
+    batchTokens,
+    maxWaitingTokens,
+    maxRunMs,
+    onnxFile,
+    ...hub
+  } = options;
   checkEngine(where, { engine, dtype });
   if (onnxFile !== undefined && (engine !== "onnx" || options.dtype !== undefined)) {
     const got = engine === "onnx" ? `dtype "${dtype}"` : `engine "${engine}"`;
@@ -71,15 +98,33 @@ export async function loadParts(
     folder: modelFolder,
     options: { engine, dtype, head, ...(threads !== undefined && { threads }), ...(graph && { onnxFile: graph }) },
     modules: head === "none" ? modules : [],
+    queue: { batchTokens, maxWaitingTokens, maxRunMs },
   });
   try {
     const tokenizer = loadTokenizer(modelFolder); // while the worker reads the weights
-    return { folder, sentence, tokenizer, thread: await starting, batchTokens };
+    return { folder, sentence, tokenizer, thread: await starting };
   } catch (error) {
     starting.then(
       (thread) => thread.dispose(),
       () => {},
     );
+    throw error;
+  }
+}
+
+/** `loadParts`, and what `make` makes of them; the thread ends where that throws. */
+export async function loadWith<Model>(
+  where: string,
+  nameOrFolder: string,
+  head: Head,
+  options: LoadOptions,
+  make: (parts: ModelParts) => Model,
+): Promise<Model> {
+  const parts = await loadParts(where, nameOrFolder, head, options);
+  try {
+    return make(parts);
+  } catch (error) {
+    await parts.thread.dispose();
     throw error;
   }
 }
@@ -105,15 +150,13 @@ export abstract class LoadedModel implements AsyncDisposable {
   readonly maxPositions: number;
   protected readonly thread: EngineThread;
   protected readonly texts: TextTokenizer;
-  protected readonly batchTokens: number | undefined;
 
-  constructor({ folder, sentence, tokenizer, thread, batchTokens }: ModelParts) {
+  constructor({ folder, sentence, tokenizer, thread }: ModelParts) {
     this.folder = folder;
     this.tokenizer = tokenizer;
     this.thread = thread;
     this.config = thread.config;
     this.texts = new TextTokenizer(tokenizer);
-    this.batchTokens = batchTokens;
     this.maxPositions = architectureOf(this.config).maxPositions(this.config);
     this.maxTokens = longestText(this.config, this.maxPositions, sentence.maxTokens, tokenizer.modelMaxLength);
   }

@@ -3,11 +3,10 @@
 // is too long is read in overlapping windows, and a token's scores are those of the window in which it stands furthest
 // from a cut.
 
-import { runTexts } from "../engine/runs.js";
 import { TokenizedTexts } from "../texts/tokenized.js";
 import { type Aggregation, aggregate, type Entity, type TokenScores } from "./entities.js";
 import { labelNames, scoresOf } from "./labels.js";
-import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText } from "./loaded-model.js";
+import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText, waitingOf } from "./loaded-model.js";
 
 export interface TagOptions extends CallOptions {
   /**
@@ -29,23 +28,22 @@ export class TokenClassifier extends LoadedModel {
   tag(text: string, options?: TagOptions): Promise<Entity[]>;
   tag(texts: readonly string[], options?: TagOptions): Promise<Entity[][]>;
   async tag(input: string | readonly string[], options: TagOptions = {}): Promise<Entity[] | Entity[][]> {
-    const { aggregation = "simple", ignore = ["O"], signal, onProgress } = options;
+    const { aggregation = "simple", ignore = ["O"], signal } = options;
     const texts = typeof input === "string" ? [input] : input;
     const where = "tag";
     const maxTokens = this.lengthFor(where, options.maxTokens);
     const stride = maxTokens >> 2;
     const tokens: TokenScores[][] = texts.map(() => []);
-    const encoding = this.texts.encodeAll(texts, { where, maxTokens, signal, stride });
-    await this.thread.inTurn(encoding, async (encodings) => {
+    await this.thread.call(where, async () => {
+      const encodings = await this.texts.encodeAll(texts, { where, maxTokens, signal, stride });
       const windows = encodings.flatMap((encoding, text) =>
         [encoding, ...encoding.overflowing].map((window) => ({ text, window })),
       );
       const best = texts.map(() => new Map<number, TokenScores & { margin: number }>());
-      await runTexts(this.thread, TokenizedTexts.of(windows.map(({ window }) => window)), {
+      await this.thread.compute({
+        ...waitingOf(options),
         where,
-        batchTokens: this.batchTokens,
-        signal,
-        onProgress,
+        texts: TokenizedTexts.of(windows.map(({ window }) => window)),
         describe: (i) => nameText(windows[i]!.text, texts[windows[i]!.text]!),
         task: () => ({ kind: "tokenLogits" }),
         take: (order, cuSeqlens, { data }) => {

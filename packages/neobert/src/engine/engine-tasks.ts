@@ -42,6 +42,63 @@ export async function runTask(
   }
 }
 
+/** Tasks with the same key can be one task over the packed texts of several calls. */
+export function keyOf(task: EngineTask): string {
+  const { rows: _, ids: __, ...rest } = task as EngineTask & { rows?: Int32Array; ids?: Int32Array };
+  return JSON.stringify(rest, (_, value) => (ArrayBuffer.isView(value) ? [...(value as Float32Array)] : value));
+}
+
+/** One of several calls in a batch: the borders of its texts, counted from 0, and its task on them. */
+export interface BatchPart {
+  cuSeqlens: Int32Array;
+  task: EngineTask;
+}
+
+/** The batches of parts one after another, and the task of them all. */
+export function combineParts(batches: PackedBatch[], parts: BatchPart[]): { batch: PackedBatch; task: EngineTask } {
+  if (batches.length === 1) return { batch: batches[0]!, task: parts[0]!.task };
+  const starts = [0];
+  for (const { ids } of batches) starts.push(starts.at(-1)! + ids.length);
+  const ids = new Int32Array(starts.at(-1)!);
+  const hasTypes = batches.some(({ tokenTypes }) => tokenTypes);
+  const tokenTypes = hasTypes ? new Int32Array(ids.length) : undefined;
+  const borders = [0];
+  for (const [i, batch] of batches.entries()) {
+    ids.set(batch.ids, starts[i]!);
+    if (batch.tokenTypes) tokenTypes!.set(batch.tokenTypes, starts[i]!);
+    for (const end of batch.cuSeqlens.subarray(1)) borders.push(starts[i]! + end);
+  }
+  const task = { ...parts[0]!.task };
+  if ("rows" in task) {
+    const rows = parts.flatMap(({ task }, i) =>
+      [...(task as typeof task & { rows: Int32Array }).rows].map((row) => row + starts[i]!),
+    );
+    task.rows = Int32Array.from(rows);
+  }
+  if ("ids" in task) task.ids = Int32Array.from(parts.flatMap(({ task }) => [...(task as { ids: Int32Array }).ids]));
+  return { batch: { ids, cuSeqlens: Int32Array.from(borders), ...(tokenTypes && { tokenTypes }) }, task };
+}
+
+/** Each part's own share of the result of them all: by texts, tokens or rows, as its task counts. */
+export function splitResult(result: EngineResult, parts: BatchPart[]): EngineResult[] {
+  if (parts.length === 1) return [result];
+  const counts = parts.map(({ cuSeqlens, task }) => {
+    if ("rows" in task) return task.rows.length;
+    return task.kind === "hidden" || task.kind === "tokenLogits" ? cuSeqlens.at(-1)! : cuSeqlens.length - 1;
+  });
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  let at = 0;
+  return counts.map((count) => {
+    const cut = <A extends NumberArray | Int32Array>(array: A) => {
+      const width = total > 0 ? array.length / total : 0;
+      return array.subarray(at * width, (at + count) * width) as A;
+    };
+    const own = { data: cut(result.data), ...(result.ids && { ids: cut(result.ids) }) };
+    at += count;
+    return own;
+  });
+}
+
 /** The `topK` largest softmax probabilities of each of M rows of logits, best first, and where they stand. */
 export function likeliest(logits: Float32Array, M: number, topK: number): EngineResult {
   const V = M > 0 ? logits.length / M : 0;

@@ -1,20 +1,31 @@
-// The worker thread that owns an engine, as its callers see it: tasks go in, promises of results come out. The thread
-// keeps the process alive only while it has something to do, so a program need not dispose of a model to end.
+// The worker thread that owns an engine, as its callers see it: calls of texts go in and meet in one queue, results come
+// out. The thread keeps the process alive only while it has something to do, so a program need not dispose of a model to
+// end. A worker that dies fails what it was computing, with the reason; a new one takes the rest.
 
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import { compiledFile } from "../files/package.js";
 import type { Head } from "../model/architecture.js";
 import type { ModelConfig } from "../model/architectures.js";
+import type { PackedBatch } from "../model/packed-batch.js";
 import type { VectorModule } from "../vectors/sentence-transformers.js";
-import type { EngineOptions, PackedBatch } from "./engine.js";
+import type { EngineOptions } from "./engine.js";
 import type { EngineResult, EngineTask } from "./engine-tasks.js";
+import { makeGuard } from "./exit-guard.js";
+import { EngineQueue, type QueueCall, type QueueOptions } from "./queue.js";
+
+/** Workers that may die one after another, none of them having computed anything, before the thread gives up. */
+const MOST_DEATHS = 3;
 
 /** What the worker is given. */
 export interface EngineWorkerInput {
   folder: string;
   options: EngineOptions;
   modules: readonly VectorModule[];
+  /** See exit-guard.ts. */
+  guard: SharedArrayBuffer;
 }
+
+export type StartInput = Omit<EngineWorkerInput, "guard"> & { queue?: QueueOptions };
 
 export interface WorkerRequest {
   id: number;
@@ -24,131 +35,187 @@ export interface WorkerRequest {
 
 /** What it says. */
 export type WorkerReply =
-  | { kind: "ready"; config: ModelConfig; head: Head }
+  | { kind: "ready"; config: ModelConfig; head: Head; mostTokens: number }
   | { kind: "unloadable"; error: Error }
-  | { kind: "result"; id: number; result: EngineResult }
+  | { kind: "result"; id: number; result: EngineResult; ms: number }
   | { kind: "failed"; id: number; error: Error }
   | { kind: "disposed" };
 
+type Ready = WorkerReply & { kind: "ready" };
+
 interface PendingRun {
-  resolve(result: EngineResult): void;
+  resolve(done: { result: EngineResult; ms: number }): void;
   reject(error: Error): void;
+}
+
+interface Living {
+  worker: Worker;
+  ready: Ready;
+  release(): void;
 }
 
 export class EngineThread {
   readonly config: ModelConfig;
   readonly head: Head;
-  readonly #worker: Worker;
-  readonly #waiting = new Map<number, PendingRun>();
+  readonly #input: StartInput;
+  readonly #queue: EngineQueue;
+  readonly #pending = new Map<number, PendingRun>();
+  readonly #open = new Set<Promise<unknown>>();
+  /** The worker, or the one that is being started; undefined where it died and nothing has been asked since. */
+  #living: Promise<Living> | undefined;
+  #deaths = 0;
   #nextId = 0;
-  #last: Promise<unknown> = Promise.resolve();
-  #ended: Error | undefined;
   #disposal: Promise<void> | undefined;
 
-  private constructor(worker: Worker, config: ModelConfig, head: Head) {
-    this.#worker = worker;
-    this.config = config;
-    this.head = head;
-    worker.on("message", (reply: WorkerReply) => {
-      if (reply.kind !== "result" && reply.kind !== "failed") return;
-      const { resolve, reject } = this.#waiting.get(reply.id)!;
-      this.#waiting.delete(reply.id);
-      if (this.#waiting.size === 0) worker.unref();
-      if (reply.kind === "result") resolve(reply.result);
-      else reject(reply.error);
-    });
-    worker.on("error", (error) => this.#end(error));
-    worker.on("exit", (code) => this.#end(new Error(`internal: the engine's worker ended with code ${code}`)));
-    worker.unref();
+  private constructor(input: StartInput, living: Living) {
+    this.#input = input;
+    this.config = living.ready.config;
+    this.head = living.ready.head;
+    this.#queue = new EngineQueue((batch, task) => this.#run(batch, task), living.ready.mostTokens, input.queue);
+    this.#adopt(living);
+    this.#living = Promise.resolve(living);
   }
 
   /** Starts the thread and loads the model in it. Rejects with what the engine throws. */
-  static async start(input: EngineWorkerInput): Promise<EngineThread> {
-    const worker = new Worker(compiledFile("engine/engine-worker"), {
-      workerData: input,
-      env: SHARE_ENV, // so that what @neobert/torch sets for OpenMP reaches it
-      execArgv: [], // a worker does not understand all of the caller's
-      resourceLimits: { maxYoungGenerationSizeMb: 2 }, // its own objects are few: 8 MB less, no slower
-    });
+  static async start(input: StartInput): Promise<EngineThread> {
+    const living = await startWorker(input);
     try {
-      const reply = await new Promise<WorkerReply>((resolve, reject) => {
-        worker.once("message", resolve);
-        worker.once("error", reject);
-        worker.once("exit", (code) => reject(new Error(`internal: the engine's worker ended with code ${code}`)));
-      });
-      if (reply.kind === "unloadable") throw reply.error;
-      if (reply.kind !== "ready") throw new Error(`internal: the engine's worker began with ${reply.kind}`);
-      return new EngineThread(worker, reply.config, reply.head);
+      return new EngineThread(input, living);
     } catch (error) {
-      await worker.terminate();
+      await living.worker.terminate();
+      living.release();
       throw error;
     }
   }
 
-  /** Whether nothing can be run any more. */
-  get hasEnded(): boolean {
-    return this.#ended !== undefined;
-  }
-
-  /** Runs one task; the arrays of `batch` are given away. */
-  run(batch: PackedBatch, task: EngineTask): Promise<EngineResult> {
-    if (this.#ended) return Promise.reject(this.#ended);
-    const id = this.#nextId++;
-    const { ids, cuSeqlens, tokenTypes } = batch;
-    const arrays = [ids, cuSeqlens, ...(tokenTypes ? [tokenTypes] : [])];
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      if (this.#waiting.size === 1) this.#worker.ref();
-      const request: WorkerRequest = { id, batch, task };
-      this.#worker.postMessage(
-        request,
-        arrays.map(({ buffer }) => buffer as ArrayBuffer),
-      );
-    });
-  }
-
-  /** Runs `work` when every earlier call's work is done and `prepared` is there: calls are served in their order. */
-  async inTurn<P, R>(prepared: Promise<P>, work: (prepared: P) => Promise<R>): Promise<R> {
-    const before = this.#last;
-    const { promise, resolve } = withResolvers();
-    this.#last = promise;
-    try {
-      const [ready] = await Promise.all([prepared, before]);
-      return await work(ready);
-    } finally {
-      before.then(resolve);
+  /** Runs `work`, which `dispose` then waits for. Rejects where the model has been disposed of; `where` is the caller. */
+  call<R>(where: string, work: () => Promise<R>): Promise<R> {
+    if (this.#disposal) {
+      const expected = "expected a loaded model, got one that has been disposed of";
+      return Promise.reject(new Error(`${where}: ${expected}\nLoad it anew.`));
     }
+    const result = work();
+    this.#open.add(result);
+    const close = () => this.#open.delete(result);
+    result.then(close, close);
+    return result;
   }
 
-  /** Frees the model and ends the thread once what has been asked for is done. */
+  /** Computes the texts of a call, among those of all others. */
+  compute(call: QueueCall): Promise<void> {
+    return this.#queue.submit(call);
+  }
+
+  /** Frees the model and ends the thread once all that was asked for before is done. */
   dispose(): Promise<void> {
     this.#disposal ??= this.#dispose();
     return this.#disposal;
   }
 
   async #dispose(): Promise<void> {
-    this.#end(new Error("expected a loaded model, got one that has been disposed of\nLoad it anew."), false);
-    this.#worker.ref();
+    await Promise.allSettled(this.#open);
+    const living = await this.#living?.catch(() => undefined);
+    if (!living) return;
+    const { worker, release } = living;
+    worker.ref();
     await new Promise<void>((resolve) => {
-      this.#worker.on("message", ({ kind }: WorkerReply) => kind === "disposed" && resolve());
-      this.#worker.once("exit", () => resolve());
-      this.#worker.postMessage("dispose");
+      worker.on("message", ({ kind }: WorkerReply) => kind === "disposed" && resolve());
+      worker.once("exit", () => resolve());
+      worker.postMessage("dispose");
     });
-    await this.#worker.terminate();
+    await worker.terminate();
+    release();
   }
 
-  #end(error: Error, failWaiting = true): void {
-    this.#ended ??= error;
-    if (!failWaiting) return;
-    for (const { reject } of this.#waiting.values()) reject(this.#ended);
-    this.#waiting.clear();
+  /** Has a batch computed; the arrays of `batch` are given away. */
+  async #run(batch: PackedBatch, task: EngineTask): Promise<{ result: EngineResult; ms: number }> {
+    const { worker } = await this.#worker();
+    const id = this.#nextId++;
+    const { ids, cuSeqlens, tokenTypes } = batch;
+    const arrays = [ids, cuSeqlens, ...(tokenTypes ? [tokenTypes] : [])];
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      worker.ref();
+      const request: WorkerRequest = { id, batch, task };
+      worker.postMessage(
+        request,
+        arrays.map(({ buffer }) => buffer as ArrayBuffer),
+      );
+    });
+  }
+
+  /** The worker; a new one where the last has died. */
+  async #worker(): Promise<Living> {
+    if (!this.#living) {
+      if (this.#deaths >= MOST_DEATHS) {
+        throw fatal(`the engine's worker has died ${this.#deaths} times\nLoad the model anew.`);
+      }
+      const starting = startWorker(this.#input).then((living) => this.#adopt(living));
+      starting.catch(() => {
+        this.#deaths++;
+        if (this.#living === starting) this.#living = undefined;
+      });
+      this.#living = starting;
+    }
+    return this.#living.catch((cause: Error) => {
+      throw fatal(cause.message, cause);
+    });
+  }
+
+  #adopt(living: Living): Living {
+    const { worker, release } = living;
+    let reason: Error | undefined;
+    worker.on("message", (reply: WorkerReply) => {
+      if (reply.kind !== "result" && reply.kind !== "failed") return;
+      const { resolve, reject } = this.#pending.get(reply.id)!;
+      this.#pending.delete(reply.id);
+      if (this.#pending.size === 0) worker.unref();
+      this.#deaths = 0;
+      if (reply.kind === "result") resolve(reply);
+      else reject(reply.error);
+    });
+    worker.on("error", (error) => {
+      reason = error;
+    });
+    worker.on("exit", (code) => {
+      release();
+      this.#living = undefined;
+      this.#deaths++;
+      const error = fatal(reason?.message ?? `the engine's worker ended with code ${code}`, reason);
+      for (const { reject } of this.#pending.values()) reject(error);
+      this.#pending.clear();
+    });
+    worker.unref();
+    return living;
   }
 }
 
-function withResolvers(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
+/** An error that no further try of the same texts should follow. */
+function fatal(message: string, cause?: Error): Error {
+  return Object.assign(new Error(message, { cause }), { fatal: true });
+}
+
+async function startWorker({ queue: _, ...input }: StartInput): Promise<Living> {
+  const { memory, release } = makeGuard();
+  const workerData: EngineWorkerInput = { ...input, guard: memory };
+  const worker = new Worker(compiledFile("engine/engine-worker"), {
+    workerData,
+    env: SHARE_ENV, // so that what @neobert/torch sets for OpenMP reaches it
+    execArgv: [], // a worker does not understand all of the caller's
+    resourceLimits: { maxYoungGenerationSizeMb: 2 }, // its own objects are few: 8 MB less, no slower
   });
-  return { promise, resolve };
+  try {
+    const ready = await new Promise<WorkerReply>((resolve, reject) => {
+      worker.once("message", resolve);
+      worker.once("error", reject);
+      worker.once("exit", (code) => reject(new Error(`internal: the engine's worker ended with code ${code}`)));
+    });
+    if (ready.kind === "unloadable") throw ready.error;
+    if (ready.kind !== "ready") throw new Error(`internal: the engine's worker began with ${ready.kind}`);
+    return { worker, ready, release };
+  } catch (error) {
+    await worker.terminate();
+    release();
+    throw error;
+  }
 }

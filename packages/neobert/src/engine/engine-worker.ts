@@ -5,36 +5,40 @@ import { VectorHead } from "../vectors/vector-head.js";
 import type { Engine } from "./engine.js";
 import { runTask } from "./engine-tasks.js";
 import type { EngineWorkerInput, WorkerReply, WorkerRequest } from "./engine-thread.js";
+import { guarded } from "./exit-guard.js";
 import { loadEngine } from "./load-engine.js";
 
-const { folder, options, modules } = workerData as EngineWorkerInput;
+const { folder, options, modules, guard } = workerData as EngineWorkerInput;
 const port = parentPort!;
 const say = (reply: WorkerReply, transfer: ArrayBuffer[] = []) => port.postMessage(reply, transfer);
 
 async function answer(engine: Engine, head: VectorHead, { id, batch, task }: WorkerRequest): Promise<void> {
   try {
-    const result = await runTask(engine, head, batch, task);
+    const start = performance.now();
+    const result = await guarded(guard, () => runTask(engine, head, batch, task));
+    const ms = performance.now() - start;
     // A view of a larger buffer would take that along.
     const arrays = [result.data, ...(result.ids ? [result.ids] : [])];
     const whole = arrays.every(({ buffer, byteLength }) => buffer.byteLength === byteLength);
-    say({ kind: "result", id, result }, whole ? arrays.map(({ buffer }) => buffer as ArrayBuffer) : []);
+    say({ kind: "result", id, result, ms }, whole ? arrays.map(({ buffer }) => buffer as ArrayBuffer) : []);
   } catch (error) {
     say({ kind: "failed", id, error: error as Error });
   }
 }
 
 try {
-  const engine = await loadEngine(folder, options);
+  const engine = await guarded(guard, () => loadEngine(folder, options));
   const head = new VectorHead(modules);
   let last = Promise.resolve();
   port.on("message", (request: WorkerRequest | "dispose") => {
     last = last.then(async () => {
       if (request !== "dispose") return answer(engine, head, request);
-      await engine.dispose();
+      await guarded(guard, () => engine.dispose());
       say({ kind: "disposed" });
     });
   });
-  say({ kind: "ready", config: engine.config, head: engine.head });
+  const { config, mostTokens } = engine;
+  say({ kind: "ready", config, head: engine.head, mostTokens });
 } catch (error) {
   say({ kind: "unloadable", error: error as Error });
 }

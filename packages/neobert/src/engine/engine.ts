@@ -14,6 +14,8 @@ export interface Engine {
   /** The parsed config.json. */
   readonly config: ModelConfig;
   readonly head: Head;
+  /** Most tokens that are worth computing together, unless a single text has more. */
+  readonly mostTokens: number;
   /** Last hidden state of every token, [N, C]. */
   hidden(batch: PackedBatch): Promise<Float32Array>;
   /** Masked-LM logits [M, V] of the tokens at `rows` (indices into the packed ids). */

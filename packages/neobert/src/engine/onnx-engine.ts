@@ -15,8 +15,12 @@ import { cacheFolder, fillCache } from "../onnx/graph-cache.js";
 import { weightBits } from "../onnx/int8.js";
 import { writeOnnx } from "../onnx/onnx-file.js";
 import { importOnnxRuntime, openSession } from "../onnx/onnxruntime.js";
-import { packedFeeds, runInputs, splitRuns } from "../onnx/packed-feeds.js";
+import { packedFeeds, runInputs, shortestFirst } from "../onnx/packed-feeds.js";
 import { type Result, resultOf, tracePacked } from "../onnx/trace.js";
+import { cutByTokens } from "./planner.js";
+
+/** Most tokens of a run (a longer text has one of its own): bounds memory, and what is computed stays in the caches. */
+const MOST_TOKENS = 2048;
 
 export interface OnnxEngineOptions {
   dtype: "fp32" | "int8";
@@ -41,6 +45,7 @@ export class OnnxEngine {
   readonly config: ModelConfig;
   readonly head: Head;
   readonly architecture: Architecture<ModelConfig>;
+  readonly mostTokens = MOST_TOKENS;
   readonly #folder: string;
   readonly #options: OnnxEngineOptions;
   readonly #sessions = new Map<Result, Promise<InferenceSession>>();
@@ -71,8 +76,8 @@ export class OnnxEngine {
       throw new Error(`maskedLogits: expected rows from 0 to ${batch.ids.length - 1}, got ${outside}`);
     }
     const logits = new Float32Array(rows.length * V);
-    for (const run of splitRuns(batch.cuSeqlens)) {
-      const { rows: batchRows, inputs } = runInputs(batch, run);
+    for (const texts of runsOf(batch)) {
+      const { rows: batchRows, inputs } = runInputs(batch, texts);
       const placeOf = new Map<number, number>();
       for (const [i, row] of batchRows.entries()) placeOf.set(row, i);
       const asked = [...rows.keys()].filter((i) => placeOf.has(rows[i]!));
@@ -88,12 +93,11 @@ export class OnnxEngine {
   async sequenceLogits(batch: PackedBatch): Promise<Float32Array> {
     const session = await this.#ready("sequenceLogits", batch, "sequenceClassification");
     let logits = new Float32Array(0);
-    for (const run of splitRuns(batch.cuSeqlens)) {
-      const result = await this.#run(session, runInputs(batch, run).inputs);
-      const width = result.length / run.texts.length;
+    for (const texts of runsOf(batch)) {
+      const result = await this.#run(session, runInputs(batch, texts).inputs);
+      const width = result.length / texts.length;
       if (logits.length === 0) logits = new Float32Array((batch.cuSeqlens.length - 1) * width);
-      for (const [i, text] of run.texts.entries())
-        logits.set(result.subarray(i * width, (i + 1) * width), text * width);
+      for (const [i, text] of texts.entries()) logits.set(result.subarray(i * width, (i + 1) * width), text * width);
     }
     return logits;
   }
@@ -149,15 +153,16 @@ export class OnnxEngine {
   async #rows(result: Result, batch: PackedBatch, head?: Head): Promise<Float32Array> {
     const session = await this.#ready(result, batch, head);
     let values = new Float32Array(0);
-    for (const run of splitRuns(batch.cuSeqlens)) {
-      const { rows, inputs } = runInputs(batch, run);
-      const place = result === "hidden" ? ([run.tokens, this.config.hidden_size] as const) : undefined;
+    for (const texts of runsOf(batch)) {
+      const { rows, inputs } = runInputs(batch, texts);
+      const N = rows.length;
+      const place = result === "hidden" ? ([N, this.config.hidden_size] as const) : undefined;
       const part = await this.#run(session, inputs, place);
-      const width = part.length / run.tokens;
+      const width = part.length / N;
       if (values.length === 0) values = new Float32Array(batch.ids.length * width);
-      for (let i = 0; i < run.tokens; ) {
+      for (let i = 0; i < N; ) {
         let end = i + 1; // rows that stand together are copied together
-        while (end < run.tokens && rows[end] === rows[end - 1]! + 1) end++;
+        while (end < N && rows[end] === rows[end - 1]! + 1) end++;
         values.set(part.subarray(i * width, end * width), rows[i]! * width);
         i = end;
       }
@@ -184,6 +189,11 @@ export class OnnxEngine {
     await session.run(feeds, { result: new Tensor("float32", values, shape) });
     return values;
   }
+}
+
+/** The texts of each run, shortest first: one run where the batch was planned for this engine. */
+function runsOf({ cuSeqlens }: PackedBatch): Generator<number[]> {
+  return cutByTokens(shortestFirst(cuSeqlens), (text) => cuSeqlens[text + 1]! - cuSeqlens[text]!, MOST_TOKENS);
 }
 
 /** Memory for results that are soon read: arrays made anew for each run would wait for the garbage collector by the dozen. */

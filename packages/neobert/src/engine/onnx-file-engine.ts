@@ -10,6 +10,8 @@ import { architectureOf, headOf, type ModelConfig } from "../model/architectures
 import { toFloat32 } from "../model/float32.js";
 import { checkBatch, expectHead, type PackedBatch } from "../model/packed-batch.js";
 import { importOnnxRuntime, openSession } from "../onnx/onnxruntime.js";
+import { shortestFirst } from "../onnx/packed-feeds.js";
+import { cutPadded } from "./planner.js";
 
 export interface OnnxFileEngineOptions {
   /** Path of the graph. */
@@ -65,6 +67,7 @@ export class OnnxFileEngine {
   readonly architecture: Architecture<ModelConfig>;
   readonly config: ModelConfig;
   readonly head: Head;
+  readonly mostTokens: number;
   /** Vectors of the texts [B, d], where the graph pools by itself and has no result for each token. */
   readonly sentences: ((batch: PackedBatch) => Promise<Float32Array>) | undefined;
   readonly #file: string;
@@ -77,6 +80,7 @@ export class OnnxFileEngine {
     this.architecture = architecture;
     this.config = config;
     this.head = head;
+    this.mostTokens = head === "maskedLM" ? MOST_WIDE_TOKENS : MOST_TOKENS;
     this.#file = file;
     this.#session = session;
     this.#inputs = checkInputs(file, session);
@@ -221,21 +225,8 @@ function chooseOutput(file: string, { outputNames }: InferenceSession, head: Hea
 
 /** Texts sorted by length, cut where a batch would have too many tokens or too much padding. */
 export function paddedRuns(cuSeqlens: Int32Array, mostTokens: number): number[][] {
-  const lengthOf = (text: number) => cuSeqlens[text + 1]! - cuSeqlens[text]!;
-  const order = Array.from({ length: cuSeqlens.length - 1 }, (_, text) => text);
-  const runs: number[][] = [];
-  let tokens = 0;
-  for (const text of order.sort((a, b) => lengthOf(a) - lengthOf(b) || a - b)) {
-    const length = lengthOf(text);
-    const padded = ((runs.at(-1)?.length ?? 0) + 1) * length;
-    if (runs.length === 0 || padded > mostTokens || padded - tokens - length > MOST_PADDING * padded) {
-      runs.push([]);
-      tokens = 0;
-    }
-    runs.at(-1)!.push(text);
-    tokens += length;
-  }
-  return runs;
+  const tokenCount = (text: number) => cuSeqlens[text + 1]! - cuSeqlens[text]!;
+  return [...cutPadded(shortestFirst(cuSeqlens), tokenCount, { maxTokens: mostTokens, maxPadding: MOST_PADDING })];
 }
 
 function padded({ ids, tokenTypes, cuSeqlens }: PackedBatch, texts: readonly number[], padId: number) {

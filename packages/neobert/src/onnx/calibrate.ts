@@ -11,7 +11,7 @@ import { loadTokenizer } from "../tokenizer/index.js";
 import type { WeightBits } from "./int8.js";
 import { writeOnnx } from "./onnx-file.js";
 import { importOnnxRuntime, openSession } from "./onnxruntime.js";
-import { packedFeeds, runInputs, splitRuns } from "./packed-feeds.js";
+import { packedFeeds, runInputs } from "./packed-feeds.js";
 import { traceErrors } from "./trace.js";
 
 /** Relative error of a layer's result, in the root mean square, above which it stays float32. */
@@ -46,9 +46,8 @@ export async function quantizationErrors(
     const cuSeqlens = [0];
     for (const { length } of texts) cuSeqlens.push(cuSeqlens.at(-1)! + length);
     const batch = { ids: Int32Array.from(texts.flatMap((ids) => [...ids])), cuSeqlens: Int32Array.from(cuSeqlens) };
-    const [run] = splitRuns(batch.cuSeqlens);
     const results: Record<string, Tensor> = await session.run(
-      packedFeeds(Tensor, session.inputNames, runInputs(batch, run!).inputs),
+      packedFeeds(Tensor, session.inputNames, runInputs(batch).inputs),
     );
     await session.release();
     return new Map(names.map((name, i) => [name, Number(results[`error_${i}`]!.data[0])]));

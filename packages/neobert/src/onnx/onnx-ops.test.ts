@@ -12,7 +12,7 @@ import { Graph, type Value } from "./graph.js";
 import { packedInputs, paddedInputs } from "./onnx-batch.js";
 import { writeOnnx } from "./onnx-file.js";
 import { OnnxOps } from "./onnx-ops.js";
-import { packedFeeds, runInputs, splitRuns } from "./packed-feeds.js";
+import { packedFeeds, runInputs } from "./packed-feeds.js";
 
 const [C, I, H, V] = [24, 40, 3, 30];
 const D = C / H;
@@ -145,7 +145,7 @@ async function onOnnx(program: Program, form: "padded" | "packed", contrib: bool
   const session = await InferenceSession.create(path, { intraOpNumThreads: 1, logSeverityLevel: 3 });
   let feeds: Record<string, Tensor>;
   if (form === "packed") {
-    const { inputs } = runInputs({ ids, cuSeqlens, tokenTypes }, splitRuns(cuSeqlens)[0]!);
+    const { inputs } = runInputs({ ids, cuSeqlens, tokenTypes });
     feeds = packedFeeds(Tensor, session.inputNames, inputs);
   } else {
     const padded = (values: (row: number) => number) => {

@@ -1,36 +1,25 @@
-// How a packed batch becomes runs of ONNX Runtime: texts sorted by length, up to a number of tokens in each run, in
-// groups of one length. Linear layers see all tokens of a run at once, attention one group at a time.
+// How texts of a packed batch become the inputs of one run of ONNX Runtime: sorted by length, in groups of one length.
+// Linear layers see all tokens of a run at once, attention one group at a time.
 
 import type { Tensor } from "onnxruntime-node";
 import type { PackedBatch } from "../model/packed-batch.js";
 
-/** Texts that are computed together. */
-export interface TextRun {
-  /** Indices into the batch's texts, shortest text first. */
-  texts: number[];
-  tokens: number;
-}
-
-/** Most tokens of a run (a longer text has one of its own): bounds memory, and what is computed stays in the caches. */
-export const MOST_TOKENS = 2048;
-
-/** Splits a batch into runs. Every text is in one of them. */
-export function splitRuns(cuSeqlens: Int32Array): TextRun[] {
+/** The texts of a batch, shortest first. */
+export function shortestFirst(cuSeqlens: Int32Array): number[] {
   const lengthOf = (text: number) => cuSeqlens[text + 1]! - cuSeqlens[text]!;
   const texts = Array.from({ length: cuSeqlens.length - 1 }, (_, text) => text);
-  const runs: TextRun[] = [];
-  for (const text of texts.sort((a, b) => lengthOf(a) - lengthOf(b) || a - b)) {
-    const length = lengthOf(text);
-    let run = runs.at(-1);
-    if (!run || run.tokens + length > MOST_TOKENS) runs.push((run = { texts: [], tokens: 0 }));
-    run.texts.push(text);
-    run.tokens += length;
-  }
-  return runs;
+  return texts.sort((a, b) => lengthOf(a) - lengthOf(b) || a - b);
 }
 
-/** The inputs of a graph of the packed form for a run, and the batch's row of each of the run's rows. */
-export function runInputs({ ids, tokenTypes, cuSeqlens }: PackedBatch, { texts, tokens: N }: TextRun) {
+/**
+ * The inputs of a graph of the packed form for some texts of a batch, shortest first (default: all), and the batch's row
+ * of each of the run's rows.
+ */
+export function runInputs(
+  { ids, tokenTypes, cuSeqlens }: PackedBatch,
+  texts: readonly number[] = shortestFirst(cuSeqlens),
+) {
+  const N = texts.reduce((sum, text) => sum + cuSeqlens[text + 1]! - cuSeqlens[text]!, 0);
   const rows = new Int32Array(N);
   const positions = new Int32Array(N);
   const first = new Int32Array(texts.length);

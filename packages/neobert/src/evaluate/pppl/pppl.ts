@@ -5,6 +5,7 @@
 
 import { createHash } from "node:crypto";
 import { Permutation, randomStreams } from "../../data/random.js";
+import { cutByTokens } from "../../engine/planner.js";
 import type { EncodeOptions, Encoding, SpecialIds } from "../../tokenizer/index.js";
 
 /** What is asked of a masked language model; `FillMask` is one. */
@@ -165,7 +166,8 @@ export async function* scoreTexts(
       yield textScore(text, values);
     }
   }
-  for (const batch of batchesOf(texts, waiting, batchTokens)) {
+  const masks = masksOf(texts, waiting);
+  for (const batch of cutByTokens(masks, ({ of }) => of.text.ids.length, batchTokens)) {
     if (running.length === BATCHES_AHEAD) await running.shift();
     const computing = compute(batch);
     computing.catch(() => {}); // it is awaited, but maybe after another has failed
@@ -178,21 +180,11 @@ export async function* scoreTexts(
   }
 }
 
-/** Masks in the order of the texts, as many in a batch as the budget allows. Each text is put into `waiting`. */
-function* batchesOf(texts: Iterable<MaskedText>, waiting: Waiting[], batchTokens: number) {
-  let batch: { of: Waiting; index: number }[] = [];
-  let tokens = 0;
+/** Masks in the order of the texts. Each text is put into `waiting`. */
+function* masksOf(texts: Iterable<MaskedText>, waiting: Waiting[]) {
   for (const text of texts) {
     const of = { text, values: new Float32Array(text.positions.length), left: text.positions.length };
     waiting.push(of);
-    for (const index of text.positions.keys()) {
-      if (batch.length > 0 && tokens + text.ids.length > batchTokens) {
-        yield batch;
-        [batch, tokens] = [[], 0];
-      }
-      batch.push({ of, index });
-      tokens += text.ids.length;
-    }
+    for (const index of text.positions.keys()) yield { of, index };
   }
-  if (batch.length > 0) yield batch;
 }

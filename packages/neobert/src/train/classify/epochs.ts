@@ -2,6 +2,7 @@
 // step is a batch of so many texts, cut into micro-batches of bounded size; where it stands is two numbers.
 
 import { Permutation, randomStreams } from "../../data/random.js";
+import { cutByTokens } from "../../engine/planner.js";
 import type { TaskStep } from "../loop/train-task.js";
 import type { Examples } from "./examples.js";
 import { type LabelledBatch, type Problem, targetCount } from "./problem.js";
@@ -33,25 +34,12 @@ export function* epochSteps(
     const end = Math.min(seen + batchSize, examples.length);
     const order = Array.from({ length: end - seen }, (_, i) => shuffle.at(seen + i));
     seen = end;
-    const microBatches = cut(order, examples, microBatchTokens).map((part) => examples.pack(part));
+    const parts = cutByTokens(order, (text) => examples.tokenCount(text), microBatchTokens);
+    const microBatches = Array.from(parts, (part) => examples.pack(part));
     const targets = microBatches.reduce((sum, batch) => sum + targetCount(problem, batch), 0);
     if (targets === 0) continue;
     const tokens = microBatches.reduce((sum, { ids }) => sum + ids.length, 0);
     const waitMs = performance.now() - start;
     yield { microBatches, targets, tokens, cursor: { epoch, seen } satisfies EpochCursor, waitMs };
   }
-}
-
-function cut(order: readonly number[], examples: Examples, microBatchTokens: number): number[][] {
-  const parts: number[][] = [];
-  let tokens = Number.POSITIVE_INFINITY;
-  for (const text of order) {
-    tokens += examples.tokenCount(text);
-    if (tokens > microBatchTokens) {
-      parts.push([]);
-      tokens = examples.tokenCount(text);
-    }
-    parts.at(-1)!.push(text);
-  }
-  return parts;
 }

@@ -1,6 +1,6 @@
 // Labelled texts, tokenized once and packed batch by batch: what both training and evaluation read.
 
-import { planRuns } from "../../engine/runs.js";
+import { cutByTokens, longestFirst } from "../../engine/planner.js";
 import { type TextInput, TextTokenizer, TokenizedTexts } from "../../texts/tokenized.js";
 import type { Encoding, Tokenizer } from "../../tokenizer/index.js";
 import { IGNORED, type LabelledBatch, type Problem } from "./problem.js";
@@ -72,7 +72,7 @@ export class Examples {
 
   /** The texts of each batch of an evaluation: of near-equal length, at most `tokens` together or one alone. */
   plan(tokens: number): number[][] {
-    return planRuns(this.#texts, tokens);
+    return [...cutByTokens(longestFirst(this.#texts), (text) => this.tokenCount(text), tokens)];
   }
 }
 

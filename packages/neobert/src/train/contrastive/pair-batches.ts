@@ -4,6 +4,7 @@
 
 import { createHash } from "node:crypto";
 import { Permutation, randomBelow, randomStreams, uniform } from "../../data/random.js";
+import { cutByTokens } from "../../engine/planner.js";
 import type { PackedBatch } from "../../model/packed-batch.js";
 import { TextTokenizer, type TokenizedTexts } from "../../texts/tokenized.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
@@ -256,25 +257,21 @@ export function contrastOf(rows: readonly PairRow[], negatives: "own" | "batch")
 
 /** The texts one after another, cut into forward passes of at most `budget` tokens (or one text). */
 function partsOf(groups: { texts: TokenizedTexts; skip: number }[], budget: number): PairPart[] {
-  const parts: { ids: Int32Array; skip: number }[][] = [];
-  let tokens = Number.POSITIVE_INFINITY;
-  for (const { texts, skip } of groups) {
-    for (let text = 0; text < texts.length; text++) {
+  const all = groups.flatMap(({ texts, skip }) =>
+    Array.from({ length: texts.length }, (_, text) => {
       const ids = texts.ids(text);
-      tokens += ids.length;
-      if (tokens > budget) {
-        parts.push([]);
-        tokens = ids.length;
-      }
       // A prompt that fills the whole text leaves its last token to pool.
-      parts.at(-1)!.push({ ids, skip: Math.min(skip, ids.length - 1) });
-    }
-  }
-  return parts.map((texts) => {
-    const cuSeqlens = new Int32Array(texts.length + 1);
-    for (const [i, { ids }] of texts.entries()) cuSeqlens[i + 1] = cuSeqlens[i]! + ids.length;
-    const ids = new Int32Array(cuSeqlens.at(-1)!);
-    for (const [i, text] of texts.entries()) ids.set(text.ids, cuSeqlens[i]!);
-    return { ids, cuSeqlens, skip: Int32Array.from(texts, ({ skip }) => skip) };
-  });
+      return { ids, skip: Math.min(skip, ids.length - 1) };
+    }),
+  );
+  return Array.from(
+    cutByTokens(all, ({ ids }) => ids.length, budget),
+    (texts) => {
+      const cuSeqlens = new Int32Array(texts.length + 1);
+      for (const [i, { ids }] of texts.entries()) cuSeqlens[i + 1] = cuSeqlens[i]! + ids.length;
+      const ids = new Int32Array(cuSeqlens.at(-1)!);
+      for (const [i, text] of texts.entries()) ids.set(text.ids, cuSeqlens[i]!);
+      return { ids, cuSeqlens, skip: Int32Array.from(texts, ({ skip }) => skip) };
+    },
+  );
 }

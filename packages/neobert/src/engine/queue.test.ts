@@ -1,0 +1,197 @@
+// The queue with a computation that the test holds in its hands, and with a real engine in its thread.
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, test } from "vitest";
+import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
+import { DeadlineError, Encoder, QueueFullError } from "../index.js";
+import type { PackedBatch } from "../model/packed-batch.js";
+import type { EngineResult } from "./engine-tasks.js";
+import { EngineQueue, type QueueCall } from "./queue.js";
+
+/** A queue whose runs wait until `step` lets the oldest one end; its hidden states are the ids themselves. */
+function heldQueue(options: ConstructorParameters<typeof EngineQueue>[2] = {}) {
+  const runs: { batch: PackedBatch; end(): void; fail(error: Error): void }[] = [];
+  const queue = new EngineQueue(
+    (batch) =>
+      new Promise((resolve, reject) => {
+        const end = () => resolve({ result: { data: Float32Array.from(batch.ids) }, ms: 0 });
+        runs.push({ batch, end, fail: reject });
+      }),
+    100,
+    options,
+  );
+  const step = async () => {
+    runs.shift()!.end();
+    await new Promise(setImmediate);
+  };
+  return { queue, runs, step };
+}
+
+/** A call of texts of these lengths, whose tokens all are `id`. */
+function callOf(id: number, lengths: number[], more: Partial<QueueCall> = {}) {
+  const taken = new Map<number, number[]>();
+  const call: QueueCall = {
+    where: "test",
+    texts: {
+      length: lengths.length,
+      tokenCount: (text) => lengths[text]!,
+      pack(order) {
+        const borders = [0];
+        for (const text of order) borders.push(borders.at(-1)! + lengths[text]!);
+        return { ids: new Int32Array(borders.at(-1)!).fill(id), cuSeqlens: Int32Array.from(borders) };
+      },
+    },
+    task: () => ({ kind: "hidden" }),
+    take: (order, cuSeqlens, { data }: EngineResult) => {
+      for (const [i, text] of order.entries()) taken.set(text, [...data.slice(cuSeqlens[i]!, cuSeqlens[i + 1]!)]);
+    },
+    describe: (text) => `text ${text}`,
+    ...more,
+  };
+  return { call, taken };
+}
+
+describe("the queue", () => {
+  test("texts of several calls share a run, and each call gets its own texts' results", async () => {
+    const { queue, runs, step } = heldQueue();
+    const first = callOf(1, new Array(30).fill(10));
+    const second = callOf(2, [3, 4]);
+    const both = [queue.submit(first.call), queue.submit(second.call)];
+    expect(runs.length).toBe(2);
+    await step();
+    await step();
+    // The third run is planned when both wait: the short call is in it as a whole.
+    expect([...runs[0]!.batch.ids].filter((id) => id === 2).length).toBe(7);
+    while (runs.length > 0) await step();
+    await Promise.all(both);
+    expect([...first.taken.values()].every((ids) => ids.length === 10 && ids.every((id) => id === 1))).toBe(true);
+    expect([second.taken.get(0), second.taken.get(1)]).toEqual([
+      [2, 2, 2],
+      [2, 2, 2, 2],
+    ]);
+  });
+
+  test("an aborted call rejects at once and its waiting texts are never computed", async () => {
+    const { queue, runs, step } = heldQueue();
+    const stop = new AbortController();
+    const long = queue.submit(callOf(1, new Array(50).fill(10), { signal: stop.signal }).call);
+    const other = callOf(2, [5]);
+    const short = queue.submit(other.call);
+    stop.abort(new Error("no longer wanted"));
+    await expect(long).rejects.toThrow("no longer wanted");
+    expect(queue.waitingTokens).toBe(5);
+    let computed = 0;
+    while (runs.length > 0) {
+      computed += runs[0]!.batch.ids.filter((id) => id === 1).length;
+      await step();
+    }
+    await short;
+    expect(computed).toBe(200); // the two runs that were on their way
+    expect(other.taken.size).toBe(1);
+  });
+
+  test("beyond maxWaitingTokens a call waits for its place, or is refused where it would not wait", async () => {
+    const { queue, runs, step } = heldQueue({ maxWaitingTokens: 100 });
+    const first = queue.submit(callOf(1, new Array(30).fill(10)).call); // more than fits, but alone
+    const refused = queue.submit(callOf(2, [10], { wait: false }).call);
+    await expect(refused).rejects.toBeInstanceOf(QueueFullError);
+    const stop = new AbortController();
+    const leaving = queue.submit(callOf(3, [10], { signal: stop.signal }).call);
+    const patient = callOf(4, [10]);
+    const waiting = queue.submit(patient.call);
+    stop.abort();
+    await expect(leaving).rejects.toThrow();
+    while (runs.length > 0) await step();
+    await Promise.all([first, waiting]);
+    expect(patient.taken.size).toBe(1);
+  });
+
+  test("a call past its deadline rejects, and none of its texts is computed afterwards", async () => {
+    const { queue, runs, step } = heldQueue();
+    const before = queue.submit(callOf(1, new Array(20).fill(10)).call);
+    const late = queue.submit(callOf(2, [10], { timeoutMs: 20 }).call);
+    await expect(late).rejects.toBeInstanceOf(DeadlineError);
+    while (runs.length > 0) {
+      expect(runs[0]!.batch.ids).not.toContain(2);
+      await step();
+    }
+    await before;
+  });
+
+  test("a run that fails is halved: the text that fails is named, other calls have their results", async () => {
+    const { queue, runs } = heldQueue();
+    const held = queue.submit(callOf(0, [100, 100]).call);
+    const good = callOf(1, [2, 2]);
+    const bad = queue.submit(callOf(9, [3, 3]).call);
+    const fine = queue.submit(good.call);
+    const refusal = expect(bad).rejects.toThrow("test: text 0: no nines");
+    while (runs.length > 0) {
+      const { batch, end, fail } = runs.shift()!;
+      if (batch.ids.includes(9)) fail(new Error("no nines"));
+      else end();
+      await new Promise(setImmediate);
+    }
+    await Promise.all([held, fine, refusal]);
+    expect(good.taken.size).toBe(2);
+  });
+
+  test("an error that the caller's onProgress throws rejects this call only", async () => {
+    const { queue, runs, step } = heldQueue();
+    const onProgress = () => {
+      throw new Error("mine");
+    };
+    const one = expect(queue.submit(callOf(1, [5], { onProgress }).call)).rejects.toThrow("mine");
+    const other = queue.submit(callOf(2, [5]).call);
+    while (runs.length > 0) await step();
+    await Promise.all([one, other]);
+  });
+});
+
+describe("the engine's thread", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await writeSmallModel();
+  });
+  const texts = Array.from({ length: 300 }, (_, i) => wordsText(5 + (i % 20), i));
+
+  test.each(["onnx", "torch"] as const)(
+    "on %s dispose ends when all that was asked for before is done",
+    async (engine) => {
+      const encoder = await Encoder.load(folder, { engine, batchTokens: 40 });
+      const vectors = encoder.encode(texts);
+      const [first, second] = [encoder.dispose(), encoder.dispose()];
+      expect((await vectors).length).toBe(300);
+      await Promise.all([first, second]);
+      await expect(encoder.encode("the house")).rejects.toThrow("disposed of");
+    },
+  );
+
+  test("a single text beside a long call is answered before it, with the vector it has alone", async () => {
+    await using encoder = await Encoder.load(folder, { batchTokens: 64 });
+    const alone = await encoder.encode("a free people");
+    let done = 0;
+    const long = encoder.encode(texts, { onProgress: (progress) => (done = progress.done) });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const beside = await encoder.encode("a free people");
+    expect(done).toBeLessThan(300);
+    await long;
+    for (const [i, value] of alone.entries()) expect(beside[i]).toBeCloseTo(value, 5);
+  });
+
+  test.each(["during a run", "while loading"])("the process exits with its own status %s", (when) => {
+    const entry = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
+    const program = `
+      const { Encoder } = await import(${JSON.stringify(entry)});
+      const loading = Encoder.load(${JSON.stringify(folder)});
+      if (${when === "while loading"}) { setTimeout(() => process.exit(7), Number(process.argv[1])); await loading; }
+      const encoder = await loading;
+      setTimeout(() => process.exit(7), Number(process.argv[1]));
+      for (;;) await encoder.encode(${JSON.stringify(texts)});
+    `;
+    const statuses = [1, 15, 40].map((ms) => {
+      const { status, signal } = spawnSync(process.execPath, ["--input-type=module", "-e", program, `${ms}`]);
+      return signal ?? status;
+    });
+    expect(statuses).toEqual([7, 7, 7]);
+  });
+});

@@ -1,0 +1,276 @@
+// Where the texts of all calls of a model meet: what waits is bounded in tokens, each run is shared out by planner.ts, and
+// results go back to the calls they belong to. A call leaves at once when it is aborted or past its deadline; its texts
+// that are not yet in a run are never computed. Two runs are on their way at once, so that the worker never waits.
+
+import type { PackedBatch } from "../model/packed-batch.js";
+import { combineParts, type EngineResult, type EngineTask, keyOf, splitResult } from "./engine-tasks.js";
+import { longestFirst, planRun } from "./planner.js";
+
+/** Tokens that may wait at once, unless a single call has more. */
+export const MAX_WAITING_TOKENS = 2 ** 20;
+/** Milliseconds of one run where more than one call waits. */
+export const MAX_RUN_MS = 25;
+
+const RUNS_AHEAD = 2;
+/** Fewer tokens are not worth a run of their own, whatever the engine's rate. */
+const LEAST_RUN_TOKENS = 128;
+
+export interface QueueOptions {
+  /** Most tokens of a run, unless a single text has more. Default: as many as the engine is fastest with. */
+  batchTokens?: number | undefined;
+  /** Most tokens that wait; a further call waits for its turn to wait. Default 2^20. */
+  maxWaitingTokens?: number | undefined;
+  /** Most milliseconds of a run where more than one call waits. Default 25. */
+  maxRunMs?: number | undefined;
+}
+
+/** What each call may say of its waiting. */
+export interface WaitOptions {
+  /** Aborting it rejects the call at once; what has not been computed by then never is. */
+  signal?: AbortSignal | undefined;
+  /** Milliseconds after which the call rejects with a `DeadlineError`, computed or not. */
+  timeoutMs?: number | undefined;
+  /** False: reject with a `QueueFullError` where too many tokens wait, instead of waiting. Default true. */
+  wait?: boolean | undefined;
+}
+
+/** The texts of a call, and what becomes of them. */
+export interface QueueCall extends WaitOptions {
+  /** The caller, for errors. */
+  where: string;
+  texts: { readonly length: number; tokenCount(text: number): number; pack(order: readonly number[]): PackedBatch };
+  /** The task for these texts, packed alone in this order. */
+  task(order: readonly number[], cuSeqlens: Int32Array): EngineTask;
+  /** Takes the result of some texts; texts come in any order, each once. */
+  take(order: readonly number[], cuSeqlens: Int32Array, result: EngineResult): void;
+  /** Names a text in errors. */
+  describe(text: number): string;
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+}
+
+/** Too many tokens wait, and the call would not. */
+export class QueueFullError extends Error {
+  override readonly name = "QueueFullError";
+}
+
+/** The call's time was over before its answer was there. */
+export class DeadlineError extends Error {
+  override readonly name = "DeadlineError";
+}
+
+/** Computes a batch; `fatal` in a rejection tells that the engine's thread has died. */
+export type RunBatch = (batch: PackedBatch, task: EngineTask) => Promise<{ result: EngineResult; ms: number }>;
+
+interface Entry {
+  call: QueueCall;
+  key: string;
+  deadlineMs: number;
+  /** When it was last served, or when it came. */
+  servedMs: number;
+  /** Texts that wait, longest first, from `head` on. */
+  order: number[];
+  head: number;
+  tokens: number;
+  done: number;
+  settle(error?: unknown): void;
+  isSettled: boolean;
+}
+
+interface Part {
+  entry: Entry;
+  order: number[];
+}
+
+export class EngineQueue {
+  readonly #run: RunBatch;
+  readonly #options: Required<{ [K in keyof QueueOptions]: number }>;
+  readonly #waiting: Entry[] = [];
+  /** Calls that have no place yet, in their order. */
+  readonly #outside: Entry[] = [];
+  #running = 0;
+  #tokensPerMs = 0;
+
+  /** `mostTokens` is the engine's own number of tokens of a run. */
+  constructor(run: RunBatch, mostTokens: number, { batchTokens, maxWaitingTokens, maxRunMs }: QueueOptions = {}) {
+    this.#run = run;
+    this.#options = {
+      batchTokens: batchTokens ?? mostTokens,
+      maxWaitingTokens: maxWaitingTokens ?? MAX_WAITING_TOKENS,
+      maxRunMs: maxRunMs ?? MAX_RUN_MS,
+    };
+    for (const [name, value] of Object.entries(this.#options)) {
+      if (!(value >= 1) || (name !== "maxRunMs" && !Number.isInteger(value))) {
+        throw new RangeError(`load: expected ${name} of 1 or more, got ${value}`);
+      }
+    }
+  }
+
+  /** Tokens that wait for a run. */
+  get waitingTokens(): number {
+    return this.#waiting.reduce((sum, { tokens }) => sum + tokens, 0);
+  }
+
+  /** Computes all texts of a call. Rejects naming the text that fails, when aborted, past the deadline, or where full. */
+  submit(call: QueueCall): Promise<void> {
+    const { texts, signal, timeoutMs, where, wait = true } = call;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (timeoutMs !== undefined && !(timeoutMs > 0)) {
+      return Promise.reject(new RangeError(`${where}: expected timeoutMs above 0, got ${timeoutMs}`));
+    }
+    if (texts.length === 0) return Promise.resolve();
+    const order = longestFirst(texts);
+    const tokens = order.reduce((sum, text) => sum + texts.tokenCount(text), 0);
+    const { maxWaitingTokens } = this.#options;
+    const isFull = this.#outside.length > 0 || !this.#hasRoomFor(tokens);
+    if (isFull && !wait) {
+      const got = `${tokens} more beside ${this.waitingTokens}`;
+      const way = "Ask again later, or leave out `wait: false`.";
+      return Promise.reject(
+        new QueueFullError(`${where}: expected at most ${maxWaitingTokens} waiting tokens, got ${got}\n${way}`),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const onAbort = () => entry.settle(signal!.reason);
+      const onTime = () =>
+        entry.settle(new DeadlineError(`${where}: expected an answer within ${timeoutMs} ms, got none`));
+      const timer = timeoutMs === undefined ? undefined : setTimeout(onTime, timeoutMs);
+      const entry: Entry = {
+        call,
+        key: keyOf(call.task([], Int32Array.of(0))),
+        deadlineMs: timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs,
+        servedMs: performance.now(),
+        order,
+        head: 0,
+        tokens,
+        done: 0,
+        isSettled: false,
+        settle: (error) => {
+          if (entry.isSettled) return;
+          entry.isSettled = true;
+          clearTimeout(timer);
+          signal?.removeEventListener("abort", onAbort);
+          remove(this.#waiting, entry);
+          remove(this.#outside, entry);
+          if (error === undefined) resolve();
+          else reject(error);
+          this.#admit();
+        },
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      (isFull ? this.#outside : this.#waiting).push(entry);
+      this.#fill();
+    });
+  }
+
+  /** Rejects every call, waiting or in a run. */
+  fail(error: Error): void {
+    for (const { settle } of [...this.#waiting, ...this.#outside]) settle(error);
+  }
+
+  #hasRoomFor(tokens: number): boolean {
+    const { waitingTokens } = this;
+    return waitingTokens === 0 || waitingTokens + tokens <= this.#options.maxWaitingTokens;
+  }
+
+  #admit(): void {
+    while (this.#outside.length > 0 && this.#hasRoomFor(this.#outside[0]!.tokens))
+      this.#waiting.push(this.#outside.shift()!);
+    this.#fill();
+  }
+
+  #fill(): void {
+    while (this.#running < RUNS_AHEAD && this.#waiting.length > 0) {
+      const parts = this.#nextParts();
+      if (parts.length === 0) return;
+      this.#running++;
+      this.#compute(parts).finally(() => {
+        this.#running--;
+        this.#admit();
+      });
+    }
+  }
+
+  #nextParts(): Part[] {
+    const { batchTokens, maxRunMs } = this.#options;
+    const isShared = this.#waiting.length > 1;
+    const inTime = Math.max(LEAST_RUN_TOKENS, Math.floor(this.#tokensPerMs * maxRunMs));
+    const maxTokens = isShared && this.#tokensPerMs > 0 ? Math.min(batchTokens, inTime) : batchTokens;
+    const entries = [...this.#waiting];
+    const waiting = entries.map(({ call, key, deadlineMs, servedMs, order, head }) => ({
+      length: order.length - head,
+      tokenCount: (place: number) => call.texts.tokenCount(order[head + place]!),
+      settings: key,
+      deadlineMs,
+      servedMs,
+    }));
+    return planRun(waiting, maxTokens).map(({ call, texts }) => {
+      const entry = entries[call]!;
+      const order = entry.order.slice(entry.head, entry.head + texts);
+      entry.head += texts;
+      entry.tokens -= order.reduce((sum, text) => sum + entry.call.texts.tokenCount(text), 0);
+      entry.servedMs = performance.now();
+      if (entry.head === entry.order.length) remove(this.#waiting, entry);
+      return { entry, order };
+    });
+  }
+
+  /** Computes one run. One that fails is halved until the text that fails stands alone. */
+  async #compute(all: Part[]): Promise<void> {
+    const parts = all.filter(({ entry }) => !entry.isSettled);
+    if (parts.length === 0) return;
+    let prepared: { part: Part; cuSeqlens: Int32Array; task: EngineTask }[] = [];
+    let results: EngineResult[];
+    try {
+      const batches = parts.map(({ entry, order }) => entry.call.texts.pack(order));
+      prepared = parts.map((part, i) => {
+        const cuSeqlens = batches[i]!.cuSeqlens.slice();
+        return { part, cuSeqlens, task: part.entry.call.task(part.order, cuSeqlens) };
+      });
+      const sizes = prepared.map(({ cuSeqlens, task }) => ({ cuSeqlens, task }));
+      const { batch, task } = combineParts(batches, sizes);
+      const tokens = batch.ids.length;
+      const { result, ms } = await this.#run(batch, task);
+      if (ms > 0)
+        this.#tokensPerMs = this.#tokensPerMs === 0 ? tokens / ms : 0.8 * this.#tokensPerMs + (0.2 * tokens) / ms;
+      results = splitResult(result, sizes);
+    } catch (error) {
+      return this.#retry(parts, error as Error & { fatal?: boolean });
+    }
+    for (const [i, { part, cuSeqlens }] of prepared.entries()) this.#deliver(part, cuSeqlens, results[i]!);
+  }
+
+  #deliver({ entry, order }: Part, cuSeqlens: Int32Array, result: EngineResult): void {
+    if (entry.isSettled) return;
+    try {
+      entry.call.take(order, cuSeqlens, result);
+      entry.done += order.length;
+      entry.call.onProgress?.({ done: entry.done, total: entry.order.length });
+    } catch (error) {
+      entry.settle(error);
+    }
+    if (entry.done === entry.order.length) entry.settle();
+  }
+
+  async #retry(parts: Part[], error: Error & { fatal?: boolean }): Promise<void> {
+    const [first] = parts;
+    if (error.fatal) {
+      for (const { entry } of parts) entry.settle(new Error(`${entry.call.where}: ${error.message}`, { cause: error }));
+    } else if (parts.length > 1) {
+      for (const part of parts) await this.#compute([part]);
+    } else if (first!.order.length > 1) {
+      const { entry, order } = first!;
+      const half = order.length >> 1;
+      await this.#compute([{ entry, order: order.slice(0, half) }]);
+      await this.#compute([{ entry, order: order.slice(half) }]);
+    } else {
+      const { entry, order } = first!;
+      const { where, describe } = entry.call;
+      entry.settle(new Error(`${where}: ${describe(order[0]!)}: ${error.message}`, { cause: error }));
+    }
+  }
+}
+
+function remove(list: Entry[], entry: Entry): void {
+  const at = list.indexOf(entry);
+  if (at >= 0) list.splice(at, 1);
+}
