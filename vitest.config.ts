@@ -8,5 +8,6 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     passWithNoTests: false,
+    env: { ORT_DISABLE_TELEMETRY: "1" }, // for tests that import onnxruntime-node themselves
   },
 });

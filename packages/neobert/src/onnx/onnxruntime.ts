@@ -1,4 +1,6 @@
-// ONNX Runtime, loaded when it is needed, and a session with our settings.
+// ONNX Runtime, loaded when it is needed, and a session with our settings. It collects telemetry unless told not to, when
+// its library is loaded: a device id under ~/.cache/Microsoft, and a request to a collector. Our threads share the
+// process's environment, where alone the library reads the refusal.
 
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
@@ -8,6 +10,7 @@ export type OnnxRuntime = typeof import("onnxruntime-node");
 let runtime: OnnxRuntime | undefined;
 
 export async function importOnnxRuntime(): Promise<OnnxRuntime> {
+  process.env.ORT_DISABLE_TELEMETRY ??= "1";
   try {
     runtime ??= await import("onnxruntime-node");
     return runtime;
