@@ -2,20 +2,16 @@
 // local files, folders and patterns or from the Hub. Everything streams; what is held is one document, or for parquet
 // one row group of the text column.
 
-import { fetchSources, type SourceFormat, sourceFormat } from "./read-files.js";
-import { readCsv, readJson, readJsonLines, readParquet, type TextRow } from "./read-records.js";
+import { fetchSources, sourceFormat } from "./read-files.js";
 import { splitText, type TextSplit } from "./read-text.js";
+import { type QuoteStyle, type RecordOptions, readRecords } from "./records.js";
 
 export { fetchSources, hashFile, listSourceFiles, type SourceFormat, sourceFormat } from "./read-files.js";
-export type { TextSplit };
+export type { QuoteStyle, TextSplit };
 
-export interface ReadOptions {
-  /** Format of every file, where the names do not tell. */
-  format?: SourceFormat;
-  /** Column or key that holds the text; default `text`. */
+export interface ReadOptions extends Pick<RecordOptions, "format" | "header" | "quotes"> {
+  /** Column or key that holds the text; dots reach into objects; default `text`. */
   column?: string;
-  /** Whether CSV and TSV begin with the names of the columns; without, they are named 0, 1, 2 ...; default true. */
-  header?: boolean;
   /** How text files are cut into documents; default `file`. */
   split?: TextSplit;
   /** Number of documents after which to stop; default none. */
@@ -54,26 +50,20 @@ export async function* readDocuments(
   }
 }
 
-async function* readFile(path: string, options: ReadOptions): AsyncGenerator<TextRow> {
-  const { column = "text", header = true, split = "file" } = options;
-  const format = options.format ?? sourceFormat(path);
-  switch (format) {
-    case "text":
-      for await (const { text, line } of splitText(path, split)) yield { text, row: line };
-      return;
-    case "jsonl":
-      return yield* readJsonLines(path, column);
-    case "json":
-      return yield* readJson(path, column);
-    case "csv":
-      return yield* readCsv(path, column, ",", header);
-    case "tsv":
-      return yield* readCsv(path, column, "\t", header);
-    case "parquet":
-      return yield* readParquet(path, column);
-    default:
-      throw new Error(
-        `${path}: expected a name that tells its format, got another\nPass format: "text", "jsonl", "json", "csv", "tsv" or "parquet".`,
-      );
+async function* readFile(path: string, options: ReadOptions): AsyncGenerator<Omit<SourceDocument, "source">> {
+  const { column = "text", split = "file" } = options;
+  if ((options.format ?? sourceFormat(path)) === "text") {
+    for await (const { text, line } of splitText(path, split)) yield { text, row: line };
+    return;
   }
+  for await (const { record, row, where } of readRecords(path, { ...options, columns: [column] })) {
+    yield { text: textOf(record[column], column, where), row };
+  }
+}
+
+/** A missing value is a document without text, so that the numbers of the others stand. */
+function textOf(value: unknown, column: string, where: string): string {
+  if (value === null || Number.isNaN(value)) return "";
+  if (typeof value === "string") return value;
+  throw new Error(`${where}: expected text in column ${column}, got ${typeof value}\nChoose another column.`);
 }

@@ -26,10 +26,11 @@ test("CSV has quotes, TSV has none, and without header the columns are numbers",
 
 test("JSON lines and JSON arrays keep their values' types, and say where they stand", async () => {
   const rows = [];
-  for await (const row of readRecords(write("a.jsonl", '{"a":1}\n\n{"a":[true]}\n'))) rows.push(row);
+  const path = write("a.jsonl", '{"a":1}\n\n{"a":[true]}\n');
+  for await (const row of readRecords(path)) rows.push(row);
   expect(rows).toEqual([
-    { record: { a: 1 }, row: 1 },
-    { record: { a: [true] }, row: 3 },
+    { record: { a: 1 }, row: 1, where: `${path}:1` },
+    { record: { a: [true] }, row: 3, where: `${path}:3` },
   ]);
   expect(await allRecords(write("a.json", '[{"a":1},{"a":2}]'))).toEqual([{ a: 1 }, { a: 2 }]);
 });

@@ -1,6 +1,7 @@
 // A task's data in the form that its evaluator takes, out of rows with mteb's columns. Data sets differ in whether a row is a
 // text, a pair, or a whole list of them; both forms are read.
 
+import { shown } from "../../data/read/json-values.js";
 import { type MtebTask, partsOf, type TaskType } from "./mteb-tasks.js";
 import { numberOf, type Row, readRows, type Source } from "./source.js";
 import { stratifiedSample } from "./stratified.js";
@@ -168,12 +169,12 @@ function groupByQuery(rows: readonly Row[], task: MtebTask): Row[] {
 
 function textOf(value: unknown, { name }: MtebTask): string {
   if (typeof value === "string") return value;
-  throw new Error(`${name}: expected texts in its text columns, got ${JSON.stringify(value)?.slice(0, 80)}`);
+  throw new Error(`${name}: expected texts in its text columns, got ${shown(value)}`);
 }
 
 function listOf(value: unknown, { name }: MtebTask): unknown[] {
   if (Array.isArray(value)) return value;
-  throw new Error(`${name}: expected a list, got ${JSON.stringify(value)?.slice(0, 80)}`);
+  throw new Error(`${name}: expected a list, got ${shown(value)}`);
 }
 
 const textsOf = (value: unknown, task: MtebTask) => listOf(value, task).map((text) => textOf(text, task));
@@ -182,10 +183,11 @@ const numbersOf = (value: unknown, task: MtebTask) => listOf(value, task).map((o
 function labelOf(value: unknown, { name }: MtebTask): Label {
   if (typeof value === "string" || typeof value === "number") return value;
   if (typeof value === "boolean") return Number(value);
-  throw new Error(`${name}: expected texts or numbers as labels, got ${JSON.stringify(value)}`);
+  if (typeof value === "bigint") return String(value);
+  throw new Error(`${name}: expected texts or numbers as labels, got ${shown(value)}`);
 }
 
 function idOf(value: unknown, { name }: MtebTask): string {
-  if (typeof value === "string" || typeof value === "number") return String(value);
-  throw new Error(`${name}: expected texts or numbers as ids, got ${JSON.stringify(value)}`);
+  if (["string", "number", "bigint"].includes(typeof value)) return String(value);
+  throw new Error(`${name}: expected texts or numbers as ids, got ${shown(value)}`);
 }

@@ -2,8 +2,9 @@
 // the columns of JSON lines, JSON, CSV, TSV or parquet, local or on the Hub; or out of a retrieval collection (queries,
 // corpus, judgements), of which only the judged texts are kept. Rows without a query or a positive are left out.
 
+import { shown } from "../../data/read/json-values.js";
 import { fetchSources } from "../../data/read/read.js";
-import { type DataRecord, readRecords } from "../../data/read/records.js";
+import { type DataRecord, type QuoteStyle, readRecords, valueAt } from "../../data/read/records.js";
 
 export interface PairSource {
   name: string;
@@ -22,6 +23,8 @@ export interface PairSource {
   limit?: number | undefined;
   /** False where CSV and TSV have no line of names: columns are then 0, 1, 2 ... */
   header?: boolean | undefined;
+  /** What double quotes are in CSV and TSV. */
+  quotes?: QuoteStyle | undefined;
 }
 
 export interface PairRow {
@@ -42,11 +45,10 @@ export async function* readPairs(source: PairSource): AsyncGenerator<PairRow> {
 }
 
 async function* readRows(source: PairSource): AsyncGenerator<PairRow> {
-  const { path = [], header = true, filter } = source;
+  const { path = [], header, quotes, filter } = source;
   for (const file of await fetchSources(path)) {
-    for await (const { record: whole, row } of readRecords(file, { header })) {
+    for await (const { record: whole, where } of readRecords(file, { header, quotes })) {
       const record = unwrap(whole);
-      const where = `${file}: row ${row}`;
       if (filter && !(numberAt(record, filter.column, where) > filter.above)) continue;
       const names = Object.keys(record);
       const column = (given: string | undefined, index: number) => given ?? names[index] ?? `number ${index}`;
@@ -71,7 +73,7 @@ function unwrap(record: DataRecord): DataRecord {
 
 /** The texts of a column: one, or those of a list. `a.b` of a list of objects is the b of each. */
 function textsAt(record: DataRecord, column: string, where: string): string[] {
-  const found = Object.hasOwn(record, column) ? record[column] : reach(record, column.split("."));
+  const found = valueAt(record, column);
   if (found === undefined) {
     throw new Error(
       `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName the columns by query, positive and negatives.`,
@@ -84,16 +86,10 @@ function textsAt(record: DataRecord, column: string, where: string): string[] {
   });
 }
 
-function reach(value: unknown, [name, ...rest]: string[]): unknown {
-  if (name === undefined) return value;
-  if (Array.isArray(value) && !/^\d+$/.test(name)) return value.map((item) => reach(item, [name, ...rest]));
-  return reach((value as Record<string, unknown> | null | undefined)?.[name], rest);
-}
-
 function numberAt(record: DataRecord, column: string, where: string): number {
-  const value = Number(reach(record, [column]) ?? Number.NaN);
+  const value = Number(valueAt(record, column) ?? Number.NaN);
   if (Number.isFinite(value)) return value;
-  throw new Error(`${where}: expected a number in column ${column}, got ${JSON.stringify(record[column])}`);
+  throw new Error(`${where}: expected a number in column ${column}, got ${shown(valueAt(record, column))}`);
 }
 
 async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): AsyncGenerator<PairRow> {

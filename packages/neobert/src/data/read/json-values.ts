@@ -1,0 +1,91 @@
+// JSON as data sets have it: whole numbers beyond 2^53 stay what they are (as bigint), the words NaN, Infinity and -Infinity
+// are numbers, as Python's json writes and reads them, and an array's elements come one by one out of a stream.
+
+import { limited } from "./read-text.js";
+
+const MARK = "\u0000neobert:";
+
+/** The value of a JSON text. Throws naming `where`. */
+export function parseJson(text: string, where: string): unknown {
+  try {
+    return /\d{16}|NaN|Infinity/.test(text) ? parseSpecial(text) : JSON.parse(text);
+  } catch (error) {
+    const start = text.length > 80 ? `${text.slice(0, 80)}...` : text;
+    throw new Error(`${where}: expected JSON, got ${start}\n${(error as Error).message}`);
+  }
+}
+
+function parseSpecial(text: string): unknown {
+  let marked = "";
+  for (let at = 0; at < text.length; ) {
+    const quote = text.indexOf('"', at);
+    const open = quote < 0 ? text.length : quote;
+    const close = endOfString(text, open);
+    marked += text.slice(at, open).replace(/-?\d[\d.eE+-]*|-?\b(?:NaN|Infinity)\b/g, (token) => {
+      const isExact = /\d/.test(token) && (!/^-?\d+$/.test(token) || Number.isSafeInteger(Number(token)));
+      return isExact ? token : JSON.stringify(MARK + token);
+    });
+    marked += text.slice(open, close);
+    at = close;
+  }
+  return JSON.parse(marked, (_, value) => {
+    if (typeof value !== "string" || !value.startsWith(MARK)) return value;
+    const token = value.slice(MARK.length);
+    return /\d/.test(token) ? BigInt(token) : Number(token);
+  });
+}
+
+/** Where the string that opens at `open` ends. */
+function endOfString(text: string, open: number): number {
+  for (let close = text.indexOf('"', open + 1); close >= 0; close = text.indexOf('"', close + 1)) {
+    let backslashes = 0;
+    while (text[close - 1 - backslashes] === "\\") backslashes++;
+    if (backslashes % 2 === 0) return close + 1;
+  }
+  return text.length;
+}
+
+/** JSON text of a value for an error, cut short; bigint has its digits. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value, (_, item) => (typeof item === "bigint" ? `${item}` : item)) ?? "nothing";
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
+}
+
+/** The texts of an array's elements, found by counting brackets outside strings; `path` names it in errors. */
+export async function* arrayElements(chunks: AsyncIterable<string>, path: string): AsyncGenerator<string> {
+  let depth = 0;
+  let inString = false;
+  let escaped = false;
+  let closed = false;
+  let element = "";
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let at = 0; at < chunk.length; at++) {
+      const character = chunk[at]!;
+      if (closed && /\S/.test(character)) {
+        throw new Error(`${path}: expected one array, got ${chunk.slice(at, at + 40)} after it`);
+      }
+      if (escaped) escaped = false;
+      else if (inString) {
+        if (character === "\\") escaped = true;
+        else if (character === '"') inString = false;
+      } else if (character === '"') inString = true;
+      else if (character === "[" || character === "{") {
+        if (depth++ === 0) start = at + 1;
+      } else if (character === "]" || character === "}") {
+        if (--depth > 0) continue;
+        element += chunk.slice(start, at);
+        if (element.trim() !== "") yield element;
+        element = "";
+        closed = true;
+      } else if (character === "," && depth === 1) {
+        yield element + chunk.slice(start, at);
+        element = "";
+        start = at + 1;
+      }
+    }
+    if (!closed) element = limited(element + chunk.slice(start), path, "Is it one array of objects?");
+  }
+  if (!closed)
+    throw new Error(`${path}: expected an array with a closing ], got the end of the file\nCopy or download it again.`);
+}
