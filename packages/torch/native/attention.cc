@@ -1,6 +1,6 @@
 // Attention over a packed batch: softmax(q kT * scale) v within each sequence, never across a border; with a window a query
-// sees only the keys at a distance up to it.
-//   q, k, v [N, H, D], cuSeqlens [B + 1] -> [N, H, D]; saved for backward: q, k, v, the output and its log-sum-exp [N, H].
+// sees only the keys at a distance up to it. Of H query heads, H / K in a row read one of K heads of keys and values.
+//   q [N, H, D], k, v [N, K, D], cuSeqlens [B + 1] -> [N, H, D]; saved for backward: q, k, v, the output, its log-sum-exp [H, N].
 // On the CPU our own flash kernels (kernels/attention.cc), float32 and bfloat16. Other dtypes, and NEOBERT_FUSED=0: libtorch's
 // CPU flash attention, one call for neighbouring sequences of equal length. Elsewhere scaled_dot_product_attention.
 #include <ATen/Parallel.h>
@@ -41,6 +41,18 @@ static Tensor rowsOf(const Tensor& x, const Run& run) {
   return x.narrow(0, run.start, run.count * run.length).unflatten(0, {run.count, run.length}).transpose(1, 2);
 }
 
+// [count, K, length, D] -> [count, H, length, D]: each head as often as query heads read it, for kernels that want as many.
+static Tensor repeatHeads(const Tensor& x, int64_t H) {
+  int64_t K = x.size(1);
+  if (K == H) return x;
+  return x.unsqueeze(2).expand({x.size(0), K, H / K, x.size(2), x.size(3)}).flatten(1, 2);
+}
+
+// The way back: the sums over the query heads that read one head.
+static Tensor sumHeads(const Tensor& x, int64_t K) {
+  return x.size(1) == K ? x : x.unflatten(1, {K, x.size(1) / K}).sum(2);
+}
+
 // 0 where |i - j| <= window, else -inf; [length, length].
 static std::optional<Tensor> windowMask(const Tensor& like, int64_t length, const std::optional<int64_t>& window) {
   if (!window || *window >= length - 1) return std::nullopt;
@@ -56,7 +68,8 @@ class LibtorchAttention : public torch::autograd::Function<LibtorchAttention> {
     Tensors saved{q, k, v, output};
     for (auto& run : runsOfEqualLength(cuSeqlens)) {
       auto [rows, logsumexp] = at::_scaled_dot_product_flash_attention_for_cpu(
-          rowsOf(q, run), rowsOf(k, run), rowsOf(v, run), 0.0, false, windowMask(q, run.length, window), scale);
+          rowsOf(q, run), repeatHeads(rowsOf(k, run), q.size(1)), repeatHeads(rowsOf(v, run), q.size(1)), 0.0, false,
+          windowMask(q, run.length, window), scale);
       rowsOf(output, run).copy_(rows);
       saved.push_back(logsumexp);
     }
@@ -71,17 +84,18 @@ class LibtorchAttention : public torch::autograd::Function<LibtorchAttention> {
     auto saved = context->get_saved_variables();
     const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &output = saved[3];
     Tensor gradOutput = grads[0].contiguous();
-    Tensor gradQ = at::empty(q.sizes(), q.options()), gradK = at::empty(q.sizes(), q.options());
-    Tensor gradV = at::empty(q.sizes(), q.options());
+    Tensor gradQ = at::empty(q.sizes(), q.options()), gradK = at::empty(k.sizes(), k.options());
+    Tensor gradV = at::empty(v.sizes(), v.options());
     auto window = context->saved_data["window"].toOptional<int64_t>();
     size_t next = 4;
     for (auto& run : runsOfEqualLength(context->saved_data["cuSeqlens"].toIntVector())) {
       auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-          rowsOf(gradOutput, run), rowsOf(q, run), rowsOf(k, run), rowsOf(v, run), rowsOf(output, run), saved[next++], 0.0, false,
-          windowMask(q, run.length, window), context->saved_data["scale"].toDouble());
+          rowsOf(gradOutput, run), rowsOf(q, run), repeatHeads(rowsOf(k, run), q.size(1)), repeatHeads(rowsOf(v, run), q.size(1)),
+          rowsOf(output, run), saved[next++], 0.0, false, windowMask(q, run.length, window),
+          context->saved_data["scale"].toDouble());
       rowsOf(gradQ, run).copy_(dq);
-      rowsOf(gradK, run).copy_(dk);
-      rowsOf(gradV, run).copy_(dv);
+      rowsOf(gradK, run).copy_(sumHeads(dk, k.size(1)));
+      rowsOf(gradV, run).copy_(sumHeads(dv, k.size(1)));
     }
     return {gradQ, gradK, gradV, Tensor(), Tensor(), Tensor()};
   }
@@ -105,7 +119,7 @@ static AttentionTask attentionTask(const Tensor& q, const Tensor& k, const Tenso
   AttentionTask task{};
   task.q = headRows(q), task.k = headRows(k), task.v = headRows(v), task.output = headRows(output);
   task.logsumexp = logsumexp.data_ptr<float>();
-  task.tokens = q.size(0), task.width = q.size(2);
+  task.tokens = q.size(0), task.width = q.size(2), task.queryHeads = q.size(1) / k.size(1);
   task.window = std::min(window.value_or(q.size(0)), q.size(0));
   task.scale = static_cast<float>(scale);
   return task;
@@ -130,7 +144,7 @@ class FusedAttention : public torch::autograd::Function<FusedAttention> {
     Tensor output = at::empty(q.sizes(), q.options());
     Tensor logsumexp = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
     AttentionTask task = attentionTask(q, k, v, output, logsumexp, scale, window);
-    AttentionPlan plan = planAttention(cuSeqlens, q.size(1), task.window, at::get_num_threads());
+    AttentionPlan plan = planAttention(cuSeqlens, k.size(1), task.queryHeads, task.window, at::get_num_threads());
     const AttentionKernels& kernels = kernelsFor(q.scalar_type());
     runPlan(plan, kernels.forwardScratch(task, plan.longest),
             [&](size_t i, char* scratch) { kernels.forward(task, plan.groups[i], scratch); });
@@ -145,13 +159,13 @@ class FusedAttention : public torch::autograd::Function<FusedAttention> {
     auto saved = context->get_saved_variables();
     const Tensor &q = saved[0], &k = saved[1], &v = saved[2];
     Tensor gradOutput = withDenseRows(grads[0]);
-    Tensor gradQ = at::empty(q.sizes(), q.options()), gradK = at::empty(q.sizes(), q.options());
-    Tensor gradV = at::empty(q.sizes(), q.options());
+    Tensor gradQ = at::empty(q.sizes(), q.options()), gradK = at::empty(k.sizes(), k.options());
+    Tensor gradV = at::empty(v.sizes(), v.options());
     AttentionTask task = attentionTask(q, k, v, saved[3], saved[4], context->saved_data["scale"].toDouble(),
                                        context->saved_data["window"].toOptional<int64_t>());
     task.gradOutput = headRows(gradOutput);
     task.gradQ = headRows(gradQ), task.gradK = headRows(gradK), task.gradV = headRows(gradV);
-    AttentionPlan plan = planAttention(context->saved_data["cuSeqlens"].toIntVector(), q.size(1), task.window,
+    AttentionPlan plan = planAttention(context->saved_data["cuSeqlens"].toIntVector(), k.size(1), task.queryHeads, task.window,
                                        at::get_num_threads());
     const AttentionKernels& kernels = kernelsFor(q.scalar_type());
 
@@ -159,7 +173,7 @@ class FusedAttention : public torch::autograd::Function<FusedAttention> {
     std::vector<int64_t> partialOf(plan.groups.size(), -1);
     int64_t partials = 0, longestCut = 0;
     for (size_t i = 0; i < plan.groups.size(); i++)
-      if (!isWholeHead(plan.groups[i])) partialOf[i] = partials++, longestCut = std::max(longestCut, plan.groups[i].length);
+      if (!isWholeHead(plan.groups[i], task.queryHeads)) partialOf[i] = partials++, longestCut = std::max(longestCut, plan.groups[i].length);
     int64_t partialSize = kernels.partialSize(task, longestCut);
     Tensor shares = at::empty({partials, partialSize}, at::kFloat);
     float* share = shares.data_ptr<float>();
@@ -191,8 +205,9 @@ static bool takesFusedAttention(const Tensor& q, double scale, bool windowed) {
 
 static Tensor packedAttention(const Tensor& q, const Tensor& k, const Tensor& v, const Shape& cuSeqlens, double scale,
                               std::optional<int64_t> window) {
-  TORCH_CHECK(q.dim() == 3 && q.sizes() == k.sizes() && q.sizes() == v.sizes(),
-              "expected q, k and v of one shape [N, H, D], got ", q.sizes(), ", ", k.sizes(), " and ", v.sizes());
+  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
+                  (q.size(1) == k.size(1) || (k.size(1) > 0 && q.size(1) % k.size(1) == 0)),
+              "expected q [N, H, D] with k and v [N, K, D], H a multiple of K, got ", q.sizes(), ", ", k.sizes(), " and ", v.sizes());
   TORCH_CHECK(q.is_floating_point() && q.scalar_type() == k.scalar_type() && q.scalar_type() == v.scalar_type(),
               "expected q, k and v of one dtype with a fraction, got ", q.scalar_type(), ", ", k.scalar_type(), " and ",
               v.scalar_type());
@@ -211,7 +226,7 @@ static Tensor packedAttention(const Tensor& q, const Tensor& k, const Tensor& v,
   Tensors parts;
   for (auto& run : runsOfEqualLength(cuSeqlens)) {
     Tensor rows = at::scaled_dot_product_attention(rowsOf(q, run), rowsOf(k, run), rowsOf(v, run),
-                                                   windowMask(q, run.length, window), 0.0, false, scale);
+                                                   windowMask(q, run.length, window), 0.0, false, scale, k.size(1) != q.size(1));
     parts.push_back(rows.transpose(1, 2).flatten(0, 1));
   }
   return at::cat(parts, 0);

@@ -20,7 +20,7 @@
           "sources": ["<!@(node -p \"require('fs').readdirSync('kernels').filter((name) => name.endsWith('.cc')).sort().map((name) => 'kernels/' + name).join(' ')\")"],
           "defines": ["KERNEL_NAMESPACE=>(_target_name)"],
           "cflags_cc": [
-            "-std=c++17",
+            "-std=c++20",
             "-fopenmp-simd",
             "-ffp-contract=fast",
             "-fno-math-errno",
@@ -28,7 +28,7 @@
             "-Wno-unknown-pragmas",
           ],
           "xcode_settings": {
-            "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+            "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
             "GCC_OPTIMIZATION_LEVEL": "3",
             "MACOSX_DEPLOYMENT_TARGET": "11.0",
             "OTHER_CPLUSPLUSFLAGS": ["-fopenmp-simd", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"],
@@ -48,7 +48,7 @@
       "cflags": ["-O2"],
       "configurations": {"Release": {"cflags!": ["-O3"], "cflags_cc!": ["-O3"]}},
       "cflags_cc": [
-        "-std=c++17",
+        "-std=c++20",
         "-fopenmp",
         "-isystem<(libtorch_include)",
         "-isystem<(libtorch_include)/torch/csrc/api/include",
@@ -67,7 +67,7 @@
           "OS=='mac'",
           {
             "xcode_settings": {
-              "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+              "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
               "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
               "GCC_ENABLE_CPP_RTTI": "YES",
               "MACOSX_DEPLOYMENT_TARGET": "11.0",

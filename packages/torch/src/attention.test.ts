@@ -1,4 +1,5 @@
-// Packed attention against attention composed of products and a softmax, sequence by sequence, in float64.
+// Packed attention against attention composed of products and a softmax, sequence by sequence and with each head of keys and
+// values repeated for every query head that reads it, in float64.
 
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { expectGradients, sample } from "../test/gradients.js";
@@ -9,6 +10,7 @@ import {
   Generator,
   getNumThreads,
   grad,
+  memoryStats,
   packedAttention,
   randn,
   setNumThreads,
@@ -27,7 +29,17 @@ interface Options {
   dropout?: { p: number; generator: Generator };
 }
 
-function composedAttention([q, k, v]: Triple, cuSeqlens: number[], { scale, window }: Options): Tensor {
+/** [N, K, D] -> [N, H, D]: head h is head h / (H / K), rounded down. */
+function repeated(x: Tensor, H: number): Tensor {
+  const [N, K, D] = x.dims(3);
+  return x
+    .unsqueeze(2)
+    .expand(N, K, H / K, D)
+    .reshape(N, H, D);
+}
+
+function composedAttention(inputs: Triple, cuSeqlens: number[], { scale, window }: Options): Tensor {
+  const [q, k, v] = inputs.map((x) => repeated(x, inputs[0].shape[1]!)) as Triple;
   const sequences = cuSeqlens.slice(1).map((end, i) => {
     const start = cuSeqlens[i]!;
     const [qs, ks, vs] = [q, k, v].map((x) => x.narrow(0, start, end - start).transpose(0, 1)) as Triple; // [H, T, D]
@@ -60,9 +72,9 @@ function worstError(inputs: Triple, cuSeqlens: number[], options: Options = {}):
   });
 }
 
-function random(shape: number[], dtype: "float32" | "bfloat16" | "float64" = "float32"): Triple {
+function random([N, H, D]: number[], dtype: "float32" | "bfloat16" | "float64" = "float32", K = H): Triple {
   const generator = new Generator(3);
-  return [0, 1, 2].map(() => randn(shape, { generator }).to(dtype)) as Triple;
+  return [H, K, K].map((heads) => randn([N!, heads!, D!], { generator }).to(dtype)) as Triple;
 }
 
 const layouts: [string, number[]][] = [
@@ -86,6 +98,22 @@ describe.each(native.instructionSets())("with %s instructions packed attention e
         const shape = [cuSeqlens.at(-1)!, 2, width];
         expect(worstError(random(shape), cuSeqlens), "float32").toBeLessThan(1e-5);
         expect(worstError(random(shape, "bfloat16"), cuSeqlens), "bfloat16").toBeLessThan(2e-2);
+      });
+
+  for (const [H, K] of [
+    [4, 2],
+    [6, 1],
+    [9, 3],
+  ] as const)
+    for (const window of [undefined, 1, 100])
+      tidyTest(`${H} query heads over ${K}, window ${window}`, () => {
+        const cuSeqlens = [0, 5, 5, 75, 139, 400];
+        const options = window === undefined ? {} : { window };
+        const of = (dtype: "float32" | "bfloat16" | "float64") =>
+          worstError(random([400, H, 20], dtype, K), cuSeqlens, options);
+        expect(of("float32"), "float32").toBeLessThan(1e-5);
+        expect(of("bfloat16"), "bfloat16").toBeLessThan(2e-2);
+        expect(of("float64"), "float64").toBeLessThan(1e-12);
       });
 
   for (const window of [0, 1, 7, 64, 100, 1000])
@@ -114,6 +142,8 @@ tidyTest("packed attention reads q, k and v wherever they lie in memory", () => 
     .to("bfloat16")
     .unbind(1) as Triple;
   expect(worstError(halves, cuSeqlens), "slices in bfloat16").toBeLessThan(2e-2);
+  const [query, key, value] = randn([15, 8, 16], { generator: new Generator(7) }).split([4, 2, 2], 1) as Triple;
+  expect(worstError([query, key, value], cuSeqlens), "grouped heads of one product").toBeLessThan(1e-5);
   const one = randn([15, 1, 16], { generator: new Generator(5) }).expand(15, 2, 16);
   expect(worstError([one, one, one], cuSeqlens), "heads that share memory").toBeLessThan(1e-5);
 });
@@ -155,11 +185,34 @@ tidyTest("a change in one sequence leaves outputs and gradients of the others as
   }
 });
 
+tidyTest("two query heads over one of k and v give what they give over two copies of it", () => {
+  for (const dtype of ["float32", "bfloat16"] as const) {
+    const [q, k, v] = random([900, 4, 16], dtype, 2);
+    const twice = packedAttention(q, repeated(k, 4), repeated(v, 4), [0, 700, 900]);
+    expect(packedAttention(q, k, v, [0, 700, 900]).toArray()).toEqual(twice.toArray());
+  }
+});
+
+tidyTest("grouped heads take the memory of their own keys and values, not of as many as there are query heads", () => {
+  const [N, H, D] = [2048, 16, 64];
+  const leaves = random([N, H, D], "float32", 1).map((x) => x.requiresGrad_()) as Triple;
+  const before = memoryStats().allocatedBytes;
+  const output = packedAttention(...leaves, [0, 1024, N]);
+  const saved = memoryStats().allocatedBytes - before;
+  expect(saved).toBeLessThan(4 * (N * H * D + N * H) + 2 ** 16); // the output and its log-sum-exp
+  expect(grad([output.sum()], [leaves[1]])[0]!.shape).toEqual([N, 1, D]);
+});
+
 tidyTest("heads that are cut between threads keep their values, and every run has the same bits", () => {
   const threads = getNumThreads();
   try {
-    for (const dtype of ["float32", "bfloat16"] as const) {
-      const inputs = random([900, 3, 16], dtype);
+    for (const [dtype, K] of [
+      ["float32", 3],
+      ["bfloat16", 3],
+      ["float32", 1],
+      ["bfloat16", 1],
+    ] as const) {
+      const inputs = random([900, 3, 16], dtype, K);
       setNumThreads(4);
       expect(worstError(inputs, [0, 700, 900])).toBeLessThan(dtype === "float32" ? 1e-5 : 2e-2);
       expect(valuesOf(inputs, [0, 700, 900])).toEqual(valuesOf(inputs, [0, 700, 900]));
@@ -195,6 +248,8 @@ tidyTest("with NEOBERT_FUSED=0 packed attention and its window give the same by 
     process.env.NEOBERT_FUSED = "0";
     expect(worstError(random([90, 2, 16]), [0, 30, 60, 90])).toBeLessThan(1e-5);
     expect(worstError(random([90, 2, 16]), [0, 30, 60, 90], { window: 5 })).toBeLessThan(1e-5);
+    expect(worstError(random([90, 6, 16], "float32", 2), [0, 30, 60, 90], { window: 5 })).toBeLessThan(1e-5);
+    expect(worstError(random([90, 6, 16], "bfloat16", 2), [0, 30, 60, 90])).toBeLessThan(2e-2);
   } finally {
     if (before === undefined) delete process.env.NEOBERT_FUSED;
     else process.env.NEOBERT_FUSED = before;
@@ -239,6 +294,11 @@ tidyTest("packed attention refuses borders and shapes that do not fit, naming th
   expect(() => packedAttention(q, k.narrow(0, 0, 5), v, [0, 6])).toThrow("[6, 2, 8], [5, 2, 8] and [6, 2, 8]");
   expect(() => packedAttention(q, k, v.to("bfloat16"), [0, 6])).toThrow("one dtype");
   expect(() => packedAttention(q, k, v, [0, 6], { window: -1 })).toThrow("expected a window of 0 or more, got -1");
+  const grouped = "expected q [N, H, D] with k and v [N, K, D], H a multiple of K, got [6, 2, 8], ";
+  expect(() => packedAttention(q, q, v.narrow(1, 0, 1), [0, 6])).toThrow(`${grouped}[6, 2, 8] and [6, 1, 8]`);
+  const [three, none] = [randn([6, 3, 8]), k.narrow(1, 0, 0)];
+  expect(() => packedAttention(q, three, three, [0, 6])).toThrow(`${grouped}[6, 3, 8] and [6, 3, 8]`);
+  expect(() => packedAttention(q, none, none, [0, 6])).toThrow(`${grouped}[6, 0, 8] and [6, 0, 8]`);
   const int = q.to("int64");
   expect(() => packedAttention(int, int, int, [0, 6])).toThrow("packedAttention: ");
 });
@@ -251,6 +311,8 @@ describe("dropout of the probabilities", () => {
     const dropout = { p: 1e-12, generator: new Generator(4) };
     expect(worstError(inputs(), borders, { dropout })).toBeLessThan(1e-5);
     expect(worstError(inputs(), borders, { dropout, window: 3 })).toBeLessThan(1e-5);
+    expect(worstError(random([40, 6, 8], "float32", 2), borders, { dropout })).toBeLessThan(1e-5);
+    expect(worstError(random([40, 6, 8], "bfloat16", 2), borders, { dropout, window: 3 })).toBeLessThan(2e-2);
   });
 
   tidyTest("has the undropped attention as its mean, and repeats with its generator's seed", () => {

@@ -2,7 +2,7 @@
 // computes where those do not reach (another device, another dtype, NEOBERT_FUSED=0). fused.ts documents each op.
 
 import { cat, crossEntropy, layerNorm, linear, rmsNorm, stack } from "./functional.js";
-import type { NormOptions, RotaryOptions } from "./fused.js";
+import type { NormOptions, RotaryOptions, SplitQkvOptions } from "./fused.js";
 import type { DType } from "./native.js";
 import type { Tensor } from "./tensor.js";
 
@@ -24,15 +24,21 @@ export function gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" 
   return cast((activation === "silu" ? gated.silu() : gated.gelu()).mul(other), x.dtype);
 }
 
-export function splitQkv(
-  qkv: Tensor,
-  options: { layout: "blocks" | "perHead"; heads: number; rotary?: RotaryOptions },
-): [q: Tensor, k: Tensor, v: Tensor] {
-  const { layout, heads, rotary: angles } = options;
+export function splitQkv(qkv: Tensor, options: SplitQkvOptions): [q: Tensor, k: Tensor, v: Tensor] {
+  const { layout, heads: H, kvHeads: K = H, rotary: angles } = options;
+  const D = qkv.shape.at(-1)! / (H + 2 * K);
+  if (!(K > 0 && H % K === 0 && Number.isInteger(D)))
+    throw new Error(
+      `splitQkv: expected qkv [.., (H + 2K) D] with H a multiple of K, got [${qkv.shape}], H = ${H} and K = ${K}`,
+    );
+  if (layout === "perHead" && K !== H)
+    throw new Error(
+      `splitQkv: expected as many kvHeads as heads in layout perHead, got ${K} and ${H}\nLayout blocks takes fewer.`,
+    );
   const parts =
     layout === "perHead"
-      ? splitHeads(qkv, heads).chunk(3, -1) // [N, 3C] -> [N, H, 3D] -> 3 of [N, H, D]
-      : qkv.chunk(3, -1).map((part) => splitHeads(part, heads)); // [N, 3C] -> 3 of [N, C] -> 3 of [N, H, D]
+      ? splitHeads(qkv, H).chunk(3, -1) // [N, 3C] -> [N, H, 3D] -> 3 of [N, H, D]
+      : qkv.split([H * D, K * D, K * D], -1).map((part, i) => splitHeads(part, i === 0 ? H : K)); // [N, H, D], 2 of [N, K, D]
   const [q, k, v] = parts as [Tensor, Tensor, Tensor];
   return angles ? [rotary(q, angles), rotary(k, angles), v] : [q, k, v];
 }

@@ -89,8 +89,8 @@ export function scaledDotProductAttention(
 }
 
 /**
- * Attention within each sequence of a packed batch: q, k, v [N, H, D] and borders `cuSeqlens` [B + 1] from 0 to N give
- * [N, H, D]. Memory grows with N, not with a sequence's length squared. `scale` is 1 / sqrt(D) unless given; with a
+ * Attention within each sequence of a packed batch: q [N, H, D], k and v [N, K, D] and borders `cuSeqlens` [B + 1] from 0
+ * to N give [N, H, D]; query head h reads head h / (H / K) of k and v, rounded down. Memory grows with N, not with a sequence's length squared. `scale` is 1 / sqrt(D) unless given; with a
  * `window` a query sees the keys at a distance up to it, on both sides. `dropout` of the probabilities takes composed
  * ops, whose memory grows with a sequence's length squared.
  */
@@ -118,6 +118,7 @@ function attentionWithDropout(
 ): Tensor {
   if (p < 0 || p >= 1) throw new RangeError(`packedAttention: expected a dropout in [0, 1), got ${p}`);
   const [N, H, D] = q.dims(3);
+  const K = k.shape[1]!;
   const { groups, rows, places } = groupByLength(cuSeqlens, N);
   const { device } = q;
   const padded = [q, k, v].map((x) =>
@@ -127,19 +128,20 @@ function attentionWithDropout(
   ) as [Tensor[], Tensor[], Tensor[]];
   const outputs = groups.map(({ lengths, T }, group) => {
     const B = lengths.length;
-    const heads = (x: Tensor) => x.view(B, T, H, D).transpose(1, 2); // [B * T, H, D] -> [B, H, T, D]
+    const heads = (x: Tensor) => x.view(B, T, x.shape[1]!, D).transpose(1, 2); // [B * T, H, D] -> [B, H, T, D]
     const [qs, ks, vs] = padded.map((parts) => heads(parts[group]!)) as [Tensor, Tensor, Tensor];
-    const scores = qs
-      .mul(scale)
+    // The query heads that read one head of keys stand as its rows: [B, H, T, ..] as [B, K, H / K * T, ..].
+    const grouped = (x: Tensor) => x.reshape(B, K, (H / K) * T, x.shape[3]!);
+    const scores = grouped(qs.mul(scale))
       .matmul(ks.transpose(2, 3))
-      .add(keyBias(lengths, T, window, device)); // [B, H, T, T]
+      .view(B, H, T, T)
+      .add(keyBias(lengths, T, window, device));
     // As dropout() does it, but that the small product is scaled, not the probabilities.
     const kept = empty(scores.shape, { dtype: scores.dtype, device }).bernoulli_(1 - p, generator);
-    return scores
-      .softmax(-1)
-      .mul(kept)
+    return grouped(scores.softmax(-1).mul(kept))
       .matmul(vs)
       .div(1 - p)
+      .view(B, H, T, D)
       .transpose(1, 2)
       .reshape(B * T, H, D);
   });

@@ -179,6 +179,23 @@ describe.each(native.instructionSets())("with %s instructions,", (set) => {
                 [random(1, [N, 3 * H * D], dtype)],
               ),
             ).toBeLessThan(tolerance[dtype]);
+          for (const K of [1, H])
+            expect(
+              worstError(
+                (qkv) => fused.splitQkv(qkv!, { layout: "blocks", heads: 2 * H, kvHeads: K, ...rotary(false) }),
+                (qkv) => {
+                  const parts = qkv!
+                    .split([2 * H * D, K * D, K * D], 1)
+                    .map((part) => part.reshape(N, part.shape[1]! / D, D));
+                  const turned = parts.map((part, i) =>
+                    pairing && i < 2 ? composed.rotary(part, rotary(true)!.rotary) : part,
+                  );
+                  return turned;
+                },
+                [random(1, [N, (2 * H + 2 * K) * D], dtype)],
+              ),
+              `${2 * H} heads over ${K}`,
+            ).toBeLessThan(tolerance[dtype]);
           if (!pairing) continue;
           expect(
             worstError(
@@ -313,6 +330,15 @@ tidyTest("wrong shapes and labels are refused, naming what was expected and what
   expect(() => fused.addNorm(x, random(1, [2, 4]), options)).toThrow("expected y of x's shape [3, 4], got [2, 4]");
   expect(() => fused.gatedUnit(random(1, [3, 5]), "first")).toThrow("fusedGatedUnit: expected x [.., 2I], got [3, 5]");
   expect(() => fused.splitQkv(x, { layout: "blocks", heads: 2 })).toThrow("C a multiple of 2 heads, got [3, 4]");
+  for (const split of [fused.splitQkv, composed.splitQkv]) {
+    const wide = random(1, [3, 16]);
+    expect(() => split(wide, { layout: "perHead", heads: 4, kvHeads: 2 })).toThrow(
+      "as many kvHeads as heads in layout perHead",
+    );
+    expect(() => split(wide, { layout: "blocks", heads: 4, kvHeads: 3 })).toThrow("multiple of");
+    expect(() => split(wide, { layout: "blocks", heads: 0 })).toThrow("multiple of");
+    expect(() => split(wide, { layout: "blocks", heads: 6, kvHeads: 2 })).toThrow("got [3");
+  }
   const heads = random(1, [3, 2, 4]);
   const angles = { cos: random(1, [2, 2]), sin: random(1, [2, 2]), pairing: "half" as const };
   expect(() => fused.rotary(heads, angles)).toThrow("expected cos float32 [3, D/2] on the CPU for heads of width 4");

@@ -72,19 +72,24 @@ export function gatedLinear(unit: Tensor, origin: GatedUnitOrigin, weight: Tenso
   return new Tensor(native.fusedGatedLinear(x.handle, unit.handle, weight.handle, first, gelu));
 }
 
+export interface SplitQkvOptions {
+  layout: "blocks" | "perHead";
+  heads: number;
+  /** Heads of k and of v, of which `heads` is a multiple (Ainslie et al. 2023); as many unless given. */
+  kvHeads?: number;
+  rotary?: RotaryOptions;
+}
+
 /**
- * Heads of a joint projection [.., 3C], each [.., H, D], q and k turned by rotary angles where given. The projection
- * holds q | k | v (`blocks`) or q0 | k0 | v0 | q1 | k1 | v1 ... (`perHead`).
+ * Heads of a joint projection [.., (H + 2K) D]: q [.., H, D], k and v [.., K, D], q and k turned by rotary angles where
+ * given. The projection holds q | k | v (`blocks`) or, with K = H, q0 | k0 | v0 | q1 | k1 | v1 ... (`perHead`).
  */
-export function splitQkv(
-  qkv: Tensor,
-  options: { layout: "blocks" | "perHead"; heads: number; rotary?: RotaryOptions },
-): [q: Tensor, k: Tensor, v: Tensor] {
+export function splitQkv(qkv: Tensor, options: SplitQkvOptions): [q: Tensor, k: Tensor, v: Tensor] {
   if (!fits(qkv)) return composed.splitQkv(qkv, options);
-  const { layout, heads, rotary: angles } = options;
-  const adjacent = angles?.pairing === "adjacent";
+  const { layout, heads, kvHeads = heads, rotary: angles } = options;
+  const [cos, sin, adjacent] = [angles?.cos.handle, angles?.sin.handle, angles?.pairing === "adjacent"];
   return native
-    .fusedSplitQkv(qkv.handle, heads, layout === "perHead", angles?.cos.handle, angles?.sin.handle, adjacent)
+    .fusedSplitQkv(qkv.handle, heads, kvHeads, layout === "perHead", cos, sin, adjacent)
     .map((handle) => new Tensor(handle)) as [Tensor, Tensor, Tensor];
 }
 

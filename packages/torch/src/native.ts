@@ -131,6 +131,7 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     fusedSplitQkv(
       qkv: Handle,
       heads: number,
+      kvHeads: number,
       perHead: boolean,
       cos: Optional<Handle>,
       sin: Optional<Handle>,

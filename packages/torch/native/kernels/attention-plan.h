@@ -1,6 +1,6 @@
-// Cuts a packed batch into parts of equal cost, one a thread: sequences, their heads and the heads' query blocks in order, cut
-// where the cost so far passes each part's share. A thread meets a head once, so it stages keys and values once; the cut
-// depends on lengths and thread count alone, so a run repeats bit for bit.
+// Cuts a packed batch into parts of equal cost, one a thread: sequences, their heads of keys and the query blocks that read them
+// in order, cut where the cost so far passes each part's share. A thread meets a head of keys once, so it stages it once; the
+// cut depends on lengths, heads and thread count alone, so a run repeats bit for bit.
 #pragma once
 #include <algorithm>
 #include <vector>
@@ -17,7 +17,9 @@ struct AttentionPlan {
   size_t partBegin(size_t part) const { return part == 0 ? 0 : partEnds[part - 1]; }
 };
 
-inline bool isWholeHead(const AttentionGroup& group) { return group.firstQuery == 0 && group.lastQuery == group.length; }
+inline bool isWholeHead(const AttentionGroup& group, int64_t queryHeads) {
+  return group.firstBlock == 0 && group.lastBlock == queryHeads * queryBlocks(group.length);
+}
 inline bool areOneHead(const AttentionGroup& a, const AttentionGroup& b) { return a.start == b.start && a.head == b.head; }
 
 // Scores that a block computes, and as much again for staging as `stagingKeys` more keys.
@@ -28,15 +30,16 @@ inline int64_t attentionCost(int64_t length, int64_t firstQuery, int64_t window)
   return (queries + lanes - 1) / lanes * lanes * (keys + stagingKeys);
 }
 
-inline AttentionPlan planAttention(const std::vector<int64_t>& cuSeqlens, int64_t heads, int64_t window, int64_t threads) {
+inline AttentionPlan planAttention(const std::vector<int64_t>& cuSeqlens, int64_t heads, int64_t queryHeads, int64_t window,
+                                   int64_t threads) {
   AttentionPlan plan;
   auto eachBlock = [&](auto fn) {
     for (size_t i = 0; i + 1 < cuSeqlens.size(); i++) {
-      int64_t length = cuSeqlens[i + 1] - cuSeqlens[i];
+      int64_t length = cuSeqlens[i + 1] - cuSeqlens[i], blocks = queryBlocks(length);
       for (int64_t head = 0; head < heads; head++)
-        for (int64_t query = 0; query < length; query += attentionQueries)
-          fn(AttentionGroup{cuSeqlens[i], length, head, query, std::min(query + attentionQueries, length)},
-             attentionCost(length, query, window));
+        for (int64_t block = 0; block < queryHeads * blocks; block++)
+          fn(AttentionGroup{cuSeqlens[i], length, head, block, block + 1},
+             attentionCost(length, block % blocks * attentionQueries, window));
     }
   };
   int64_t total = 0;
@@ -50,7 +53,7 @@ inline AttentionPlan planAttention(const std::vector<int64_t>& cuSeqlens, int64_
   eachBlock([&](const AttentionGroup& block, int64_t cost) {
     size_t part = static_cast<size_t>((done + cost / 2) * parts / total);
     bool joins = plan.partEnds[part] > 0 && areOneHead(plan.groups.back(), block);
-    if (joins) plan.groups.back().lastQuery = block.lastQuery;
+    if (joins) plan.groups.back().lastBlock = block.lastBlock;
     else plan.groups.push_back(block);
     plan.partEnds[part] = plan.groups.size();
     done += cost;

@@ -126,11 +126,27 @@ void writeRows(const float* rows, float scale, int64_t width, const HeadRows& to
       storeSome(rowOf<Out>(to, token + r, head) + c, load<Floats>(rows + r * padded + c) * scale, width - c);
 }
 
-// The keys that some of the queries [first, last) of a sequence see.
+// One of a group's blocks: its head of queries, the first of them and their number.
+struct QueryBlock {
+  int64_t head, first, count;
+  QueryBlock(const AttentionTask& task, const AttentionGroup& group, int64_t block) {
+    int64_t blocks = queryBlocks(group.length);
+    head = group.head * task.queryHeads + block / blocks;
+    first = block % blocks * queries;
+    count = least(queries, group.length - first);
+  }
+  int64_t last() const { return first + count; }
+};
+
+// The keys that some of the queries [firstQuery, lastQuery) of a sequence see, or some of a group's.
 struct KeyRange {
   int64_t first, last;
   KeyRange(const AttentionTask& task, const AttentionGroup& group, int64_t firstQuery, int64_t lastQuery)
       : first(most(firstQuery - task.window, 0)), last(least(lastQuery + task.window, group.length)) {}
+  KeyRange(const AttentionTask& task, const AttentionGroup& group) : first(0), last(group.length) {
+    QueryBlock from(task, group, group.firstBlock), to(task, group, group.lastBlock - 1);
+    if (from.head == to.head) *this = KeyRange(task, group, from.first, to.last());
+  }
   int64_t count() const { return last - first; }
 };
 

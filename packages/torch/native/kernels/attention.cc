@@ -66,41 +66,40 @@ template <class M, class In>
 void forward(const AttentionTask& task, const AttentionGroup& group, char* at) {
   using Word = typename M::Word;
   Sizes<M> sizes(task.width);
-  KeyRange all(task, group, group.firstQuery, group.lastQuery);
+  KeyRange all(task, group);
   ForwardScratch<M> scratch(at, sizes, all.count());
   stageRows<M, In>(task.k, group.start + all.first, group.head, all.count(), all.count(), sizes, scratch.keys);
   stageColumns<M, In>(task.v, group.start + all.first, group.head, all.count(), sizes, scratch.values);
   float scale = task.scale * log2e;
-  for (int64_t query = group.firstQuery; query < group.lastQuery; query += queries) {
-    int64_t count = least(queries, group.lastQuery - query), columns = roundUp(count, LANES);
-    int64_t token = group.start + query;
-    stageRows<M, In>(task.q, token, group.head, count, columns, sizes, scratch.rows);
+  for (int64_t i = group.firstBlock; i < group.lastBlock; i++) {
+    QueryBlock block(task, group, i);
+    int64_t head = block.head, count = block.count, columns = roundUp(count, LANES), token = group.start + block.first;
+    stageRows<M, In>(task.q, token, head, count, columns, sizes, scratch.rows);
     transpose(columns, sizes.paddedWords, scratch.rows, sizes.paddedWords, scratch.turned, queries);
     for (int64_t i = 0; i < queries; i++) scratch.maxima[i] = noScore, scratch.sums[i] = 0;
 
-    KeyRange range(task, group, query, query + count);
+    KeyRange range(task, group, block.first, block.last());
     // Blocks begin at an even distance from the first staged key, where pairs begin.
     int64_t firstKey = range.first - (range.first - all.first) % M::pack;
     Right<Word> turned{scratch.turned, queries};
     for (int64_t key = firstKey; key < range.last; key += keysABlock) {
-      Block block{query, columns, key, least(keysABlock, range.last - key), task.window};
+      Block scores{block.first, columns, key, least(keysABlock, range.last - key), task.window};
       Left<Word> keys{scratch.keys + (key - all.first) * sizes.paddedWords, sizes.paddedWords, 1};
-      product<M, zero>(block.rows, columns, sizes.words, keys, turned, {scratch.scores, queries});
-      auto softmax = block.cut() ? softmaxBlock<M, true> : softmaxBlock<M, false>;
-      softmax(block, scale, scratch.scores, scratch.weights, scratch.maxima, scratch.sums, scratch.rescale);
+      product<M, zero>(scores.rows, columns, sizes.words, keys, turned, {scratch.scores, queries});
+      auto softmax = scores.cut() ? softmaxBlock<M, true> : softmaxBlock<M, false>;
+      softmax(scores, scale, scratch.scores, scratch.weights, scratch.maxima, scratch.sums, scratch.rescale);
       Left<Word> values{scratch.values + (key - all.first) / M::pack * sizes.padded, 1, sizes.padded};
       auto weigh = key == firstKey ? product<M, zero> : product<M, addScaled>;
-      weigh(sizes.width, columns, (block.rows + M::pack - 1) / M::pack, values, {scratch.weights, queries},
+      weigh(sizes.width, columns, (scores.rows + M::pack - 1) / M::pack, values, {scratch.weights, queries},
             {scratch.output, queries}, scratch.rescale);
     }
 
-    float* logsumexp = task.logsumexp + group.head * task.tokens + token;
+    float* logsumexp = task.logsumexp + head * task.tokens + token;
     for (int64_t i = 0; i < count; i++) {
       logsumexp[i] = scratch.maxima[i] + __builtin_log2f(scratch.sums[i]);
       scratch.sums[i] = 1 / scratch.sums[i];
     }
-    writeTurned<In>(scratch.output, scratch.sums, scratch.outputRows, columns, sizes.width, task.output, token, group.head,
-                    count);
+    writeTurned<In>(scratch.output, scratch.sums, scratch.outputRows, columns, sizes.width, task.output, token, head, count);
   }
 }
 
@@ -183,20 +182,19 @@ template <class M, class In>
 void backward(const AttentionTask& task, const AttentionGroup& group, char* at, float* partial) {
   using Word = typename M::Word;
   Sizes<M> sizes(task.width);
-  KeyRange all(task, group, group.firstQuery, group.lastQuery);
+  KeyRange all(task, group);
   BackwardScratch<M> scratch(at, sizes, group.length, all.count());
-  int64_t head = group.head;
-  stageRows<M, In>(task.k, group.start + all.first, head, all.count(), all.count(), sizes, scratch.keys);
-  stageRows<M, In>(task.v, group.start + all.first, head, all.count(), all.count(), sizes, scratch.values);
-  if (M::pack == 2) stageColumns<M, In>(task.k, group.start + all.first, head, all.count(), sizes, scratch.keysDown);
+  stageRows<M, In>(task.k, group.start + all.first, group.head, all.count(), all.count(), sizes, scratch.keys);
+  stageRows<M, In>(task.v, group.start + all.first, group.head, all.count(), all.count(), sizes, scratch.values);
+  if (M::pack == 2) stageColumns<M, In>(task.k, group.start + all.first, group.head, all.count(), sizes, scratch.keysDown);
   float* gradK = partial ? partial : scratch.gradKeys;
   float* gradV = gradK + group.length * sizes.padded;
   std::memset(gradK, 0, 2 * group.length * sizes.padded * sizeof(float));
   for (int64_t i = 0; i < queries; i++) scratch.rowScale[i] = task.scale;
 
-  for (int64_t query = group.firstQuery; query < group.lastQuery; query += queries) {
-    int64_t count = least(queries, group.lastQuery - query), columns = roundUp(count, LANES);
-    int64_t token = group.start + query;
+  for (int64_t index = group.firstBlock; index < group.lastBlock; index++) {
+    QueryBlock block(task, group, index);
+    int64_t head = block.head, count = block.count, columns = roundUp(count, LANES), token = group.start + block.first;
     stageRows<M, In>(task.q, token, head, count, columns, sizes, scratch.q);
     stageRows<M, In>(task.gradOutput, token, head, count, columns, sizes, scratch.gradOutput);
     transpose(columns, sizes.paddedWords, scratch.q, sizes.paddedWords, scratch.qTurned, queries);
@@ -212,34 +210,34 @@ void backward(const AttentionTask& task, const AttentionGroup& group, char* at, 
       scratch.delta[i] = i < count ? rowDot(output, grad, sizes.width) : 0;
     }
 
-    KeyRange range(task, group, query, query + count);
+    KeyRange range(task, group, block.first, block.last());
     int64_t firstKey = range.first - (range.first - all.first) % M::pack;
     int64_t queryWords = (count + M::pack - 1) / M::pack;
     for (int64_t key = firstKey; key < range.last; key += keysABlock) {
-      Block block{query, columns, key, least(keysABlock, range.last - key), task.window};
+      Block scores{block.first, columns, key, least(keysABlock, range.last - key), task.window};
       int64_t staged = key - all.first;
       Left<Word> keys{scratch.keys + staged * sizes.paddedWords, sizes.paddedWords, 1};
       Left<Word> values{scratch.values + staged * sizes.paddedWords, sizes.paddedWords, 1};
-      product<M, zero>(block.rows, columns, sizes.words, keys, {scratch.qTurned, queries}, {scratch.scores, queries});
-      product<M, zero>(block.rows, columns, sizes.words, values, {scratch.gradOutputTurned, queries},
+      product<M, zero>(scores.rows, columns, sizes.words, keys, {scratch.qTurned, queries}, {scratch.scores, queries});
+      product<M, zero>(scores.rows, columns, sizes.words, values, {scratch.gradOutputTurned, queries},
                        {scratch.gradWeights, queries});
-      auto gradients = block.cut() ? gradientBlock<M, true> : gradientBlock<M, false>;
-      gradients(block, task.scale * log2e, scratch.scores, scratch.gradWeights, scratch.logsumexp, scratch.delta, scratch.block);
+      auto gradients = scores.cut() ? gradientBlock<M, true> : gradientBlock<M, false>;
+      gradients(scores, task.scale * log2e, scratch.scores, scratch.gradWeights, scratch.logsumexp, scratch.delta, scratch.block);
       Left<Word> p{scratch.block.p, queries / M::pack, 1}, ds{scratch.block.ds, queries / M::pack, 1};
-      product<M, add>(block.rows, sizes.padded, queryWords, p, {scratch.gradOutputDown, sizes.padded},
+      product<M, add>(scores.rows, sizes.padded, queryWords, p, {scratch.gradOutputDown, sizes.padded},
                       {gradV + key * sizes.padded, sizes.padded});
-      product<M, add>(block.rows, sizes.padded, queryWords, ds, {scratch.qDown, sizes.padded},
+      product<M, add>(scores.rows, sizes.padded, queryWords, ds, {scratch.qDown, sizes.padded},
                       {gradK + key * sizes.padded, sizes.padded});
       Left<Word> keysDown{scratch.keysDown + staged / M::pack * sizes.padded, 1, sizes.padded};
       auto addGradQ = key == firstKey ? product<M, zero> : product<M, add>;
-      addGradQ(sizes.width, columns, (block.rows + M::pack - 1) / M::pack, keysDown, {scratch.block.dsDown, queries},
+      addGradQ(sizes.width, columns, (scores.rows + M::pack - 1) / M::pack, keysDown, {scratch.block.dsDown, queries},
                {scratch.gradQ, queries}, nullptr);
     }
     writeTurned<In>(scratch.gradQ, scratch.rowScale, scratch.gradQRows, columns, sizes.width, task.gradQ, token, head, count);
   }
   if (partial) return;
-  writeRows<In>(gradK, task.scale, sizes.width, task.gradK, group.start, head, group.length);
-  writeRows<In>(gradV, 1, sizes.width, task.gradV, group.start, head, group.length);
+  writeRows<In>(gradK, task.scale, sizes.width, task.gradK, group.start, group.head, group.length);
+  writeRows<In>(gradV, 1, sizes.width, task.gradV, group.start, group.head, group.length);
 }
 
 template <class M>

@@ -54,7 +54,7 @@ static void rotate(const RotaryArguments& args, int64_t begin, int64_t end) {
       const float* sin = args.cos ? args.sin + row * pairs : nullptr;
       for (int part = 0; part < args.parts; part++) {
         const Heads &source = args.from[part], &target = args.to[part];
-        for (int64_t head = 0; head < args.H; head++) {
+        for (int64_t head = 0; head < source.count; head++) {
           const T* from = static_cast<const T*>(source.data) + row * source.rowStride + head * source.headStride;
           T* to = static_cast<T*>(target.data) + row * target.rowStride + head * target.headStride;
           if (!cos || part == 2) std::memcpy(to, from, D * sizeof(T));

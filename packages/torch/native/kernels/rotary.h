@@ -7,15 +7,15 @@
 
 namespace binding {
 
-/** Heads [N, H, D] somewhere in memory; strides count elements, and the D values of a head lie side by side. */
+/** Heads [N, count, D] somewhere in memory; strides count elements, and the D values of a head lie side by side. */
 struct Heads {
   void* data;
-  int64_t rowStride, headStride;
+  int64_t count, rowStride, headStride;
 };
 
 struct RotaryArguments {
   Type type;
-  int64_t H, D;
+  int64_t D;
   const float* cos;  // [N, D/2], or null: then nothing turns
   const float* sin;
   bool adjacent, inverse;
