@@ -28,7 +28,7 @@ static std::vector<Run> runsOfEqualLength(const Shape& cuSeqlens) {
     int64_t length = cuSeqlens[i + 1] - cuSeqlens[i];
     if (length == 0) continue;
     if (!runs.empty() && runs.back().length == length) runs.back().count++;
-    else runs.push_back({cuSeqlens[i], 1, length});
+    else runs.push_back({.start = cuSeqlens[i], .count = 1, .length = length});
   }
   return runs;
 }
@@ -112,17 +112,20 @@ static const AttentionKernels& kernelsFor(at::ScalarType dtype) {
   return table.bfloat16;
 }
 
-static HeadRows headRows(const Tensor& x) { return {x.data_ptr(), x.stride(0), x.stride(1)}; }
+static HeadRows headRows(const Tensor& x) { return {.data = x.data_ptr(), .tokenStep = x.stride(0), .headStep = x.stride(1)}; }
 
 static AttentionTask attentionTask(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& output,
                                    const Tensor& logsumexp, double scale, std::optional<int64_t> window) {
-  AttentionTask task{};
-  task.q = headRows(q), task.k = headRows(k), task.v = headRows(v), task.output = headRows(output);
-  task.logsumexp = logsumexp.data_ptr<float>();
-  task.tokens = q.size(0), task.width = q.size(2), task.queryHeads = q.size(1) / k.size(1);
-  task.window = std::min(window.value_or(q.size(0)), q.size(0));
-  task.scale = static_cast<float>(scale);
-  return task;
+  return {.q = headRows(q),
+          .k = headRows(k),
+          .v = headRows(v),
+          .output = headRows(output),
+          .logsumexp = logsumexp.data_ptr<float>(),
+          .tokens = q.size(0),
+          .width = q.size(2),
+          .queryHeads = q.size(1) / k.size(1),
+          .window = std::min(window.value_or(q.size(0)), q.size(0)),
+          .scale = static_cast<float>(scale)};
 }
 
 // fn(part, group index, scratch) for every group, each part's on a thread of its own.
@@ -203,19 +206,26 @@ static bool takesFusedAttention(const Tensor& q, double scale, bool windowed) {
   return !off && typed && scale > 0 && (windowed || instructionSet() != InstructionSet::portable);
 }
 
-static Tensor packedAttention(const Tensor& q, const Tensor& k, const Tensor& v, const Shape& cuSeqlens, double scale,
-                              std::optional<int64_t> window) {
+static void checkPackedAttention(const Tensor& q, const Tensor& k, const Tensor& v, const Shape& cuSeqlens,
+                                 std::optional<int64_t> window) {
   TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
                   (q.size(1) == k.size(1) || (k.size(1) > 0 && q.size(1) % k.size(1) == 0)),
               "expected q [N, H, D] with k and v [N, K, D], H a multiple of K, got ", q.sizes(), ", ", k.sizes(), " and ", v.sizes());
   TORCH_CHECK(q.is_floating_point() && q.scalar_type() == k.scalar_type() && q.scalar_type() == v.scalar_type(),
               "expected q, k and v of one dtype with a fraction, got ", q.scalar_type(), ", ", k.scalar_type(), " and ",
               v.scalar_type());
+  TORCH_CHECK(q.device() == k.device() && q.device() == v.device(), "expected q, k and v on one device, got ", q.device(), ", ",
+              k.device(), " and ", v.device());
   TORCH_CHECK(!cuSeqlens.empty() && cuSeqlens.front() == 0 && cuSeqlens.back() == q.size(0),
               "expected cuSeqlens from 0 to N = ", q.size(0), ", got ", at::IntArrayRef(cuSeqlens));
   for (size_t i = 0; i + 1 < cuSeqlens.size(); i++)
     TORCH_CHECK(cuSeqlens[i] <= cuSeqlens[i + 1], "expected cuSeqlens that do not fall, got ", at::IntArrayRef(cuSeqlens));
   TORCH_CHECK(!window || *window >= 0, "expected a window of 0 or more, got ", *window);
+}
+
+static Tensor packedAttention(const Tensor& q, const Tensor& k, const Tensor& v, const Shape& cuSeqlens, double scale,
+                              std::optional<int64_t> window) {
+  checkPackedAttention(q, k, v, cuSeqlens, window);
   if (q.numel() == 0) return q.clone();
   if (q.is_cpu()) {
     Tensor denseQ = withDenseRows(q), denseK = withDenseRows(k), denseV = withDenseRows(v);
@@ -232,6 +242,9 @@ static Tensor packedAttention(const Tensor& q, const Tensor& k, const Tensor& v,
   return at::cat(parts, 0);
 }
 
-void defineAttention(Napi::Object& exports) { define(exports, "packedAttention", packedAttention); }
+void defineAttention(Napi::Object& exports) {
+  define(exports, "packedAttention", packedAttention);
+  defineAs("packedAttention", exports, "checkPackedAttention", checkPackedAttention);
+}
 
 }  // namespace binding

@@ -200,12 +200,16 @@ Napi::Value guarded(const char* name, F& f, const Napi::CallbackInfo& info) {
   }
 }
 
-// Binds a lambda or function under `name`. `name` must be a literal: it is kept for error messages.
+// Binds a lambda or function under `name`; its errors say `where`. Both must be literals: they are kept.
+template <class F>
+void defineAs(const char* where, Napi::Object& exports, const char* name, F f) {
+  exports.Set(name, Napi::Function::New(exports.Env(), [where, f](const Napi::CallbackInfo& info) mutable {
+                return guarded(where, f, info);
+              }, name));
+}
 template <class F>
 void define(Napi::Object& exports, const char* name, F f) {
-  exports.Set(name, Napi::Function::New(exports.Env(), [name, f](const Napi::CallbackInfo& info) mutable {
-                return guarded(name, f, info);
-              }, name));
+  defineAs(name, exports, name, f);
 }
 
 // Binds a method of Tensor: its receiver is the first argument.

@@ -37,14 +37,14 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       const int64_t rows = std::min(R, M - start);
       Tensor part = input.narrow(0, start, rows), logitsOfPart = logits.narrow(0, 0, rows);
       at::mm_out(logitsOfPart, part, weight.t());
-      const CrossEntropyArguments args{typeOf(weight),
-                                       logitsOfPart.mutable_data_ptr(),
-                                       V,
-                                       floats(bias),
-                                       labels.const_data_ptr<int64_t>() + start,
-                                       kIgnored,
-                                       mutableFloats(losses) + start,
-                                       wantsGradients};
+      const CrossEntropyArguments args{.type = typeOf(weight),
+                                       .logits = logitsOfPart.mutable_data_ptr(),
+                                       .V = V,
+                                       .bias = floats(bias),
+                                       .labels = labels.const_data_ptr<int64_t>() + start,
+                                       .ignored = kIgnored,
+                                       .losses = mutableFloats(losses) + start,
+                                       .gradients = wantsGradients};
       forRows(rows, V, [&](int64_t begin, int64_t end, int thread) {
         float* bias = gradBias.defined() ? mutableFloats(gradBias) + thread * V : nullptr;
         crossEntropyKernels().rows(args, bias, mutableFloats(scratch) + thread * V, begin, end);

@@ -14,7 +14,9 @@ namespace binding {
 struct Gate {
   bool first, gelu;
 
-  GatedUnitArguments on(const Tensor& x) const { return {typeOf(x), x.const_data_ptr(), x.size(-1) / 2, first, gelu}; }
+  GatedUnitArguments on(const Tensor& x) const {
+    return {.type = typeOf(x), .x = x.const_data_ptr(), .I = x.size(-1) / 2, .first = first, .gelu = gelu};
+  }
 
   Tensor forward(const Tensor& x) const {
     Shape shape = x.sizes().vec();
@@ -39,7 +41,7 @@ struct Gate {
     context->saved_data["gelu"] = gelu;
   }
   static Gate saved(AutogradContext* context) {
-    return {context->saved_data["first"].toBool(), context->saved_data["gelu"].toBool()};
+    return {.first = context->saved_data["first"].toBool(), .gelu = context->saved_data["gelu"].toBool()};
   }
 
  private:
@@ -49,7 +51,7 @@ struct Gate {
 class GatedUnit : public torch::autograd::Function<GatedUnit> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, bool first, bool gelu) {
-    const Gate gate{first, gelu};
+    const Gate gate{.first = first, .gelu = gelu};
     context->save_for_backward({x});
     gate.save(context);
     return gate.forward(x);
@@ -68,7 +70,7 @@ class GatedLinear : public torch::autograd::Function<GatedLinear> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& unit, const Tensor& weight, bool first,
                         bool gelu) {
     context->save_for_backward({x, weight});
-    Gate{first, gelu}.save(context);
+    Gate{.first = first, .gelu = gelu}.save(context);
     return at::linear(unit, weight);
   }
 
@@ -91,8 +93,9 @@ void defineGatedUnit(Napi::Object& exports) {
     return GatedUnit::apply(x.contiguous(), first, gelu);
   });
   define(exports, "fusedGatedLinear", [](Tensor x, Tensor unit, Tensor weight, bool first, bool gelu) {
-    TORCH_CHECK(typeOf(x) == typeOf(weight) && unit.scalar_type() == x.scalar_type() && weight.dim() == 2 &&
-                    unit.size(-1) == weight.size(1) && x.size(-1) == 2 * unit.size(-1),
+    TORCH_CHECK(typeOf(x) == typeOf(weight) && typeOf(x) == typeOf(unit) && weight.dim() == 2 && x.dim() > 0 &&
+                    x.dim() == unit.dim() && x.size(-1) == 2 * unit.size(-1) && unit.size(-1) == weight.size(1) &&
+                    x.sizes().slice(0, x.dim() - 1) == unit.sizes().slice(0, x.dim() - 1),
                 "expected x [.., 2I], its unit [.., I] and weight [O, I] of one dtype, got ", x.scalar_type(), " ", x.sizes(), ", ",
                 unit.scalar_type(), " ", unit.sizes(), " and ", weight.scalar_type(), " ", weight.sizes());
     return GatedLinear::apply(x.contiguous(), unit.detach(), weight, first, gelu);

@@ -42,6 +42,14 @@ static at::TensorOptions options(at::ScalarType dtype, at::Device device) {
   return at::TensorOptions().dtype(dtype).device(device);
 }
 
+// NOTE: an ArrayBuffer that shrinks gives its pages back while the tensor still reads them.
+static void checkFixedSize(const Napi::TypedArray& array) {
+  const Napi::Value buffer = array.As<Napi::Object>().Get("buffer");
+  if (buffer.As<Napi::Object>().Get("resizable").ToBoolean())
+    throw std::invalid_argument("expected an array whose buffer keeps its size, got one over a resizable ArrayBuffer\n"
+                                "Take a copy of it, array.slice().");
+}
+
 // Asked of the array itself, since node-addon-api's ArrayBuffer refuses shared memory.
 static void* bytesOf(const Napi::TypedArray& array) {
   void* bytes = nullptr;
@@ -58,13 +66,14 @@ static void checkBytes(const Napi::TypedArray& array, int64_t bytes) {
 
 // A tensor over the array's own memory: both see each other's writes, and the array lives as long as the tensor.
 static Tensor borrow(Napi::TypedArray array, const Shape& shape, at::ScalarType dtype) {
-  int64_t numel = 1;
+  int64_t bytes = static_cast<int64_t>(c10::elementSize(dtype));
   for (int64_t size : shape) {
     TORCH_CHECK(size >= 0, "expected a shape of sizes that are 0 or more, got ", at::IntArrayRef(shape));
-    numel *= size;
+    TORCH_CHECK(!__builtin_mul_overflow(bytes, size, &bytes), "expected a shape of the array's size, got ", at::IntArrayRef(shape));
   }
-  checkBytes(array, numel * static_cast<int64_t>(c10::elementSize(dtype)));
-  if (numel == 0) return at::empty(shape, options(dtype, at::kCPU));
+  checkBytes(array, bytes);
+  checkFixedSize(array);
+  if (bytes == 0) return at::empty(shape, options(dtype, at::kCPU));
   auto& environment = Environment::of(array.Env());
   auto* reference = new Napi::ObjectReference(Napi::Persistent(array.As<Napi::Object>()));
   auto release = [borrowed = environment.borrowed, reference](void*) {
@@ -123,6 +132,7 @@ void defineMemory(Napi::Object& exports) {
   define(exports, "setNumThreads", [](int64_t threads) {
     // NOTE: a thread's first parallel op would otherwise replace its number by the one that any thread set last; libtorch
     // and the addon each have such a first op, as what remembers it is an inline function's.
+    TORCH_CHECK(threads >= 1 && threads <= 1024, "expected 1 to 1,024 threads, got ", threads);
     at::get_num_threads();
     at::internal::lazy_init_num_threads();
     at::set_num_threads(static_cast<int>(threads));

@@ -1,7 +1,9 @@
 // Products, and the layers and losses of torch.nn.functional.
+#include <ATen/ops/_scaled_dot_product_attention_math.h>
 #include <ATen/ops/binary_cross_entropy_with_logits.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
@@ -20,10 +22,27 @@ static at::Reduction::Reduction reductionFrom(const std::string& name) {
   throw std::invalid_argument("expected reduction none, mean or sum, got " + name);
 }
 
+// NOTE: libtorch's flash kernel reads as many rows of v as k has, and divides by the number of heads.
+static Tensor scaledDotProductAttention(const Tensor& q, const Tensor& k, const Tensor& v, const std::optional<Tensor>& mask,
+                                        std::optional<double> scale) {
+  TORCH_CHECK(q.dim() >= 2 && k.dim() >= 2 && v.dim() >= 2 && q.size(-1) == k.size(-1) && k.size(-2) == v.size(-2),
+              "expected q [.., T, D], k [.., S, D] and v [.., S, E], got ", q.sizes(), ", ", k.sizes(), " and ", v.sizes());
+  if (q.numel() == 0 || k.numel() == 0 || v.numel() == 0)
+    return std::get<0>(at::_scaled_dot_product_attention_math(q, k, v, mask, 0.0, false, {}, scale));
+  return at::scaled_dot_product_attention(q, k, v, mask, 0.0, false, scale);
+}
+
+// Writes into `out` as it is.
+static void matmulOut(const Tensor& a, const Tensor& b, Tensor out) {
+  const Tensor like = at::matmul(at::empty(a.sizes(), a.options().device(at::kMeta)), at::empty(b.sizes(), b.options().device(at::kMeta)));
+  TORCH_CHECK(out.sizes() == like.sizes(), "expected out of shape ", like.sizes(), ", got ", out.sizes());
+  at::matmul_out(out, a, b);
+}
+
 void defineNn(Napi::Object& exports) {
   using Optional = std::optional<Tensor>;
   define(exports, "matmul", &Tensor::matmul);
-  define(exports, "matmulOut", [](Tensor a, Tensor b, Tensor out) { at::matmul_out(out, a, b); });
+  define(exports, "matmulOut", matmulOut);
   define(exports, "linear", [](Tensor x, Tensor weight, Optional bias) { return at::linear(x, weight, bias); });
   define(exports, "embedding", [](Tensor weight, Tensor indices) { return at::embedding(weight, indices); });
   define(exports, "layerNorm", [](Tensor x, Shape shape, Optional weight, Optional bias, double eps) {
@@ -39,9 +58,7 @@ void defineNn(Napi::Object& exports) {
   define(exports, "mseLoss", [](Tensor x, Tensor target, std::string reduction) {
     return at::mse_loss(x, target, reductionFrom(reduction));
   });
-  define(exports, "scaledDotProductAttention", [](Tensor q, Tensor k, Tensor v, Optional mask, std::optional<double> scale) {
-    return at::scaled_dot_product_attention(q, k, v, mask, 0.0, false, scale);
-  });
+  define(exports, "scaledDotProductAttention", scaledDotProductAttention);
 }
 
 }  // namespace binding

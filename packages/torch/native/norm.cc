@@ -17,18 +17,18 @@ class Norm : public torch::autograd::Function<Norm> {
     const int64_t C = x.size(-1), N = C == 0 ? 0 : x.numel() / C;
     Tensor sum = y ? at::empty_like(x) : x, normed = at::empty_like(x), rstd = at::empty({N}, at::kFloat);
     Tensor mean = center ? at::empty({N}, at::kFloat) : Tensor();
-    const NormForward args{C,
-                           center,
-                           static_cast<float>(eps),
-                           floats(x),
-                           y ? typeOf(*y) : Type::float32,
-                           y ? y->const_data_ptr() : nullptr,
-                           y ? mutableFloats(sum) : nullptr,
-                           floats(weight),
-                           floats(bias),
-                           mutableFloats(normed),
-                           mutableFloats(rstd),
-                           mutableFloats(mean)};
+    const NormForward args{.C = C,
+                           .center = center,
+                           .eps = static_cast<float>(eps),
+                           .x = floats(x),
+                           .yType = y ? typeOf(*y) : Type::float32,
+                           .y = y ? y->const_data_ptr() : nullptr,
+                           .sum = y ? mutableFloats(sum) : nullptr,
+                           .weight = floats(weight),
+                           .bias = floats(bias),
+                           .normed = mutableFloats(normed),
+                           .rstd = mutableFloats(rstd),
+                           .mean = mutableFloats(mean)};
     forRows(N, C, [&](int64_t begin, int64_t end, int) { normKernels().forward(args, begin, end); });
     context->save_for_backward({sum, weight, rstd, mean});
     context->set_materialize_grads(false);
@@ -51,17 +51,17 @@ class Norm : public torch::autograd::Function<Norm> {
     Tensor gradX = at::empty(sum.sizes(), at::kFloat);
     Tensor gradY = yType == at::kFloat ? gradX : at::empty(sum.sizes(), yType);
     Tensor gradWeight = partialSums(C), gradBias = context->saved_data["bias"].toBool() ? partialSums(C) : Tensor();
-    const NormBackward args{C,
-                            mean.defined(),
-                            floats(sum),
-                            floats(rstd),
-                            floats(mean),
-                            floats(weight),
-                            floats(gradNormed),
-                            floats(gradSum),
-                            mutableFloats(gradX),
-                            typeOf(gradY),
-                            yType == at::kFloat ? nullptr : gradY.mutable_data_ptr()};
+    const NormBackward args{.C = C,
+                            .center = mean.defined(),
+                            .sum = floats(sum),
+                            .rstd = floats(rstd),
+                            .mean = floats(mean),
+                            .weight = floats(weight),
+                            .gradNormed = floats(gradNormed),
+                            .gradSum = floats(gradSum),
+                            .gradX = mutableFloats(gradX),
+                            .yType = typeOf(gradY),
+                            .gradY = yType == at::kFloat ? nullptr : gradY.mutable_data_ptr()};
     forRows(N, C, [&](int64_t begin, int64_t end, int thread) {
       float* bias = gradBias.defined() ? mutableFloats(gradBias) + thread * C : nullptr;
       normKernels().backward(args, mutableFloats(gradWeight) + thread * C, bias, begin, end);

@@ -23,20 +23,54 @@ static Tensor globalNorm(const Tensors& grads) {
   return at::linalg_vector_norm(at::stack(norms), 2);
 }
 
-static void checkContiguous(const Tensor& param) {
-  TORCH_CHECK(param.is_contiguous(), "expected contiguous parameters, got one of shape ", param.sizes(), " and strides ",
-              param.strides());
+// What a step works on, each list by parameter; where a copy is given it is bfloat16.
+struct AdamTensors {
+  const Tensors &params, &grads, &averages, &squares, &steps;
+  const std::vector<Optional>& copies;
+};
+
+static void checkLike(const char* what, const Tensor& x, const Tensor& param, at::ScalarType dtype) {
+  TORCH_CHECK(x.is_contiguous() && x.sizes() == param.sizes() && x.scalar_type() == dtype && x.device() == param.device(),
+              "expected ", what, " ", dtype, " ", param.sizes(), " on ", param.device(), ", contiguous, like its parameter, got ",
+              x.scalar_type(), " ", x.sizes(), " on ", x.device(), " with strides ", x.strides());
 }
 
-// Runs a fused step on the parameters that have a gradient; each keeps its own count of steps, as in PyTorch.
-// NOTE: the fused CPU kernels walk raw memory and take every tensor for contiguous.
+// NOTE: the kernels, libtorch's too, walk raw memory and take every tensor for contiguous and of its parameter's size. So all is
+// looked at before anything is stepped: a step that is refused has changed nothing.
+static void checkAdam(const AdamTensors& of) {
+  const size_t count = of.params.size();
+  TORCH_CHECK(of.grads.size() == count && of.averages.size() == count && of.squares.size() == count && of.steps.size() == count &&
+                  of.copies.size() == count,
+              "internal: expected lists of ", count, " parameters");
+  for (size_t i = 0; i < count; i++) {
+    const Tensor &param = of.params[i], &grad = of.grads[i], &step = of.steps[i];
+    TORCH_CHECK(param.is_floating_point(), "expected parameters of a dtype with a fraction, got ", param.scalar_type());
+    TORCH_CHECK(param.is_contiguous(), "expected contiguous parameters, got one of shape ", param.sizes(), " and strides ",
+                param.strides());
+    checkLike("a running mean", of.averages[i], param, param.scalar_type());
+    checkLike("a running mean of squares", of.squares[i], param, param.scalar_type());
+    if (of.copies[i]) checkLike("a copy", *of.copies[i], param, at::kBFloat16);
+    TORCH_CHECK(grad.is_floating_point() && grad.sizes() == param.sizes() && grad.device() == param.device(),
+                "expected a gradient ", param.sizes(), " on ", param.device(), ", got ", grad.scalar_type(), " ", grad.sizes(), " on ",
+                grad.device());
+    TORCH_CHECK(step.dim() == 0 && step.scalar_type() == at::kFloat && step.device() == param.device(),
+                "expected a count of steps Float [] on ", param.device(), ", got ", step.scalar_type(), " ", step.sizes(), " on ",
+                step.device());
+  }
+}
+
+// Runs libtorch's fused step on the parameters that have a gradient; each keeps its own count of steps, as in PyTorch.
 template <class Step>
 static void stepWhereGrad(const Tensors& params, const Tensors& averages, const Tensors& squares, const Tensors& steps, Step step) {
   at::NoGradGuard guard;
+  Tensors grads;
+  for (auto& param : params) grads.push_back(param.grad().defined() ? param.grad() : param);
+  const std::vector<Optional> noCopies(params.size());
+  checkAdam({.params = params, .grads = grads, .averages = averages, .squares = squares, .steps = steps, .copies = noCopies});
   Tensors p, g, m, v, t;
   for (size_t i = 0; i < params.size(); i++) {
     if (!params[i].grad().defined()) continue;
-    checkContiguous(params[i]);
+    TORCH_CHECK(grads[i].scalar_type() == params[i].scalar_type(), "internal: expected a gradient of its parameter's dtype");
     p.push_back(params[i]);
     g.push_back(params[i].grad().contiguous());
     m.push_back(averages[i]);
@@ -59,7 +93,7 @@ static std::vector<Piece> piecesOf(const Tensors& tensors) {
   std::vector<Piece> pieces;
   for (size_t i = 0; i < tensors.size(); i++)
     for (int64_t begin = 0; begin < tensors[i].numel(); begin += longest)
-      pieces.push_back({i, begin, std::min(begin + longest, tensors[i].numel())});
+      pieces.push_back({.tensor = i, .begin = begin, .end = std::min(begin + longest, tensors[i].numel())});
   return pieces;
 }
 
@@ -89,51 +123,52 @@ struct AdamSettings {
   bool decoupled;
 };
 
-// All lists are by parameter; gradients are float32 or bfloat16, copies bfloat16 where there is one.
-static void fusedAdam(const Tensors& params, const Tensors& grads, const Tensors& averages, const Tensors& squares,
-                      const Tensors& steps, const std::vector<Optional>& copies, const AdamSettings& settings) {
+// Parameters are float32, gradients float32 or bfloat16.
+static void fusedAdam(const AdamTensors& of, const AdamSettings& settings) {
   at::NoGradGuard guard;
+  checkAdam(of);
+  for (size_t i = 0; i < of.params.size(); i++)
+    TORCH_CHECK(typeOf(of.params[i]) == Type::float32 && isFused(of.grads[i].scalar_type()),
+                "expected float32 parameters with gradients of float32 or bfloat16, got ", of.params[i].scalar_type(), " with ",
+                of.grads[i].scalar_type());
   Tensors dense;
   std::vector<AdamArguments> work;
-  for (size_t i = 0; i < params.size(); i++) {
-    const Tensor& param = params[i];
-    checkContiguous(param);
-    checkContiguous(averages[i]);
-    checkContiguous(squares[i]);
-    if (copies[i])
-      TORCH_CHECK(copies[i]->is_contiguous() && copies[i]->sizes() == param.sizes() && copies[i]->scalar_type() == at::kBFloat16,
-                  "expected a contiguous bfloat16 copy ", param.sizes(), ", got ", copies[i]->scalar_type(), " ", copies[i]->sizes());
-    dense.push_back(grads[i].contiguous());
-    steps[i].add_(1);
-    const double step = steps[i].item<double>();
-    AdamArguments args{};
-    args.param = mutableFloats(param);
-    args.grad = dense.back().const_data_ptr();
-    args.gradType = typeOf(dense.back());
-    args.average = mutableFloats(averages[i]);
-    args.square = mutableFloats(squares[i]);
-    args.copy = copies[i] ? copies[i]->mutable_data_ptr() : nullptr;
-    args.gradScale = static_cast<float>(settings.gradScale);
-    args.beta2 = static_cast<float>(settings.beta2);
-    args.ofGrad = static_cast<float>(1 - settings.beta1);
-    args.ofSquare = static_cast<float>(1 - settings.beta2);
-    args.lr = static_cast<float>(settings.lr);
-    args.weightDecay = static_cast<float>(settings.weightDecay);
-    args.eps = static_cast<float>(settings.eps);
-    args.stepSize = static_cast<float>(settings.lr / (1 - std::pow(settings.beta1, step)));
-    args.rootCorrection = static_cast<float>(std::sqrt(1 - std::pow(settings.beta2, step)));
-    args.decoupled = settings.decoupled;
-    work.push_back(args);
+  for (size_t i = 0; i < of.params.size(); i++) {
+    dense.push_back(of.grads[i].contiguous());
+    of.steps[i].add_(1);
+    const double step = of.steps[i].item<double>();
+    work.push_back({.param = mutableFloats(of.params[i]),
+                    .grad = dense.back().const_data_ptr(),
+                    .gradType = typeOf(dense.back()),
+                    .average = mutableFloats(of.averages[i]),
+                    .square = mutableFloats(of.squares[i]),
+                    .copy = of.copies[i] ? of.copies[i]->mutable_data_ptr() : nullptr,
+                    .gradScale = static_cast<float>(settings.gradScale),
+                    .beta2 = static_cast<float>(settings.beta2),
+                    .lr = static_cast<float>(settings.lr),
+                    .weightDecay = static_cast<float>(settings.weightDecay),
+                    .eps = static_cast<float>(settings.eps),
+                    .stepSize = static_cast<float>(settings.lr / (1 - std::pow(settings.beta1, step))),
+                    .rootCorrection = static_cast<float>(std::sqrt(1 - std::pow(settings.beta2, step))),
+                    .ofGrad = static_cast<float>(1 - settings.beta1),
+                    .ofSquare = static_cast<float>(1 - settings.beta2),
+                    .decoupled = settings.decoupled});
   }
-  forPieces(piecesOf(params), [&](const Piece& piece, int64_t) { adamKernels().step(work[piece.tensor], piece.begin, piece.end); });
+  forPieces(piecesOf(of.params), [&](const Piece& piece, int64_t) { adamKernels().step(work[piece.tensor], piece.begin, piece.end); });
 }
 
 void defineOptim(Napi::Object& exports) {
   define(exports, "fusedNormOfAll", fusedNorm);
   define(exports, "fusedAdam_", [](Tensors params, Tensors grads, Tensors averages, Tensors squares, Tensors steps,
-                                   std::vector<Optional> copies, double lr, double beta1, double beta2, double weightDecay, double eps, double gradScale,
-                                   bool decoupled) {
-    fusedAdam(params, grads, averages, squares, steps, copies, {lr, beta1, beta2, weightDecay, eps, gradScale, decoupled});
+                                   std::vector<Optional> copies, double lr, double beta1, double beta2, double weightDecay,
+                                   double eps, double gradScale, bool decoupled) {
+    fusedAdam({.params = params, .grads = grads, .averages = averages, .squares = squares, .steps = steps, .copies = copies},
+              {.lr = lr, .beta1 = beta1, .beta2 = beta2, .weightDecay = weightDecay, .eps = eps, .gradScale = gradScale,
+               .decoupled = decoupled});
+  });
+  defineAs("Adam", exports, "checkAdam", [](Tensors params, Tensors grads, Tensors averages, Tensors squares, Tensors steps,
+                                            std::vector<Optional> copies) {
+    checkAdam({.params = params, .grads = grads, .averages = averages, .squares = squares, .steps = steps, .copies = copies});
   });
   define(exports, "normOfAll", [](Tensors tensors) { return globalNorm(tensors).item<double>(); });
   define(exports, "adamW_", [](Tensors params, Tensors averages, Tensors squares, Tensors steps, double lr, double beta1,

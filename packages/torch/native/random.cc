@@ -3,6 +3,8 @@
 #include <ATen/Context.h>
 #include <ATen/ops/randperm.h>
 
+#include <cstring>
+
 #include "convert.h"
 
 namespace binding {
@@ -14,6 +16,20 @@ static at::Generator makeGenerator(int64_t seed, at::Device device) {
   return generator;
 }
 
+// NOTE: libtorch takes a state whose place lies anywhere up to the end of its table of 624 numbers, and then reads on behind it.
+static void setState(at::Generator generator, const Tensor& state) {
+  if (generator.device().is_cpu() && state.is_cpu() && state.is_contiguous() && state.nbytes() >= 24) {
+    int32_t left;   // until the table is made anew
+    uint64_t next;  // to be taken
+    const char* bytes = static_cast<const char*>(state.const_data_ptr());
+    std::memcpy(&left, bytes + 8, sizeof(left));
+    std::memcpy(&next, bytes + 16, sizeof(next));
+    TORCH_CHECK(left >= 1 && left <= 624 && next <= 624 && left + next <= 625, "expected a generator's state, got one with ", left,
+                " numbers left after ", next, " of 624");
+  }
+  generator.set_state(state);
+}
+
 void defineRandom(Napi::Object& exports) {
   using at::Generator;
   define(exports, "makeGenerator", makeGenerator);
@@ -22,7 +38,7 @@ void defineRandom(Napi::Object& exports) {
   }));
   define(exports, "setSeed", [](Generator generator, int64_t seed) { generator.set_current_seed(static_cast<uint64_t>(seed)); });
   define(exports, "generatorState", [](Generator generator) { return generator.get_state(); });
-  define(exports, "setGeneratorState", [](Generator generator, Tensor state) { generator.set_state(state); });
+  define(exports, "setGeneratorState", setState);
   define(exports, "normal_", [](Tensor x, double mean, double std, std::optional<Generator> generator) {
     x.normal_(mean, std, generator);
   });

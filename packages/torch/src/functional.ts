@@ -102,8 +102,12 @@ export function packedAttention(
   options: { scale?: number; window?: number; dropout?: { p: number; generator: Generator } } = {},
 ): Tensor {
   const { scale = 1 / Math.sqrt(q.shape.at(-1)!), window, dropout: dropped } = options;
-  if (dropped && dropped.p !== 0) return attentionWithDropout(q, k, v, cuSeqlens, scale, window, dropped);
-  return new Tensor(native.packedAttention(q.handle, k.handle, v.handle, Array.from(cuSeqlens), scale, window));
+  const borders = Array.from(cuSeqlens);
+  if (dropped && dropped.p !== 0 && q.numel > 0) {
+    native.checkPackedAttention(q.handle, k.handle, v.handle, borders, window);
+    return attentionWithDropout(q, k, v, borders, scale, window, dropped);
+  }
+  return new Tensor(native.packedAttention(q.handle, k.handle, v.handle, borders, scale, window));
 }
 
 // Drawing inside the flash kernels would need a generator that forward and backward, and every split of the work, agree on.

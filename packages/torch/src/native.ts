@@ -1,6 +1,7 @@
 // The native addon and its types: the one place that says what crosses between TypeScript and C++. A tensor crosses as
 // a handle (a number); `Tensor` wraps it. Optional arguments are `undefined`.
 
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
@@ -167,6 +168,15 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     randperm(n: number, generator: Optional<Handle>, device: Device): Handle;
     manualSeed(seed: number): void;
 
+    checkAdam(
+      params: Handle[],
+      grads: Handle[],
+      averages: Handle[],
+      squares: Handle[],
+      steps: Handle[],
+      copies: Optional<Handle>[],
+    ): void;
+    checkPackedAttention(q: Handle, k: Handle, v: Handle, cuSeqlens: number[], window: Optional<number>): void;
     normOfAll(tensors: Handle[]): number;
     fusedNormOfAll(tensors: Handle[]): number;
     fusedAdam_(
@@ -190,15 +200,27 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
 // worker, a neighbour) and makes each op up to a hundred times slower where a core is busy. Short spinning costs 4 %.
 process.env.GOMP_SPINCOUNT ??= "2000";
 
+/**
+ * Why importing this package failed, by the error's `code`: ERR_ADDON_NOT_BUILT where no addon was compiled (libtorch is
+ * not set up), ERR_ADDON_UNUSABLE where one is there and does not load (another libtorch, a library that is missing).
+ * NOTE: that import gives no class to compare with, so who can do without this package looks at the code.
+ */
+export type AddonErrorCode = "ERR_ADDON_NOT_BUILT" | "ERR_ADDON_UNUSABLE";
+
 function load(): Native {
-  const path = fileURLToPath(new URL("../native/build/Release/torch.node", import.meta.url));
+  // NEOBERT_ADDON names another build, as the run under sanitizers does.
+  const usual = new URL("../native/build/Release/torch.node", import.meta.url);
+  const path = process.env.NEOBERT_ADDON || fileURLToPath(usual);
   try {
     return createRequire(import.meta.url)(path) as Native;
   } catch (error) {
-    throw new Error(
+    const code: AddonErrorCode = existsSync(path) ? "ERR_ADDON_UNUSABLE" : "ERR_ADDON_NOT_BUILT";
+    const failure = new Error(
       `@neobert/torch: expected the compiled addon at ${path}, got: ${(error as Error).message.split("\n")[0]}\n` +
         "`npx neobert setup-torch` (in the repository `npm run setup`) finds or fetches libtorch and compiles it.",
+      { cause: error },
     );
+    throw Object.assign(failure, { code });
   }
 }
 

@@ -199,6 +199,86 @@ tidyTest("where our kernel does not reach, libtorch's takes the same step from c
   expect(float32!.copy.toArray()).toEqual(float64!.copy.toArray());
 });
 
+describe.each(["adamw", "adam"] as const)("bfloat16 parameters under %s", (kind) => {
+  tidyTest("move by the formula in float64 with parameter, means and squares rounded after each step", () => {
+    const random = (seed: number) => randn([37], { generator: new Generator(seed) }).to("bfloat16");
+    const round = (values: number[]) => tensor(values, { dtype: "float64" }).to("bfloat16").toArray();
+    const param = random(1).requiresGrad_();
+    const [lr, beta1, beta2, eps, weightDecay, gradScale] = [0.25, 0.9, 0.95, 1e-6, 0.1, 0.5];
+    const optimizer = new (kind === "adamw" ? AdamW : Adam)([param], { lr, betas: [beta1, beta2], eps, weightDecay });
+    let values = param.toArray();
+    let [m, v] = [values.map(() => 0), values.map(() => 0)];
+    for (const t of [1, 2, 3]) {
+      param.grad = random(t + 1);
+      const l2 = kind === "adamw" ? 0 : weightDecay;
+      const g = param.grad.toArray().map((raw, i) => raw * gradScale + l2 * values[i]!);
+      m = round(m.map((mean, i) => beta1 * mean + (1 - beta1) * g[i]!));
+      v = round(v.map((square, i) => beta2 * square + (1 - beta2) * g[i]! ** 2));
+      values = round(
+        values.map((value, i) => {
+          const update = (lr * (m[i]! / (1 - beta1 ** t))) / (Math.sqrt(v[i]! / (1 - beta2 ** t)) + eps);
+          return value * (kind === "adamw" ? 1 - lr * weightDecay : 1) - update;
+        }),
+      );
+      optimizer.step({ gradScale });
+    }
+    const { expAvg, expAvgSq, step } = optimizer.state(param);
+    expect([param.dtype, expAvg.dtype, expAvgSq.dtype, step.item()]).toEqual(["bfloat16", "bfloat16", "bfloat16", 3]);
+    expectClose(param.detach(), values, 2 ** -7); // two units in the last place: the kernel rounds what float32 gave
+    optimizer.dispose();
+  });
+
+  tidyTest("step beside float32 ones in one group, each as it does alone", () => {
+    const make = (dtype: "float32" | "bfloat16") => {
+      const param = randn([9], { generator: new Generator(1) })
+        .to(dtype)
+        .requiresGrad_();
+      param.grad = randn([9], { generator: new Generator(2) }).to(dtype);
+      return param;
+    };
+    const step = (params: Tensor[]) => {
+      const optimizer = new (kind === "adamw" ? AdamW : Adam)(params, { lr: 0.5 });
+      optimizer.step();
+      optimizer.dispose();
+      return params.map((param) => param.toArray());
+    };
+    const [alone, other] = [step([make("float32")]), step([make("bfloat16")])];
+    expect(step([make("float32"), make("bfloat16")])).toEqual([...alone, ...other]);
+  });
+});
+
+tidyTest("a step that is refused has moved no parameter of any group, counted no step and touched no mean", () => {
+  const params = ["float32", "bfloat16", "float64", "float32"].map((dtype) => {
+    const param = ones([3])
+      .to(dtype as "float32")
+      .requiresGrad_();
+    param.grad = ones([3]).to(param.dtype);
+    return param;
+  });
+  const optimizer = new AdamW(params.map((param) => ({ params: [param] })));
+  const wrongCopy = new Map([[params[3]!, ones([2]).to("bfloat16")]]);
+  const state = optimizer.state(params[3]!);
+  const { expAvg, step } = state;
+  const refused = (message: string, copies?: Map<Tensor, Tensor>) => {
+    expect(() => optimizer.step(copies ? { copies } : {})).toThrow(message);
+    for (const param of params) {
+      expect(param.toArray()).toEqual([1, 1, 1]);
+      expect(optimizer.state(param).step.toArray()[0]).toBe(0);
+      expect(optimizer.state(param).expAvgSq.toArray()).toEqual([0, 0, 0]);
+    }
+  };
+  refused("Adam: expected a copy BFloat16 [3] on cpu, contiguous, like its parameter, got BFloat16 [2]", wrongCopy);
+  state.expAvg = ones([2]);
+  refused("Adam: expected a running mean Float [3]");
+  state.expAvg = expAvg;
+  state.step = tensor([0, 0]);
+  refused("Adam: expected a count of steps Float []");
+  state.step = step;
+  optimizer.step();
+  expect(params.map((param) => optimizer.state(param).step.item())).toEqual([1, 1, 1, 1]);
+  optimizer.dispose();
+});
+
 tidyTest("a gradient that is not laid out like its parameter updates the same elements", () => {
   const [param, grad] = [ones([2, 3], { requiresGrad: true }), tensor([[1, -2], [3, -4], [5, 6]])]; // biome-ignore format: a matrix
   param.grad = grad.t();

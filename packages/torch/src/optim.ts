@@ -1,5 +1,6 @@
 // Adam and AdamW with parameter groups, and clipping by the global norm. The step itself is one kernel over all parameters
-// of a group: ours (native/optim.cc), or libtorch's where ours does not reach; what is here is the bookkeeping.
+// of a group: ours (native/optim.cc), or libtorch's where ours does not reach (its state is of the parameter's dtype, as in
+// PyTorch); what is here is the bookkeeping. A step that is refused has changed nothing.
 //   https://pytorch.org/docs/stable/optim.html
 
 import { zeros } from "./creation.js";
@@ -72,31 +73,19 @@ export class Adam {
   /** Updates in place every parameter that has a gradient, or whose copy has one. */
   step({ gradScale = 1, copies }: StepOptions = {}): void {
     tidy(() => {
-      for (const group of this.groups) {
-        const moved = group.params.flatMap((param): Moved[] => {
-          const grad = gradientOf(param, copies);
-          return grad ? [{ param, grad, copy: copies?.get(param) }] : [];
-        });
-        const fused = fusedKernels() && moved.every(({ param, grad }) => isFloatOnCpu(param) && isFloatOnCpu(grad));
-        if (fused) this.#fusedStep(group, moved, gradScale);
-        else this.#composedStep(group, moved, gradScale);
+      const movedOf = new Map(this.groups.map((group) => [group, movedIn(group, copies)]));
+      for (const moved of movedOf.values()) native.checkAdam(...this.#tensors(moved));
+      for (const [group, moved] of movedOf) {
+        const fused = moved.filter(takesFusedStep);
+        const others = moved.filter((one) => !takesFusedStep(one));
+        if (fused.length > 0) this.#fusedStep(group, fused, gradScale);
+        if (others.length > 0) this.#composedStep(group, others, gradScale);
       }
     });
   }
 
   #fusedStep({ lr, betas, eps, weightDecay }: ParameterGroup, moved: Moved[], gradScale: number): void {
-    native.fusedAdam_(
-      moved.map(({ param }) => param.handle),
-      moved.map(({ grad }) => grad.handle),
-      ...this.#stateHandles(moved),
-      moved.map(({ copy }) => copy?.handle),
-      lr,
-      ...betas,
-      weightDecay,
-      eps,
-      gradScale,
-      this.#decoupled,
-    );
+    native.fusedAdam_(...this.#tensors(moved), lr, ...betas, weightDecay, eps, gradScale, this.#decoupled);
   }
 
   #composedStep({ lr, betas, eps, weightDecay }: ParameterGroup, moved: Moved[], gradScale: number): void {
@@ -104,15 +93,18 @@ export class Adam {
       if (gradScale !== 1 || grad.dtype !== param.dtype) param.grad = grad.to(param.dtype).mul(gradScale);
     }
     const kernel = this.#decoupled ? native.adamW_ : native.adam_;
-    const handles = moved.map(({ param }) => param.handle);
-    kernel(handles, ...this.#stateHandles(moved), lr, ...betas, weightDecay, eps);
+    const [params, , averages, squares, steps] = this.#tensors(moved);
+    kernel(params, averages, squares, steps, lr, ...betas, weightDecay, eps);
     noGrad(() => moved.forEach(({ param, copy }) => void copy?.copy_(param)));
   }
 
-  #stateHandles(moved: Moved[]) {
+  #tensors(moved: Moved[]) {
     const states = moved.map(({ param }) => this.state(param));
     const of = (name: keyof AdamState) => states.map((state) => state[name].handle);
-    return [of("expAvg"), of("expAvgSq"), of("step")] as const;
+    const params = moved.map(({ param }) => param.handle);
+    const grads = moved.map(({ grad }) => grad.handle);
+    const copies = moved.map(({ copy }) => copy?.handle);
+    return [params, grads, of("expAvg"), of("expAvgSq"), of("step"), copies] as const;
   }
 
   /** Drops every gradient; the next backward makes new ones. */
@@ -161,6 +153,17 @@ export function clipGradNorm_(params: readonly Tensor[], maxNorm: number): numbe
   const scale = clipScale(norm, maxNorm);
   if (scale < 1) tidy(() => noGrad(() => params.forEach((param) => void param.grad?.mul_(scale))));
   return norm;
+}
+
+function movedIn(group: ParameterGroup, copies: Copies | undefined): Moved[] {
+  return group.params.flatMap((param) => {
+    const grad = gradientOf(param, copies);
+    return grad ? [{ param, grad, copy: copies?.get(param) }] : [];
+  });
+}
+
+function takesFusedStep({ param, grad }: Moved): boolean {
+  return fusedKernels() && param.dtype === "float32" && isFloatOnCpu(param) && isFloatOnCpu(grad);
 }
 
 function gradientOf(param: Tensor, copies: Copies | undefined): Tensor | undefined {

@@ -2,7 +2,7 @@
 // gradient and copy.
 #include "adam.h"
 
-#include "vector.h"
+#include "loops.h"
 
 namespace binding::KERNEL_NAMESPACE {
 

@@ -38,7 +38,7 @@ inline AttentionPlan planAttention(const std::vector<int64_t>& cuSeqlens, int64_
       int64_t length = cuSeqlens[i + 1] - cuSeqlens[i], blocks = queryBlocks(length);
       for (int64_t head = 0; head < heads; head++)
         for (int64_t block = 0; block < queryHeads * blocks; block++)
-          fn(AttentionGroup{cuSeqlens[i], length, head, block, block + 1},
+          fn(AttentionGroup{.start = cuSeqlens[i], .length = length, .head = head, .firstBlock = block, .lastBlock = block + 1},
              attentionCost(length, block % blocks * attentionQueries, window));
     }
   };

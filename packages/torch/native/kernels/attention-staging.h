@@ -14,13 +14,14 @@ INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 INLINE int64_t roundUp(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-// Hands out memory in aligned pieces; begun at null it only counts.
+// Hands out memory in aligned pieces and counts them; without memory it only counts, and what it hands out is null.
 struct Arena {
-  char* at;
+  char* memory;
+  int64_t bytes = 0;
   template <class T>
   T* take(int64_t count) {
-    T* taken = reinterpret_cast<T*>(at);
-    at += roundUp(count * sizeof(T), 64);
+    T* taken = memory ? reinterpret_cast<T*>(memory + bytes) : nullptr;
+    bytes += roundUp(count * static_cast<int64_t>(sizeof(T)), 64);
     return taken;
   }
 };
@@ -40,7 +41,7 @@ INLINE Floats loadSome(const T* from, int64_t count) {
   return loadFloats(some);
 }
 
-INLINE Halves loadHalves(const BFloat16* from, int64_t count) {
+INLINE Halves loadHalves(const bfloat16* from, int64_t count) {
   if (count >= LANES) return load<Halves>(from);
   Halves some{};
   for (int64_t i = 0; i < count; i++) some[i] = from[i].bits;

@@ -1,106 +1,21 @@
-// What the attention kernels are made of, for one instruction set: vectors of LANES floats, 2^x, conversion, transposing, and
-// the product of small matrices in register tiles.
+// What the attention kernels are made of, for one instruction set: the product of small matrices in register tiles, and
+// transposing.
 // A "word" is what one lane multiplies in one step: a float, or a pair of bfloat16 (AVX512_BF16's dot product, twice the
 // rate on AMD). The code is the same for both: depths are counted in words.
 #pragma once
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
-// GCC 12 and 13 warn of the undefined third operand inside their own intrinsics.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#define INLINE static inline __attribute__((always_inline))
+#include "vectors.h"
 
 namespace binding::KERNEL_NAMESPACE {
 
-#if defined(__AVX512F__)
-constexpr int LANES = 16, maxTileVectors = 4;
-#elif defined(__AVX2__)
-constexpr int LANES = 8, maxTileVectors = 2;
-#elif defined(__aarch64__)
-constexpr int LANES = 4, maxTileVectors = 4;
+// Registers: 32 on AVX-512 and arm64, 16 elsewhere.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int maxTileVectors = 4;
 #else
-constexpr int LANES = 4, maxTileVectors = 2;
+constexpr int maxTileVectors = 2;
 #endif
 constexpr int tileRows = 6;
-
-typedef float Floats __attribute__((vector_size(4 * LANES)));
-typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
-typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
-
-struct BFloat16 {
-  uint16_t bits;
-};
-
-template <class V, class T>
-INLINE V load(const T* from) {
-  V v;
-  std::memcpy(&v, from, sizeof(V));
-  return v;
-}
-template <class V, class T>
-INLINE void store(T* to, V v) {
-  std::memcpy(to, &v, sizeof(V));
-}
-
-INLINE Floats broadcast(float x) { return x - Floats{}; }
-
-// NOTE: where one side is NaN the result is b.
-INLINE Floats maximum(Floats a, Floats b) {
-#if defined(__AVX512F__)
-  return (Floats)_mm512_max_ps((__m512)a, (__m512)b);
-#elif defined(__AVX2__)
-  return (Floats)_mm256_max_ps((__m256)a, (__m256)b);
-#else
-  return a > b ? a : b;
-#endif
-}
-
-INLINE Floats toFloats(Halves bits) { return (Floats)(__builtin_convertvector(bits, Ints) << 16); }
-// To nearest, ties to even; NaN stays NaN.
-INLINE Halves toHalves(Floats x) {
-#if defined(__AVX512BF16__)
-  return (Halves)_mm512_cvtneps_pbh((__m512)x);
-#else
-  Ints bits = (Ints)x;
-  Ints rounded = bits + 0x7fff + ((bits >> 16) & 1);
-  return __builtin_convertvector((x == x ? rounded : bits | 0x400000) >> 16, Halves);
-#endif
-}
-// Lane i: (low[i], high[i]).
-INLINE Ints interleave(Halves low, Halves high) {
-  return __builtin_convertvector(low, Ints) | __builtin_convertvector(high, Ints) << 16;
-}
-
-INLINE Floats loadFloats(const float* from) { return load<Floats>(from); }
-INLINE Floats loadFloats(const BFloat16* from) { return toFloats(load<Halves>(from)); }
-INLINE void storeFloats(float* to, Floats x) { store(to, x); }
-INLINE void storeFloats(BFloat16* to, Floats x) { store(to, toHalves(x)); }
-
-// 2^x, relative error 8e-8 (degree 5) or 8e-5 (degree 3, below bfloat16's); 2^-126 below -126, NaN for NaN.
-// The polynomials are the minimax ones on [-1/2, 1/2] (Remez).
-template <int degree>
-INLINE Floats exp2(Floats x) {
-  static_assert(degree == 3 || degree == 5);
-  x = maximum(broadcast(-126.0f), x);
-  const Floats shift = broadcast(12582912.0f);  // 1.5 * 2^23: the sum's low bits are x rounded
-  Floats shifted = x + shift, r = x - (shifted - shift), p;
-  if (degree == 5) {
-    p = broadcast(1.3276472e-3f) * r + 9.6755413e-3f;
-    p = p * r + 5.5507133e-2f;
-    p = p * r + 2.4022120e-1f;
-    p = p * r + 6.9314697e-1f;
-    p = p * r + 1.0000001f;
-  } else {
-    p = broadcast(5.5171669e-2f) * r + 2.4261112e-1f;
-    p = p * r + 6.9326099e-1f;
-    p = p * r + 9.9992807e-1f;
-  }
-  return (Floats)((Ints)p + ((Ints)shifted << 23));
-}
 
 // The two kinds of products.
 struct FloatWords {
@@ -113,7 +28,7 @@ struct FloatWords {
 #if defined(__AVX512BF16__)
 struct PairWords {
   using Word = int32_t;
-  using Element = BFloat16;
+  using Element = bfloat16;
   static constexpr int pack = 2, exponentDegree = 3;
   INLINE Floats step(Floats sum, int32_t a, Floats b) {
     return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(a), (__m512bh)b);

@@ -47,7 +47,7 @@ struct ForwardScratch {
   Arena arena;
   Word *keys, *values, *rows, *turned, *weights;
   float *scores, *output, *outputRows, *maxima, *sums, *rescale;
-  ForwardScratch(char* at, const Sizes<M>& sizes, int64_t keyCount) : arena{at} {
+  ForwardScratch(char* memory, const Sizes<M>& sizes, int64_t keyCount) : arena{memory} {
     keys = arena.take<Word>(keyCount * sizes.paddedWords);
     values = arena.take<Word>((keyCount + 1) / M::pack * sizes.padded);
     rows = arena.take<Word>(queries * sizes.paddedWords);
@@ -63,11 +63,11 @@ struct ForwardScratch {
 };
 
 template <class M, class In>
-void forward(const AttentionTask& task, const AttentionGroup& group, char* at) {
+void forward(const AttentionTask& task, const AttentionGroup& group, char* memory) {
   using Word = typename M::Word;
   Sizes<M> sizes(task.width);
   KeyRange all(task, group);
-  ForwardScratch<M> scratch(at, sizes, all.count());
+  ForwardScratch<M> scratch(memory, sizes, all.count());
   stageRows<M, In>(task.k, group.start + all.first, group.head, all.count(), all.count(), sizes, scratch.keys);
   stageColumns<M, In>(task.v, group.start + all.first, group.head, all.count(), sizes, scratch.values);
   float scale = task.scale * log2e;
@@ -144,7 +144,7 @@ struct BackwardScratch {
   Word *q, *gradOutput, *qDown, *gradOutputDown, *qTurned, *gradOutputTurned;
   float *gradKeys, *scores, *gradWeights, *gradQ, *gradQRows, *logsumexp, *delta, *rowScale;
   GradientBlock<M> block;
-  BackwardScratch(char* at, const Sizes<M>& sizes, int64_t length, int64_t keyCount) : arena{at} {
+  BackwardScratch(char* memory, const Sizes<M>& sizes, int64_t length, int64_t keyCount) : arena{memory} {
     constexpr bool pairs = M::pack == 2;
     keys = arena.take<Word>(keyCount * sizes.paddedWords);
     values = arena.take<Word>(keyCount * sizes.paddedWords);
@@ -179,11 +179,11 @@ float rowDot(const In* a, const In* b, int64_t width) {
 }
 
 template <class M, class In>
-void backward(const AttentionTask& task, const AttentionGroup& group, char* at, float* partial) {
+void backward(const AttentionTask& task, const AttentionGroup& group, char* memory, float* partial) {
   using Word = typename M::Word;
   Sizes<M> sizes(task.width);
   KeyRange all(task, group);
-  BackwardScratch<M> scratch(at, sizes, group.length, all.count());
+  BackwardScratch<M> scratch(memory, sizes, group.length, all.count());
   stageRows<M, In>(task.k, group.start + all.first, group.head, all.count(), all.count(), sizes, scratch.keys);
   stageRows<M, In>(task.v, group.start + all.first, group.head, all.count(), all.count(), sizes, scratch.values);
   if (M::pack == 2) stageColumns<M, In>(task.k, group.start + all.first, group.head, all.count(), sizes, scratch.keysDown);
@@ -242,12 +242,12 @@ void backward(const AttentionTask& task, const AttentionGroup& group, char* at, 
 
 template <class M>
 int64_t forwardScratch(const AttentionTask& task, int64_t length) {
-  return reinterpret_cast<intptr_t>(ForwardScratch<M>(nullptr, Sizes<M>(task.width), length).arena.at);
+  return ForwardScratch<M>(nullptr, Sizes<M>(task.width), length).arena.bytes;
 }
 
 template <class M>
 int64_t backwardScratch(const AttentionTask& task, int64_t length) {
-  return reinterpret_cast<intptr_t>(BackwardScratch<M>(nullptr, Sizes<M>(task.width), length, length).arena.at);
+  return BackwardScratch<M>(nullptr, Sizes<M>(task.width), length, length).arena.bytes;
 }
 
 static int64_t partialSize(const AttentionTask& task, int64_t length) { return 2 * length * roundUp(task.width, LANES); }
@@ -270,16 +270,21 @@ void addPartials(const AttentionTask& task, const AttentionGroup& group, const f
 
 template <class M, class In>
 constexpr AttentionKernels kernelsOf() {
-  return {forwardScratch<M>, forward<M, In>, backwardScratch<M>, backward<M, In>, partialSize, addPartials<In>};
+  return {.forwardScratch = forwardScratch<M>,
+          .forward = forward<M, In>,
+          .backwardScratch = backwardScratch<M>,
+          .backward = backward<M, In>,
+          .partialSize = partialSize,
+          .addPartials = addPartials<In>};
 }
 
 #if defined(__AVX512BF16__)
-static constexpr AttentionKernels pairKernels = kernelsOf<PairWords, BFloat16>();
+static constexpr AttentionKernels pairKernels = kernelsOf<PairWords, bfloat16>();
 static constexpr const AttentionKernels* pairs = &pairKernels;
 #else
 static constexpr const AttentionKernels* pairs = nullptr;
 #endif
 
-extern const AttentionTable attentionKernels = {kernelsOf<FloatWords, float>(), kernelsOf<FloatWords, BFloat16>(), pairs};
+extern const AttentionTable attentionKernels = {kernelsOf<FloatWords, float>(), kernelsOf<FloatWords, bfloat16>(), pairs};
 
 }  // namespace binding::KERNEL_NAMESPACE

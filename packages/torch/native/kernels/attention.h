@@ -18,7 +18,7 @@ struct HeadRows {
 
 struct AttentionTask {
   HeadRows q, k, v, output;
-  HeadRows gradOutput, gradQ, gradK, gradV;  // backward only
+  HeadRows gradOutput{}, gradQ{}, gradK{}, gradV{};  // backward only
   float* logsumexp;                          // [H, N], of the scaled scores, base 2
   int64_t tokens, width;                     // N, D
   int64_t queryHeads;                        // that read one head of k and v

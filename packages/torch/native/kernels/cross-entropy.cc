@@ -1,7 +1,7 @@
 // Softmax cross entropy in place; formulas in cross-entropy.h.
 #include "cross-entropy.h"
 
-#include "vector.h"
+#include "loops.h"
 
 namespace binding::KERNEL_NAMESPACE {
 

@@ -1,7 +1,7 @@
 // Gated units; formulas in gated-unit.h.
 #include "gated-unit.h"
 
-#include "vector.h"
+#include "loops.h"
 
 namespace binding::KERNEL_NAMESPACE {
 

@@ -2,7 +2,7 @@
 // cache, so each pass over it but the first costs arithmetic only.
 #include "norm.h"
 
-#include "vector.h"
+#include "loops.h"
 
 namespace binding::KERNEL_NAMESPACE {
 

@@ -1,7 +1,7 @@
 // Rotary positions with the split of heads; formulas in rotary.h.
 #include "rotary.h"
 
-#include "vector.h"
+#include "loops.h"
 
 namespace binding::KERNEL_NAMESPACE {
 

@@ -1,5 +1,6 @@
 // What the kernels' loops are made of: loads and stores of either type as float32, and exp, all inlined into loops that the
-// compiler vectorizes. Included by kernel files only, inside no namespace: everything is of internal linkage.
+// compiler vectorizes (vectors.h has those that name their vectors). Included by kernel files only, inside no namespace:
+// everything is of internal linkage.
 #pragma once
 #include <cstring>
 
