@@ -27,9 +27,8 @@ export function writeRandomModel(kind, cache, vocabulary) {
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });
   const architecture = architectureOf(configs[kind]);
-  const config = architecture.parseConfig(configs[kind]);
   writeFileSync(join(temporary, "config.json"), JSON.stringify(configs[kind], null, 2));
-  const tensors = architecture.parameters(config, "none").map((spec) => {
+  const tensors = architecture.parameters("none").map((spec) => {
     const name = savedName(spec.name, architecture, "none");
     return { name, dtype: "F32", shape: spec.shape, data: () => initialValues(spec, 1) };
   });

@@ -67,8 +67,7 @@ async function run(model: string, words: string[], flags: ClassifyFlags): Promis
 
 function hasTokenHead(folder: string): boolean {
   const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
-  const architecture = architectureOf(raw);
-  return headOf(architecture.parseConfig(raw), architecture) === "tokenClassification";
+  return headOf(architectureOf(raw)) === "tokenClassification";
 }
 
 const percent = (score: number) => `${(100 * score).toFixed(1).padStart(7)} %`;

@@ -52,20 +52,14 @@ export function modelInfo(folder: string): ModelInfo {
   const sentence = readSentenceFolder(folder);
   const raw = JSON.parse(readFileSync(join(sentence.modelFolder, "config.json"), "utf8"));
   const architecture = architectureOf(raw);
-  const config = architecture.parseConfig(raw);
-  const head = headOf(config, architecture);
-  const specs = architecture.parameters(config, head);
+  const { config } = architecture;
+  const head = headOf(architecture);
+  const specs = architecture.parameters(head);
   const tokenizerFile = join(sentence.modelFolder, "tokenizer_config.json");
   const limit = existsSync(tokenizerFile)
     ? JSON.parse(readFileSync(tokenizerFile, "utf8")).model_max_length
     : undefined;
-  const limits = [
-    sentence.maxTokens,
-    limit,
-    architecture.maxPositions(config),
-    raw.max_position_embeddings,
-    raw.max_length,
-  ];
+  const limits = [sentence.maxTokens, limit, architecture.longestText()];
   const longest = Math.min(...limits.filter((value) => typeof value === "number" && value < 1e9));
   const { hidden_size, num_hidden_layers, vocab_size } = config;
   const dense = sentence.modules.findLast((module) => module.kind === "dense");

@@ -39,11 +39,10 @@ export async function writeSmallModel({ head = "none", config = {}, files = {} }
   const folder = mkdtempSync(join(tmpdir(), "neobert-model-"));
   const raw = { ...bert, ...config };
   const architecture = architectureOf(raw);
-  const parsed = architecture.parseConfig(raw);
   writeJson(folder, "config.json", { ...raw, architectures: [architecture.classNames[head]] });
   writeSafetensors(
     join(folder, "model.safetensors"),
-    architecture.parameters(parsed, head).map((spec) => {
+    architecture.parameters(head).map((spec) => {
       const data = initialValues(spec, 1) as Float32Array<ArrayBuffer>;
       return { name: savedName(spec.name, architecture, head), dtype: "F32" as const, shape: spec.shape, data };
     }),

@@ -157,8 +157,13 @@ export abstract class LoadedModel implements AsyncDisposable {
     this.thread = thread;
     this.config = thread.config;
     this.texts = new TextTokenizer(tokenizer);
-    this.maxPositions = architectureOf(this.config).maxPositions(this.config);
-    this.maxTokens = longestText(this.config, this.maxPositions, sentence.maxTokens, tokenizer.modelMaxLength);
+    const architecture = architectureOf(this.config);
+    this.maxPositions = architecture.maxPositions();
+    this.maxTokens = Math.min(
+      architecture.longestText(),
+      sentence.maxTokens ?? Number.POSITIVE_INFINITY,
+      tokenizer.modelMaxLength ?? Number.POSITIVE_INFINITY,
+    );
   }
 
   /** Number of tokens of a text, special ones included, before it is cut. */
@@ -182,14 +187,6 @@ export abstract class LoadedModel implements AsyncDisposable {
       `${where}: expected maxTokens of at most the model's ${this.maxPositions} positions, got ${maxTokens}`,
     );
   }
-}
-
-function longestText(config: ModelConfig, maxPositions: number, ...limits: (number | undefined)[]): number {
-  // The longest texts of training, by the names that different configs give it.
-  const { max_length, max_position_embeddings, n_positions } = config as Record<string, unknown>;
-  const trained = [max_length, max_position_embeddings, n_positions].filter((value) => typeof value === "number");
-  const found = Math.min(maxPositions, ...trained, ...limits.filter((limit) => limit !== undefined));
-  return Number.isFinite(found) ? found : 512;
 }
 
 /** `text 3 ("The first words ...")`, for errors. */

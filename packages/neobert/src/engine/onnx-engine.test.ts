@@ -1,20 +1,10 @@
 // ONNX Runtime against what PyTorch computes (test/golden), on packed batches.
 
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Golden, goldenConfig, goldenRoot } from "../model/golden.js";
+import { Golden, goldenClassifiers, goldenModels, goldenRoot } from "../model/golden.js";
 import { openModel, saveModel } from "../model/model-folder.js";
 import type { PackedBatch } from "../model/packed-batch.js";
 import { loadOnnxEngine, type OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
@@ -55,10 +45,9 @@ const packed = (texts: number[][]): PackedBatch => {
   return { ids: Int32Array.from(texts.flat()), cuSeqlens: Int32Array.from(cuSeqlens) };
 };
 
-const encoders = ["neobert/base", "neobert/m0", "neobert/ngpt", "bert", "roberta", "nomicbert", "modernbert"];
 const model = (path: string) => join(goldenRoot, path);
 
-describe.each(encoders)("the reference's model %s", (path) => {
+describe.each(goldenModels)("the reference's model %s", (path) => {
   const golden = new Golden(`${path}/expected.safetensors`);
 
   test("has the same hidden states", () =>
@@ -112,21 +101,9 @@ describe.each(encoders)("the reference's model %s", (path) => {
   );
 });
 
-// The folder of a classifier with three labels; NeoBERT's has no config of its own.
-function classifier(path: string): string {
-  if (path !== "neobert") return model(`${path}/classification`);
-  const classifier = join(folder, "classifier");
-  if (!existsSync(classifier)) {
-    mkdirSync(classifier);
-    writeFileSync(join(classifier, "config.json"), JSON.stringify({ ...goldenConfig("neobert/base"), num_labels: 3 }));
-    copyFileSync(model("neobert/classification/model.safetensors"), join(classifier, "model.safetensors"));
-  }
-  return classifier;
-}
-
-test.each(["neobert", "bert", "roberta", "nomicbert", "modernbert"])("%s has the reference's class logits", (path) =>
-  withEngine(classifier(path), { head: "sequenceClassification" }, async (engine) => {
-    const golden = new Golden(`${path}/classification/expected.safetensors`);
+test.each(goldenClassifiers)("%s has the reference's class logits", (path) =>
+  withEngine(model(path), { head: "sequenceClassification" }, async (engine) => {
+    const golden = new Golden(`${path}/expected.safetensors`);
     const logits = await engine.sequenceLogits(golden.batch);
     expect(largestDifference(logits, golden.values.get("logits")!)).toBeLessThan(5e-5);
   }),

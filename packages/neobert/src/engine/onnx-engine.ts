@@ -6,8 +6,8 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { InferenceSession } from "onnxruntime-node";
 import { packageVersion } from "../files/package.js";
-import type { Architecture, Head } from "../model/architecture.js";
-import type { ModelConfig } from "../model/architectures.js";
+import type { Head } from "../model/architecture.js";
+import type { ModelArchitecture, ModelConfig } from "../model/architectures.js";
 import { openModel } from "../model/model-folder.js";
 import { checkBatch, expectHead, type PackedBatch } from "../model/packed-batch.js";
 import { layersToKeep, quantizationErrors } from "../onnx/calibrate.js";
@@ -44,8 +44,8 @@ export class OnnxEngine {
   readonly kind = "onnx";
   readonly config: ModelConfig;
   readonly head: Head;
-  readonly architecture: Architecture<ModelConfig>;
   readonly mostTokens = MOST_TOKENS;
+  readonly architecture: ModelArchitecture;
   readonly #folder: string;
   readonly #options: OnnxEngineOptions;
   readonly #sessions = new Map<Result, Promise<InferenceSession>>();
@@ -55,7 +55,7 @@ export class OnnxEngine {
   constructor(folder: string, options: OnnxEngineOptions) {
     const source = openModel(folder, options);
     source.close();
-    this.config = source.config;
+    this.config = source.architecture.config;
     this.head = source.head;
     this.architecture = source.architecture;
     this.#folder = folder;

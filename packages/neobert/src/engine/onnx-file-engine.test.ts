@@ -34,18 +34,18 @@ async function exported(model: SmallModel = {}, dtype: "fp32" | "fp16" = "fp32")
 /** Writes a graph with these outputs, made of the padded hidden states, into `onnx/NAME` of the folder. */
 function writeGraph(folder: string, name: string, build: (graph: Graph, hidden: Value, ops: OnnxOps) => void): string {
   const source = openModel(plain, { head: "none" });
-  const { architecture, config, values } = source;
+  const { architecture, values } = source;
   const graph = new Graph(name);
   const ops = new OnnxOps(graph, { dtype: "fp32", contrib: false });
   const batch = paddedInputs(graph, { segments: true });
-  const shapes = new Map(architecture.parameters(config, "none").map((spec) => [spec.name, spec.shape]));
+  const shapes = new Map(architecture.parameters("none").map((spec) => [spec.name, spec.shape]));
   const weight = (of: string): Value => ({
     name: of,
     dtype: "float32",
     dims: shapes.get(of)!,
     weight: () => values(of),
   });
-  const hidden = architecture.forward(ops, weight, config, batch);
+  const hidden = architecture.forward(ops, weight, batch);
   build(graph, name === "pooled.onnx" ? ops.pool(hidden, batch, "mean") : hidden, ops);
   graph.prune();
   mkdirSync(join(folder, "onnx"), { recursive: true });

@@ -5,8 +5,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import type { Architecture, Head } from "../model/architecture.js";
-import { architectureOf, headOf, type ModelConfig } from "../model/architectures.js";
+import type { Head } from "../model/architecture.js";
+import { architectureOf, headOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
 import { toFloat32 } from "../model/float32.js";
 import { checkBatch, expectHead, type PackedBatch } from "../model/packed-batch.js";
 import { importOnnxRuntime, openSession } from "../onnx/onnxruntime.js";
@@ -43,13 +43,12 @@ const MOST_PADDING = 1 / 8;
 export async function loadOnnxFileEngine(folder: string, options: OnnxFileEngineOptions): Promise<OnnxFileEngine> {
   const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
   const architecture = architectureOf(raw);
-  const config = architecture.parseConfig(raw);
-  const { onnxFile, head = headOf(config, architecture), threads } = options;
+  const { onnxFile, head = headOf(architecture), threads } = options;
   const session = await openSession(onnxFile, threads).catch((cause: Error) => {
     throw new Error(`${onnxFile}: expected a graph that ONNX Runtime opens, got ${cause.message}`, { cause });
   });
   try {
-    return new OnnxFileEngine(onnxFile, session, { architecture, config, head });
+    return new OnnxFileEngine(onnxFile, session, { architecture, head });
   } catch (error) {
     await session.release();
     throw error;
@@ -57,14 +56,13 @@ export async function loadOnnxFileEngine(folder: string, options: OnnxFileEngine
 }
 
 interface OpenGraph {
-  architecture: Architecture<ModelConfig>;
-  config: ModelConfig;
+  architecture: ModelArchitecture;
   head: Head;
 }
 
 export class OnnxFileEngine {
   readonly kind = "onnx";
-  readonly architecture: Architecture<ModelConfig>;
+  readonly architecture: ModelArchitecture;
   readonly config: ModelConfig;
   readonly head: Head;
   readonly mostTokens: number;
@@ -76,9 +74,9 @@ export class OnnxFileEngine {
   readonly #output: { name: string; rank: number };
 
   /** Use `loadOnnxFileEngine`. */
-  constructor(file: string, session: InferenceSession, { architecture, config, head }: OpenGraph) {
+  constructor(file: string, session: InferenceSession, { architecture, head }: OpenGraph) {
     this.architecture = architecture;
-    this.config = config;
+    this.config = architecture.config;
     this.head = head;
     this.mostTokens = head === "maskedLM" ? MOST_WIDE_TOKENS : MOST_TOKENS;
     this.#file = file;

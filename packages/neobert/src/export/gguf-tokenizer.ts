@@ -35,8 +35,8 @@ export interface GgufTokenizer {
   notes: string[];
 }
 
-/** The tables for the tokenizer of a folder, for a model of `vocabSize` tokens. Throws for other kinds of tokenizer. */
-export function ggufTokenizer(folder: string, vocabSize: number, modelType: string): GgufTokenizer {
+/** The tables for the tokenizer of a folder, for a model of `vocabSize` tokens, with what llama.cpp calls the words of its BPE. Throws for other kinds of tokenizer. */
+export function ggufTokenizer(folder: string, vocabSize: number, words: string): GgufTokenizer {
   const file = join(folder, "tokenizer.json");
   const parsed = schema.safeParse(
     existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : loadTokenizer(folder).toJSON(),
@@ -73,7 +73,7 @@ export function ggufTokenizer(folder: string, vocabSize: number, modelType: stri
   };
   const metadata: Record<string, GgufValue> = {
     "tokenizer.ggml.model": string(isWordPiece ? "bert" : "gpt2"),
-    "tokenizer.ggml.pre": string(isWordPiece ? "default" : preTokenizerOf(modelType)),
+    "tokenizer.ggml.pre": string(isWordPiece ? "default" : words),
     "tokenizer.ggml.tokens": { type: "string", value: tokens },
     "tokenizer.ggml.token_type": { type: "int32", value: kinds },
     ...special("cls", "bos"),
@@ -104,9 +104,6 @@ export function ggufTokenizer(folder: string, vocabSize: number, modelType: stri
     notes: lowercase ? [] : ["older versions of llama.cpp lower-case texts, which this tokenizer does not"],
   };
 }
-
-const preTokenizerOf = (modelType: string) =>
-  modelType === "roberta" ? "roberta-bpe" : modelType === "modernbert" ? "modern-bert" : "gpt-2";
 
 const namedToken = z.union([z.string(), z.looseObject({ content: z.string() })]);
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { writeSafetensors } from "../files/safetensors.js";
 import { openCheckpoint } from "../files/weight-files.js";
-import { goldenRoot } from "../model/golden.js";
+import { goldenClassifiers, goldenModels, goldenRoot, goldenTaggers } from "../model/golden.js";
 import { exportHf } from "./hf.js";
 
 let root: string;
@@ -46,7 +46,7 @@ function oldBert(folder: string): string {
   return folder;
 }
 
-describe.each(["neobert/base", "bert", "bert/classification", "roberta", "nomicbert", "modernbert"])("%s", (name) => {
+describe.each([...goldenModels, ...goldenClassifiers, ...goldenTaggers])("%s", (name) => {
   test("is written as it was read, with a model card", () => {
     const { className, files } = exportHf(join(goldenRoot, name), join(root, "out"));
     expect(files).toEqual(["README.md", "config.json", "model.safetensors"]);

@@ -8,6 +8,7 @@ import { replaceFolder, temporaryPath } from "../files/atomic.js";
 import { openModel, type SavedParts, saveModel } from "../model/index.js";
 import { loadTokenizer, saveTokenizer } from "../tokenizer/index.js";
 import { type Modules, readModules, writeJson, writeSentenceFiles } from "./modules.js";
+import { loadedByPython } from "./python.js";
 
 export interface HfExportOptions {
   /** Make an embedder of an encoder that is not one yet: how the vector of a text comes from those of its tokens. */
@@ -59,7 +60,7 @@ export function exportHf(source: string, out: string, options: HfExportOptions =
     if (modules) copyModules(source, temporary, modules);
     else if (options.pooling) writeModules(temporary, model, encoder, options);
     const parameters = model.architecture
-      .parameters(model.config, model.head)
+      .parameters(model.head)
       .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
     const card = join(source, "README.md");
     if (existsSync(card)) copyFileSync(card, join(temporary, "README.md"));
@@ -113,14 +114,14 @@ function copyModules(source: string, out: string, modules: Modules): void {
 
 function writeModules(out: string, model: SavedParts, source: string, options: HfExportOptions): void {
   const { pooling, normalize = false } = options;
-  const limit = model.architecture.maxPositions(model.config);
+  const limit = model.architecture.maxPositions();
   const tokenizer = existsSync(join(out, "tokenizer.json")) ? loadTokenizer(source) : undefined;
   const maxTokens = options.maxTokens ?? Math.min(tokenizer?.modelMaxLength ?? Number.POSITIVE_INFINITY, limit);
   if (Number.isFinite(maxTokens) && maxTokens > limit) {
     throw new Error(`export hf: expected maxTokens of at most ${limit}, the model's positions, got ${maxTokens}`);
   }
   writeSentenceFiles(out, {
-    hiddenSize: model.config.hidden_size,
+    hiddenSize: model.architecture.config.hidden_size,
     pooling: pooling!,
     normalize,
     includePrompt: true,
@@ -137,21 +138,18 @@ const tasks = {
 };
 
 function modelCard(name: string, model: SavedParts, parameters: number, isEmbedder: boolean): string {
-  const { architecture, config, head } = model;
-  const { num_hidden_layers, hidden_size, num_attention_heads, vocab_size, model_type } = config;
+  const { architecture, head } = model;
+  const { num_hidden_layers, hidden_size, num_attention_heads, vocab_size } = architecture.config;
   const task = isEmbedder ? "sentence-similarity" : tasks[head];
   const className = architecture.classNames[head];
   const python = isEmbedder
     ? `from sentence_transformers import SentenceTransformer\n\nvectors = SentenceTransformer("FOLDER").encode(["a text"])`
     : `from transformers import ${className}\n\nmodel = ${className}.from_pretrained("FOLDER")`;
-  const isNeoBERT = model_type === "neobert";
-  const reads = isNeoBERT
-    ? "Python's transformers reads this folder with the remote code of the published NeoBERT repository; its ablation variants only load in the npm package `neobert`."
-    : `In Python${model_type === "nomic_bert" ? " (transformers 5)" : ""}:\n\n\`\`\`python\n${python}\n\`\`\``;
+  const example = "remoteCode" in architecture.python ? "" : `\n\n\`\`\`python\n${python}\n\`\`\``;
   return `---
 library_name: ${isEmbedder ? "sentence-transformers" : "transformers"}
 pipeline_tag: ${task}
-tags: [${model_type}, ${task}]
+tags: [${architecture.modelType}, ${task}]
 ---
 
 # ${name}
@@ -159,7 +157,7 @@ tags: [${model_type}, ${task}]
 ${architecture.title} (${architecture.paper}), ${className}: ${parameters.toLocaleString("en-US")} parameters, ${num_hidden_layers} layers, hidden size ${hidden_size},
 ${num_attention_heads} heads, ${vocab_size.toLocaleString("en-US")} tokens. Weights are float32.
 
-${reads}
+${loadedByPython(architecture, head)}${example}
 
 In Node, the npm package \`neobert\` reads it by the folder's name.
 `;

@@ -1,5 +1,8 @@
-// What an encoder's file says about itself: config, parameters, forward pass, heads. The table of them is architectures.ts.
+// What an encoder's file says about itself, all of it: config, values of a fresh model, parameters, forward pass, heads,
+// and how it is called elsewhere (Python, llama.cpp). The table of them is architectures.ts; what the rest of the system
+// holds is `Bound`, an architecture together with one config.
 
+import type { z } from "zod";
 import type { Batch, Ops, RowChoice, Weights } from "./ops.js";
 
 /** What stands on top of the encoder; `none` is the bare encoder. */
@@ -33,7 +36,38 @@ export interface CheckpointVariants {
   optional?: RegExp;
 }
 
-export interface Architecture<Config> {
+/** What loads it in Python: classes of transformers, from which version on, or code that is kept elsewhere. */
+export type PythonSupport = { transformers: number } | { remoteCode: string; variants: string };
+
+/** A model as llama.cpp has it. */
+export interface GgufForm {
+  /** llama.cpp's name of the architecture. */
+  architecture: string;
+  /** Applied in order to a parameter's name without its prefix. */
+  renames: [pattern: RegExp, replacement: string][];
+  /** Hyperparameters beside those that every encoder has; a plain number is a whole one. */
+  metadata: Record<string, number | string | { float: number }>;
+  /** What llama.cpp calls the cut into words of its byte-level BPE. */
+  words: string;
+  /** How a text's vector is made where nothing else says it; the mean unless said. */
+  pooling?: "cls";
+  /** Rows of this matrix go head by head, and are written as q | k | v. */
+  perHead?: RegExp;
+  /** Where it has a GELU, which llama.cpp approximates. */
+  hasGelu: boolean;
+}
+
+/** What a run knows of the model that it builds. */
+export interface FreshModel {
+  /** Tokens of its longest text. */
+  maxLength: number;
+  pad: number;
+  cls: number | undefined;
+  sep: number | undefined;
+}
+
+/** What holds whatever the config. */
+interface Facts {
   modelType: string;
   /** What it is called, and the paper. */
   title: string;
@@ -45,19 +79,88 @@ export interface Architecture<Config> {
   /** What a model with a head puts before the encoder's names; a bare encoder is stored without it. */
   prefix: string;
   checkpoints?: CheckpointVariants;
+  python: PythonSupport;
+  /** The fields of config.json; those with a description can be set in a run file. */
+  fields: z.core.$ZodLooseShape;
+  /** The field that says how long the texts of training are at most. */
+  lengthField: string;
+  /** The fields that hold the dropout of the encoder. */
+  dropoutFields: readonly string[];
+  /** Fields of a fresh model where they are not the published class's defaults, and ids that Python reads. */
+  freshFields: (model: FreshModel) => object;
+}
+
+// NOTE: functions are properties, not methods, so that TypeScript checks their arguments both ways: one architecture's
+// function does not take another's config.
+export interface Architecture<Config> extends Facts {
   /** Reads a config.json; throws naming every wrong field. */
-  parseConfig(raw: unknown): Config;
-  parameters(config: Config, head: Head): ParameterSpec[];
+  parseConfig: (raw: unknown) => Config;
+  parameters: (config: Config, head: Head) => ParameterSpec[];
   /** Longest sequence that the parameters allow, `Infinity` where positions are computed. */
-  maxPositions(config: Config): number;
+  maxPositions: (config: Config) => number;
+  /** How many segments (token types) it tells apart; absent where it knows none. */
+  segments?: (config: Config) => number;
+  /** Width of the feed-forward unit, between its activation and its output. */
+  innerSize: (config: Config) => number;
+  /** Dropout of attention's probabilities, which training keeps in memory. */
+  attentionDropout: (config: Config) => number;
+  /** Its form for llama.cpp, or what llama.cpp lacks. */
+  gguf: (config: Config) => GgufForm | { refused: string };
   /** Last hidden state [N, C], or its rows [M, C] where some are asked for. */
-  forward<T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>, options?: { rows?: RowChoice<T> }): T;
+  forward: <T>(
+    ops: Ops<T>,
+    weights: Weights<T>,
+    config: Config,
+    batch: Batch<T>,
+    options?: { rows?: RowChoice<T> },
+  ) => T;
   /** Logits [M, V] of hidden rows [M, C]. */
-  maskedLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T): T;
+  maskedLogits: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T) => T;
   /** Summed cross entropy of hidden rows [M, C] against labels [M]. */
-  maskedLoss<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T, labels: T): T;
+  maskedLoss: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T, labels: T) => T;
   /** Logits [B, number of labels], from the batch on. */
-  sequenceLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>): T;
+  sequenceLogits: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>) => T;
   /** Logits [M, number of labels] of hidden rows [M, C]. */
-  tokenLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T): T;
+  tokenLogits: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T) => T;
+}
+
+/** An architecture with a config of its own: the same functions, which no longer ask for it. */
+export interface Bound<Config> extends Facts {
+  readonly config: Config;
+  parameters: (head: Head) => ParameterSpec[];
+  maxPositions: () => number;
+  /** The longest text that it was trained on and can be given; `Infinity` never. */
+  longestText: () => number;
+  segments: () => number;
+  innerSize: () => number;
+  attentionDropout: () => number;
+  gguf: () => GgufForm | { refused: string };
+  forward: <T>(ops: Ops<T>, weights: Weights<T>, batch: Batch<T>, options?: { rows?: RowChoice<T> }) => T;
+  maskedLogits: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T) => T;
+  maskedLoss: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T, labels: T) => T;
+  sequenceLogits: <T>(ops: Ops<T>, weights: Weights<T>, batch: Batch<T>) => T;
+  tokenLogits: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T) => T;
+}
+
+/** What binds an architecture to a config.json; it throws naming every wrong field. */
+export function binding<Config>(own: Architecture<Config>): (raw: unknown) => Bound<Config> {
+  return (raw) => {
+    const config = own.parseConfig(raw);
+    return {
+      ...own,
+      config,
+      parameters: (head) => own.parameters(config, head),
+      maxPositions: () => own.maxPositions(config),
+      longestText: () => Math.min(own.maxPositions(config), (config as Record<string, number>)[own.lengthField]!),
+      segments: () => own.segments?.(config) ?? 0,
+      innerSize: () => own.innerSize(config),
+      attentionDropout: () => own.attentionDropout(config),
+      gguf: () => own.gguf(config),
+      forward: (ops, weights, batch, options) => own.forward(ops, weights, config, batch, options),
+      maskedLogits: (ops, weights, hidden) => own.maskedLogits(ops, weights, config, hidden),
+      maskedLoss: (ops, weights, hidden, labels) => own.maskedLoss(ops, weights, config, hidden, labels),
+      sequenceLogits: (ops, weights, batch) => own.sequenceLogits(ops, weights, config, batch),
+      tokenLogits: (ops, weights, hidden) => own.tokenLogits(ops, weights, config, hidden),
+    };
+  };
 }

@@ -1,36 +1,45 @@
 // The plain table from a config's `model_type` to the file that says all about that encoder; a variant of a paper is a
 // field of its config, never an entry here.
 
-import type { Architecture, Head } from "./architecture.js";
-import { type BertConfig, bert } from "./bert.js";
-import { type ModernBertConfig, modernBert } from "./modernbert.js";
-import { type NeoBERTConfig, neobert } from "./neobert.js";
-import { type NomicBertConfig, nomicBert } from "./nomicbert.js";
-import { type RobertaConfig, roberta } from "./roberta.js";
+import { type Bound, binding, type Head } from "./architecture.js";
+import { bert } from "./bert.js";
+import { modernBert } from "./modernbert.js";
+import { neobert } from "./neobert.js";
+import { nomicBert } from "./nomicbert.js";
+import { roberta } from "./roberta.js";
 
-/** The config of any architecture in the table. */
-export type ModelConfig = NeoBERTConfig | BertConfig | RobertaConfig | NomicBertConfig | ModernBertConfig;
-
-export const architectures: Record<string, Architecture<ModelConfig>> = {
-  neobert,
-  bert,
-  roberta,
-  nomic_bert: nomicBert,
-  modernbert: modernBert,
+/** model_type -> what reads a config.json of it. */
+export const architectures = {
+  neobert: binding(neobert),
+  bert: binding(bert),
+  roberta: binding(roberta),
+  nomic_bert: binding(nomicBert),
+  modernbert: binding(modernBert),
 };
 
-/** The entry for the `model_type` of a config.json; throws naming the known ones. */
-export function architectureOf(config: unknown): Architecture<ModelConfig> {
+export type ModelType = keyof typeof architectures;
+export const modelTypes = Object.keys(architectures) as ModelType[];
+
+/** The config of any architecture in the table. */
+export type ModelConfig = ReturnType<(typeof architectures)[ModelType]>["config"];
+/** Any architecture in the table, with its config. */
+export type ModelArchitecture = Bound<ModelConfig>;
+
+/**
+ * The architecture that a config.json (the parsed object) names by `model_type`, with that config. Throws naming the known
+ * ones, or every wrong field.
+ */
+export function architectureOf(config: unknown): ModelArchitecture {
   const modelType = (config as { model_type?: unknown } | null)?.model_type;
-  const architecture = typeof modelType === "string" ? architectures[modelType] : undefined;
-  if (architecture) return architecture;
+  const known = modelTypes.find((name) => name === modelType);
+  if (known) return architectures[known](config);
   throw new Error(
-    `config.json: expected model_type to be one of ${Object.keys(architectures).join(", ")}, got ${JSON.stringify(modelType)}`,
+    `config.json: expected model_type to be one of ${modelTypes.join(", ")}, got ${JSON.stringify(modelType)}`,
   );
 }
 
 /** The head that `architectures` in a config.json names; the bare encoder where it names none that is known. */
-export function headOf(config: ModelConfig, { classNames, otherClassNames = {} }: Architecture<ModelConfig>): Head {
+export function headOf({ config, classNames, otherClassNames = {} }: ModelArchitecture): Head {
   const heads = Object.keys(classNames) as Head[];
   for (const name of config.architectures ?? []) {
     const head = heads.find((head) => classNames[head] === name) ?? otherClassNames[name];

@@ -4,32 +4,27 @@
 // RoBERTa (roberta.ts) has the same encoder under another prefix.
 
 import { z } from "zod";
-import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
-import { labelCount, labelFields, probability, range, readConfig, size } from "./config-fields.js";
+import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from "./architecture.js";
+import { commonFields, described, labelCount, probability, range, readConfig, size } from "./config-fields.js";
 import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
 
 /** The fields, with BERT's defaults; RoBERTa has the same with a few other defaults. */
 export const bertFields = {
-  ...labelFields,
-  hidden_size: size.default(768),
-  num_hidden_layers: size.default(12),
-  num_attention_heads: size.default(12),
-  intermediate_size: size.default(3072),
-  hidden_act: z.literal("gelu").default("gelu"),
-  hidden_dropout_prob: probability.default(0.1),
-  attention_probs_dropout_prob: probability.default(0.1),
-  max_position_embeddings: size.default(512),
-  initializer_range: range.default(0.02),
-  layer_norm_eps: range.default(1e-12),
-  position_embedding_type: z.literal("absolute").default("absolute"),
-  classifier_dropout: probability.nullable().default(null),
-  tie_word_embeddings: z.boolean().default(true),
+  ...commonFields({ width: 768, layers: 12, heads: 12, tokens: 30522, pad: 0 }),
+  intermediate_size: size.default(3072).describe(described.innerSize),
+  hidden_act: z.literal("gelu").default("gelu").describe(described.activation),
+  hidden_dropout_prob: probability.default(0.1).describe(described.dropout),
+  attention_probs_dropout_prob: probability.default(0.1).describe(described.attentionDropout),
+  max_position_embeddings: size.default(512).meta(described.positions),
+  initializer_range: range.default(0.02).describe(described.deviation),
+  layer_norm_eps: range.default(1e-12).describe(described.normEps),
+  position_embedding_type: z.literal("absolute").default("absolute").describe("Positions"),
+  classifier_dropout: probability.nullable().default(null).describe(described.classifierDropout),
+  tie_word_embeddings: z.boolean().default(true).describe(described.tied),
   is_decoder: z.literal(false).optional(),
   add_cross_attention: z.literal(false).optional(),
-  vocab_size: size.default(30522),
-  type_vocab_size: size.default(2),
-  pad_token_id: z.int().nonnegative().default(0),
+  type_vocab_size: size.default(2).describe(described.segments),
 };
 
 const schema = z.looseObject({
@@ -39,6 +34,8 @@ const schema = z.looseObject({
 
 /** The published config.json field for field. Fields not known here are kept. */
 export type BertConfig = z.output<typeof schema>;
+
+export const bertDropout = ["hidden_dropout_prob", "attention_probs_dropout_prob"];
 
 /** What the shared encoder reads of a config. */
 export type BertEncoderConfig = z.output<z.ZodObject<typeof bertFields>>;
@@ -128,6 +125,34 @@ export function classifierDropout(config: Pick<BertConfig, "classifier_dropout" 
   return config.classifier_dropout ?? config.hidden_dropout_prob;
 }
 
+/** llama.cpp's form of BERT, which RoBERTa has there too. */
+export function bertGguf({ layer_norm_eps, type_vocab_size }: BertEncoderConfig, words: string): GgufForm {
+  return {
+    architecture: "bert",
+    renames: [
+      [/^embeddings\.word_embeddings/, "token_embd"],
+      [/^embeddings\.position_embeddings/, "position_embd"],
+      [/^embeddings\.token_type_embeddings/, "token_types"],
+      [/^embeddings\.LayerNorm/, "token_embd_norm"],
+      [/^encoder\.layer\.(\d+)\./, "blk.$1."],
+      [/attention\.self\.query/, "attn_q"],
+      [/attention\.self\.key/, "attn_k"],
+      [/attention\.self\.value/, "attn_v"],
+      [/attention\.output\.dense/, "attn_output"],
+      [/attention\.output\.LayerNorm/, "attn_output_norm"],
+      [/intermediate\.dense/, "ffn_up"],
+      [/output\.dense/, "ffn_down"],
+      [/(\d\.)output\.LayerNorm/, "$1layer_output_norm"],
+    ],
+    metadata: {
+      "attention.layer_norm_epsilon": { float: layer_norm_eps },
+      "tokenizer.ggml.token_type_count": type_vocab_size,
+    },
+    words,
+    hasGelu: true,
+  };
+}
+
 const PREDICTIONS = "cls.predictions";
 
 const decoderName = ({ tie_word_embeddings }: BertConfig) =>
@@ -179,9 +204,18 @@ export const bert: Architecture<BertConfig> = {
     // The next-sentence head, which no other use has.
     ignored: /^cls\.seq_relationship\./,
   },
+  python: { transformers: 4 },
+  fields: schema.shape,
+  lengthField: "max_position_embeddings",
+  dropoutFields: bertDropout,
+  freshFields: ({ maxLength }) => ({ max_position_embeddings: maxLength }),
   parseConfig: (raw) => readConfig("BertConfig", schema, raw),
   parameters,
   maxPositions: (config) => config.max_position_embeddings,
+  segments: (config) => config.type_vocab_size,
+  innerSize: (config) => config.intermediate_size,
+  attentionDropout: (config) => config.attention_probs_dropout_prob,
+  gguf: (config) => bertGguf(config, "gpt-2"),
   forward: (ops, weights, config, batch, { rows } = {}) =>
     encoderForward(ops, weights, config, batch, { prefix: "bert.", firstPosition: 0, ...(rows && { rows }) }),
   maskedLogits: (ops, weights, config, hidden) =>

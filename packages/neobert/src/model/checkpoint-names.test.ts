@@ -1,13 +1,18 @@
 import { expect, test } from "vitest";
-import type { Architecture, Head } from "./architecture.js";
-import { architectureOf, type ModelConfig } from "./architectures.js";
+import type { Head } from "./architecture.js";
+import { architectureOf, modelTypes } from "./architectures.js";
 import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
-import { neobert, parseNeoBERTConfig } from "./neobert.js";
 
-const config = parseNeoBERTConfig({ vocab_size: 50, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2 });
+const neobert = architectureOf({
+  model_type: "neobert",
+  vocab_size: 50,
+  hidden_size: 16,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+});
 const match = (found: Map<string, number[]>, head: Head, freshHead = false) =>
-  matchCheckpointNames(found, { architecture: neobert, config, head, freshHead, where: "folder" });
-const tensorsOf = (head: Head) => new Map(neobert.parameters(config, head).map(({ name, shape }) => [name, shape]));
+  matchCheckpointNames(found, { architecture: neobert, head, freshHead, where: "folder" });
+const tensorsOf = (head: Head) => new Map(neobert.parameters(head).map(({ name, shape }) => [name, shape]));
 const bareTensors = () =>
   new Map([...tensorsOf("none")].map(([name, shape]) => [savedName(name, neobert, "none"), shape]));
 
@@ -60,12 +65,10 @@ test("missing, unexpected and misshapen tensors are all listed in one error", ()
 function small(model_type: string) {
   const sizes = { hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24 };
   const raw = { model_type, vocab_size: 50, pad_token_id: 1, max_position_embeddings: 20, ...sizes };
-  const architecture: Architecture<ModelConfig> = architectureOf(raw);
-  const config = architecture.parseConfig(raw);
-  const tensors = (head: Head) =>
-    new Map(architecture.parameters(config, head).map(({ name, shape }) => [name, shape]));
+  const architecture = architectureOf(raw);
+  const tensors = (head: Head) => new Map(architecture.parameters(head).map(({ name, shape }) => [name, shape]));
   const match = (found: Map<string, number[]>, head: Head, freshHead = false) =>
-    matchCheckpointNames(found, { architecture, config, head, freshHead, where: "folder" });
+    matchCheckpointNames(found, { architecture, head, freshHead, where: "folder" });
   return { architecture, tensors, match };
 }
 const renamed = (tensors: Map<string, number[]>, rename: (name: string) => string) =>
@@ -142,21 +145,18 @@ test("NomicBERT's Hub checkpoints are read: bare, or under bert. with a head tha
   expect(fresh.map(({ name }) => name)).toEqual(["cls.predictions.transform.dense.bias", "cls.predictions.bias"]);
 });
 
-test.each(["bert", "roberta", "nomic_bert", "modernbert"])(
-  "%s names what a checkpoint lacks, has too much and has misshapen",
-  (modelType) => {
-    const { architecture, tensors, match } = small(modelType);
-    const found = tensors("none");
-    const [first, second] = [...found.keys()] as [string, string];
-    found.delete(first);
-    found.set(second, [3]).set("extra.weight", [2]);
-    const escaped = (name: string) => name.replaceAll(".", "\\.");
-    const lines = [
-      `folder: expected the \\d+ tensors of ${architecture.classNames.none}, got others`,
-      `missing: ${escaped(first)} \\[.*`,
-      "unexpected: extra\\.weight \\[2\\]",
-      `wrong shape: ${escaped(second)}: expected \\[.*\\], got \\[3\\]`,
-    ];
-    expect(() => match(found, "none")).toThrow(new RegExp(lines.join("\\n")));
-  },
-);
+test.each(modelTypes)("%s names what a checkpoint lacks, has too much and has misshapen", (modelType) => {
+  const { architecture, tensors, match } = small(modelType);
+  const found = tensors("none");
+  const [first, second] = [...found.keys()] as [string, string];
+  found.delete(first);
+  found.set(second, [3]).set("extra.weight", [2]);
+  const escaped = (name: string) => name.replaceAll(".", "\\.");
+  const lines = [
+    `folder: expected the \\d+ tensors of ${architecture.classNames.none}, got others`,
+    `missing: ${escaped(first)} \\[.*`,
+    "unexpected: extra\\.weight \\[2\\]",
+    `wrong shape: ${escaped(second)}: expected \\[.*\\], got \\[3\\]`,
+  ];
+  expect(() => match(found, "none")).toThrow(new RegExp(lines.join("\\n")));
+});

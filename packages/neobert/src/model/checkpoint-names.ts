@@ -2,8 +2,8 @@
 // bare encoder without; both are understood whatever is loaded, and so are the other spellings that an architecture's
 // file lists. Everything that does not fit is told at once.
 
-import type { Architecture, Head, ParameterSpec } from "./architecture.js";
-import type { ModelConfig } from "./architectures.js";
+import type { Head, ParameterSpec } from "./architecture.js";
+import type { ModelArchitecture } from "./architectures.js";
 
 // Tables that some exports carry and that are computed here.
 const COMPUTED = /(^|\.)(freqs_cis|position_ids)$/;
@@ -16,8 +16,7 @@ export interface MatchedNames {
 }
 
 export interface MatchOptions {
-  architecture: Architecture<ModelConfig>;
-  config: ModelConfig;
+  architecture: ModelArchitecture;
   head: Head;
   /** Start the head's parameters anew where the checkpoint lacks them; otherwise that is an error. */
   freshHead?: boolean;
@@ -32,12 +31,12 @@ export interface MatchOptions {
  * left alone. Throws one error naming all missing and unexpected tensors and all wrong shapes.
  */
 export function matchCheckpointNames(found: Map<string, number[]>, options: MatchOptions): MatchedNames {
-  const { architecture, config, head, freshHead = false, reshapedHead = false, where } = options;
-  const specs = architecture.parameters(config, head);
+  const { architecture, head, freshHead = false, reshapedHead = false, where } = options;
+  const specs = architecture.parameters(head);
   const expected = new Set(specs.map(({ name }) => name));
   const others = new Set<string>();
   for (const other of Object.keys(architecture.classNames) as Head[]) {
-    for (const { name } of architecture.parameters(config, other)) if (!expected.has(name)) others.add(name);
+    for (const { name } of architecture.parameters(other)) if (!expected.has(name)) others.add(name);
   }
 
   const { renames = [], ignored, optional } = architecture.checkpoints ?? {};
@@ -55,7 +54,7 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
       if (!COMPUTED.test(name) && !ignored?.test(name)) unexpected.push(`${name} [${found.get(name)}]`);
     } else if (expected.has(full) && !stored.has(full)) stored.set(full, name);
   }
-  const encoder = new Set(architecture.parameters(config, "none").map(({ name }) => name));
+  const encoder = new Set(architecture.parameters("none").map(({ name }) => name));
   const isHead = ({ name }: ParameterSpec) => !encoder.has(name);
   for (const spec of reshapedHead ? specs.filter(isHead) : []) {
     if (`${found.get(stored.get(spec.name) ?? "")}` !== `${spec.shape}`) stored.delete(spec.name);
@@ -79,6 +78,6 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
 }
 
 /** The name under which a parameter is saved: without the prefix where there is no head. */
-export function savedName(name: string, architecture: Architecture<ModelConfig>, head: Head): string {
+export function savedName(name: string, architecture: Pick<ModelArchitecture, "prefix">, head: Head): string {
   return head === "none" && name.startsWith(architecture.prefix) ? name.slice(architecture.prefix.length) : name;
 }

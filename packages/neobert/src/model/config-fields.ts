@@ -7,11 +7,45 @@ export const size = z.int().positive();
 export const range = z.number().nonnegative();
 export const probability = z.number().min(0).lt(1);
 
-/** Fields of every config.json that says which classes a head tells apart; Hugging Face's default is two. */
-export const labelFields = {
-  architectures: z.array(z.string()).nullish(),
-  id2label: z.record(z.string(), z.string()).optional(),
-  num_labels: size.optional(),
+/** The fields of every config.json, with the defaults of the published class; Hugging Face's number of labels is two. */
+export function commonFields(published: { width: number; layers: number; heads: number; tokens: number; pad: number }) {
+  return {
+    architectures: z.array(z.string()).nullish(),
+    id2label: z.record(z.string(), z.string()).optional(),
+    num_labels: size.optional(),
+    hidden_size: size.default(published.width).describe("Model width"),
+    num_hidden_layers: size.default(published.layers).describe("Encoder blocks"),
+    num_attention_heads: size.default(published.heads).describe("Attention heads"),
+    vocab_size: size
+      .default(published.tokens)
+      .meta({ description: "Rows of the token embedding", fallback: "the tokenizer's" }),
+    pad_token_id: z
+      .int()
+      .nonnegative()
+      .default(published.pad)
+      .meta({ description: "Id of [PAD]", fallback: "the tokenizer's" }),
+  };
+}
+
+/** Descriptions of fields that several encoders have. */
+export const described = {
+  headWidth: { description: "Head width", fallback: "width / heads" },
+  innerSize: "Feed-forward width",
+  normEps: "Epsilon of the norms",
+  segments: "Segments",
+  length: { description: "Longest text of training", fallback: "`maxLength`" },
+  positions: { description: "Rows of the position table", fallback: "`maxLength`" },
+  deviation: "Initial deviation",
+  dropout: "Dropout in the encoder",
+  attentionDropout: "Dropout of attention's probabilities",
+  classifierDropout: "Dropout before a classification head",
+  theta: "Base of the rotary angles",
+  rope: "Rotary positions",
+  activation: "Feed-forward unit",
+  tied: "Decoder and token embedding are one",
+  pooling: "What a classifier of sequences reads",
+  attentionBias: "Biases of attention's projections",
+  feedForwardBias: "Biases of the feed-forward unit",
 };
 
 /** What every encoder's config has once it is read. */

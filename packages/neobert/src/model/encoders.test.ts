@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openCheckpoint } from "../files/weight-files.js";
 import type { Head } from "./architecture.js";
-import { architectureOf, architectures, headOf } from "./architectures.js";
-import { goldenConfig, goldenRoot } from "./golden.js";
+import { architectureOf, headOf, modelTypes } from "./architectures.js";
+import { goldenClassifiers, goldenConfig, goldenModels, goldenRoot, goldenTaggers } from "./golden.js";
 
-const parse = (raw: object) => architectureOf(raw).parseConfig(raw);
+const parse = (raw: object) => architectureOf(raw).config;
 const count = (raw: object, head: Head) =>
   architectureOf(raw)
-    .parameters(parse(raw), head)
+    .parameters(head)
     .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
 
 // config.json of bert-base-uncased, roberta-base, nomic-embed-text-v1.5 (the Hub's form) and ModernBERT-base.
@@ -82,7 +82,7 @@ describe("published configs", () => {
     ["RoBERTa", robertaBase, 124_697_433],
     ["ModernBERT", modernBase, 149_655_232],
   ])("%s base has its published number of parameters with the masked-language-model head", (_, raw, expected) => {
-    expect(headOf(parse(raw), architectureOf(raw))).toBe("maskedLM");
+    expect(headOf(architectureOf(raw))).toBe("maskedLM");
     expect(count(raw, "maskedLM")).toBe(expected);
     expect(parse(raw)).toMatchObject(raw);
   });
@@ -104,8 +104,8 @@ describe("published configs", () => {
 
   test("a scaling of NomicBERT's rotary angles that longer texts would need makes its training length a limit", () => {
     const raw = { ...nomicHub, rotary_scaling_factor: 2 };
-    expect(architectureOf(raw).maxPositions(parse(raw))).toBe(2048);
-    expect(architectureOf(nomicHub).maxPositions(parse(nomicHub))).toBe(Number.POSITIVE_INFINITY);
+    expect(architectureOf(raw).maxPositions()).toBe(2048);
+    expect(architectureOf(nomicHub).maxPositions()).toBe(Number.POSITIVE_INFINITY);
   });
 
   test("ModernBERT's fields of transformers 5 are read as the published ones", () => {
@@ -125,10 +125,20 @@ describe("published configs", () => {
   });
 
   test("RoBERTa's positions begin behind the padding id", () => {
-    expect(architectureOf(robertaBase).maxPositions(parse(robertaBase))).toBe(512);
+    expect(architectureOf(robertaBase).maxPositions()).toBe(512);
   });
 
-  test.each(Object.keys(architectures))("parsing what was parsed changes nothing: %s", (model_type) => {
+  test.each([
+    [{ model_type: "bert", max_length: 20 }, 512],
+    [{ ...robertaBase, max_length: 20, n_positions: 8 }, 512],
+    [{ model_type: "nomic_bert", max_length: 20 }, 2048],
+    [{ ...modernBase, max_length: 20 }, 8192],
+    [{ model_type: "neobert", max_length: 20, max_position_embeddings: 8 }, 20],
+  ])("the longest text is what the architecture calls so, not what other fields of %j say", (raw, expected) => {
+    expect(architectureOf(raw).longestText()).toBe(expected);
+  });
+
+  test.each(modelTypes)("parsing what was parsed changes nothing: %s", (model_type) => {
     const once = parse({ model_type, unknown_field: [1] });
     expect(once).toHaveProperty("unknown_field", [1]);
     expect(parse(JSON.parse(JSON.stringify(once)))).toEqual(once);
@@ -146,7 +156,7 @@ describe("refused configs", () => {
     [{ model_type: "bert", hidden_size: 100 }, /hidden_size to be a multiple of num_attention_heads, got 100 and 12/],
     [
       { model_type: "bert", vocab_size: "big", hidden_dropout_prob: 1 },
-      /hidden_dropout_prob: .*got 1\n +vocab_size: .*got "big"/,
+      /vocab_size: .*got "big"\n +hidden_dropout_prob: .*got 1/,
     ],
     [
       { model_type: "roberta", pad_token_id: 1, max_position_embeddings: 2 },
@@ -172,18 +182,14 @@ describe("refused configs", () => {
   });
 });
 
-test.each(["bert", "roberta", "nomicbert", "modernbert"])(
-  "the parameters of %s are those that transformers saves",
-  (name) => {
-    for (const folder of [name, `${name}/classification`]) {
-      const raw = goldenConfig(folder);
-      const architecture = architectureOf(raw);
-      const head = headOf(parse(raw), architecture);
-      const checkpoint = openCheckpoint(join(goldenRoot, folder));
-      const published = checkpoint.names().map((name) => [name, checkpoint.info(name).shape] as const);
-      checkpoint.close();
-      const ours = architecture.parameters(parse(raw), head).map(({ name, shape }) => [name, shape] as const);
-      expect(new Map(ours)).toEqual(new Map(published));
-    }
+test.each([...goldenModels, ...goldenClassifiers, ...goldenTaggers])(
+  "the parameters of %s are those that its published implementation saves",
+  (folder) => {
+    const architecture = architectureOf(goldenConfig(folder));
+    const checkpoint = openCheckpoint(join(goldenRoot, folder));
+    const published = checkpoint.names().map((name) => [name, checkpoint.info(name).shape] as const);
+    checkpoint.close();
+    const ours = architecture.parameters(headOf(architecture)).map(({ name, shape }) => [name, shape] as const);
+    expect(new Map(ours)).toEqual(new Map(published));
   },
 );

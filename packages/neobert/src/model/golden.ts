@@ -5,8 +5,21 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openSafetensors } from "../files/safetensors.js";
+import type { ModelType } from "./architectures.js";
 
 export const goldenRoot = fileURLToPath(new URL("../../../../test/golden/", import.meta.url));
+
+/** The golden folders of every encoder: models with the masked-language-model head, and heads that classify. */
+export const goldens: Record<ModelType, { models: string[]; classifiers: string[]; taggers?: string[] }> = {
+  neobert: { models: ["neobert/base", "neobert/m0", "neobert/ngpt"], classifiers: ["neobert/classification"] },
+  bert: { models: ["bert"], classifiers: ["bert/classification"] },
+  roberta: { models: ["roberta"], classifiers: ["roberta/classification"] },
+  nomic_bert: { models: ["nomicbert"], classifiers: ["nomicbert/classification"] },
+  modernbert: { models: ["modernbert"], classifiers: ["modernbert/classification"] },
+};
+export const goldenModels = Object.values(goldens).flatMap(({ models }) => models);
+export const goldenClassifiers = Object.values(goldens).flatMap(({ classifiers }) => classifiers);
+export const goldenTaggers = Object.values(goldens).flatMap(({ taggers = [] }) => taggers);
 
 export const goldenConfig = (folder: string) =>
   JSON.parse(readFileSync(join(goldenRoot, folder, "config.json"), "utf8"));

@@ -1,8 +1,23 @@
 // The encoders without an engine: configs, parameters, the forward pass over `Ops`, checkpoint names, initial values.
 // The libtorch side is `torch-model.js` and `torch-ops.js`, imported where libtorch is there.
 
-export type { Architecture, CheckpointVariants, Head, Initializer, ParameterSpec } from "./architecture.js";
-export { architectureOf, architectures, headOf, type ModelConfig } from "./architectures.js";
+export type {
+  Architecture,
+  Bound,
+  CheckpointVariants,
+  FreshModel,
+  GgufForm,
+  Head,
+  Initializer,
+  ParameterSpec,
+} from "./architecture.js";
+export {
+  architectureOf,
+  headOf,
+  type ModelArchitecture,
+  type ModelConfig,
+  modelTypes,
+} from "./architectures.js";
 export { type BertConfig, bert } from "./bert.js";
 export { type MatchedNames, type MatchOptions, matchCheckpointNames, savedName } from "./checkpoint-names.js";
 export { toFloat32 } from "./float32.js";

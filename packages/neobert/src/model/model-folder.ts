@@ -6,15 +6,15 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
 import { writeSafetensors } from "../files/safetensors.js";
 import { openCheckpoint } from "../files/weight-files.js";
-import type { Architecture, Head } from "./architecture.js";
-import { architectureOf, headOf, type ModelConfig } from "./architectures.js";
+import type { Head } from "./architecture.js";
+import { architectureOf, headOf, type ModelArchitecture } from "./architectures.js";
 import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
 import { toFloat32 } from "./float32.js";
 import { initialValues } from "./init.js";
 
 export interface SavedParts {
-  architecture: Architecture<ModelConfig>;
-  config: ModelConfig;
+  /** With its config. */
+  architecture: ModelArchitecture;
   head: Head;
   /** Makes the float32 values of a parameter, by its published name. */
   values: (name: string) => Float32Array;
@@ -41,15 +41,13 @@ export interface OpenOptions {
 export function openModel(folder: string, options: OpenOptions = {}): ModelFolder {
   const raw: unknown = { ...JSON.parse(readFileSync(join(folder, "config.json"), "utf8")), ...options.config };
   const architecture = architectureOf(raw);
-  const config = architecture.parseConfig(raw);
-  const { head = headOf(config, architecture), freshHead = false, seed = 0 } = options;
+  const { head = headOf(architecture), freshHead = false, seed = 0 } = options;
   const checkpoint = openCheckpoint(folder);
   try {
     const found = new Map(checkpoint.names().map((name) => [name, checkpoint.info(name).shape]));
     const reshapedHead = freshHead && options.config !== undefined;
     const { stored, fresh } = matchCheckpointNames(found, {
       architecture,
-      config,
       head,
       freshHead,
       reshapedHead,
@@ -60,7 +58,7 @@ export function openModel(folder: string, options: OpenOptions = {}): ModelFolde
       const spec = started.get(name);
       return spec ? initialValues(spec, seed) : toFloat32(checkpoint.read(stored.get(name)!));
     };
-    return { architecture, config, head, values, close: () => checkpoint.close() };
+    return { architecture, head, values, close: () => checkpoint.close() };
   } catch (error) {
     checkpoint.close();
     throw error;
@@ -68,14 +66,18 @@ export function openModel(folder: string, options: OpenOptions = {}): ModelFolde
 }
 
 /** Writes `config.json` and `model.safetensors` (float32) in the published form into `folder`, made if need be. */
-export function saveModel(folder: string, { architecture, config, head, values }: SavedParts): void {
+export function saveModel(folder: string, { architecture, head, values }: SavedParts): void {
   mkdirSync(folder, { recursive: true });
   // Which code loads it, and in which type it was, is not what holds for the written one.
-  const { auto_map: _, dtype: __, ...kept } = config as ModelConfig & { auto_map?: unknown; dtype?: unknown };
+  const {
+    auto_map: _,
+    dtype: __,
+    ...kept
+  } = architecture.config as ModelArchitecture["config"] & { auto_map?: unknown; dtype?: unknown };
   const written = { ...kept, architectures: [architecture.classNames[head]], torch_dtype: "float32" };
   const sorted = Object.fromEntries(Object.entries(written).sort(([a], [b]) => (a < b ? -1 : 1)));
   writeFileAtomic(join(folder, "config.json"), `${withFloats(JSON.stringify(sorted, null, 2))}\n`);
-  const tensors = architecture.parameters(config, head).map(({ name, shape }) => {
+  const tensors = architecture.parameters(head).map(({ name, shape }) => {
     const data = () => values(name) as Float32Array<ArrayBuffer>;
     return { name: savedName(name, architecture, head), dtype: "F32" as const, shape, data };
   });

@@ -4,10 +4,11 @@
 // `rope_parameters`) are read as the published ones. C hidden size, I inner size, V vocabulary, N tokens.
 
 import { z } from "zod";
-import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
+import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from "./architecture.js";
 import {
+  commonFields,
+  described,
   labelCount,
-  labelFields,
   probability,
   range,
   readConfig,
@@ -23,37 +24,35 @@ const theta = z.number().positive();
 
 const schema = z.looseObject({
   model_type: z.literal("modernbert").default("modernbert"),
-  ...labelFields,
-  vocab_size: size.default(50368),
-  hidden_size: size.default(768),
-  intermediate_size: size.default(1152),
-  num_hidden_layers: size.default(22),
-  num_attention_heads: size.default(12),
-  hidden_activation: z.literal("gelu").default("gelu"),
-  /** Longest training sequence; positions are computed, so it is no limit. */
-  max_position_embeddings: size.default(8192),
-  initializer_range: range.default(0.02),
-  initializer_cutoff_factor: z.number().positive().nullable().default(2),
-  norm_eps: range.default(1e-5),
-  norm_bias: z.boolean().default(false),
-  pad_token_id: z.int().nonnegative().default(50283),
-  global_rope_theta: theta.default(160000),
-  local_rope_theta: theta.nullable().default(10000),
+  ...commonFields({ width: 768, layers: 22, heads: 12, tokens: 50368, pad: 50283 }),
+  intermediate_size: size.default(1152).describe(described.innerSize),
+  hidden_activation: z.literal("gelu").default("gelu").describe(described.activation),
+  max_position_embeddings: size.default(8192).meta(described.length),
+  initializer_range: range.default(0.02).describe(described.deviation),
+  initializer_cutoff_factor: z
+    .number()
+    .positive()
+    .nullable()
+    .default(2)
+    .describe("Deviations at which initial values are cut off"),
+  norm_eps: range.default(1e-5).describe(described.normEps),
+  norm_bias: z.boolean().default(false).describe("Biases of the norms"),
+  global_rope_theta: theta.default(160000).describe("Base of the rotary angles in global layers"),
+  local_rope_theta: theta.nullable().default(10000).describe("The same in local layers"),
   rope_scaling: z.null().optional(),
-  attention_bias: z.boolean().default(false),
-  attention_dropout: probability.default(0),
-  global_attn_every_n_layers: size.default(3),
-  /** Positions that a local layer sees, half of them on either side. */
-  local_attention: size.default(128),
-  embedding_dropout: probability.default(0),
-  mlp_bias: z.boolean().default(false),
-  mlp_dropout: probability.default(0),
-  decoder_bias: z.boolean().default(true),
-  tie_word_embeddings: z.boolean().default(true),
-  classifier_pooling: z.enum(["cls", "mean"]).default("cls"),
-  classifier_dropout: probability.default(0),
-  classifier_bias: z.boolean().default(false),
-  classifier_activation: z.literal("gelu").default("gelu"),
+  attention_bias: z.boolean().default(false).describe(described.attentionBias),
+  attention_dropout: probability.default(0).describe("Dropout of attention's probabilities and output"),
+  global_attn_every_n_layers: size.default(3).describe("Every so many layers attend to all positions"),
+  local_attention: size.default(128).describe("Positions that the other layers see, half of them on either side"),
+  embedding_dropout: probability.default(0).describe("Dropout of the embeddings"),
+  mlp_bias: z.boolean().default(false).describe(described.feedForwardBias),
+  mlp_dropout: probability.default(0).describe("Dropout inside the feed-forward unit"),
+  decoder_bias: z.boolean().default(true).describe("Bias of the decoder"),
+  tie_word_embeddings: z.boolean().default(true).describe(described.tied),
+  classifier_pooling: z.enum(["cls", "mean"]).default("cls").describe(described.pooling),
+  classifier_dropout: probability.default(0).describe(described.classifierDropout),
+  classifier_bias: z.boolean().default(false).describe("Bias of the prediction head"),
+  classifier_activation: z.literal("gelu").default("gelu").describe("Activation of the prediction head"),
 });
 
 /** The published config.json field for field. Fields not known here are kept. */
@@ -199,6 +198,37 @@ function classify<T>(ops: Ops<T>, weights: Weights<T>, config: ModernBertConfig,
 const decoderBias = <T>(weights: Weights<T>, config: ModernBertConfig) =>
   config.decoder_bias ? weights("decoder.bias") : undefined;
 
+function gguf(config: ModernBertConfig): GgufForm | { refused: string } {
+  for (const bias of ["norm_bias", "attention_bias", "mlp_bias"] as const) {
+    if (config[bias]) return { refused: `a ModernBERT with ${bias}` };
+  }
+  return {
+    architecture: "modern-bert",
+    renames: [
+      [/^embeddings\.tok_embeddings/, "token_embd"],
+      [/^embeddings\.norm/, "token_embd_norm"],
+      [/^final_norm/, "output_norm"],
+      [/^layers\.(\d+)\./, "blk.$1."],
+      [/attn\.Wqkv/, "attn_qkv"],
+      [/attn\.Wo/, "attn_output"],
+      [/mlp_norm/, "ffn_norm"],
+      [/mlp\.Wi/, "ffn_up"],
+      [/mlp\.Wo/, "ffn_down"],
+    ],
+    metadata: {
+      "rope.scaling.type": "none",
+      vocab_size: config.vocab_size,
+      "attention.layer_norm_epsilon": { float: config.norm_eps },
+      "attention.sliding_window": config.local_attention,
+      "attention.sliding_window_pattern": config.global_attn_every_n_layers,
+      "rope.freq_base": { float: config.global_rope_theta },
+      "rope.freq_base_swa": { float: config.local_rope_theta ?? config.global_rope_theta },
+    },
+    words: "modern-bert",
+    hasGelu: true,
+  };
+}
+
 export const modernBert: Architecture<ModernBertConfig> = {
   modelType: "modernbert",
   title: "ModernBERT",
@@ -211,9 +241,25 @@ export const modernBert: Architecture<ModernBertConfig> = {
   },
   prefix: "model.",
   checkpoints: { renames: [[/^decoder\.weight$/, "model.embeddings.tok_embeddings.weight"]] },
+  python: { transformers: 4 },
+  fields: schema.shape,
+  lengthField: "max_position_embeddings",
+  dropoutFields: ["embedding_dropout", "attention_dropout", "mlp_dropout"],
+  freshFields: ({ maxLength, cls, sep }) => {
+    return {
+      max_position_embeddings: maxLength,
+      bos_token_id: cls,
+      eos_token_id: sep,
+      cls_token_id: cls,
+      sep_token_id: sep,
+    };
+  },
   parseConfig,
   parameters,
   maxPositions: () => Number.POSITIVE_INFINITY,
+  innerSize: (config) => config.intermediate_size,
+  attentionDropout: (config) => config.attention_dropout,
+  gguf,
   forward,
   maskedLogits: (ops, weights, config, hidden) =>
     ops.linear(

@@ -4,43 +4,50 @@
 // of the published checkpoints. C hidden size, H heads, D = C / H, I inner size, V vocabulary, N tokens of the batch.
 
 import { z } from "zod";
-import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
-import { labelCount, labelFields, probability, range, readConfig, size, wrongConfig } from "./config-fields.js";
+import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from "./architecture.js";
+import {
+  commonFields,
+  described,
+  labelCount,
+  probability,
+  range,
+  readConfig,
+  size,
+  wrongConfig,
+} from "./config-fields.js";
 import type { Batch, Norm, Ops, RotaryAngles, RowChoice, Weights } from "./ops.js";
+import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
 
 // NOTE: the defaults are the published class's, for files that leave a field out. The released model differs in
 // norm_eps (1e-5) and max_length (4096), so a checkpoint's own file has to be read.
 const schema = z.looseObject({
   model_type: z.literal("neobert").default("neobert"),
-  ...labelFields,
-  hidden_size: size.default(768),
-  num_hidden_layers: size.default(28),
-  num_attention_heads: size.default(12),
-  dim_head: size.optional(),
-  /** Before SwiGLU's reduction to two thirds: 3072 means 2048 gated units. */
-  intermediate_size: size.default(3072),
-  embedding_init_range: range.default(0.02),
-  decoder_init_range: range.default(0.02),
-  classifier_init_range: range.default(0.02),
-  norm_eps: range.default(1e-6),
-  vocab_size: size.default(30522),
-  pad_token_id: z.int().nonnegative().default(0),
-  /** Longest training sequence. A limit only with learned positions, whose table has max_length + 1 rows. */
-  max_length: size.default(1024),
-  dropout: probability.default(0),
-  classifier_dropout: probability.default(0.1),
-  rope: z.boolean().default(true),
-  rms_norm: z.boolean().default(true),
-  hidden_act: z.preprocess(
-    (value) => (typeof value === "string" ? value.toLowerCase() : value),
-    z.enum(["swiglu", "gelu"]).default("swiglu"),
-  ),
-  ngpt: z.boolean().default(false),
-  /** Deviation that nGPT's scaling parameters are expressed in. */
+  ...commonFields({ width: 768, layers: 28, heads: 12, tokens: 30522, pad: 0 }),
+  dim_head: size.optional().meta(described.headWidth),
+  // 3072 means 2048 gated units.
+  intermediate_size: size.default(3072).describe("Feed-forward width before SwiGLU's reduction to two thirds"),
+  embedding_init_range: range.default(0.02).describe("Initial range of the embedding"),
+  decoder_init_range: range.default(0.02).describe("Initial range of the linear layers"),
+  classifier_init_range: range.default(0.02).describe("Initial range of a classification head"),
+  norm_eps: range.default(1e-6).describe(described.normEps),
+  // A limit only with learned positions, whose table has max_length + 1 rows.
+  max_length: size.default(1024).meta(described.length),
+  dropout: probability.default(0).describe("Dropout in the encoder; the paper has none"),
+  classifier_dropout: probability.default(0.1).describe(described.classifierDropout),
+  rope: z.boolean().default(true).describe("Rotary positions (true) or learned ones"),
+  rms_norm: z.boolean().default(true).describe("RMSNorm (true) or LayerNorm"),
+  hidden_act: z
+    .preprocess(
+      (value) => (typeof value === "string" ? value.toLowerCase() : value),
+      z.enum(["swiglu", "gelu"]).default("swiglu"),
+    )
+    .describe(described.activation),
+  ngpt: z.boolean().default(false).describe("The normalised (nGPT) variant"),
   base_scale: z
     .number()
     .positive()
-    .default(1 / Math.sqrt(960)),
+    .default(1 / Math.sqrt(960))
+    .describe("Deviation that nGPT's scaling parameters are expressed in"),
 });
 
 /** The published config.json field for field, and the ablations' fields. Fields not known here are kept. */
@@ -66,76 +73,52 @@ export function parseNeoBERTConfig(raw: unknown): NeoBERTConfig {
 
 const layerPrefix = (layer: number) => `model.transformer_encoder.${layer}`;
 
-function parameters(config: NeoBERTConfig, head: Head): ParameterSpec[] {
-  const { hidden_size: C, vocab_size: V, base_scale: scale, ngpt } = config;
-  const uniform: Initializer = { kind: "uniform", range: config.decoder_init_range };
-  const vector = (name: string, length: number, value: number): ParameterSpec => {
-    return { name, shape: [length], role: "vector", init: { kind: "constant", value } };
-  };
-  const matrix = (
-    name: string,
-    rows: number,
-    columns: number,
-    init: Initializer = uniform,
-    unitNormDim?: 0 | 1,
-  ): ParameterSpec => {
-    return {
-      name,
-      shape: [rows, columns],
-      role: "matrix",
-      init,
-      ...(ngpt && unitNormDim !== undefined && { unitNormDim }),
-    };
-  };
-  const norm = (name: string) => [
-    vector(`${name}.weight`, C, 1),
-    ...(config.rms_norm ? [] : [vector(`${name}.bias`, C, 0)]),
-  ];
-  const table = (name: string, rows: number, zeroRow: number): ParameterSpec => {
-    return {
-      name,
-      shape: [rows, C],
-      role: "embedding",
-      init: { kind: "uniform", range: config.embedding_init_range, zeroRow },
-    };
-  };
+/** SwiGLU's gated units are two thirds of what the config says, rounded up to a multiple of 8. */
+function innerSize({ ngpt, hidden_act, intermediate_size: I }: NeoBERTConfig): number {
+  return !ngpt && hidden_act === "swiglu" ? 8 * Math.ceil(Math.floor((2 * I) / 3) / 8) : I;
+}
 
-  const specs = [
-    { ...table("model.encoder.weight", V, config.pad_token_id), ...(ngpt && { unitNormDim: 1 as const }) },
-  ];
-  if (!config.rope) specs.push(table("model.positional_embedding.weight", config.max_length + 1, 0));
+function parameters(config: NeoBERTConfig, head: Head): ParameterSpec[] {
+  const { hidden_size: C, vocab_size: V, base_scale: scale, ngpt, pad_token_id } = config;
+  const I = innerSize(config);
+  const uniform: Initializer = { kind: "uniform", range: config.decoder_init_range };
+  const embedding: Initializer = { kind: "uniform", range: config.embedding_init_range };
+  const classifier: Initializer = { kind: "normal", std: config.classifier_init_range };
+  const norm = (name: string) => layerNorm(name, C, !config.rms_norm);
+  /** Kept at unit norm along `dim` where the model is normalised. */
+  const unit = (spec: ParameterSpec, unitNormDim: 0 | 1): ParameterSpec => (ngpt ? { ...spec, unitNormDim } : spec);
+
+  const specs = [unit(table("model.encoder.weight", V, C, { ...embedding, zeroRow: pad_token_id }), 1)];
+  if (!config.rope) {
+    specs.push(table("model.positional_embedding.weight", config.max_length + 1, C, { ...embedding, zeroRow: 0 }));
+  }
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const name = (rest: string) => `${layerPrefix(layer)}.${rest}`;
-    specs.push(matrix(name("qkv.weight"), 3 * C, C, uniform, 1), matrix(name("wo.weight"), C, C, uniform, 0));
+    specs.push(
+      unit(matrix(name("qkv.weight"), 3 * C, C, uniform), 1),
+      unit(matrix(name("wo.weight"), C, C, uniform), 0),
+    );
     if (ngpt) {
-      const I = config.intermediate_size;
       const output: Initializer = { kind: "normal", std: scale / Math.sqrt(2 * config.num_hidden_layers) };
-      specs.push(matrix(name("c_fc.weight"), 2 * I, C, uniform, 1), matrix(name("mlp_c_proj.weight"), C, I, output, 0));
+      specs.push(unit(matrix(name("c_fc.weight"), 2 * I, C, uniform), 1));
+      specs.push(unit(matrix(name("mlp_c_proj.weight"), C, I, output), 0));
       specs.push(vector(name("attn_alpha"), C, scale), vector(name("mlp_alpha"), C, scale));
       specs.push(vector(name("sqk"), C, scale), vector(name("suv"), 2 * I, 1));
       continue;
     }
     specs.push(...norm(name("attention_norm")), ...norm(name("ffn_norm")));
     if (config.hidden_act === "swiglu") {
-      const I = 8 * Math.ceil(Math.floor((2 * config.intermediate_size) / 3) / 8);
-      specs.push(matrix(name("ffn.w12.weight"), 2 * I, C), matrix(name("ffn.w3.weight"), C, I));
-    } else {
-      const I = config.intermediate_size;
-      specs.push(matrix(name("ffn.0.weight"), I, C), matrix(name("ffn.2.weight"), C, I));
-    }
+      specs.push(matrix(name("ffn.w12.weight"), 2 * I, C, uniform), matrix(name("ffn.w3.weight"), C, I, uniform));
+    } else specs.push(matrix(name("ffn.0.weight"), I, C, uniform), matrix(name("ffn.2.weight"), C, I, uniform));
   }
   specs.push(...norm("model.layer_norm"));
   // The published nGPT class has these logit scales, and the norm above, but its forward pass uses neither.
   if (ngpt) specs.push(vector("model.sz", V, scale));
 
-  const classifier: Initializer = { kind: "normal", std: config.classifier_init_range };
-  const labels = labelCount(config);
-  if (head === "maskedLM") specs.push(matrix("decoder.weight", V, C, uniform, 1), vector("decoder.bias", V, 0));
-  if (head === "sequenceClassification") {
-    specs.push(matrix("dense.weight", C, C, classifier), vector("dense.bias", C, 0));
-  }
+  if (head === "maskedLM") specs.push(unit(matrix("decoder.weight", V, C, uniform), 1), vector("decoder.bias", V));
+  if (head === "sequenceClassification") specs.push(...dense("dense", C, C, classifier));
   if (head === "sequenceClassification" || head === "tokenClassification") {
-    specs.push(matrix("classifier.weight", labels, C, classifier), vector("classifier.bias", labels, 0));
+    specs.push(...dense("classifier", labelCount(config), C, classifier));
   }
   return specs;
 }
@@ -254,6 +237,36 @@ function normalisedBlock<T>(layer: Layer<T>, x: T): T {
   return step(middle, feedForward(layer, middle), weight("mlp_alpha"));
 }
 
+const ggufNames: GgufForm["renames"] = [
+  [/^encoder\./, "token_embd."],
+  [/^layer_norm/, "enc.output_norm"],
+  [/^transformer_encoder\.(\d+)\./, "blk.$1."],
+  [/attention_norm/, "attn_norm"],
+  [/qkv/, "attn_qkv"],
+  [/wo/, "attn_output"],
+  [/ffn\.w12/, "ffn_up"],
+  [/ffn\.w3/, "ffn_down"],
+];
+
+/** NOTE: llama.cpp reads q | k | v; its own converter leaves the rows head by head, and gives other vectors. */
+function gguf(config: NeoBERTConfig): GgufForm | { refused: string } {
+  const isReleased = !config.ngpt && config.rope && config.rms_norm && config.hidden_act === "swiglu";
+  if (!isReleased) return { refused: "an ablation of NeoBERT" };
+  return {
+    architecture: "neo-bert",
+    renames: ggufNames,
+    metadata: {
+      "rope.scaling.type": "none",
+      "attention.layer_norm_rms_epsilon": { float: config.norm_eps },
+      "rope.freq_base": { float: ROTARY_THETA },
+    },
+    words: "gpt-2",
+    pooling: "cls",
+    perHead: /attn_qkv\.weight$/,
+    hasGelu: false,
+  };
+}
+
 export const neobert: Architecture<NeoBERTConfig> = {
   modelType: "neobert",
   title: "NeoBERT",
@@ -265,9 +278,20 @@ export const neobert: Architecture<NeoBERTConfig> = {
     tokenClassification: "NeoBERTForTokenClassification",
   },
   prefix: "model.",
+  python: {
+    remoteCode: "the published NeoBERT repository",
+    variants: "its ablation variants only load in the npm package `neobert`",
+  },
+  fields: schema.shape,
+  lengthField: "max_length",
+  dropoutFields: ["dropout"],
+  freshFields: ({ maxLength }) => ({ max_length: maxLength, norm_eps: 1e-5 }),
   parseConfig: parseNeoBERTConfig,
   parameters,
   maxPositions: (config) => (config.rope ? Number.POSITIVE_INFINITY : config.max_length),
+  innerSize,
+  attentionDropout: () => 0,
+  gguf,
   forward,
   // NOTE: the decoder is never tied to the embedding, whatever a config's tie_word_embeddings says.
   maskedLogits: (ops, weights, _, hidden) => ops.linear(hidden, weights("decoder.weight"), weights("decoder.bias")),
@@ -275,12 +299,12 @@ export const neobert: Architecture<NeoBERTConfig> = {
     ops.linearCrossEntropy(hidden, weights("decoder.weight"), weights("decoder.bias"), labels),
   sequenceLogits(ops, weights, config, batch) {
     const first = forward(ops, weights, config, batch, { rows: "first" }); // [B, C]
-    const dense = ops.linear(
+    const inner = ops.linear(
       ops.dropout(first, config.classifier_dropout),
       weights("dense.weight"),
       weights("dense.bias"),
     );
-    const pooled = ops.dropout(ops.tanh(dense), config.classifier_dropout);
+    const pooled = ops.dropout(ops.tanh(inner), config.classifier_dropout);
     return ops.linear(pooled, weights("classifier.weight"), weights("classifier.bias"));
   },
   tokenLogits: (ops, weights, config, hidden) =>

@@ -4,11 +4,12 @@
 // both. Dropout and heads are those of transformers 5. C hidden size, I inner size, V vocabulary, N tokens.
 
 import { z } from "zod";
-import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
-import { classifierDropout } from "./bert.js";
+import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from "./architecture.js";
+import { bertDropout, classifierDropout } from "./bert.js";
 import {
+  commonFields,
+  described,
   labelCount,
-  labelFields,
   probability,
   range,
   readConfig,
@@ -24,30 +25,26 @@ const DEFAULT_THETA = 1000;
 
 const schema = z.looseObject({
   model_type: z.literal("nomic_bert").default("nomic_bert"),
-  ...labelFields,
-  vocab_size: size.default(30528),
-  hidden_size: size.default(768),
-  num_hidden_layers: size.default(12),
-  num_attention_heads: size.default(12),
-  intermediate_size: size.default(3072),
-  hidden_act: z.literal("silu").default("silu"),
-  hidden_dropout_prob: probability.default(0),
-  attention_probs_dropout_prob: probability.default(0),
-  /** Longest training sequence; a limit only where longer ones would need the dynamic scaling of rotary angles. */
-  max_position_embeddings: size.default(2048),
-  type_vocab_size: size.default(2),
-  initializer_range: range.default(0.02),
-  layer_norm_eps: range.default(1e-12),
-  pad_token_id: z.int().nonnegative().default(0),
-  classifier_dropout: probability.nullable().default(null),
-  tie_word_embeddings: z.boolean().default(true),
-  head_dim: size.nullish(),
+  ...commonFields({ width: 768, layers: 12, heads: 12, tokens: 30528, pad: 0 }),
+  intermediate_size: size.default(3072).describe(described.innerSize),
+  hidden_act: z.literal("silu").default("silu").describe(described.activation),
+  hidden_dropout_prob: probability.default(0).describe(described.dropout),
+  attention_probs_dropout_prob: probability.default(0).describe(described.attentionDropout),
+  // A limit only where longer texts would need the dynamic scaling of rotary angles.
+  max_position_embeddings: size.default(2048).meta(described.length),
+  type_vocab_size: size.default(2).describe(described.segments),
+  initializer_range: range.default(0.02).describe(described.deviation),
+  layer_norm_eps: range.default(1e-12).describe(described.normEps),
+  classifier_dropout: probability.nullable().default(null).describe(described.classifierDropout),
+  tie_word_embeddings: z.boolean().default(true).describe(described.tied),
+  head_dim: size.nullish().meta(described.headWidth),
   rope_parameters: z
     .looseObject({
-      rope_theta: z.number().positive().default(DEFAULT_THETA),
-      rope_type: z.enum(["default", "dynamic"]),
+      rope_theta: z.number().positive().default(DEFAULT_THETA).describe(described.theta),
+      rope_type: z.enum(["default", "dynamic"]).default("default"),
     })
-    .nullish(),
+    .nullish()
+    .describe(described.rope),
 });
 
 /** The config.json of transformers 5 field for field. Fields not known here are kept. */
@@ -221,6 +218,32 @@ function transform<T>(ops: Ops<T>, weights: Weights<T>, config: NomicBertConfig,
   return ops.norm(inner, normOf(weights, config, name("layer_norm")));
 }
 
+function gguf({ layer_norm_eps, type_vocab_size, rope_parameters }: NomicBertConfig): GgufForm {
+  return {
+    architecture: "nomic-bert",
+    renames: [
+      [/^embeddings\.word_embeddings/, "token_embd"],
+      [/^embeddings\.token_type_embeddings/, "token_types"],
+      [/^emb_ln/, "token_embd_norm"],
+      [/^encoder\.layers\.(\d+)\./, "blk.$1."],
+      [/attn\.Wqkv/, "attn_qkv"],
+      [/attn\.out_proj/, "attn_output"],
+      [/norm1/, "attn_output_norm"],
+      [/norm2/, "layer_output_norm"],
+      [/mlp\.fc11/, "ffn_up"],
+      [/mlp\.fc12/, "ffn_gate"],
+      [/mlp\.fc2/, "ffn_down"],
+    ],
+    metadata: {
+      "attention.layer_norm_epsilon": { float: layer_norm_eps },
+      "tokenizer.ggml.token_type_count": type_vocab_size,
+      "rope.freq_base": { float: rope_parameters!.rope_theta },
+    },
+    words: "gpt-2",
+    hasGelu: false,
+  };
+}
+
 export const nomicBert: Architecture<NomicBertConfig> = {
   modelType: "nomic_bert",
   title: "NomicBERT",
@@ -242,10 +265,19 @@ export const nomicBert: Architecture<NomicBertConfig> = {
     // The remote code's masked-language-model head has no biases where the blocks have none.
     optional: /^cls\.predictions\.(transform\.dense\.)?bias$/,
   },
+  python: { transformers: 5 },
+  fields: schema.shape,
+  lengthField: "max_position_embeddings",
+  dropoutFields: bertDropout,
+  freshFields: ({ maxLength }) => ({ max_position_embeddings: maxLength }),
   parseConfig,
   parameters,
   maxPositions: ({ rope_parameters, max_position_embeddings }) =>
     rope_parameters?.rope_type === "dynamic" ? max_position_embeddings : Number.POSITIVE_INFINITY,
+  segments: (config) => config.type_vocab_size,
+  innerSize: (config) => config.intermediate_size,
+  attentionDropout: (config) => config.attention_probs_dropout_prob,
+  gguf,
   forward,
   maskedLogits: (ops, weights, config, hidden) =>
     ops.linear(

@@ -1,7 +1,7 @@
 // Texts packed one after another, as both engines take them, and what is checked before they compute on them.
 
-import type { Architecture, Head } from "./architecture.js";
-import type { ModelConfig } from "./architectures.js";
+import type { Head } from "./architecture.js";
+import type { ModelArchitecture } from "./architectures.js";
 
 /** Sequences packed one after another: ids [N] and the borders cuSeqlens [B + 1], from 0 to N. */
 export interface PackedBatch {
@@ -11,18 +11,12 @@ export interface PackedBatch {
   tokenTypes?: Int32Array;
 }
 
-interface ModelShape {
-  architecture: Architecture<ModelConfig>;
-  config: ModelConfig;
-}
-
-/** How many segments the model tells apart; 0 where it knows none. */
-export function segmentCount(config: ModelConfig): number {
-  return "type_vocab_size" in config ? (config.type_vocab_size as number) : 0;
+interface OfArchitecture {
+  architecture: ModelArchitecture;
 }
 
 /** Throws where ids, lengths or token types are not the model's; `where` is the method that was called. */
-export function checkBatch(where: string, { architecture, config }: ModelShape, batch: PackedBatch): void {
+export function checkBatch(where: string, { architecture }: OfArchitecture, batch: PackedBatch): void {
   const { ids, cuSeqlens, tokenTypes } = batch;
   const expectBelow = (limit: number, what: string, values: Int32Array, wayOut: string) => {
     const foreign = values.findIndex((value) => value < 0 || value >= limit);
@@ -30,25 +24,26 @@ export function checkBatch(where: string, { architecture, config }: ModelShape, 
     const got = `${values[foreign]} in row ${foreign}`;
     throw new Error(`${where}: expected ${what} from 0 to ${limit - 1}, got ${got}\n${wayOut}`);
   };
-  expectBelow(config.vocab_size, "ids", ids, "Use the model's own tokenizer.");
+  expectBelow(architecture.config.vocab_size, "ids", ids, "Use the model's own tokenizer.");
   const longest = cuSeqlens.reduce((longest, end, i) => Math.max(longest, end - (cuSeqlens[i - 1] ?? 0)), 0);
-  const limit = architecture.maxPositions(config);
+  const limit = architecture.maxPositions();
   if (longest > limit) {
     throw new Error(
       `${where}: expected sequences of at most ${limit} tokens, got ${longest}\nTruncate them: this model knows no later positions.`,
     );
   }
-  if (!tokenTypes || segmentCount(config) === 0) return; // an architecture without segments ignores them
+  const segments = architecture.segments();
+  if (!tokenTypes || segments === 0) return; // an architecture without segments ignores them
   if (tokenTypes.length !== ids.length) {
     throw new Error(`${where}: expected a token type for each of ${ids.length} ids, got ${tokenTypes.length}`);
   }
-  expectBelow(segmentCount(config), "token types", tokenTypes, "Leave them out where the model has no segments.");
+  expectBelow(segments, "token types", tokenTypes, "Leave them out where the model has no segments.");
 }
 
 /** Throws where a model with another head is asked. */
 export function expectHead(
   where: string,
-  { architecture: { classNames }, head }: Pick<ModelShape, "architecture"> & { head: Head },
+  { architecture: { classNames }, head }: OfArchitecture & { head: Head },
   expected: Head,
 ): void {
   if (head === expected) return;

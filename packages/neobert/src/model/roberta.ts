@@ -3,20 +3,16 @@
 
 import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
-import { bertFields, classifierDropout, encoderForward, encoderParameters } from "./bert.js";
-import { labelCount, range, readConfig, size, wrongConfig } from "./config-fields.js";
+import { bertDropout, bertFields, bertGguf, classifierDropout, encoderForward, encoderParameters } from "./bert.js";
+import { commonFields, labelCount, readConfig, wrongConfig } from "./config-fields.js";
 import type { Ops, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, vector } from "./parameters.js";
 
 const schema = z.looseObject({
   model_type: z.literal("roberta").default("roberta"),
   ...bertFields,
-  vocab_size: size.default(50265),
-  pad_token_id: z.int().nonnegative().default(1),
-  // The published base model has 514, 1 and 1e-5, which its file says; these are the class's defaults.
-  max_position_embeddings: size.default(512),
-  type_vocab_size: size.default(2),
-  layer_norm_eps: range.default(1e-12),
+  // The published base model has 514 positions, 1 segment and an epsilon of 1e-5, which its file says.
+  ...commonFields({ width: 768, layers: 12, heads: 12, tokens: 50265, pad: 1 }),
 });
 
 /** The published config.json field for field. Fields not known here are kept. */
@@ -84,9 +80,26 @@ export const roberta: Architecture<RobertaConfig> = {
     // A bare RobertaModel has a pooler, which none of its heads reads.
     ignored: /^(roberta\.)?pooler\.dense\./,
   },
+  python: { transformers: 4 },
+  fields: schema.shape,
+  lengthField: "max_position_embeddings",
+  dropoutFields: bertDropout,
+  freshFields: ({ maxLength, pad, cls, sep }) => {
+    return {
+      max_position_embeddings: maxLength + pad + 1,
+      type_vocab_size: 1,
+      layer_norm_eps: 1e-5,
+      bos_token_id: cls,
+      eos_token_id: sep,
+    };
+  },
   parseConfig,
   parameters,
   maxPositions,
+  segments: (config) => config.type_vocab_size,
+  innerSize: (config) => config.intermediate_size,
+  attentionDropout: (config) => config.attention_probs_dropout_prob,
+  gguf: (config) => bertGguf(config, "roberta-bpe"),
   forward: (ops, weights, config, batch, { rows } = {}) => {
     const options = { prefix: "roberta.", firstPosition: firstPosition(config), ...(rows && { rows }) };
     return encoderForward(ops, weights, config, batch, options);

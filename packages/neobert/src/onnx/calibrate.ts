@@ -61,8 +61,8 @@ export function layersToKeep(errors: Map<string, number>): string[] {
   return [...errors].filter(([, error]) => !(error <= LARGEST_ERROR)).map(([name]) => name);
 }
 
-function sampleIds(folder: string, { architecture, config }: SavedParts): Int32Array[] {
-  const limit = Math.min(architecture.maxPositions(config), 128);
+function sampleIds(folder: string, { architecture }: SavedParts): Int32Array[] {
+  const limit = Math.min(architecture.maxPositions(), 128);
   if (existsSync(join(folder, "tokenizer.json")) || existsSync(join(folder, "vocab.txt"))) {
     const tokenizer = loadTokenizer(folder);
     return SENTENCES.map(
@@ -71,6 +71,9 @@ function sampleIds(folder: string, { architecture, config }: SavedParts): Int32A
   }
   const step = 7919; // a prime, so that ids spread over the vocabulary
   return SENTENCES.map((_, i) =>
-    Int32Array.from({ length: Math.min(limit, 24) }, (_, j) => ((i * 24 + j + 1) * step) % config.vocab_size),
+    Int32Array.from(
+      { length: Math.min(limit, 24) },
+      (_, j) => ((i * 24 + j + 1) * step) % architecture.config.vocab_size,
+    ),
   );
 }

@@ -2,7 +2,6 @@
 
 import type { Head } from "../model/architecture.js";
 import type { SavedParts } from "../model/model-folder.js";
-import { segmentCount } from "../model/packed-batch.js";
 import { Graph, type Value } from "./graph.js";
 import type { WeightBits } from "./int8.js";
 import { byText, type PackedGraphBatch, type PaddedBatch, packedInputs, paddedInputs } from "./onnx-batch.js";
@@ -20,7 +19,7 @@ export const resultOf: Record<Head, Result> = {
 type Options = Pick<OnnxOpsOptions, "dtype" | "bits" | "keepFloat">;
 
 /** Whether the graph has an input for segments: where there is more than one of them. */
-const hasSegments = ({ config }: SavedParts) => segmentCount(config) > 1;
+const hasSegments = ({ architecture }: SavedParts) => architecture.segments() > 1;
 
 /** The form that every consumer expects: input_ids and attention_mask [B, S] to last_hidden_state or logits. */
 export function tracePadded(source: SavedParts, options: Options): Graph {
@@ -66,14 +65,14 @@ export function traceErrors(source: SavedParts, bits: WeightBits): { graph: Grap
 }
 
 function trace(
-  { architecture, config, head, values }: SavedParts,
+  { architecture, head, values }: SavedParts,
   ops: OnnxOps,
   batch: PaddedBatch | PackedGraphBatch,
   result: Result,
   rows?: Value,
 ): Value {
   const weights = new Map(
-    architecture.parameters(config, head).map(({ name, shape }): [string, Value] => {
+    architecture.parameters(head).map(({ name, shape }): [string, Value] => {
       return [name, { name, dtype: "float32", dims: shape, weight: () => values(name) }];
     }),
   );
@@ -82,8 +81,8 @@ function trace(
     if (!found) throw new Error(`internal: no parameter ${name} in ${architecture.classNames[head]}`);
     return found;
   };
-  if (result === "sequenceLogits") return architecture.sequenceLogits(ops, weight, config, batch);
-  const hidden = architecture.forward(ops, weight, config, batch, rows ? { rows } : {});
-  if (result === "maskedLogits") return architecture.maskedLogits(ops, weight, config, hidden);
-  return result === "tokenLogits" ? architecture.tokenLogits(ops, weight, config, hidden) : hidden;
+  if (result === "sequenceLogits") return architecture.sequenceLogits(ops, weight, batch);
+  const hidden = architecture.forward(ops, weight, batch, rows ? { rows } : {});
+  if (result === "maskedLogits") return architecture.maskedLogits(ops, weight, hidden);
+  return result === "tokenLogits" ? architecture.tokenLogits(ops, weight, hidden) : hidden;
 }

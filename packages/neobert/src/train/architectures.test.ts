@@ -5,6 +5,8 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Generator, liveTensors, tidy } from "@neobert/torch";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { modelTypes } from "../model/architectures.js";
+import { smallConfig, smallFields } from "../model/fixture-model.js";
 import { TorchModel } from "../model/torch/torch-model.js";
 import { TorchOps } from "../model/torch/torch-ops.js";
 import { smallRun, writePreparedFolder } from "./fixture-train.js";
@@ -17,18 +19,14 @@ beforeAll(async () => {
 afterAll(() => rmSync(root, { recursive: true }));
 afterEach(() => expect(liveTensors()).toBe(0));
 
-const sizes = "hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 48";
-const dropout = "hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1";
-const models: Record<string, string> = {
-  bert: `model={ model_type: bert, ${sizes}, ${dropout} }`,
-  roberta: `model={ model_type: roberta, ${sizes}, ${dropout} }`,
-  nomic_bert: `model={ model_type: nomic_bert, ${sizes}, ${dropout} }`,
-  modernbert: `model={ model_type: modernbert, ${sizes}, local_attention: 8, attention_dropout: 0.1, mlp_dropout: 0.1, embedding_dropout: 0.1 }`,
-};
-
-describe.each(Object.keys(models))("%s", (modelType) => {
+describe.each(modelTypes)("%s", (modelType) => {
   test("learns: its loss falls, in bf16 too, and a resumed run equals the unbroken one", async () => {
-    const overrides = [models[modelType]!, "steps=30", "tokensPerStep=512", "microBatchTokens=256"];
+    const overrides = [
+      `model=${JSON.stringify({ model_type: modelType, ...smallFields(modelType) })}`,
+      "steps=30",
+      "tokensPerStep=512",
+      "microBatchTokens=256",
+    ];
     const losses = (name: string) =>
       readFileSync(join(root, name, "metrics.jsonl"), "utf8")
         .trim()
@@ -50,15 +48,7 @@ describe.each(Object.keys(models))("%s", (modelType) => {
   });
 
   test("with recomputed activations has the gradients it has with all of them kept, dropout included", () => {
-    const config = { model_type: modelType, vocab_size: 50, pad_token_id: 0, hidden_size: 16, num_hidden_layers: 2 };
-    const rates = {
-      hidden_dropout_prob: 0.2,
-      attention_probs_dropout_prob: 0.2,
-      attention_dropout: 0.2,
-      mlp_dropout: 0.2,
-    };
-    const sizes = { num_attention_heads: 2, intermediate_size: 24, local_attention: 4, max_position_embeddings: 40 };
-    const model = TorchModel.create({ ...config, ...sizes, ...rates }, { seed: 1 });
+    const model = TorchModel.create(smallConfig(modelType, { tokens: 50 }), { seed: 1 });
     const batch = {
       ids: Int32Array.from({ length: 20 }, (_, i) => 1 + ((7 * i) % 49)),
       cuSeqlens: Int32Array.of(0, 13, 20),

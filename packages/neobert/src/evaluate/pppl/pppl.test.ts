@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EngineName } from "../../engine/engine.js";
 import { logProbabilities } from "../../engine/engine-tasks.js";
 import { loadEngine } from "../../engine/load-engine.js";
-import { Golden, goldenConfig, goldenRoot } from "../../model/golden.js";
+import { Golden, goldenConfig, goldenRoot, goldens } from "../../model/golden.js";
 import type { Encoding } from "../../tokenizer/index.js";
 import { type MaskedLM, maskedText, scoreTexts, type TextScore } from "./pppl.js";
 
@@ -108,7 +108,7 @@ describe.each<EngineName>(["onnx", "torch"])("with %s", (engine) => {
       }
     }));
 
-  test.each(["bert", "roberta", "nomicbert", "modernbert", "neobert/base"])(
+  test.each(Object.values(goldens).map(({ models }) => models[0]!))(
     "log-probabilities are those of the published weights, not of fresh ones as RoBERTa's in the reference's script: %s",
     (path) =>
       withModel(path, engine, idTokenizer([], { mask }), async (model) => {

@@ -3,12 +3,12 @@
 // tensors for the same names (bfloat16 copies of the matrices) and its own ops (dropout, recomputed blocks).
 
 import { type Device, fromTypedArray, keep, noGrad, type Tensor, tidy } from "@neobert/torch";
-import type { Architecture, Head, ParameterSpec } from "../architecture.js";
-import { architectureOf, type ModelConfig } from "../architectures.js";
+import type { Head, ParameterSpec } from "../architecture.js";
+import { architectureOf, type ModelArchitecture, type ModelConfig } from "../architectures.js";
 import { initialValues } from "../init.js";
 import { type OpenOptions, openModel, saveModel } from "../model-folder.js";
 import type { RowChoice, Weights } from "../ops.js";
-import { checkBatch, expectHead, type PackedBatch, segmentCount } from "../packed-batch.js";
+import { checkBatch, expectHead, type PackedBatch } from "../packed-batch.js";
 import { type TorchBatch, TorchOps } from "./torch-ops.js";
 
 export type { PackedBatch };
@@ -39,7 +39,7 @@ export interface TorchLoadOptions extends OpenOptions {
 
 /** Call `loss`, `logits` and the like inside `tidy`, which frees what they leave behind. */
 export class TorchModel {
-  readonly architecture: Architecture<ModelConfig>;
+  readonly architecture: ModelArchitecture;
   readonly config: ModelConfig;
   readonly head: Head;
   readonly device: Device;
@@ -47,12 +47,17 @@ export class TorchModel {
   /** Published name -> master weight, in the order of `specs`. */
   readonly weights: Map<string, Tensor>;
 
-  private constructor(config: ModelConfig, head: Head, device: Device, values: (spec: ParameterSpec) => Float32Array) {
-    this.architecture = architectureOf(config);
-    this.config = config;
+  private constructor(
+    architecture: ModelArchitecture,
+    head: Head,
+    device: Device,
+    values: (spec: ParameterSpec) => Float32Array,
+  ) {
+    this.architecture = architecture;
+    this.config = architecture.config;
     this.head = head;
     this.device = device;
-    this.specs = this.architecture.parameters(config, head);
+    this.specs = architecture.parameters(head);
     this.weights = new Map(
       this.specs.map((spec) => {
         const { name, shape } = spec;
@@ -63,8 +68,7 @@ export class TorchModel {
 
   /** A fresh model of a config (a parsed config.json); masked language modelling on the CPU unless told otherwise. */
   static create(config: unknown, { head = "maskedLM", seed = 0, device = "cpu" }: CreateOptions = {}): TorchModel {
-    const parsed = architectureOf(config).parseConfig(config);
-    const model = new TorchModel(parsed, head, device, (spec) => initialValues(spec, seed));
+    const model = new TorchModel(architectureOf(config), head, device, (spec) => initialValues(spec, seed));
     model.normalizeWeights();
     return model;
   }
@@ -77,7 +81,7 @@ export class TorchModel {
     const { device = "cpu", ...opening } = options;
     const source = openModel(folder, opening);
     try {
-      return new TorchModel(source.config, source.head, device, ({ name }) => source.values(name));
+      return new TorchModel(source.architecture, source.head, device, ({ name }) => source.values(name));
     } finally {
       source.close();
     }
@@ -86,7 +90,7 @@ export class TorchModel {
   /** Writes `config.json` and `model.safetensors` (float32) into `folder`, made if need be. */
   save(folder: string): void {
     const values = (name: string) => tidy(() => this.weight(name).detach().toTypedArray()) as Float32Array;
-    saveModel(folder, { architecture: this.architecture, config: this.config, head: this.head, values });
+    saveModel(folder, { architecture: this.architecture, head: this.head, values });
   }
 
   weight(name: string): Tensor {
@@ -101,7 +105,7 @@ export class TorchModel {
     const { ops, weights } = this.#run(run);
     const hidden = this.#forward("loss", batch, run, this.#rows(batch.maskedRows)); // [M, C]
     const labels = fromTypedArray(batch.labels, { device: this.device }).to("int64");
-    return { sum: this.architecture.maskedLoss(ops, weights, this.config, hidden, labels), count: batch.labels.length };
+    return { sum: this.architecture.maskedLoss(ops, weights, hidden, labels), count: batch.labels.length };
   }
 
   /** Masked-language-model logits [M, V] of some rows of the batch. */
@@ -109,7 +113,7 @@ export class TorchModel {
     expectHead("logits", this, "maskedLM");
     const { ops, weights } = this.#run(run);
     const hidden = this.#forward("logits", batch, run, this.#rows(rows)); // [M, C]
-    return this.architecture.maskedLogits(ops, weights, this.config, hidden);
+    return this.architecture.maskedLogits(ops, weights, hidden);
   }
 
   /** Last hidden state [N, C], or of each sequence's first token only, [B, C]. */
@@ -121,14 +125,14 @@ export class TorchModel {
   sequenceLogits(batch: PackedBatch, run: ForwardOptions = {}): Tensor {
     expectHead("sequenceLogits", this, "sequenceClassification");
     const { ops, weights } = this.#run(run);
-    return this.architecture.sequenceLogits(ops, weights, this.config, this.#batch("sequenceLogits", batch));
+    return this.architecture.sequenceLogits(ops, weights, this.#batch("sequenceLogits", batch));
   }
 
   /** Class logits [N, number of labels] of the tokens. */
   tokenLogits(batch: PackedBatch, run: ForwardOptions = {}): Tensor {
     expectHead("tokenLogits", this, "tokenClassification");
     const { ops, weights } = this.#run(run);
-    return this.architecture.tokenLogits(ops, weights, this.config, this.#forward("tokenLogits", batch, run));
+    return this.architecture.tokenLogits(ops, weights, this.#forward("tokenLogits", batch, run));
   }
 
   /**
@@ -162,14 +166,14 @@ export class TorchModel {
 
   #forward(where: string, batch: PackedBatch, run: ForwardOptions, rows?: RowChoice<Tensor>): Tensor {
     const { ops, weights } = this.#run(run);
-    return this.architecture.forward(ops, weights, this.config, this.#batch(where, batch), rows ? { rows } : {});
+    return this.architecture.forward(ops, weights, this.#batch(where, batch), rows ? { rows } : {});
   }
 
   #batch(where: string, packed: PackedBatch): TorchBatch {
     checkBatch(where, this, packed);
     const { ids, cuSeqlens, tokenTypes } = packed;
     const batch = { ids: fromTypedArray(ids, { device: this.device }), cuSeqlens: [...cuSeqlens] };
-    if (!tokenTypes || segmentCount(this.config) === 0) return batch;
+    if (!tokenTypes || this.architecture.segments() === 0) return batch;
     return { ...batch, tokenTypes: fromTypedArray(tokenTypes, { device: this.device }) };
   }
 }

@@ -7,11 +7,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { glue } from "../../evaluate/glue/glue.js";
 import type { BenchmarkSummary } from "../../evaluate/glue/glue-summary.js";
+import { smallConfig } from "../../model/fixture-model.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { runBenchmark } from "./benchmark.js";
 import { benchmarkConfig } from "./benchmark-config.js";
 import { type FinetuneBenchmarkOptions, finetuneGlue } from "./finetune-benchmark.js";
-import { smallConfig, writeGlue } from "./fixture-classify.js";
+import { writeGlue } from "./fixture-classify.js";
 
 let root: string;
 let model: string;

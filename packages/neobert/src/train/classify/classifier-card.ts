@@ -1,5 +1,6 @@
 // The README.md of a fine-tuned classifier: what it tells apart, what it was made of, how to use it.
 
+import { loadedByPython } from "../../export/python.js";
 import type { Run } from "../loop/run.js";
 import type { FineTuning } from "./fine-tuning.js";
 
@@ -8,8 +9,7 @@ export function classifierCard(
   { model, record, state }: Run,
   { config, problem, train, validation }: Omit<FineTuning, "score">,
 ): string {
-  const { title, classNames } = model.architecture;
-  const { model_type } = model.config;
+  const { modelType, title } = model.architecture;
   const tag = problem.type === "tokens" ? "token-classification" : "text-classification";
   const kind = {
     single: "One label a text",
@@ -23,7 +23,7 @@ export function classifierCard(
   return `---
 library_name: neobert
 pipeline_tag: ${tag}
-tags: [${model_type}, ${tag}]
+tags: [${modelType}, ${tag}]
 ---
 
 # ${title}, fine-tuned
@@ -42,10 +42,6 @@ ${kind}${isPair ? " pair" : ""}: ${listed}${problem.labels.length > 50 ? " and o
 npx neobert classify FOLDER "some text"${isPair ? ' --pair "another text"' : ""}
 \`\`\`
 
-${
-  model_type === "neobert"
-    ? "Python's transformers reads this folder with the remote code of the published NeoBERT repository."
-    : `Python's transformers reads this folder as ${classNames[model.head]}.`
-}
+${loadedByPython(model.architecture, model.head)}
 `;
 }

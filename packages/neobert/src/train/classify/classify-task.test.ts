@@ -7,12 +7,14 @@ import { join } from "node:path";
 import { fromTypedArray, Generator, liveTensors, tidy } from "@neobert/torch";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { writeSmallModel } from "../../encoder/fixture-encoder.js";
+import { modelTypes } from "../../model/architectures.js";
+import { smallConfig } from "../../model/fixture-model.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { TorchOps } from "../../model/torch/torch-ops.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { fineTune } from "./classify-task.js";
 import { Examples } from "./examples.js";
-import { labelledOf, modelTypes, smallConfig, smallFineTuning, warOrPeace } from "./fixture-classify.js";
+import { labelledOf, smallFineTuning, warOrPeace } from "./fixture-classify.js";
 import { predict } from "./predict.js";
 import { IGNORED, labelFieldsOf, logitsOf, lossOf, type Problem } from "./problem.js";
 

@@ -111,6 +111,5 @@ function startModel({ config, problem }: FineTuning, from: string): TorchModel {
 /** Greatest number of tokens that the model of a folder has positions for. */
 function longestOf(folder: string): number {
   const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
-  const architecture = architectureOf(raw);
-  return architecture.maxPositions(architecture.parseConfig(raw));
+  return architectureOf(raw).maxPositions();
 }

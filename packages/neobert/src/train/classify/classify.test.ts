@@ -12,9 +12,10 @@ import { Classifier } from "../../encoder/classifier.js";
 import { CrossEncoder } from "../../encoder/cross-encoder.js";
 import { writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { TokenClassifier } from "../../encoder/token-classifier.js";
+import { smallConfig } from "../../model/fixture-model.js";
 import { runClassify } from "./classify.js";
 import { parseClassifyConfig } from "./classify-config.js";
-import { smallConfig, warOrPeace } from "./fixture-classify.js";
+import { warOrPeace } from "./fixture-classify.js";
 import { readLabelled } from "./read-labelled.js";
 
 let root: string;

@@ -7,29 +7,6 @@ import type { LabelledInputs } from "./examples.js";
 import type { FineTuning, FineTuningConfig } from "./fine-tuning.js";
 import { scoresOf } from "./problem-scores.js";
 
-export const modelTypes = ["neobert", "bert", "roberta", "nomic_bert", "modernbert"] as const;
-
-/** config.json of a small model with dropout. */
-export function smallConfig(modelType: (typeof modelTypes)[number]): Record<string, unknown> {
-  return {
-    model_type: modelType,
-    hidden_size: 32,
-    num_hidden_layers: 2,
-    num_attention_heads: 2,
-    intermediate_size: 48,
-    vocab_size: 90,
-    max_position_embeddings: 64,
-    max_length: 64,
-    pad_token_id: 0,
-    initializer_range: 0.05,
-    hidden_dropout_prob: 0.1,
-    attention_probs_dropout_prob: 0.1,
-    embedding_init_range: 0.05,
-    ...(modelType === "neobert" && { dropout: 0.1 }),
-    ...(modelType === "modernbert" && { local_attention: 8, mlp_dropout: 0.1 }),
-  };
-}
-
 /** Texts of different lengths that say "war" or "peace" (label 1) somewhere. */
 export function warOrPeace(count: number, firstSeed = 0): { text: string; label: number }[] {
   return Array.from({ length: count }, (_, i) => {

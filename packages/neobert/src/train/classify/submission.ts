@@ -57,7 +57,7 @@ async function outputsOf(
   setNumThreads(threads);
   const model = TorchModel.load(folder, { device });
   try {
-    const maxTokens = Math.min(maxLength, model.architecture.maxPositions(model.config));
+    const maxTokens = Math.min(maxLength, model.architecture.maxPositions());
     const problem = problemOf(task);
     const tokenized = await Examples.tokenize(problem, labelledOf(examples), loadTokenizer(folder), {
       where: `finetune ${task.id}`,

@@ -54,7 +54,7 @@ interface Setting {
 /** Loss and gradients of a step on these batches, as gradNorm and the weights after it. */
 function stepOf(batch: PairBatch, { dropout = 0, dtype = "fp32", checkpoint = false, shouldStop }: Setting = {}) {
   const model = TorchModel.load(folder, { head: "none" });
-  setDropout(model.config, dropout);
+  setDropout(model.architecture, dropout);
   // With so large an epsilon a step of lr 1e3 moves each weight by its clipped gradient.
   const optimizer = new AdamW([...model.weights.values()], { eps: 1e3, weightDecay: 0 });
   const compute = new ComputeWeights(model, dtype);
@@ -104,7 +104,7 @@ test("both passes of the cache drop out the same: the gradient is that of the lo
   const cut = await batchWith(120);
   expect(cut.parts.length).toBeGreaterThan(2);
   const model = TorchModel.load(folder, { head: "none" });
-  setDropout(model.config, 0.2);
+  setDropout(model.architecture, 0.2);
   const compute = new ComputeWeights(model, "fp32");
   const name = "encoder.layer.1.output.dense.weight";
   const weight = [...model.weights].find(([key]) => key.endsWith(name))![1];
@@ -166,7 +166,7 @@ test("dropout reaches the encoder: the same text twice has two vectors, and with
   const part = batch.parts[0]!;
   const twice = (dropout: number) => {
     const model = TorchModel.load(folder, { head: "none" });
-    setDropout(model.config, dropout);
+    setDropout(model.architecture, dropout);
     const ops = new TorchOps({ generator: new Generator(1) });
     const vectors = [0, 1].map(() => tidy(() => pooledVectors(model, part, "mean", { ops }).detach().toArray()));
     model.dispose();

@@ -8,6 +8,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { randomBelow } from "../../data/random.js";
 import { Encoder } from "../../encoder/encoder.js";
 import { wordsText, writeSmallModel } from "../../encoder/fixture-encoder.js";
+import { modelTypes } from "../../model/architectures.js";
+import { smallConfig } from "../../model/fixture-model.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { runLoop } from "../loop/loop.js";
@@ -92,24 +94,10 @@ test("a run stopped and resumed ends with the weights, optimizer and metrics of 
   }
 });
 
-const architectures = {
-  bert: {},
-  roberta: { model_type: "roberta", type_vocab_size: 1, pad_token_id: 0 },
-  nomic_bert: { model_type: "nomic_bert" },
-  modernbert: {
-    model_type: "modernbert",
-    pad_token_id: 0,
-    initializer_range: 0.3,
-    global_attn_every_n_layers: 2,
-    local_attention: 8,
-  },
-  neobert: { model_type: "neobert", max_length: 64, embedding_init_range: 0.3, decoder_init_range: 0.3 },
-};
-
-test.each(Object.entries(architectures))(
+test.each(modelTypes)(
   "%s learns to find the positive, in a worker, and its folder gives Encoder the trained vectors",
-  async (name, config) => {
-    const folder = await writeSmallModel({ config });
+  async (name) => {
+    const folder = await writeSmallModel({ config: smallConfig(name, { range: 0.3 }) });
     const run = runOf(`learn-${name}`, folder, "steps=60", "log.everySteps=1", "evaluate.everySteps=60");
     const result = await finetuneContrastive(run);
     const losses = metricsOf(run.out).flatMap(({ loss }) => (loss === undefined ? [] : [loss as number]));

@@ -105,12 +105,12 @@ function startModel(config: ContrastiveConfig): TorchModel {
   const { device, seed, maxLength } = config;
   const model = TorchModel.load(encoderFolder(config), { device, seed, head: "none" });
   try {
-    checkMaxLength(maxLength, model.architecture.maxPositions(model.config));
+    checkMaxLength(maxLength, model.architecture.maxPositions());
   } catch (error) {
     model.dispose();
     throw error;
   }
-  if (config.model.dropout !== undefined) setDropout(model.config, config.model.dropout);
+  if (config.model.dropout !== undefined) setDropout(model.architecture, config.model.dropout);
   return model;
 }
 

@@ -1,18 +1,19 @@
 // The README.md of a contrastively fine-tuned model. Only what the run itself knows.
 
+import { loadedByPython } from "../../export/python.js";
 import type { Run } from "../loop/run.js";
 import type { ContrastiveConfig } from "./contrastive-config.js";
 
 /** Markdown with the metadata block that the Hugging Face Hub reads. */
 export function contrastiveCard(config: ContrastiveConfig, { model, record, state }: Run): string {
-  const { num_hidden_layers, hidden_size, model_type } = model.config;
-  const { title, paper } = model.architecture;
+  const { num_hidden_layers, hidden_size } = model.config;
+  const { modelType, title, paper } = model.architecture;
   const { optimizer, schedule, data, maxLength, pooling, temperature, textsPerStep, steps, dimensions } = config;
   const instructions = data.train.filter(({ instruction }) => instruction);
   return `---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
-tags: [${model_type}, sentence-transformers, sentence-similarity, feature-extraction]
+tags: [${modelType}, sentence-transformers, sentence-similarity, feature-extraction]
 ---
 
 # ${title}, ${num_hidden_layers} layers x ${hidden_size}, for embeddings
@@ -37,10 +38,6 @@ const encoder = await Encoder.load("FOLDER");
 const vectors = await encoder.encode(["a text", "another"]);
 \`\`\`
 
-${
-  model_type === "neobert"
-    ? "Python reads this folder with the remote code of the published NeoBERT repository."
-    : 'In Python: `SentenceTransformer("FOLDER").encode(["a text", "another"])`.'
-}
+${loadedByPython(model.architecture, model.head)}${"remoteCode" in model.architecture.python ? "" : '\nFor vectors: `SentenceTransformer("FOLDER").encode(["a text", "another"])`.'}
 ${instructions.length > 0 ? `\nPrompts by name:\n\n${instructions.map(({ name, instruction }) => `- ${name}: \`${instruction}\``).join("\n")}\n` : ""}`;
 }

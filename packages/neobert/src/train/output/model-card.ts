@@ -1,18 +1,19 @@
 // The README.md of a saved model: what it is, how it was trained, how to use it. Only what the run itself knows.
 
+import { loadedByPython } from "../../export/python.js";
 import type { Run } from "../loop/run.js";
 import type { RunConfig } from "../run-file/run-config.js";
 
 /** Markdown with the metadata block that the Hugging Face Hub reads. */
 export function modelCard({ config, model, record, state }: Omit<Run, "config"> & { config: RunConfig }): string {
-  const { num_hidden_layers, hidden_size, num_attention_heads, vocab_size, model_type } = model.config;
-  const { title, paper, classNames } = model.architecture;
+  const { num_hidden_layers, hidden_size, num_attention_heads, vocab_size } = model.config;
+  const { modelType, title, paper } = model.architecture;
   const parameters = model.specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const { optimizer, schedule, masking, maxLength, tokensPerStep, steps } = config;
   return `---
 library_name: neobert
 pipeline_tag: fill-mask
-tags: [${model_type}, fill-mask]
+tags: [${modelType}, fill-mask]
 ---
 
 # ${title}, ${num_hidden_layers} layers x ${hidden_size}
@@ -36,10 +37,6 @@ size ${hidden_size}, ${num_attention_heads} heads, ${vocab_size.toLocaleString("
 npx neobert fill-mask FOLDER "The capital of France is [MASK]."
 \`\`\`
 
-${
-  model_type === "neobert"
-    ? "Python's transformers reads this folder with the remote code of the published NeoBERT repository."
-    : `Python's transformers reads this folder as ${classNames[model.head]}.`
-}
+${loadedByPython(model.architecture, model.head)}
 `;
 }

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { modelFolder } from "../../files/run-folder.js";
 import { resolveModel } from "../../hub/resolve.js";
-import { architectureOf, type ModelConfig, type ParameterSpec } from "../../model/index.js";
+import { architectureOf, type ModelArchitecture, type ParameterSpec } from "../../model/index.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import type { RunConfig } from "../run-file/run-config.js";
 import { freshModelConfig, tokenizerFolder } from "./run-model.js";
@@ -18,15 +18,15 @@ const sum = (specs: ParameterSpec[]) => specs.reduce((total, spec) => total + nu
 /** Lines for a person: the model, its parameters, memory by what it is for, micro-batches and tokens of a step. */
 export async function describeRun(config: RunConfig): Promise<string> {
   const { tokensPerStep, microBatchTokens, steps, maxLength, activationCheckpointing } = config;
-  const model = await modelConfigOf(config);
-  const specs = architectureOf(model).parameters(model, "maskedLM");
+  const model = await architectureOfRun(config);
+  const specs = model.parameters("maskedLM");
   const isBf16 = config.dtype === "bf16";
   const matrices = sum(specs.filter(({ role }) => role === "matrix"));
   const fixed = 16 * sum(specs) + (isBf16 ? 4 * matrices : 0);
   const activations = activationBytes(model, microBatchTokens, config);
-  const { num_hidden_layers: L, hidden_size: C, num_attention_heads: H } = model;
+  const { num_hidden_layers: L, hidden_size: C, num_attention_heads: H, vocab_size } = model.config;
   return [
-    `model            ${L} layers x ${C}, ${H} heads, vocabulary ${count(model.vocab_size)}`,
+    `model            ${L} layers x ${C}, ${H} heads, vocabulary ${count(vocab_size)}`,
     `parameters       ${count(sum(specs))}, of them ${count(sum(specs.filter(({ role }) => role === "embedding")))} in embeddings`,
     `a step           ${count(tokensPerStep)} tokens in ${Math.ceil(tokensPerStep / microBatchTokens)} micro-batches of at most ${count(microBatchTokens)}; pieces of up to ${count(maxLength)}`,
     `the run          ${count(steps)} steps, ${count(steps * tokensPerStep)} tokens`,
@@ -37,15 +37,13 @@ export async function describeRun(config: RunConfig): Promise<string> {
   ].join("\n");
 }
 
-async function modelConfigOf(config: RunConfig): Promise<ModelConfig> {
+async function architectureOfRun(config: RunConfig): Promise<ModelArchitecture> {
   const { from } = config.model;
   if (from === undefined) {
-    const raw = freshModelConfig(config, loadTokenizer(tokenizerFolder(config, undefined)));
-    return architectureOf(raw).parseConfig(raw);
+    return architectureOf(freshModelConfig(config, loadTokenizer(tokenizerFolder(config, undefined))));
   }
   const folder = modelFolder(await resolveModel(from));
-  const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
-  return architectureOf(raw).parseConfig(raw);
+  return architectureOf(JSON.parse(readFileSync(join(folder, "config.json"), "utf8")));
 }
 
 /**
@@ -53,14 +51,11 @@ async function modelConfigOf(config: RunConfig): Promise<ModelConfig> {
  * width and 4 of the inner one, in the compute type (norms and the residual stream stay float32), and the logits. Where
  * attention's probabilities are dropped out they are kept too, before and after, with what was drawn.
  */
-function activationBytes(model: ModelConfig, tokens: number, config: RunConfig): number {
-  const { num_hidden_layers: L, hidden_size: C, vocab_size: V } = model;
-  const isReduced = model.model_type === "neobert" && model.hidden_act === "swiglu";
-  const I = isReduced ? (2 * model.intermediate_size) / 3 : model.intermediate_size;
+function activationBytes(model: ModelArchitecture, tokens: number, config: RunConfig): number {
+  const { num_hidden_layers: L, hidden_size: C, vocab_size: V, num_attention_heads: H } = model.config;
+  const I = model.innerSize();
   const bytes = config.dtype === "bf16" ? 2 : 4;
-  const { attention_probs_dropout_prob, attention_dropout } = model as { [rate: string]: unknown };
-  const isDropped = Number(attention_probs_dropout_prob ?? attention_dropout ?? 0) > 0;
-  const probabilities = isDropped ? 3 * 4 * model.num_attention_heads * tokens * config.maxLength : 0;
+  const probabilities = model.attentionDropout() > 0 ? 3 * 4 * H * tokens * config.maxLength : 0;
   const layer = tokens * (6 * C * 4 + 6 * C * bytes + 4 * I * bytes) + probabilities;
   const head = 3 * 4 * tokens * config.masking.rate * V;
   const kept = config.activationCheckpointing ? L * tokens * 2 * C * 4 + layer : L * layer;

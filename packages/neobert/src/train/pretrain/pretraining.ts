@@ -102,7 +102,7 @@ function startModel(config: RunConfig, tokenizer: Tokenizer): TorchModel {
   const { device, seed } = config;
   if (from === undefined) {
     const model = TorchModel.create(freshModelConfig(config, tokenizer), { device, seed });
-    checkMaxLength(config.maxLength, model.architecture.maxPositions(model.config));
+    checkMaxLength(config.maxLength, model.architecture.maxPositions());
     return model;
   }
   const model = TorchModel.load(modelFolder(from), { device, seed, head: "maskedLM", freshHead: true });
@@ -110,11 +110,11 @@ function startModel(config: RunConfig, tokenizer: Tokenizer): TorchModel {
   if (V < tokenizer.vocabSize) {
     throw new Error(`${from}: expected a model of at least ${tokenizer.vocabSize} tokens, its tokenizer's, got ${V}`);
   }
-  checkMaxLength(config.maxLength, model.architecture.maxPositions(model.config));
+  checkMaxLength(config.maxLength, model.architecture.maxPositions());
   // Where positions are computed, the config records the longest training sequence.
-  if (model.architecture.maxPositions(model.config) === Number.POSITIVE_INFINITY) {
-    const key = "max_length" in model.config ? "max_length" : "max_position_embeddings";
-    Object.assign(model.config, { [key]: config.maxLength });
+  const { architecture } = model;
+  if (architecture.maxPositions() === Number.POSITIVE_INFINITY) {
+    Object.assign(model.config, { [architecture.lengthField]: config.maxLength });
   }
   return model;
 }

@@ -1,81 +1,79 @@
-// The fields of `model` in a run file: those of the five encoders' published config.json files, under their names. All are
-// optional, as each architecture's file has the published defaults; which of them an architecture has is read from there.
+// The fields of `model` in a run file: those of the encoders' published config.json files, under their names, as each
+// encoder's own file describes them (model/). All are optional, as the published defaults are there too. A field that
+// several encoders have takes what any of them takes; reading the config refuses what its own does not.
 
 import { z } from "zod";
-import { architectureOf, architectures } from "../../model/index.js";
+import { architectureOf, modelTypes } from "../../model/index.js";
 
-const count = z.int().positive();
-const positive = z.number().positive();
-const probability = z.number().min(0).lt(1);
-const id = z.int().min(0);
+const encoders = modelTypes.map((model_type) => architectureOf({ model_type }));
 
-const option = <T extends z.ZodType>(schema: T, description: string) => schema.optional().describe(description);
-const fallback = <T extends z.ZodType>(schema: T, description: string, fallback: string) =>
-  schema.optional().meta({ description, fallback });
+/** What a field holds, without its default. */
+function bare(field: z.core.$ZodType): z.core.$ZodType {
+  if (field instanceof z.ZodDefault || field instanceof z.ZodOptional || field instanceof z.ZodNullable) {
+    return bare(field.unwrap());
+  }
+  return field instanceof z.ZodPipe ? bare(field.out) : field; // what is read in other spellings too
+}
 
-export const modelSchema = z.strictObject({
-  from: option(z.string().min(1), "Model to continue from: a folder, a run's folder or a name on the Hub"),
-  model_type: fallback(z.enum(Object.keys(architectures)), "Architecture", "neobert"),
-  hidden_size: option(count, "Model width"),
-  num_hidden_layers: option(count, "Encoder blocks"),
-  num_attention_heads: option(count, "Attention heads"),
-  dim_head: fallback(count, "Head width", "width / heads"),
-  head_dim: fallback(count, "Head width (NomicBERT)", "width / heads"),
-  intermediate_size: option(count, "Feed-forward width; NeoBERT's before SwiGLU's reduction to two thirds"),
-  norm_eps: option(positive, "Epsilon of the norms (NeoBERT, ModernBERT)"),
-  layer_norm_eps: option(positive, "Epsilon of the norms (BERT, RoBERTa, NomicBERT)"),
-  vocab_size: fallback(count, "Rows of the token embedding", "the tokenizer's"),
-  type_vocab_size: option(count, "Segments (BERT, RoBERTa, NomicBERT)"),
-  pad_token_id: fallback(id, "Id of [PAD]", "the tokenizer's"),
-  max_length: fallback(count, "Length recorded in config.json (NeoBERT)", "`maxLength`"),
-  max_position_embeddings: fallback(count, "The same in the others; BERT's and RoBERTa's rows", "`maxLength`"),
-  embedding_init_range: option(positive, "Initial range of the embedding (NeoBERT)"),
-  decoder_init_range: option(positive, "Initial range of the linear layers (NeoBERT)"),
-  classifier_init_range: option(positive, "Initial range of a classification head (NeoBERT)"),
-  initializer_range: option(positive, "Initial deviation (all but NeoBERT)"),
-  initializer_cutoff_factor: option(positive, "Deviations at which initial values are cut off (ModernBERT)"),
-  dropout: option(probability, "Dropout in the encoder; the paper has none (NeoBERT)"),
-  hidden_dropout_prob: option(probability, "Dropout in the encoder (BERT, RoBERTa, NomicBERT)"),
-  attention_probs_dropout_prob: option(probability, "Dropout of attention's probabilities (the same three)"),
-  embedding_dropout: option(probability, "Dropout of the embeddings (ModernBERT)"),
-  attention_dropout: option(probability, "Dropout of attention's probabilities and output (ModernBERT)"),
-  mlp_dropout: option(probability, "Dropout inside the feed-forward unit (ModernBERT)"),
-  classifier_dropout: option(probability, "Dropout before a classification head"),
-  rope: option(z.boolean(), "Rotary positions (true) or learned ones (NeoBERT)"),
-  rope_parameters: option(
-    z.strictObject({ rope_theta: positive.describe("Base of the rotary angles") }),
-    "Rotary positions (NomicBERT)",
-  ),
-  global_rope_theta: option(positive, "Base of the rotary angles in global layers (ModernBERT)"),
-  local_rope_theta: option(positive, "The same in local layers (ModernBERT)"),
-  global_attn_every_n_layers: option(count, "Every so many layers attend to all positions (ModernBERT)"),
-  local_attention: option(count, "Positions that the other layers see (ModernBERT)"),
-  rms_norm: option(z.boolean(), "RMSNorm (true) or LayerNorm (NeoBERT)"),
-  norm_bias: option(z.boolean(), "Biases of the norms (ModernBERT)"),
-  attention_bias: option(z.boolean(), "Biases of attention's projections (ModernBERT)"),
-  mlp_bias: option(z.boolean(), "Biases of the feed-forward unit (ModernBERT)"),
-  decoder_bias: option(z.boolean(), "Bias of the decoder (ModernBERT)"),
-  classifier_bias: option(z.boolean(), "Bias of the prediction head (ModernBERT)"),
-  classifier_pooling: option(z.enum(["cls", "mean"]), "What a classifier of sequences reads (ModernBERT)"),
-  tie_word_embeddings: option(z.boolean(), "Decoder and token embedding are one (all but NeoBERT)"),
-  hidden_act: option(z.enum(["swiglu", "gelu", "silu"]), "Feed-forward unit (NeoBERT: swiglu or gelu)"),
-  hidden_activation: option(z.literal("gelu"), "The same (ModernBERT)"),
-  classifier_activation: option(z.literal("gelu"), "Activation of the prediction head (ModernBERT)"),
-  position_embedding_type: option(z.literal("absolute"), "Positions (BERT, RoBERTa)"),
-  ngpt: option(z.boolean(), "The normalised (nGPT) variant (NeoBERT)"),
-  base_scale: option(positive, "Deviation that nGPT's scaling parameters are expressed in (NeoBERT)"),
-});
+/** One field for those of several encoders: the names that any of them takes, the described fields of a mapping. */
+function anyOf(fields: z.core.$ZodType[]): z.core.$ZodType {
+  const [first, ...others] = fields.map(bare);
+  if (first instanceof z.ZodEnum || first instanceof z.ZodLiteral) {
+    const values = [first, ...others].flatMap((field) => {
+      return field instanceof z.ZodEnum ? field.options : field instanceof z.ZodLiteral ? [...field.values] : [];
+    });
+    return z.enum([...new Set(values.map(String))]);
+  }
+  if (first instanceof z.ZodObject) {
+    const shapes = [first, ...others].flatMap((field) => (field instanceof z.ZodObject ? [field.shape] : []));
+    return z.strictObject(options(shapes.map((fields) => ({ title: "", fields }))));
+  }
+  return first!;
+}
 
-export type ModelFields = z.output<typeof modelSchema>;
+interface Fields {
+  title: string;
+  fields: z.core.$ZodLooseShape;
+}
 
-/** The fields of an architecture's config.json that have a default. */
+/** The described fields by name, each optional, with what it means in which of the encoders. */
+function options(of: readonly Fields[]): Record<string, z.ZodOptional<z.core.$ZodType>> {
+  const names = new Set(of.flatMap(({ fields }) => Object.keys(fields)));
+  const found = [...names].flatMap((name) => {
+    const owners = of.flatMap(({ title, fields }) => {
+      const meta = fields[name] && z.globalRegistry.get(fields[name]);
+      return meta?.description ? [{ title, field: fields[name]!, meta, description: meta.description }] : [];
+    });
+    if (owners.length === 0) return [];
+    const titles = (description: string) =>
+      owners.filter((owner) => owner.description === description).map(({ title }) => title);
+    const description = [...new Set(owners.map(({ description }) => description))]
+      .map((text) => (titles(text).length === of.length ? text : `${text} (${titles(text).join(", ")})`))
+      .join("; ");
+    const { fallback } = owners.find(({ meta }) => meta.fallback)?.meta ?? {};
+    const field = z.optional(anyOf(owners.map(({ field }) => field)));
+    return [[name, field.meta({ description, ...(fallback !== undefined && { fallback }) })] as const];
+  });
+  return Object.fromEntries(found);
+}
+
+const own = {
+  from: z.string().min(1).optional().describe("Model to continue from: a folder, a run's folder or a name on the Hub"),
+  model_type: z.enum(modelTypes).optional().meta({ description: "Architecture", fallback: "neobert" }),
+};
+
+/** The encoders' fields are there too, but only these two have a type of their own. */
+export const modelSchema: z.ZodObject<typeof own, z.core.$strict> = z.strictObject({ ...own, ...options(encoders) });
+
+/** The fields of an architecture's config.json that can be set. */
 export function fieldsOf(modelType: string): string[] {
-  const config = { model_type: modelType };
-  return Object.keys(architectureOf(config).parseConfig(config));
+  const { fields } = architectureOf({ model_type: modelType });
+  const isDescribed = (field: z.core.$ZodType) => z.globalRegistry.get(field)?.description !== undefined;
+  return ["model_type", ...Object.keys(fields).filter((name) => isDescribed(fields[name]!))];
 }
 
 /** The given fields that this architecture does not have. */
-export function foreignFields({ from: _, model_type = "neobert", ...fields }: ModelFields): string[] {
+export function foreignFields({ from: _, model_type = "neobert", ...fields }: z.output<typeof modelSchema>): string[] {
   const known = new Set(fieldsOf(model_type));
   return Object.entries(fields).flatMap(([key, value]) => (value === undefined || known.has(key) ? [] : [key]));
 }
