@@ -3,8 +3,8 @@
 import { Command, Option } from "commander";
 import { stringify } from "yaml";
 import { classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
-import { finetuneClassifier } from "../train/classify/finetune-classifier.js";
-import { configReference } from "../train/run-file/config-reference.js";
+import { configReference } from "../train/run-file/run-file.js";
+import { finetuneClassifier } from "../train/worker/runs.js";
 import { followRun } from "./follow-run.js";
 
 interface ClassifyFlags {

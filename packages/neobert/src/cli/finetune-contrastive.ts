@@ -2,8 +2,8 @@
 
 import { Command } from "commander";
 import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/contrastive-config.js";
-import { finetuneContrastive } from "../train/contrastive/finetune-contrastive.js";
-import { configReference } from "../train/run-file/config-reference.js";
+import { configReference } from "../train/run-file/run-file.js";
+import { finetuneContrastive } from "../train/worker/runs.js";
 import { followRun } from "./follow-run.js";
 
 interface ContrastiveFlags {

@@ -8,9 +8,9 @@ import { writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { glue } from "../../evaluate/glue/glue.js";
 import type { BenchmarkSummary } from "../../evaluate/glue/glue-summary.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
+import { type FinetuneBenchmarkOptions, finetuneGlue } from "../worker/runs.js";
 import { runBenchmark } from "./benchmark.js";
 import { benchmarkConfig } from "./benchmark-config.js";
-import { type FinetuneBenchmarkOptions, finetuneGlue } from "./finetune-benchmark.js";
 import { smallConfig, writeGlue } from "./fixture-classify.js";
 
 let root: string;

@@ -1,7 +1,7 @@
 // The README.md of a saved model: what it is, how it was trained, how to use it. Only what the run itself knows.
 
 import type { Run } from "../loop/run.js";
-import type { RunConfig } from "../run-file/run-config.js";
+import type { RunConfig } from "../pretrain/pretrain-config.js";
 
 /** Markdown with the metadata block that the Hugging Face Hub reads. */
 export function modelCard({ config, model, record, state }: Omit<Run, "config"> & { config: RunConfig }): string {

@@ -8,10 +8,9 @@ import { afterAll, describe, expect, test } from "vitest";
 import { architectures } from "../../model/index.js";
 import { loadContrastiveConfig, parseContrastiveConfig } from "../contrastive/contrastive-config.js";
 import { learningRate } from "../loop/schedule.js";
-import { configReference } from "./config-reference.js";
-import { runSchema } from "./config-schema.js";
+import { loadRunConfig, parseRunConfig, pretrainSchema } from "../pretrain/pretrain-config.js";
 import { fieldsOf } from "./model-schema.js";
-import { formatRunConfig, loadRunConfig, parseRunConfig } from "./run-config.js";
+import { configReference, formatRunConfig } from "./run-file.js";
 
 const minimal = "out: out/run\nmodel: {}\ndata: shards\nsteps: 500\n";
 const parse = (text: string, ...overrides: string[]) => parseRunConfig(text, { file: "RUN.yaml", overrides });
@@ -230,8 +229,8 @@ describe("a mistake in the file", () => {
 
 describe("the reference", () => {
   test("has one row for every option of the schema, with default and meaning", () => {
-    const table = configReference();
-    for (const key of Object.keys(runSchema.shape)) expect(table).toContain(`| \`${key}\` |`);
+    const table = configReference(pretrainSchema);
+    for (const key of Object.keys(pretrainSchema.shape)) expect(table).toContain(`| \`${key}\` |`);
     expect(table).toContain("| `optimizer.lr` | number | `0.0006` | Peak learning rate |");
     expect(table).toContain("| `data.train.0.weight` | number | `1` |");
     expect(table).toContain("| `threads` | whole number | all cores |");
@@ -243,7 +242,7 @@ describe("the reference", () => {
 
 test("the fields of `model` are those of the five published config.json files, and each is accepted", () => {
   const published = Object.keys(architectures).flatMap(fieldsOf);
-  const { from: _, ...fields } = runSchema.shape.model.shape;
+  const { from: _, ...fields } = pretrainSchema.shape.model.shape;
   expect(Object.keys(fields).sort()).toEqual([...new Set(published)].sort());
 });
 
