@@ -7,7 +7,7 @@ import type { Benchmark } from "../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../evaluate/glue/grid.js";
 import { barOf, ProgressLine } from "../terminal/progress-line.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../train/classify/benchmark.js";
-import type { FinetuneBenchmarkOptions } from "../train/worker/runs.js";
+import type { FinetuneBenchmarkOptions } from "../train/worker/train-runs.js";
 import { interruptible } from "./follow-run.js";
 import { given, positive } from "./model-options.js";
 

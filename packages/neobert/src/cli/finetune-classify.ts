@@ -4,7 +4,7 @@ import { Command, Option } from "commander";
 import { stringify } from "yaml";
 import { classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
 import { configReference } from "../train/run-file/run-file.js";
-import { finetuneClassifier } from "../train/worker/runs.js";
+import { finetuneClassifier } from "../train/worker/train-runs.js";
 import { followRun } from "./follow-run.js";
 
 interface ClassifyFlags {

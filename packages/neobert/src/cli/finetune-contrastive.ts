@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/contrastive-config.js";
 import { configReference } from "../train/run-file/run-file.js";
-import { finetuneContrastive } from "../train/worker/runs.js";
+import { finetuneContrastive } from "../train/worker/train-runs.js";
 import { followRun } from "./follow-run.js";
 
 interface ContrastiveFlags {

@@ -5,5 +5,5 @@ import { glue } from "../evaluate/glue/glue.js";
 import { benchmarkCommand } from "./finetune-benchmark.js";
 
 export function finetuneGlueCommand(): Command {
-  return benchmarkCommand(glue, async () => (await import("../train/worker/runs.js")).finetuneGlue);
+  return benchmarkCommand(glue, async () => (await import("../train/worker/train-runs.js")).finetuneGlue);
 }

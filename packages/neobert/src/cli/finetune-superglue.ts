@@ -5,5 +5,5 @@ import { superglue } from "../evaluate/glue/superglue.js";
 import { benchmarkCommand } from "./finetune-benchmark.js";
 
 export function finetuneSuperglueCommand(): Command {
-  return benchmarkCommand(superglue, async () => (await import("../train/worker/runs.js")).finetuneSuperglue);
+  return benchmarkCommand(superglue, async () => (await import("../train/worker/train-runs.js")).finetuneSuperglue);
 }

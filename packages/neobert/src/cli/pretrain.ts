@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { describeRun } from "../train/pretrain/dry-run.js";
 import { loadRunConfig, pretrainSchema } from "../train/pretrain/pretrain-config.js";
 import { configReference } from "../train/run-file/run-file.js";
-import { pretrain } from "../train/worker/runs.js";
+import { pretrain } from "../train/worker/train-runs.js";
 import { followRun } from "./follow-run.js";
 
 interface PretrainFlags {

@@ -22,4 +22,4 @@ export {
   finetuneSuperglue,
   type PretrainOptions,
   pretrain,
-} from "./worker/runs.js";
+} from "./worker/train-runs.js";

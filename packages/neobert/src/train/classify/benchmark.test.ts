@@ -8,7 +8,7 @@ import { writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { glue } from "../../evaluate/glue/glue.js";
 import type { BenchmarkSummary } from "../../evaluate/glue/glue-summary.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
-import { type FinetuneBenchmarkOptions, finetuneGlue } from "../worker/runs.js";
+import { type FinetuneBenchmarkOptions, finetuneGlue } from "../worker/train-runs.js";
 import { runBenchmark } from "./benchmark.js";
 import { benchmarkConfig } from "./benchmark-config.js";
 import { smallConfig, writeGlue } from "./fixture-classify.js";

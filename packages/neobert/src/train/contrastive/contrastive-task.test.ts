@@ -11,7 +11,7 @@ import { wordsText, writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { runLoop } from "../loop/loop.js";
-import { finetuneContrastive } from "../worker/runs.js";
+import { finetuneContrastive } from "../worker/train-runs.js";
 import { type ContrastiveConfig, parseContrastiveConfig } from "./contrastive-config.js";
 import { contrastive } from "./contrastive-task.js";
 import { pooledVectors } from "./contrastive-trainer.js";

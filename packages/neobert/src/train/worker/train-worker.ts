@@ -8,7 +8,7 @@ import { runClassify } from "../classify/classify.js";
 import { contrastive } from "../contrastive/contrastive-task.js";
 import { type LoopOptions, runLoop } from "../loop/loop.js";
 import { pretraining } from "../pretrain/pretrain-task.js";
-import type { TrainWorkerInput, WorkerMessage } from "./runs.js";
+import type { TrainWorkerInput, WorkerMessage } from "./train-runs.js";
 
 /** What each kind of run does with its config. */
 const kinds: Record<TrainWorkerInput["kind"], (config: never, options: LoopOptions) => Promise<object>> = {
