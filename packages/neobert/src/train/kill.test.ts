@@ -12,7 +12,7 @@ import { readState } from "./loop/checkpoint.js";
 import type { RunState } from "./output/run-record.js";
 import { formatRunConfig } from "./run-file/run-file.js";
 
-const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const program = fileURLToPath(new URL("../../bin/neobert.js", import.meta.url));
 const kills = 20;
 
 let root: string;
