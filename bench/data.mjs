@@ -7,8 +7,7 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { prepareData } from "../packages/neobert/dist/data/prepare/prepare.js";
-import { loadRunConfig, pretrain } from "../packages/neobert/dist/train/index.js";
+import { loadRunConfig, prepareData, pretrain } from "neobert/train";
 
 const shared = (path) => fileURLToPath(new URL(`../../shared/data/${path}`, import.meta.url));
 const [books, tokenizer] = [shared("classic-books/books.jsonl.gz"), shared("tokenizers/bert-base-uncased")];

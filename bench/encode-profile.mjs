@@ -6,9 +6,9 @@ import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Encoder } from "neobert";
-import { loadOnnxEngine } from "../packages/neobert/dist/engine/onnx-engine.js";
-import { importOnnxRuntime } from "../packages/neobert/dist/onnx/onnxruntime.js";
-import { packedFeeds, runInputs } from "../packages/neobert/dist/onnx/packed-feeds.js";
+import { loadOnnxEngine } from "#neobert/engine/onnx-engine";
+import { importOnnxRuntime } from "#neobert/onnx/onnxruntime";
+import { packedFeeds, runInputs } from "#neobert/onnx/packed-feeds";
 import { fetchMiniLM } from "../tools/minilm.mjs";
 import { writeRandomModel } from "./random-model.mjs";
 

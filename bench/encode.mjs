@@ -10,7 +10,7 @@ import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
-import { exportOnnx } from "../packages/neobert/dist/export/onnx.js";
+import { exportOnnx } from "neobert/export";
 import { makeEnvironment, pythonOf } from "../test/peers/environments.mjs";
 import { fetchMiniLM } from "../tools/minilm.mjs";
 import { transformersJs, writeRandomModel } from "./random-model.mjs";

@@ -8,12 +8,15 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { chooseProducts, plainProducts } from "../packages/neobert/dist/evaluate/learn/choose-products.js";
-import { LogisticRegression } from "../packages/neobert/dist/evaluate/learn/logistic-regression.js";
-import { miniBatchKMeans } from "../packages/neobert/dist/evaluate/learn/mini-batch-kmeans.js";
-import { RandomState } from "../packages/neobert/dist/evaluate/learn/random-state.js";
-import { accuracy } from "../packages/neobert/dist/evaluate/metrics/classification-metrics.js";
-import { adjustedRand } from "../packages/neobert/dist/evaluate/metrics/clustering-metrics.js";
+import {
+  accuracy,
+  adjustedRand,
+  chooseProducts,
+  LogisticRegression,
+  miniBatchKMeans,
+  plainProducts,
+  RandomState,
+} from "neobert/evaluate";
 import { startSide } from "./side.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));

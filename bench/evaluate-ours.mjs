@@ -1,8 +1,7 @@
 // One side of bench/evaluate.mjs: our Encoder and evaluateMteb in a process of its own. Reads a task a line, answers with a line.
 import { createInterface } from "node:readline";
 import { Encoder } from "neobert";
-import { evaluateMteb } from "neobert/evaluate";
-import { chooseProducts } from "../packages/neobert/dist/evaluate/learn/choose-products.js";
+import { chooseProducts, evaluateMteb } from "neobert/evaluate";
 
 const { model: folder, engine, threads, data, dataRoot } = JSON.parse(process.argv[2]);
 const model = await Encoder.load(folder, { engine, threads });

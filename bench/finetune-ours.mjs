@@ -1,12 +1,12 @@
 // One side of bench/finetune.mjs: our trainer on batches made in a worker, as in a run. Reads a task a line, answers with one.
 import { createInterface } from "node:readline";
-import { prefetchSteps } from "../packages/neobert/dist/data/index.js";
-import { ComputeWeights } from "../packages/neobert/dist/model/torch/torch-compute-weights.js";
-import { TorchModel } from "../packages/neobert/dist/model/torch/torch-model.js";
-import { TorchOps } from "../packages/neobert/dist/model/torch/torch-ops.js";
-import { ContrastiveTrainer } from "../packages/neobert/dist/train/contrastive/contrastive-trainer.js";
-import { setDropout } from "../packages/neobert/dist/train/pretrain/run-model.js";
-import { AdamW, Generator, setNumThreads } from "../packages/torch/dist/index.js";
+import { AdamW, Generator, setNumThreads } from "@neobert/torch";
+import { prefetchSteps } from "#neobert/data/index";
+import { ComputeWeights } from "#neobert/model/torch/torch-compute-weights";
+import { TorchModel } from "#neobert/model/torch/torch-model";
+import { TorchOps } from "#neobert/model/torch/torch-ops";
+import { ContrastiveTrainer } from "#neobert/train/contrastive/contrastive-trainer";
+import { setDropout } from "#neobert/train/pretrain/run-model";
 
 const { model: folder, file, dtype, pairs, threads, maxTokens, dropout } = JSON.parse(process.argv[2]);
 setNumThreads(threads);
@@ -17,7 +17,7 @@ const options = {
   ...{ tokenizer: folder, maxLength: maxTokens, textsPerStep: 2 * pairs, microBatchTokens: 16384 },
   ...{ alpha: 0.5, negatives: "own", seed: 0 },
 };
-const entry = new URL("../packages/neobert/dist/train/contrastive/pair-worker.js", import.meta.url);
+const entry = new URL(import.meta.resolve("#neobert/train/contrastive/pair-worker"));
 const steps = prefetchSteps(entry, { options });
 const compute = new ComputeWeights(model, dtype);
 const optimizer = new AdamW([...model.weights.values()], { weightDecay: 0.01 });

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { Generator, grad, noGrad, packedAttention, randn, setNumThreads, tidy } from "../packages/torch/dist/index.js";
+import { Generator, grad, noGrad, packedAttention, randn, setNumThreads, tidy } from "@neobert/torch";
 
 const heads = 12;
 const width = 64;

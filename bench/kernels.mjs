@@ -7,8 +7,8 @@ import { spawnSync } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import * as composed from "../packages/torch/dist/composed.js";
-import * as torch from "../packages/torch/dist/index.js";
+import * as torch from "@neobert/torch";
+import * as composed from "#torch/composed";
 
 const { Generator, grad, noGrad, randint, randn, setNumThreads, tidy } = torch;
 const { values } = parseArgs({ options: { threads: { type: "string", default: String(availableParallelism()) } } });

@@ -2,7 +2,7 @@
 // with a preallocated output. Run by train.mjs in a process of its own; prints one JSON line.
 
 import { parseArgs } from "node:util";
-import { empty, matmul, randn, setNumThreads, tidy } from "../packages/torch/dist/index.js";
+import { empty, matmul, randn, setNumThreads, tidy } from "@neobert/torch";
 
 const { values } = parseArgs({
   options: {

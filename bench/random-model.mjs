@@ -2,8 +2,8 @@
 // vocabulary. Written once.
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeSafetensors } from "../packages/neobert/dist/files/safetensors.js";
-import { architectureOf, initialValues, savedName } from "../packages/neobert/dist/model/index.js";
+import { writeSafetensors } from "#neobert/files/safetensors";
+import { architectureOf, initialValues, savedName } from "#neobert/model/index";
 
 /** The version that is measured against. */
 export const transformersJs = "@huggingface/transformers@4.3.1";

@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { loadPeer, peerVersion } from "./tokenizer-peer.mjs";
+import { loadPeer, peerVersion } from "../tools/tokenizer-peer.mjs";
 
 // One thread on the peer's side too: it reads this before its first batch.
 process.env.TOKENIZERS_PARALLELISM = "false";
@@ -15,7 +15,7 @@ process.env.TOKENIZERS_PARALLELISM = "false";
 const shared = new URL("../../shared/data/", import.meta.url);
 const books = new URL("classic-books/books.jsonl.gz", shared);
 const folders = ["bert-base-uncased", "roberta-base", "modernbert-base"];
-const built = new URL("../packages/neobert/dist/tokenizer/index.js", import.meta.url);
+const built = new URL(import.meta.resolve("#neobert/tokenizer/index"));
 const missing = [books, ...folders.map((name) => new URL(`tokenizers/${name}`, shared)), built].find(
   (file) => !existsSync(file),
 );

@@ -3,11 +3,11 @@
 
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { ComputeWeights } from "../packages/neobert/dist/model/torch/torch-compute-weights.js";
-import { TorchModel } from "../packages/neobert/dist/model/torch/torch-model.js";
-import { TorchOps } from "../packages/neobert/dist/model/torch/torch-ops.js";
-import { Trainer } from "../packages/neobert/dist/train/loop/step.js";
-import { AdamW, noGrad, setNumThreads, tidy } from "../packages/torch/dist/index.js";
+import { AdamW, noGrad, setNumThreads, tidy } from "@neobert/torch";
+import { ComputeWeights } from "#neobert/model/torch/torch-compute-weights";
+import { TorchModel } from "#neobert/model/torch/torch-model";
+import { TorchOps } from "#neobert/model/torch/torch-ops";
+import { Trainer } from "#neobert/train/loop/step";
 
 const text = (value) => ({ type: "string", default: value });
 const { values } = parseArgs({

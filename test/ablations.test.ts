@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { loadRunConfig } from "../packages/neobert/src/train/run-file/run-config.js";
+import { loadRunConfig } from "../packages/neobert/src/train/pretrain/pretrain-config.js";
 import { difference } from "../runs/results.mjs";
 import { chainOf, scaledOptions } from "../runs/scale.mjs";
 

@@ -7,7 +7,7 @@ import { parse, stringify } from "yaml";
 import { mtebTasks } from "../packages/neobert/src/evaluate/mteb/mteb-tasks.js";
 import { architectureOf } from "../packages/neobert/src/model/index.js";
 import { parseContrastiveConfig } from "../packages/neobert/src/train/contrastive/contrastive-config.js";
-import { parseRunConfig } from "../packages/neobert/src/train/run-file/run-config.js";
+import { parseRunConfig } from "../packages/neobert/src/train/pretrain/pretrain-config.js";
 
 interface MiniModel {
   tokenizer: string;

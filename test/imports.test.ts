@@ -70,9 +70,9 @@ interface Import {
   kind: "static" | "type" | "dynamic";
 }
 
-function sourceFiles(folder: string): string[] {
+function sourceFiles(folder: string, pattern = /(?<!\.test)\.ts$/): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))
+    .filter((path) => pattern.test(path))
     .map((path) => join(folder, path));
 }
 
@@ -223,6 +223,25 @@ describe("imports point one way", () => {
     }
     paths.delete("index.ts");
     expect([...paths.values()].filter(({ length }) => length > 1)).toEqual([]);
+  });
+
+  test("benchmarks, checks, tools and examples reach what is built by package names and #neobert/, never by its path", () => {
+    const folders = ["bench", "test", "tools", "runs", "examples"].map((name) => join(ROOT, name));
+    const scripts = folders.flatMap((folder) => sourceFiles(folder, /\.(mjs|ts)$/));
+    expect(scripts.length).toBeGreaterThan(50);
+    const refused = scripts.filter((file) => /(\.\.|packages\/\w+)\/dist\//.test(readFileSync(file, "utf8")));
+    // The browser's import map names files, and its server the folders that it may read.
+    expect(refused.map((file) => relative(ROOT, file))).toEqual(["examples/browser/serve.mjs"]);
+  });
+
+  test("tools import nothing of bench and test", () => {
+    const local = sourceFiles(join(ROOT, "tools"), /\.mjs$/).flatMap((file) => importsOf(file));
+    const reached = local.filter(({ specifier }) => specifier.startsWith("."));
+    const refused = reached.filter(({ file, specifier }) =>
+      /^(bench|test)\//.test(relative(ROOT, resolve(dirname(file), specifier))),
+    );
+    expect(reached.length).toBeGreaterThan(0);
+    expect(refused.map(describeImport)).toEqual([]);
   });
 
   test("the check itself refuses what the table forbids, in each form an import can have", () => {

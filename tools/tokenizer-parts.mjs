@@ -4,8 +4,8 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { loadPeer, peerVersion } from "../bench/tokenizer-peer.mjs";
-import { trainBpe } from "../packages/neobert/dist/tokenizer/index.js";
+import { trainBpe } from "#neobert/tokenizer/index";
+import { loadPeer, peerVersion } from "./tokenizer-peer.mjs";
 
 const { Tokenizer } = loadPeer();
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");

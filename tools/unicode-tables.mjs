@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { loadPeer, peerVersion } from "../bench/tokenizer-peer.mjs";
+import { loadPeer, peerVersion } from "./tokenizer-peer.mjs";
 
 const { bertNormalizer, bertPreTokenizer, byteLevelPreTokenizer } = loadPeer();
 const off = { cleanText: false, handleChineseChars: false, stripAccents: false, lowercase: false };

@@ -4,9 +4,9 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { Encoder } from "neobert";
+import { exportOnnx } from "neobert/export";
+import { writeSmallModel } from "#neobert/encoder/fixture-encoder";
 import { serve } from "../../examples/browser/serve.mjs";
-import { writeSmallModel } from "../../packages/neobert/dist/encoder/fixture-encoder.js";
-import { exportOnnx } from "../../packages/neobert/dist/export/onnx.js";
 import { fetchMiniLM } from "../../tools/minilm.mjs";
 
 const TIMEOUT_MS = 120_000;

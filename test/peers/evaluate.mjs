@@ -6,7 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { mtebTasks } from "neobert/evaluate";
-import { instructionsOf } from "../../packages/neobert/dist/evaluate/mteb/mteb-tasks.js";
+import { instructionsOf } from "#neobert/evaluate/mteb/mteb-tasks";
 import { fetchMiniLM } from "../../tools/minilm.mjs";
 import { besideGolden, goldenTasks, lineOf } from "../minilm-scores.mjs";
 

@@ -1,5 +1,5 @@
 // A run's event files, broken off after step 5 and resumed from step 3.
-import { EventFile } from "../../packages/neobert/dist/train/output/events.js";
+import { EventFile } from "#neobert/train/output/events";
 
 const [, folder] = process.argv.slice(2);
 const broken = new EventFile(folder);

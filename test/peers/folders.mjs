@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { noGrad, tidy } from "@neobert/torch";
-import { exportHf } from "../../packages/neobert/dist/export/hf.js";
-import { openSafetensors, writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
-import { TorchModel } from "../../packages/neobert/dist/model/torch/torch-model.js";
-import { saveTokenizer, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
+import { exportHf } from "neobert/export";
+import { openSafetensors, writeSafetensors } from "#neobert/files/safetensors";
+import { TorchModel } from "#neobert/model/torch/torch-model";
+import { saveTokenizer, trainWordPiece } from "#neobert/tokenizer/index";
 import { randomModel } from "./models.mjs";
 import { documents } from "./text.mjs";
 

@@ -7,8 +7,8 @@ import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { tidy } from "@neobert/torch";
-import { exportGguf } from "../../packages/neobert/dist/export/gguf.js";
-import { TorchModel } from "../../packages/neobert/dist/model/torch/torch-model.js";
+import { exportGguf } from "neobert/export";
+import { TorchModel } from "#neobert/model/torch/torch-model";
 import { configs, cosine, randomModel, saveWithTokenizer, texts, tokenizer } from "./models.mjs";
 
 const [folder, installed] = process.argv.slice(2);

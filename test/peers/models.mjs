@@ -1,8 +1,8 @@
 // Small random models of the five encoders with a vocabulary of their own, for the checks that run our exports elsewhere.
 import { mkdirSync } from "node:fs";
 import { Generator, noGrad, randn, tidy } from "@neobert/torch";
-import { TorchModel } from "../../packages/neobert/dist/model/torch/torch-model.js";
-import { saveTokenizer, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
+import { TorchModel } from "#neobert/model/torch/torch-model";
+import { saveTokenizer, trainWordPiece } from "#neobert/tokenizer/index";
 import { documents } from "./text.mjs";
 
 const sizes = { hidden_size: 96, num_hidden_layers: 4, num_attention_heads: 6 };

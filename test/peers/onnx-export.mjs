@@ -5,8 +5,8 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { noGrad, tidy } from "@neobert/torch";
-import { exportOnnx } from "../../packages/neobert/dist/export/onnx.js";
-import { writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
+import { exportOnnx } from "neobert/export";
+import { writeSafetensors } from "#neobert/files/safetensors";
 import { configs, cosine, randomModel, saveWithTokenizer, texts, tokenizer } from "./models.mjs";
 
 const [folder, peers] = process.argv.slice(2).map((path) => resolve(path));

@@ -1,8 +1,8 @@
 // NeoBERT and the like of the paper's M0, saved by us, with hidden states and logits of a packed batch.
 import { join } from "node:path";
 import { Generator, noGrad, randn, tidy } from "@neobert/torch";
-import { writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
-import { TorchModel } from "../../packages/neobert/dist/model/torch/torch-model.js";
+import { writeSafetensors } from "#neobert/files/safetensors";
+import { TorchModel } from "#neobert/model/torch/torch-model";
 
 const [, folder] = process.argv.slice(2);
 const common = {

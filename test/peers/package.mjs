@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "nod
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Encoder } from "neobert";
-import { writeSmallModel } from "../../packages/neobert/dist/encoder/fixture-encoder.js";
+import { writeSmallModel } from "#neobert/encoder/fixture-encoder";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const folder = process.argv[2];

@@ -2,8 +2,8 @@
 // values, bit for bit. Values are a formula that both languages compute, exact in every dtype.
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { openSafetensors, writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
-import { openCheckpoint } from "../../packages/neobert/dist/files/weight-files.js";
+import { openSafetensors, writeSafetensors } from "#neobert/files/safetensors";
+import { openCheckpoint } from "#neobert/files/weight-files";
 
 const [mode, folder] = process.argv.slice(2);
 const bits16 = (mantissaBits, bias) => (x) => {

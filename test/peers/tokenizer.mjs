@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadTokenizer, saveTokenizer, trainBpe, trainWordPiece } from "../../packages/neobert/dist/tokenizer/index.js";
+import { loadTokenizer, saveTokenizer, trainBpe, trainWordPiece } from "#neobert/tokenizer/index";
 import { bertFolder, documents, robertaFolder } from "./text.mjs";
 
 const [mode, folder] = process.argv.slice(2);

@@ -3,10 +3,10 @@
 // paper's optimizer and the form of its schedule.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createBatches } from "../../packages/neobert/dist/data/index.js";
-import { writeSafetensors } from "../../packages/neobert/dist/files/safetensors.js";
-import { TorchModel } from "../../packages/neobert/dist/model/torch/torch-model.js";
-import { parseRunConfig, prepareData, pretrain, trainTokenizer } from "../../packages/neobert/dist/train/index.js";
+import { parseRunConfig, prepareData, pretrain, trainTokenizer } from "neobert/train";
+import { createBatches } from "#neobert/data/index";
+import { writeSafetensors } from "#neobert/files/safetensors";
+import { TorchModel } from "#neobert/model/torch/torch-model";
 import { documents } from "./text.mjs";
 
 const [, folder] = process.argv.slice(2);

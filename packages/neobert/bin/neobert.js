@@ -1,3 +1,13 @@
 #!/usr/bin/env node
-// npm links a package's program when it installs it, before the sources are compiled: hence this file that is always there.
-import "../dist/cli/main.js";
+// The `neobert` program. Exit status 0 when the command did its work, 1 when it did not. npm links this file when it installs
+// the package, before the sources are compiled: hence JavaScript, which is always there.
+import { buildProgram, errorText } from "../dist/cli/program.js";
+
+try {
+  const args = process.argv.slice(2);
+  const program = await buildProgram(args);
+  await program.parseAsync(args, { from: "user" });
+} catch (error) {
+  console.error(errorText(error));
+  process.exitCode = 1;
+}

@@ -8,7 +8,8 @@ import { type Aggregation, aggregations } from "../encoder/entities.js";
 import { TokenClassifier } from "../encoder/token-classifier.js";
 import { resolveModel } from "../hub/resolve.js";
 import { architectureOf, headOf } from "../model/index.js";
-import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
+import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
+import { given, positive } from "./option-values.js";
 import { addInputOptions, allTexts, type InputFlags } from "./read-texts.js";
 
 interface ClassifyFlags extends ModelFlags, InputFlags {

@@ -1,11 +1,13 @@
 // `neobert data prepare` and `neobert data inspect`: text into token shards, and a look at them.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { type DataReport, inspectData } from "../data/inspect.js";
 import { manifestFile } from "../data/manifest.js";
 import type { LongDocuments } from "../data/pieces.js";
 import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
+import { ProgressLine } from "../terminal/progress-line.js";
+import { wholeNumber } from "./option-values.js";
 
 type PrepareFlags = Omit<PrepareOptions, "sources" | "validation" | "onProgress" | "signal"> & {
   validationFraction?: number;
@@ -78,7 +80,7 @@ async function prepare(sources: string[], { validationFraction, validationSeed, 
   const stop = new AbortController();
   const onSignal = () => stop.abort(new Error("stopped: the finished shards are kept, and the same command goes on"));
   process.once("SIGINT", onSignal);
-  const show = progressPrinter();
+  const line = new ProgressLine(progressLine);
   try {
     const validation =
       validationFraction === undefined ? undefined : { fraction: validationFraction, seed: validationSeed };
@@ -86,35 +88,15 @@ async function prepare(sources: string[], { validationFraction, validationSeed, 
       ...flags,
       sources,
       ...(validation && { validation }),
-      onProgress: show.update,
+      onProgress: (progress) => line.show(progress),
       signal: stop.signal,
     });
-    show.end();
+    line.end();
     console.log(summary(result));
   } finally {
-    show.end();
+    line.end();
     process.off("SIGINT", onSignal);
   }
-}
-
-/** One rewritten line on a terminal, elsewhere a line every ten seconds. */
-function progressPrinter() {
-  const { stderr } = process;
-  const pauseMs = stderr.isTTY ? 200 : 10_000;
-  let last = stderr.isTTY ? 0 : performance.now();
-  let open = false;
-  return {
-    update: (progress: PrepareProgress) => {
-      if (performance.now() - last < pauseMs) return;
-      last = performance.now();
-      open = stderr.isTTY;
-      stderr.write(stderr.isTTY ? `\r${progressLine(progress)}\x1b[K` : `${progressLine(progress)}\n`);
-    },
-    end: () => {
-      if (open) stderr.write("\r\x1b[K");
-      open = false;
-    },
-  };
 }
 
 /** `tokenizing 3/10 files, 12,345 documents, 5.2M tokens, 1.3M tokens/s, 5.4 MB/s` */
@@ -182,11 +164,6 @@ export function reportText(report: DataReport, { maxLength, microBatchTokens }: 
       `    ${text}`,
     ]),
   ].join("\n");
-}
-
-function wholeNumber(value: string): number {
-  if (/^\d+$/.test(value)) return Number(value);
-  throw new InvalidArgumentError(`expected a whole number, got ${value}`);
 }
 
 const grouped = (value: number) => value.toLocaleString("en-US");

@@ -7,7 +7,8 @@ import { createVectorFile, jsonLine, vectorFormat } from "../files/vector-file.j
 import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
 import { type PoolingMode, poolingModes } from "../vectors/pooling.js";
 import { type Output, outputs } from "../vectors/quantize.js";
-import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
+import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
+import { given, positive } from "./option-values.js";
 import { addInputOptions, allTexts, countTexts, type InputFlags, readTexts } from "./read-texts.js";
 
 interface EmbedFlags extends ModelFlags, InputFlags {

@@ -25,7 +25,8 @@ import { comparisonLines, outcomeLine } from "../evaluate/mteb/mteb-summary.js";
 import type { Settings } from "../evaluate/mteb/result-file.js";
 import { walkFiles } from "../files/glob.js";
 import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
-import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
+import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
+import { given, positive } from "./option-values.js";
 
 interface MtebFlags extends ModelFlags {
   tasks?: string[];

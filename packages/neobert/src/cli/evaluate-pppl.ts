@@ -1,7 +1,7 @@
 // `neobert evaluate pppl MODEL FILES...`: pseudo-perplexity by length, as numbers and as a picture. The out folder keeps the
 // score of every text, so the same command goes on after a stop.
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { type ReadOptions, readDocuments } from "../data/read/read.js";
 import { FillMask } from "../encoder/fill-mask.js";
 import { evaluatePseudoPerplexity, type PplProgress, type PplReport } from "../evaluate/index.js";
@@ -9,7 +9,8 @@ import { writeFileAtomic } from "../files/atomic.js";
 import { pseudoPerplexityFigure, readPseudoPerplexity } from "../report/index.js";
 import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
 import { folderName, hashWeights } from "./evaluate-mteb.js";
-import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
+import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
+import { given, list, positive } from "./option-values.js";
 import { addInputOptions, type InputFlags } from "./read-texts.js";
 
 interface PpplFlags extends ModelFlags, InputFlags {
@@ -47,7 +48,7 @@ export function evaluatePpplCommand(): Command {
     .option(
       "--lengths <n,n,...>",
       "upper bounds of the bins (default: 64,128,256 ... to the greatest length)",
-      wholeNumbers,
+      list(positive),
     )
     .option("--every-length", "score each text cut to each of the lengths: the same texts in every bin")
     .option("--beside <folders...>", "earlier --out folders, of other models, to draw in the same picture")
@@ -133,10 +134,4 @@ export function reportText({ points, texts, skipped, settings }: PplReport, out:
     ...(skipped > 0 ? [`${skipped} texts left out: too short`] : []),
     `${out}/pppl.json  ${out}/pppl.svg`,
   ].join("\n");
-}
-
-function wholeNumbers(value: string): number[] {
-  const numbers = value.split(",").map(Number);
-  if (numbers.every((number) => Number.isInteger(number) && number > 0)) return numbers;
-  throw new InvalidArgumentError("Expected whole numbers with commas between them.");
 }

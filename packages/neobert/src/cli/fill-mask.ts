@@ -2,7 +2,8 @@
 
 import { Command } from "commander";
 import { FillMask } from "../encoder/fill-mask.js";
-import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
+import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
+import { given, positive } from "./option-values.js";
 
 export function fillMaskCommand(): Command {
   const command = new Command("fill-mask")

@@ -1,15 +1,17 @@
-// What `neobert finetune glue` and `neobert finetune superglue` have in common: thin over `finetuneGlue` and
-// `finetuneSuperglue` of neobert/train. Ctrl-C writes a checkpoint and stops; the same command goes on there.
+// `neobert finetune glue MODEL` and `neobert finetune superglue MODEL`: thin over `finetuneGlue` and `finetuneSuperglue` of
+// neobert/train. Ctrl-C writes a checkpoint and stops; the same command goes on there.
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
+import { glue } from "../evaluate/glue/glue.js";
 import { summaryTable } from "../evaluate/glue/glue-summary.js";
 import type { Benchmark } from "../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../evaluate/glue/grid.js";
+import { superglue } from "../evaluate/glue/superglue.js";
 import { barOf, ProgressLine } from "../terminal/progress-line.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../train/classify/benchmark.js";
-import type { FinetuneBenchmarkOptions } from "../train/classify/finetune-benchmark.js";
+import { type FinetuneBenchmarkOptions, finetuneGlue, finetuneSuperglue } from "../train/worker/train-runs.js";
 import { interruptible } from "./follow-run.js";
-import { given, positive } from "./model-options.js";
+import { given, list, positive, wholeNumber } from "./option-values.js";
 
 interface BenchmarkFlags {
   tasks?: string[];
@@ -32,10 +34,12 @@ interface BenchmarkFlags {
   device: "cpu" | "cuda";
 }
 
-export type Finetune = (options: FinetuneBenchmarkOptions) => Promise<BenchmarkResult>;
+type Finetune = (options: FinetuneBenchmarkOptions) => Promise<BenchmarkResult>;
 
-/** The command of one benchmark; `load` gives the function that does its work. */
-export function benchmarkCommand(benchmark: Benchmark, load: () => Promise<Finetune>): Command {
+export const glueCommand = () => benchmarkCommand(glue, finetuneGlue);
+export const superglueCommand = () => benchmarkCommand(superglue, finetuneSuperglue);
+
+function benchmarkCommand(benchmark: Benchmark, finetune: Finetune): Command {
   const { id, title, tasks } = benchmark;
   const names = tasks.filter(({ answeredBy }) => !answeredBy).map((task) => task.id);
   const command = new Command(id)
@@ -67,10 +71,10 @@ export function benchmarkCommand(benchmark: Benchmark, load: () => Promise<Finet
   if (tasks.some(({ startsFromMnli }) => startsFromMnli)) {
     command.option("--mnli <folder>", "model that has learnt MNLI, for the tasks that the paper starts from it");
   }
-  return command.action((model: string, flags: BenchmarkFlags) => run(load, model, flags));
+  return command.action((model: string, flags: BenchmarkFlags) => run(finetune, model, flags));
 }
 
-async function run(load: () => Promise<Finetune>, model: string, flags: BenchmarkFlags): Promise<void> {
+async function run(finetune: Finetune, model: string, flags: BenchmarkFlags): Promise<void> {
   const { grid: gridName, learningRates, batchSizes, weightDecays, epochs, patience, out, ...rest } = flags;
   const own = given({ learningRates, batchSizes, weightDecays, epochs, patience });
   const grid: Partial<Grid> = { ...grids[gridName], ...own };
@@ -82,7 +86,6 @@ async function run(load: () => Promise<Finetune>, model: string, flags: Benchmar
       `loss ${loss.toFixed(3)}`,
     ].join("  "),
   );
-  const finetune = await load();
   const { summary, finished } = await interruptible(progress, (signal) =>
     finetune({
       ...given(rest),
@@ -96,20 +99,4 @@ async function run(load: () => Promise<Finetune>, model: string, flags: Benchmar
   );
   console.log(summaryTable(summary));
   if (!finished) console.log("stopped; the same command goes on where it was");
-}
-
-/** A reader of lists: values between commas. */
-function list<T>(read: (text: string) => T): (value: string) => T[] {
-  return (value) =>
-    value.split(",").map((text) => {
-      const one = read(text.trim());
-      if (text.trim() === "" || Number.isNaN(one)) throw new InvalidArgumentError(`Expected a list, got "${value}".`);
-      return one;
-    });
-}
-
-function wholeNumber(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 0) throw new InvalidArgumentError("Expected a whole number of 0 or more.");
-  return number;
 }

@@ -1,16 +1,109 @@
-// `neobert finetune KIND ...`: the table of kinds. Each has a file of its own.
+// `neobert finetune KIND ...`: thin over the `finetune` functions of neobert/train.
 
-import { Command } from "commander";
-import { finetuneClassifyCommand } from "./finetune-classify.js";
-import { finetuneContrastiveCommand } from "./finetune-contrastive.js";
-import { finetuneGlueCommand } from "./finetune-glue.js";
-import { finetuneSuperglueCommand } from "./finetune-superglue.js";
+import { Command, Option } from "commander";
+import { stringify } from "yaml";
+import { classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
+import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/contrastive-config.js";
+import { configReference } from "../train/run-file/run-file.js";
+import { finetuneClassifier, finetuneContrastive } from "../train/worker/train-runs.js";
+import { glueCommand, superglueCommand } from "./finetune-benchmark.js";
+import { followRun } from "./follow-run.js";
 
 export function finetuneCommand(): Command {
   return new Command("finetune")
     .description("Fine-tunes a model on pairs or labels.")
-    .addCommand(finetuneContrastiveCommand())
-    .addCommand(finetuneClassifyCommand())
-    .addCommand(finetuneGlueCommand())
-    .addCommand(finetuneSuperglueCommand());
+    .addCommand(contrastiveCommand())
+    .addCommand(classifierCommand())
+    .addCommand(glueCommand())
+    .addCommand(superglueCommand());
+}
+
+interface ContrastiveFlags {
+  resume?: boolean;
+  helpConfig?: boolean;
+}
+
+function contrastiveCommand(): Command {
+  return new Command("contrastive")
+    .description("Makes an embedder of an encoder, on pairs of texts; runs/contrastive.yaml is the paper's run.")
+    .argument("[run.yaml]", "the run file")
+    .argument("[key=value...]", "options of the run file to set anew, such as optimizer.lr=1e-5")
+    .option("--resume", "go on from the run's latest checkpoint")
+    .option("--help-config", "show every option of a run file")
+    .action(runContrastive);
+}
+
+async function runContrastive(
+  file: string | undefined,
+  overrides: string[],
+  { resume = false, helpConfig }: ContrastiveFlags,
+): Promise<void> {
+  if (helpConfig) {
+    console.log(configReference(contrastiveSchema));
+    return;
+  }
+  if (file === undefined) {
+    throw new Error("finetune contrastive: expected a run file, got none\nThe folder runs/ has examples.");
+  }
+  const config = loadContrastiveConfig(file, overrides);
+  await followRun((options) => finetuneContrastive(config, { ...options, resume }));
+}
+
+interface ClassifyFlags {
+  text?: string;
+  label?: string;
+  pair?: string;
+  validation?: string;
+  type?: string;
+  out?: string;
+  resume?: boolean;
+  helpConfig?: boolean;
+}
+
+function classifierCommand(): Command {
+  return new Command("classify")
+    .summary("learn the labels of an own file")
+    .description("Makes a classifier of a model, on a labelled file: JSON lines, JSON, CSV, TSV or parquet.")
+    .argument("[model]", "model folder, run folder, or name on the Hub")
+    .argument("[data]", "file of labelled texts")
+    .argument("[key=value...]", "further options, such as epochs=5 optimizer.lr=1e-5")
+    .option("--text <column>", "column of the text, or of a list of words (default: text)")
+    .option("--label <column>", "column of the label or labels (default: label)")
+    .option("--pair <column>", "column of a second text")
+    .option("--validation <file>", "held-out file (default: a tenth of the data)")
+    .addOption(
+      new Option("--type <type>", "kind of labels; auto looks at the data").choices([
+        "auto",
+        "single",
+        "multi",
+        "regression",
+        "tokens",
+      ]),
+    )
+    .option("--out <folder>", "run folder")
+    .option("--resume", "go on from the run's latest checkpoint")
+    .option("--help-config", "show every option")
+    .action(runClassifier);
+}
+
+async function runClassifier(
+  model: string | undefined,
+  data: string | undefined,
+  overrides: string[],
+  flags: ClassifyFlags,
+) {
+  const { helpConfig, resume = false, out, ...columns } = flags;
+  if (helpConfig) {
+    console.log(configReference(classifySchema));
+    return;
+  }
+  if (model === undefined || data === undefined || out === undefined) {
+    const missing = model === undefined ? "a model" : data === undefined ? "a file of labelled texts" : "--out FOLDER";
+    throw new Error(
+      `finetune classify: expected ${missing}, got none\nneobert finetune classify MODEL DATA --out FOLDER`,
+    );
+  }
+  const yaml = stringify({ out, model: { from: model }, data: { train: data, ...columns } });
+  const config = parseClassifyConfig(yaml, { file: "finetune classify", overrides });
+  await followRun((options) => finetuneClassifier(config, { ...options, resume }));
 }

@@ -3,7 +3,7 @@
 
 import { Progress } from "../terminal/run-progress.js";
 import type { RunResult } from "../train/loop/loop.js";
-import type { WorkerRunOptions } from "../train/worker/in-worker.js";
+import type { WorkerRunOptions } from "../train/worker/train-runs.js";
 
 /** Starts a run with these options and shows it until it ends. */
 export async function followRun(start: (options: WorkerRunOptions) => Promise<RunResult<object>>): Promise<void> {

@@ -1,9 +1,10 @@
 // Options that every command with a model has, their values checked, and the API's options out of them.
 
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import type { LoadOptions } from "../encoder/loaded-model.js";
 import type { DownloadProgress } from "../hub/resolve.js";
 import { ProgressLine } from "../terminal/progress-line.js";
+import { given, positive } from "./option-values.js";
 
 export type ModelFlags = Pick<
   LoadOptions,
@@ -33,10 +34,9 @@ export function addModelOptions(command: Command): Command {
 /** The options of `load`, with downloads shown on standard error. */
 export function loadOptions(flags: ModelFlags): LoadOptions {
   const { engine, dtype, onnxFile, revision, threads, offline, batchTokens } = flags;
-  const given = Object.entries({ engine, dtype, onnxFile, revision, threads, offline, batchTokens });
   const line = new ProgressLine(downloadLine);
   return {
-    ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
+    ...given({ engine, dtype, onnxFile, revision, threads, offline, batchTokens }),
     onProgress: (progress) => {
       line.show(progress);
       if (progress.receivedBytes === progress.fileBytes) line.end();
@@ -47,17 +47,4 @@ export function loadOptions(flags: ModelFlags): LoadOptions {
 function downloadLine({ file, receivedBytes, fileBytes }: DownloadProgress): string {
   const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
   return `${file} ${megabytes(receivedBytes)} of ${megabytes(fileBytes)} MB`;
-}
-
-export function positive(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("Expected a whole number of 1 or more.");
-  return number;
-}
-
-/** What is left of a call's options when those that were not given are taken out. */
-export function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ReturnType<
-    typeof given<T>
-  >;
 }

@@ -2,9 +2,9 @@
 
 import { Command } from "commander";
 import { describeRun } from "../train/pretrain/dry-run.js";
-import { pretrain } from "../train/pretrain/pretrain.js";
-import { configReference } from "../train/run-file/config-reference.js";
-import { loadRunConfig } from "../train/run-file/run-config.js";
+import { loadRunConfig, pretrainSchema } from "../train/pretrain/pretrain-config.js";
+import { configReference } from "../train/run-file/run-file.js";
+import { pretrain } from "../train/worker/train-runs.js";
 import { followRun } from "./follow-run.js";
 
 interface PretrainFlags {
@@ -26,7 +26,7 @@ export function pretrainCommand(): Command {
 
 async function run(file: string | undefined, overrides: string[], flags: PretrainFlags): Promise<void> {
   if (flags.helpConfig) {
-    console.log(configReference());
+    console.log(configReference(pretrainSchema));
     return;
   }
   if (file === undefined) throw new Error("pretrain: expected a run file, got none\nThe folder runs/ has examples.");

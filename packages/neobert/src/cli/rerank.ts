@@ -2,7 +2,8 @@
 
 import { Command } from "commander";
 import { CrossEncoder } from "../encoder/cross-encoder.js";
-import { addModelOptions, given, loadOptions, type ModelFlags, positive } from "./model-options.js";
+import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
+import { given, positive } from "./option-values.js";
 import { addInputOptions, allTexts, type InputFlags } from "./read-texts.js";
 
 export function rerankCommand(): Command {

@@ -2,7 +2,8 @@
 
 import { Command } from "commander";
 import { Encoder } from "../encoder/encoder.js";
-import { addModelOptions, given, loadOptions, type ModelFlags } from "./model-options.js";
+import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
+import { given } from "./option-values.js";
 
 export function similarityCommand(): Command {
   const command = new Command("similarity")

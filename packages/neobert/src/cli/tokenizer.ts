@@ -1,9 +1,10 @@
 // `neobert tokenizer train`: a WordPiece or byte-level BPE vocabulary from text files, saved as Hugging Face's libraries read it. Progress
 // goes to standard error, the closing line to standard output.
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import type { TrainingProgress } from "../tokenizer/index.js";
 import { type TrainTokenizerOptions, trainTokenizer } from "../train/pretrain/train-tokenizer.js";
+import { wholeNumber } from "./option-values.js";
 
 type TrainFlags = Pick<TrainTokenizerOptions, "out" | "vocabSize" | "format" | "column" | "header"> & {
   kind: "wordpiece" | "bpe";
@@ -69,9 +70,4 @@ async function train(sources: string[], flags: TrainFlags): Promise<void> {
 function showProgress({ stage, done, total }: TrainingProgress): void {
   if (stage === "reading") console.error(`read ${(done / 1e6).toFixed(0)} million characters`);
   else console.error(`vocabulary ${done} of ${total}`);
-}
-
-function wholeNumber(value: string): number {
-  if (!/^\d+$/.test(value)) throw new InvalidArgumentError(`Expected a whole number, got ${value}.`);
-  return Number(value);
 }

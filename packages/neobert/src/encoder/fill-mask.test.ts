@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Tokenizer } from "../tokenizer/index.js";
 import { smallRun, writePreparedFolder } from "../train/fixture-train.js";
-import { runPretraining } from "../train/pretrain/pretraining.js";
+import { runPretraining } from "../train/pretrain/pretrain-task.js";
 import { FillMask } from "./fill-mask.js";
 
 let root: string;

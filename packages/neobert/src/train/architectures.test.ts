@@ -10,7 +10,7 @@ import { smallConfig, smallFields } from "../model/fixture-model.js";
 import { TorchModel } from "../model/torch/torch-model.js";
 import { TorchOps } from "../model/torch/torch-ops.js";
 import { smallRun, writePreparedFolder } from "./fixture-train.js";
-import { runPretraining } from "./pretrain/pretraining.js";
+import { runPretraining } from "./pretrain/pretrain-task.js";
 
 let root: string;
 beforeAll(async () => {

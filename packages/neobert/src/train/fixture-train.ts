@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { prepareData } from "../data/index.js";
 import { randomBelow } from "../data/random.js";
 import { saveTokenizer, trainBpe, trainWordPiece } from "../tokenizer/index.js";
-import { parseRunConfig, type RunConfig } from "./run-file/run-config.js";
+import { parseRunConfig, type RunConfig } from "./pretrain/pretrain-config.js";
 
 const words = "the house of a united people shall govern its own free states in peace and war by law".split(" ");
 

@@ -10,9 +10,9 @@ import { latestCheckpoint } from "../files/run-folder.js";
 import { smallRun, writePreparedFolder } from "./fixture-train.js";
 import { readState } from "./loop/checkpoint.js";
 import type { RunState } from "./output/run-record.js";
-import { formatRunConfig } from "./run-file/run-config.js";
+import { formatRunConfig } from "./run-file/run-file.js";
 
-const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const program = fileURLToPath(new URL("../../bin/neobert.js", import.meta.url));
 const kills = 20;
 
 let root: string;

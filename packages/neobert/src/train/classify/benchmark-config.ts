@@ -1,10 +1,8 @@
 // The settings of fine-tuning on a benchmark, checked and filled in.
 
 import { availableParallelism } from "node:os";
-import { version } from "@neobert/torch";
 import { type Benchmark, taskOf } from "../../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../../evaluate/glue/grid.js";
-import { packageVersion } from "../../files/package.js";
 
 export interface BenchmarkOptions {
   /** Model folder, run folder, or name on the Hub. */
@@ -87,5 +85,3 @@ function gridOf(where: string, grid: GridName | Partial<Grid>): Grid {
   check("patience", [found.patience], isCount, "a whole number of 1 or more");
   return found;
 }
-
-export const benchmarkVersions = () => ({ neobert: packageVersion(), libtorch: version(), node: process.version });

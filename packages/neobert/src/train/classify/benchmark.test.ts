@@ -9,9 +9,9 @@ import { glue } from "../../evaluate/glue/glue.js";
 import type { BenchmarkSummary } from "../../evaluate/glue/glue-summary.js";
 import { smallConfig } from "../../model/fixture-model.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
+import { type FinetuneBenchmarkOptions, finetuneGlue } from "../worker/train-runs.js";
 import { runBenchmark } from "./benchmark.js";
 import { benchmarkConfig } from "./benchmark-config.js";
-import { type FinetuneBenchmarkOptions, finetuneGlue } from "./finetune-benchmark.js";
 import { writeGlue } from "./fixture-classify.js";
 
 let root: string;

@@ -4,6 +4,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { version } from "@neobert/torch";
 import {
   averageOf,
   type BenchmarkSummary,
@@ -16,8 +17,9 @@ import { type Benchmark, type BenchmarkTask, type Example, mainScore } from "../
 import { fineTuningSchedule, gridPoints, runLength } from "../../evaluate/glue/grid.js";
 import { loadExamples } from "../../evaluate/glue/load-examples.js";
 import { writeFileAtomic } from "../../files/atomic.js";
+import { packageVersion } from "../../files/package.js";
 import type { LoopOptions } from "../loop/loop.js";
-import { type BenchmarkConfig, benchmarkVersions } from "./benchmark-config.js";
+import type { BenchmarkConfig } from "./benchmark-config.js";
 import { answersOf, labelledOf, loadOptionsOf, problemOf } from "./benchmark-examples.js";
 import {
   fingerprint,
@@ -76,7 +78,7 @@ export async function runBenchmark(
   const summary: BenchmarkSummary = {
     benchmark: benchmark.id,
     model,
-    versions: benchmarkVersions(),
+    versions: { neobert: packageVersion(), libtorch: version(), node: process.version },
     settings: { grid, seeds, seed, maxLength, data: data ?? benchmark.hub.name, ...(limit && { limit }) },
     tasks: {},
     average: null,

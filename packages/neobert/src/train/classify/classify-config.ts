@@ -3,8 +3,9 @@
 
 import { z } from "zod";
 import { fineTuningSchedule, runLength } from "../../evaluate/glue/grid.js";
-import { common, complaining, count, folder, optimizerSchema } from "../run-file/config-parts.js";
-import { type ParseOptions, parseRunFile, type RunFile } from "../run-file/run-config.js";
+import { common, count, folder, optimizerSchema } from "../run-file/common-options.js";
+import { complaining } from "../run-file/complaints.js";
+import { type ParseOptions, parseRunFile, type RunFile } from "../run-file/run-file.js";
 import type { FineTuningConfig } from "./fine-tuning.js";
 import { type Problem, problemTypes } from "./problem.js";
 

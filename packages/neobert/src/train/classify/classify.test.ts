@@ -45,7 +45,7 @@ const config = (name: string, train: string, ...overrides: string[]) =>
     overrides: ["optimizer.lr=5e-3", "epochs=8", "batchSize=8", "dtype=fp32", "threads=1", ...overrides],
   });
 
-const program = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
+const program = fileURLToPath(new URL("../../../bin/neobert.js", import.meta.url));
 
 test("the command makes a Classifier of a CSV file, which tells the labels by name", async () => {
   const file = write("one.csv", [

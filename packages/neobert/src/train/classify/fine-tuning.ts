@@ -1,7 +1,7 @@
 // What is fine-tuned and how it is scored: a problem, labelled texts, settings.
 
 import type { TaskScores } from "../loop/train-task.js";
-import type { CommonRunConfig } from "../run-file/config-parts.js";
+import type { CommonRunConfig } from "../run-file/common-options.js";
 import type { Examples, LabelledInputs } from "./examples.js";
 import type { Outputs } from "./predict.js";
 import type { Problem } from "./problem.js";

@@ -7,14 +7,14 @@ import { z } from "zod";
 import {
   checkSchedule,
   common,
-  complaining,
   count,
   folder,
   optimizerSchema,
   resolveSchedule,
   scheduleSchema,
-} from "../run-file/config-parts.js";
-import { loadRunFile, type ParseOptions, parseRunFile, type RunFile } from "../run-file/run-config.js";
+} from "../run-file/common-options.js";
+import { complaining } from "../run-file/complaints.js";
+import { loadRunFile, type ParseOptions, parseRunFile, type RunFile } from "../run-file/run-file.js";
 import { catalogue, paperSets } from "./catalogue.js";
 
 /** `paper` is the paper's list, a name of it one set of it, any other text the path of a file; a map may extend a set. */

@@ -11,7 +11,7 @@ import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { smallRun, writePreparedFolder } from "../fixture-train.js";
 import { heldOutScores } from "../pretrain/masked-scores.js";
-import { runPretraining } from "../pretrain/pretraining.js";
+import { runPretraining } from "../pretrain/pretrain-task.js";
 import type { LoopOptions } from "./loop.js";
 
 let root: string;

@@ -6,7 +6,7 @@ import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { TorchOps } from "../../model/torch/torch-ops.js";
 import type { Tokenizer } from "../../tokenizer/index.js";
 import type { RunRecord, RunState } from "../output/run-record.js";
-import type { CommonRunConfig } from "../run-file/config-parts.js";
+import type { CommonRunConfig } from "../run-file/common-options.js";
 import type { StepTrainer } from "./step.js";
 
 /** What a run owns while it is going. */

@@ -3,7 +3,7 @@
 
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { Tokenizer } from "../../tokenizer/index.js";
-import type { CommonRunConfig } from "../run-file/config-parts.js";
+import type { CommonRunConfig } from "../run-file/common-options.js";
 import type { Run } from "./run.js";
 import type { StepTrainer, TrainerParts } from "./step.js";
 

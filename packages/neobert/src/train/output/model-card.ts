@@ -2,7 +2,7 @@
 
 import { loadedByPython } from "../../export/python.js";
 import type { Run } from "../loop/run.js";
-import type { RunConfig } from "../run-file/run-config.js";
+import type { RunConfig } from "../pretrain/pretrain-config.js";
 
 /** Markdown with the metadata block that the Hugging Face Hub reads. */
 export function modelCard({ config, model, record, state }: Omit<Run, "config"> & { config: RunConfig }): string {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseRunConfig } from "../run-file/run-config.js";
+import { parseRunConfig } from "../pretrain/pretrain-config.js";
 import { type RunRecord, recordChanged, settingsChanged } from "./run-record.js";
 
 const run = (...overrides: string[]) =>

@@ -4,7 +4,7 @@
 import { cpuCapability, version } from "@neobert/torch";
 import { packageVersion } from "../../files/package.js";
 import type { ComputeType } from "../../model/torch/torch-compute-weights.js";
-import type { CommonRunConfig } from "../run-file/config-parts.js";
+import type { CommonRunConfig } from "../run-file/common-options.js";
 
 /** Same record, same bits: a run repeats on the same processor kind, thread count and build. */
 export interface RunRecord {

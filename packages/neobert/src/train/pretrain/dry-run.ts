@@ -6,7 +6,7 @@ import { modelFolder } from "../../files/run-folder.js";
 import { resolveModel } from "../../hub/resolve.js";
 import { architectureOf, type ModelArchitecture, type ParameterSpec } from "../../model/index.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
-import type { RunConfig } from "../run-file/run-config.js";
+import type { RunConfig } from "./pretrain-config.js";
 import { freshModelConfig, tokenizerFolder } from "./run-model.js";
 
 const GIB = 2 ** 30;

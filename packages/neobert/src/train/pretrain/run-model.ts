@@ -4,7 +4,7 @@ import { preparedTokenizer } from "../../data/index.js";
 import { modelFolder } from "../../files/run-folder.js";
 import { architectureOf, type ModelArchitecture } from "../../model/index.js";
 import type { Tokenizer } from "../../tokenizer/index.js";
-import type { RunConfig } from "../run-file/run-config.js";
+import type { RunConfig } from "./pretrain-config.js";
 
 /** The config.json of a model that starts from nothing: the run's fields over what its tokenizer and data say. */
 export function freshModelConfig({ model, maxLength }: RunConfig, { vocabSize, specialIds }: Tokenizer): object {

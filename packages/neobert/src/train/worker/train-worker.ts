@@ -5,10 +5,10 @@ import { glue } from "../../evaluate/glue/glue.js";
 import { superglue } from "../../evaluate/glue/superglue.js";
 import { runBenchmark } from "../classify/benchmark.js";
 import { runClassify } from "../classify/classify.js";
-import { contrastive } from "../contrastive/contrastive.js";
+import { contrastive } from "../contrastive/contrastive-task.js";
 import { type LoopOptions, runLoop } from "../loop/loop.js";
-import { pretraining } from "../pretrain/pretraining.js";
-import type { TrainWorkerInput, WorkerMessage } from "./in-worker.js";
+import { pretraining } from "../pretrain/pretrain-task.js";
+import type { TrainWorkerInput, WorkerMessage } from "./train-runs.js";
 
 /** What each kind of run does with its config. */
 const kinds: Record<TrainWorkerInput["kind"], (config: never, options: LoopOptions) => Promise<object>> = {

@@ -13,10 +13,10 @@ import { smallConfig } from "../../model/fixture-model.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { runLoop } from "../loop/loop.js";
-import { contrastive } from "./contrastive.js";
+import { finetuneContrastive } from "../worker/train-runs.js";
 import { type ContrastiveConfig, parseContrastiveConfig } from "./contrastive-config.js";
+import { contrastive } from "./contrastive-task.js";
 import { pooledVectors } from "./contrastive-trainer.js";
-import { finetuneContrastive } from "./finetune-contrastive.js";
 
 let root: string;
 let bert: string;

@@ -3,6 +3,7 @@
 
 import { availableParallelism } from "node:os";
 import { z } from "zod";
+import { type Complaint, complaining } from "./complaints.js";
 
 export const folder = z.string().min(1);
 export const count = z.int().positive();
@@ -81,23 +82,6 @@ export interface CommonRunConfig extends Parts {
   optimizer: z.output<ReturnType<typeof optimizerSchema>>;
   schedule: z.output<ReturnType<typeof scheduleSchema>>;
   evaluate: { everySteps: number };
-}
-
-export interface Complaint {
-  path: string[];
-  message: string;
-}
-
-/** Collects complaints: `expect(holds, "dotted.path", "expected WHAT, got WHAT")`. */
-export function complaining(): {
-  complaints: Complaint[];
-  expect(holds: boolean, path: string, message: string): void;
-} {
-  const complaints: Complaint[] = [];
-  const expect = (holds: boolean, path: string, message: string) => {
-    if (!holds) complaints.push({ path: path.split("."), message });
-  };
-  return { complaints, expect };
 }
 
 /** What single options cannot know about a schedule. */

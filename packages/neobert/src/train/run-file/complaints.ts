@@ -3,7 +3,23 @@
 
 import { type Document, isMap, isNode, isScalar, type LineCounter } from "yaml";
 import { z } from "zod";
-import type { Complaint } from "./config-parts.js";
+
+export interface Complaint {
+  path: string[];
+  message: string;
+}
+
+/** Collects complaints: `expect(holds, "dotted.path", "expected WHAT, got WHAT")`. */
+export function complaining(): {
+  complaints: Complaint[];
+  expect(holds: boolean, path: string, message: string): void;
+} {
+  const complaints: Complaint[] = [];
+  const expect = (holds: boolean, path: string, message: string) => {
+    if (!holds) complaints.push({ path: path.split("."), message });
+  };
+  return { complaints, expect };
+}
 
 /** What is needed to say where a value came from. */
 export interface SettingSource {

@@ -1,17 +1,13 @@
-// Reads and writes the file of a run, `neobert pretrain RUN.yaml [key=value ...]`, whatever it trains. Strict: an unknown
-// key or a wrong type is an error with file and line. Overrides are set in the parsed YAML before validation, so they obey
-// the same rules and can add, replace or reach into any option; so are the options of a file that `extends: BASE.yaml`, a
-// path seen from its own folder.
+// Reads and writes the file of a run, `neobert pretrain RUN.yaml [key=value ...]`, whatever it trains, and the table of its
+// options (`--help-config`). Strict: an unknown key or a wrong type is an error with file and line. Overrides are set in the
+// parsed YAML before validation, so they obey the same rules and can add, replace or reach into any option; so are the
+// options of a file that `extends: BASE.yaml`, a path seen from its own folder.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Document, isMap, isNode, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
-import type { z } from "zod";
-import { describeComplaints, describeIssues, dotted, type SettingSource } from "./config-errors.js";
-import type { Complaint } from "./config-parts.js";
-import { pretrainingFile, type RunConfig } from "./config-schema.js";
-
-export type { RunConfig } from "./config-schema.js";
+import { z } from "zod";
+import { type Complaint, describeComplaints, describeIssues, dotted, type SettingSource } from "./complaints.js";
 
 export interface ParseOptions {
   /** Name of the file, for messages. */
@@ -118,15 +114,50 @@ export function loadRunFile<C>(kind: RunFile<C>, path: string, overrides: readon
   return parseRunFile(kind, readRunText(path), { file: path, overrides });
 }
 
-/** The pretraining run of a YAML text; see `parseRunFile`. */
-export const parseRunConfig = (yamlText: string, options: ParseOptions): RunConfig =>
-  parseRunFile(pretrainingFile, yamlText, options);
-
-/** The pretraining run of a file; see `loadRunFile`. */
-export const loadRunConfig = (path: string, overrides: readonly string[] = []): RunConfig =>
-  loadRunFile(pretrainingFile, path, overrides);
-
 /** The resolved run as YAML, which parses back to the same run; saved in the run's folder. */
 export function formatRunConfig(config: object): string {
   return stringify(config, { lineWidth: 120 });
+}
+
+interface Schema {
+  type?: string;
+  description?: string;
+  default?: unknown;
+  /** Shown in place of a default that depends on other options or on the machine. */
+  fallback?: string;
+  enum?: string[];
+  properties?: Record<string, Schema>;
+  required?: string[];
+  items?: Schema;
+  prefixItems?: Schema[];
+}
+
+function typeOf(schema: Schema): string {
+  if (schema.enum) return schema.enum.map((value) => `\`${value}\``).join(", ");
+  if (schema.prefixItems) return `${schema.prefixItems.length} numbers`;
+  const names: Record<string, string> = {
+    integer: "whole number",
+    string: "text",
+    boolean: "true, false",
+    array: "list",
+  };
+  return schema.type === "object" ? "" : (names[schema.type ?? ""] ?? schema.type ?? "");
+}
+
+function rows(schema: Schema, prefix: string): string[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, option]) => {
+    const name = prefix + key;
+    const hasDefault = option.default !== undefined && option.type !== "object";
+    const fallback = option.fallback ?? (hasDefault ? `\`${JSON.stringify(option.default)}\`` : "");
+    const isNeeded = schema.required?.includes(key);
+    const cells = [`\`${name}\``, typeOf(option), isNeeded ? "needed" : fallback, option.description ?? ""];
+    const below = option.type === "array" ? rows(option.items ?? {}, `${name}.0.`) : rows(option, `${name}.`);
+    return [`| ${cells.join(" | ")} |`, ...below];
+  });
+}
+
+/** A markdown table of every option: dotted key, type, default, meaning. */
+export function configReference(options: z.ZodType): string {
+  const schema = z.toJSONSchema(options, { unrepresentable: "any", io: "input" }) as Schema;
+  return ["| Option | Type | Default | Meaning |", "|---|---|---|---|", ...rows(schema, "")].join("\n");
 }

@@ -8,9 +8,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import { architectureOf, modelTypes } from "../../model/index.js";
 import { loadContrastiveConfig, parseContrastiveConfig } from "../contrastive/contrastive-config.js";
 import { learningRate } from "../loop/schedule.js";
-import { configReference } from "./config-reference.js";
-import { runSchema } from "./config-schema.js";
-import { formatRunConfig, loadRunConfig, parseRunConfig } from "./run-config.js";
+import { loadRunConfig, parseRunConfig, pretrainSchema } from "../pretrain/pretrain-config.js";
+import { configReference, formatRunConfig } from "./run-file.js";
 
 const minimal = "out: out/run\nmodel: {}\ndata: shards\nsteps: 500\n";
 const parse = (text: string, ...overrides: string[]) => parseRunConfig(text, { file: "RUN.yaml", overrides });
@@ -229,8 +228,8 @@ describe("a mistake in the file", () => {
 
 describe("the reference", () => {
   test("has one row for every option of the schema, with default and meaning", () => {
-    const table = configReference();
-    for (const key of Object.keys(runSchema.shape)) expect(table).toContain(`| \`${key}\` |`);
+    const table = configReference(pretrainSchema);
+    for (const key of Object.keys(pretrainSchema.shape)) expect(table).toContain(`| \`${key}\` |`);
     expect(table).toContain("| `optimizer.lr` | number | `0.0006` | Peak learning rate |");
     expect(table).toContain("| `data.train.0.weight` | number | `1` |");
     expect(table).toContain("| `threads` | whole number | all cores |");
@@ -242,7 +241,7 @@ describe("the reference", () => {
 
 test("the fields of `model` are those of the published config.json files that have a default", () => {
   const published = modelTypes.flatMap((model_type) => Object.keys(architectureOf({ model_type }).config));
-  const { from: _, ...fields } = runSchema.shape.model.shape;
+  const { from: _, ...fields } = pretrainSchema.shape.model.shape;
   expect(Object.keys(fields).sort()).toEqual([...new Set(published)].sort());
 });
 

@@ -10,6 +10,7 @@ import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { readSentenceFolder } from "../../vectors/sentence-transformers.js";
 import { ENOUGH_TOKENS } from "../loop/compute-type.js";
+import type { RunResult } from "../loop/loop.js";
 import type { Run } from "../loop/run.js";
 import type { TrainTask } from "../loop/train-task.js";
 import { checkMaxLength, setDropout } from "../pretrain/run-model.js";
@@ -27,6 +28,8 @@ export interface ContrastiveScores {
   /** Mean over the queries of 1 / the positive's rank. */
   mrr: number;
 }
+
+export type ContrastiveResult = RunResult<ContrastiveScores>;
 
 export function contrastive(config: ContrastiveConfig): TrainTask<PairBatch, ContrastiveScores> {
   let tokenizerFolder = "";

@@ -7,18 +7,18 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import {
-  type Complaint,
   checkSchedule,
   common,
-  complaining,
   count,
   folder,
   optimizerSchema,
   resolveSchedule,
   scheduleSchema,
   share,
-} from "./config-parts.js";
-import { fieldsOf, foreignFields, modelSchema } from "./model-schema.js";
+} from "../run-file/common-options.js";
+import { type Complaint, complaining } from "../run-file/complaints.js";
+import { fieldsOf, foreignFields, modelSchema } from "../run-file/model-schema.js";
+import { loadRunFile, type ParseOptions, parseRunFile, type RunFile } from "../run-file/run-file.js";
 
 /** `data: FOLDER` stands for its subfolders `train` and `validation` where `data prepare` has made them. */
 function expandData(value: unknown): unknown {
@@ -61,7 +61,7 @@ const maskingSchema = z.strictObject({
 });
 
 /** The options as written in YAML; keys of the outer object are in the order in which they are documented. */
-export const runSchema = z.strictObject({
+export const pretrainSchema = z.strictObject({
   out: common.out,
   seed: common.seed.describe("Seed of initialisation, data order and masking"),
   model: modelSchema.describe("Model to start from or to build; `{}` is the published 28 x 768"),
@@ -97,10 +97,10 @@ export const runSchema = z.strictObject({
 });
 
 /** A validated run with every default filled in; what `parseRunConfig` returns. */
-export type RunConfig = z.output<typeof runSchema>;
+export type RunConfig = z.output<typeof pretrainSchema>;
 
 /** What single options cannot know: complaints about combinations, as `expected WHAT, got WHAT` with their key. */
-export function checkCombinations(run: RunConfig): Complaint[] {
+function checkCombinations(run: RunConfig): Complaint[] {
   const { complaints, expect } = complaining();
   const { masking } = run;
   const { model_type: modelType = "neobert" } = run.model;
@@ -130,10 +130,18 @@ export function checkCombinations(run: RunConfig): Complaint[] {
 }
 
 /** Fills the defaults that depend on other options; doing it twice changes nothing. */
-export function resolveDefaults(run: RunConfig): RunConfig {
+function resolveDefaults(run: RunConfig): RunConfig {
   const microBatchTokens = Math.min(run.microBatchTokens, run.tokensPerStep);
   return { ...run, microBatchTokens, schedule: resolveSchedule(run) };
 }
 
 /** A pretraining run's file. */
-export const pretrainingFile = { schema: runSchema, check: checkCombinations, resolve: resolveDefaults };
+const pretrainFile: RunFile<RunConfig> = { schema: pretrainSchema, check: checkCombinations, resolve: resolveDefaults };
+
+/** The pretraining run of a YAML text; see `parseRunFile`. */
+export const parseRunConfig = (yamlText: string, options: ParseOptions): RunConfig =>
+  parseRunFile(pretrainFile, yamlText, options);
+
+/** The pretraining run of a file; see `loadRunFile`. */
+export const loadRunConfig = (path: string, overrides: readonly string[] = []): RunConfig =>
+  loadRunFile(pretrainFile, path, overrides);

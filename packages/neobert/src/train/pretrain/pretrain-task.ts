@@ -19,8 +19,8 @@ import { type LoopOptions, type RunResult, runLoop } from "../loop/loop.js";
 import { Trainer } from "../loop/step.js";
 import type { TrainTask } from "../loop/train-task.js";
 import { modelCard } from "../output/model-card.js";
-import type { RunConfig } from "../run-file/run-config.js";
 import { evaluateMasked, type MaskedScores } from "./masked-scores.js";
+import type { RunConfig } from "./pretrain-config.js";
 import { checkMaxLength, freshModelConfig, tokenizerFolder } from "./run-model.js";
 
 export type PretrainResult = RunResult<MaskedScores>;

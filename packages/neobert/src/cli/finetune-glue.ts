@@ -1,9 +1,0 @@
-// `neobert finetune glue MODEL`: see finetune-benchmark.ts.
-
-import type { Command } from "commander";
-import { glue } from "../evaluate/glue/glue.js";
-import { benchmarkCommand } from "./finetune-benchmark.js";
-
-export function finetuneGlueCommand(): Command {
-  return benchmarkCommand(glue, async () => (await import("../train/classify/finetune-benchmark.js")).finetuneGlue);
-}

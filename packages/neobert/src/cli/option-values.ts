@@ -1,0 +1,29 @@
+// The values of options that commands have in common, checked as they are read.
+
+import { InvalidArgumentError } from "commander";
+
+const wholeFrom = (least: number) => (value: string) => {
+  const number = Number(value);
+  if (value.trim() !== "" && Number.isInteger(number) && number >= least) return number;
+  throw new InvalidArgumentError(`Expected a whole number of ${least} or more, got "${value}".`);
+};
+
+export const positive = wholeFrom(1);
+export const wholeNumber = wholeFrom(0);
+
+/** A reader of lists: values between commas, each read by `read`. */
+export function list<T>(read: (text: string) => T): (value: string) => T[] {
+  return (value) =>
+    value.split(",").map((text) => {
+      const one = read(text.trim());
+      if (text.trim() === "" || Number.isNaN(one)) throw new InvalidArgumentError(`Expected a list, got "${value}".`);
+      return one;
+    });
+}
+
+/** What is left of a call's options when those that were not given are taken out. */
+export function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ReturnType<
+    typeof given<T>
+  >;
+}
