@@ -3,7 +3,10 @@
 import type { Batch, Ops, RowChoice, Weights } from "./ops.js";
 
 /** What stands on top of the encoder; `none` is the bare encoder. */
-export type Head = "none" | "maskedLM" | "sequenceClassification" | "tokenClassification";
+export type Head = "none" | "maskedLM" | "sequenceClassification" | "tokenClassification" | "questionAnswering";
+
+/** Heads with values for every token. */
+export type TokenHead = Extract<Head, "tokenClassification" | "questionAnswering">;
 
 export type Initializer =
   | { kind: "uniform"; range: number; zeroRow?: number } // in [-range, range); zeroRow: a padding row
@@ -58,6 +61,6 @@ export interface Architecture<Config> {
   maskedLoss<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T, labels: T): T;
   /** Logits [B, number of labels], from the batch on. */
   sequenceLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>): T;
-  /** Logits [M, number of labels] of hidden rows [M, C]. */
-  tokenLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T): T;
+  /** Logits [M, number of labels] of hidden rows [M, C]; of an answer's start and end [M, 2] for question answering. */
+  tokenLogits<T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T, head: TokenHead): T;
 }

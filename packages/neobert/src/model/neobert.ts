@@ -7,6 +7,8 @@ import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
 import { labelCount, labelFields, probability, range, readConfig, size, wrongConfig } from "./config-fields.js";
 import type { Batch, Norm, Ops, RotaryAngles, RowChoice, Weights } from "./ops.js";
+import { dense } from "./parameters.js";
+import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
 // NOTE: the defaults are the published class's, for files that leave a field out. The released model differs in
 // norm_eps (1e-5) and max_length (4096), so a checkpoint's own file has to be read.
@@ -129,14 +131,11 @@ function parameters(config: NeoBERTConfig, head: Head): ParameterSpec[] {
   if (ngpt) specs.push(vector("model.sz", V, scale));
 
   const classifier: Initializer = { kind: "normal", std: config.classifier_init_range };
-  const labels = labelCount(config);
   if (head === "maskedLM") specs.push(matrix("decoder.weight", V, C, uniform, 1), vector("decoder.bias", V, 0));
   if (head === "sequenceClassification") {
-    specs.push(matrix("dense.weight", C, C, classifier), vector("dense.bias", C, 0));
+    specs.push(...dense("dense", C, C, classifier), ...dense("classifier", labelCount(config), C, classifier));
   }
-  if (head === "sequenceClassification" || head === "tokenClassification") {
-    specs.push(matrix("classifier.weight", labels, C, classifier), vector("classifier.bias", labels, 0));
-  }
+  specs.push(...tokenHeadParameters(head, config, classifier));
   return specs;
 }
 
@@ -263,6 +262,7 @@ export const neobert: Architecture<NeoBERTConfig> = {
     maskedLM: "NeoBERTLMHead",
     sequenceClassification: "NeoBERTForSequenceClassification",
     tokenClassification: "NeoBERTForTokenClassification",
+    questionAnswering: "NeoBERTForQuestionAnswering",
   },
   prefix: "model.",
   parseConfig: parseNeoBERTConfig,
@@ -283,10 +283,6 @@ export const neobert: Architecture<NeoBERTConfig> = {
     const pooled = ops.dropout(ops.tanh(dense), config.classifier_dropout);
     return ops.linear(pooled, weights("classifier.weight"), weights("classifier.bias"));
   },
-  tokenLogits: (ops, weights, config, hidden) =>
-    ops.linear(
-      ops.dropout(hidden, config.classifier_dropout),
-      weights("classifier.weight"),
-      weights("classifier.bias"),
-    ),
+  tokenLogits: (ops, weights, config, hidden, head) =>
+    tokenHeadLogits(ops, weights, head, hidden, config.classifier_dropout),
 };
