@@ -1,9 +1,9 @@
 // Classifier: labels of texts or pairs of texts with their scores, from a model with a sequence-classification head.
 
-import { runTexts } from "../engine/runs.js";
 import type { TextInput } from "../texts/tokenized.js";
 import { activationOf, labelNames, type ScoreActivation, scoresOf } from "./labels.js";
-import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText } from "./loaded-model.js";
+import { type CallOptions, type LoadOptions, loadParts } from "./loaded-model.js";
+import { SequenceModel } from "./sequence-model.js";
 
 export interface LabelScore {
   label: string;
@@ -19,7 +19,7 @@ export interface ClassifyOptions extends CallOptions {
   activation?: ScoreActivation;
 }
 
-export class Classifier extends LoadedModel {
+export class Classifier extends SequenceModel {
   /** Loads a classifier by folder or name on the Hub. Rejects if it has no sequence-classification head. */
   static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<Classifier> {
     return new Classifier(await loadParts("Classifier.load", nameOrFolder, "sequenceClassification", options));
@@ -45,31 +45,6 @@ export class Classifier extends LoadedModel {
         .slice(0, topK);
     });
     return isList(input) ? labels : labels[0]!;
-  }
-
-  /** The head's values of each text or pair as they are, before softmax or sigmoid. */
-  async logits(inputs: readonly TextInput[], options: CallOptions = {}): Promise<Float32Array[]> {
-    const { signal, onProgress } = options;
-    const where = "classify";
-    const maxTokens = this.lengthFor(where, options.maxTokens);
-    const logits: Float32Array[] = [];
-    await this.thread.inTurn(this.texts.tokenizeAll(inputs, { where, maxTokens, signal }), (tokenized) =>
-      runTexts(this.thread, tokenized, {
-        where,
-        batchTokens: this.batchTokens,
-        signal,
-        onProgress,
-        describe: (text) => nameText(text, inputs[text]!),
-        task: () => ({ kind: "sequenceLogits" }),
-        take: (order, _, { data }) => {
-          const labels = data.length / order.length;
-          for (const [i, text] of order.entries()) {
-            logits[text] = data.slice(i * labels, (i + 1) * labels) as Float32Array;
-          }
-        },
-      }),
-    );
-    return logits;
   }
 }
 
