@@ -1,12 +1,18 @@
 // QuestionAnswerer and ZeroShotClassifier against transformers' pipelines (test/golden/make_pipelines.py), whose places
 // count code points; and the rules of answers written out for logits by hand.
 
-import { readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { exportHf } from "../export/hf.js";
+import { exportOnnx } from "../export/onnx.js";
+import { openSafetensors } from "../files/safetensors.js";
 import { goldenRoot } from "../model/golden.js";
+import { openSession } from "../onnx/onnxruntime.js";
 import { answerDefaults, findAnswers } from "./answers.js";
-import { writeSmallModel } from "./fixture-encoder.js";
+import { Classifier } from "./classifier.js";
+import { wordsText, writeSmallModel } from "./fixture-encoder.js";
 import { QuestionAnswerer } from "./question-answerer.js";
 import { ZeroShotClassifier } from "./zero-shot-classifier.js";
 
@@ -140,6 +146,47 @@ describe("answers of logits by hand", () => {
     expect(got.every(({ text }) => text.length > 0)).toBe(true);
     expect(got.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(10 / 16, 12);
   });
+});
+
+test("an exported graph answers as the model does, by start_logits and end_logits", async () => {
+  const source = join(goldenRoot, "question-answering/bert");
+  const out = mkdtempSync(join(tmpdir(), "neobert-answers-"));
+  folders.push(out);
+  expect((await exportOnnx(source, out)).className).toBe("BertForQuestionAnswering");
+  const session = await openSession(join(out, "onnx/model.onnx"), 1);
+  expect(session.outputNames).toEqual(["start_logits", "end_logits"]);
+  await session.release();
+  await using answerer = await QuestionAnswerer.load(out, { onnxFile: "onnx/model.onnx" });
+  const [{ question, context, answers }] = casesOf<AnswerCase>("question-answering/bert") as [AnswerCase];
+  const [best] = await answerer.answer(question, context);
+  expect(best).toMatchObject({ text: answers[0]!.answer, score: expect.closeTo(answers[0]!.score, 5) });
+  await expect(Classifier.load(out, { onnxFile: "onnx/model.onnx" })).rejects.toThrow("expected an output logits, got");
+});
+
+test.each([
+  ["bert", "BertForQuestionAnswering", "qa_outputs.weight"],
+  ["roberta", "RobertaForQuestionAnswering", "qa_outputs.weight"],
+  ["nomic_bert", "NomicBertForQuestionAnswering", "qa_outputs.weight"],
+  ["modernbert", "ModernBertForQuestionAnswering", "classifier.weight"],
+  ["neobert", "NeoBERTForQuestionAnswering", "qa_outputs.weight"],
+])("%s answers alike on both engines and is exported as %s", async (model_type, className, weight) => {
+  const folder = await small({
+    head: "questionAnswering",
+    config: { model_type, pad_token_id: 0, embedding_init_range: 0.3 },
+  });
+  await using onnx = await QuestionAnswerer.load(folder, { engine: "onnx", threads: 1 });
+  await using torch = await QuestionAnswerer.load(folder, { engine: "torch", threads: 1 });
+  const ask = (answerer: QuestionAnswerer) => answerer.answer("who shall govern", wordsText(90), { topK: 4 });
+  const expected = (await ask(torch)).map((answer) => ({ ...answer, score: expect.closeTo(answer.score, 5) }));
+  expect(await ask(onnx)).toEqual(expected);
+  expect(expected).toHaveLength(4);
+  const out = join(folder, "exported");
+  expect(exportHf(folder, out).className).toBe(className);
+  const { architectures } = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
+  expect(architectures).toEqual([className]);
+  const file = openSafetensors(join(out, "model.safetensors"));
+  expect(file.info(weight).shape).toEqual([2, 32]);
+  file.close();
 });
 
 test("what cannot be answered or classified is refused with the way out", async () => {
