@@ -8,8 +8,11 @@ import { Classifier } from "../encoder/classifier.js";
 import { CrossEncoder } from "../encoder/cross-encoder.js";
 import { Encoder } from "../encoder/encoder.js";
 import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
+import { QuestionAnswerer } from "../encoder/question-answerer.js";
+import { ZeroShotClassifier } from "../encoder/zero-shot-classifier.js";
 import { exportOnnx } from "../export/onnx.js";
 import { readNpy } from "../files/npy.js";
+import { goldenRoot } from "../model/golden.js";
 import { progressText } from "./embed.js";
 import { buildProgram } from "./program.js";
 
@@ -158,6 +161,31 @@ test("classify, rerank and fill-mask print what the API gives", async () => {
   expect(fillings[0]).toHaveLength(2);
   expect(await run("fill-mask", masked, "[MASK] [MASK]", "--top-k", "1")).toMatch(/^\[MASK\] 1\n.+\n\[MASK\] 2\n.+\n$/);
   for (const folder of [classifier, tagger, ranker, masked]) rmSync(folder, { recursive: true });
+});
+
+test("answer and zero-shot print what the API gives", async () => {
+  const model = join(goldenRoot, "question-answering/bert");
+  const [question, context] = ["who shall govern?", "the people govern\nby law, and the house is free"];
+  writeFileSync(join(work, "context.txt"), context);
+  const answers = await (await QuestionAnswerer.load(model)).answer(question, context, { topK: 2 });
+  for (const given of [context, join(work, "context.txt")]) {
+    const printed = await run("answer", model, question, "--context", given, "--top-k", "2", "--json");
+    expect(JSON.parse(printed)).toEqual(answers);
+  }
+  const printed = await run("answer", model, question, "--context", "law", "--allow-no-answer", "--top-k", "9");
+  expect(printed).toMatch(/^ +[\d.]+ % {2}law {2}\[0, 3\)$/m);
+  expect(printed).toMatch(/^ +[\d.]+ % {2}\(no answer\)$/m);
+
+  const nli = join(goldenRoot, "zero-shot/bert");
+  const labels = await (await ZeroShotClassifier.load(nli)).classify("the law", ["war", "peace"], { multiLabel: true });
+  const line = JSON.parse(await run("zero-shot", nli, "the law", "--labels", "war, peace", "--multi-label", "--json"));
+  expect(line).toEqual({ text: "the law", labels });
+  const [best] = await (await ZeroShotClassifier.load(nli)).classify("the law", ["war", "peace"], {
+    hypothesisTemplate: "so {}",
+  });
+  expect(await run("zero-shot", nli, "the law", "--labels", "war,peace", "--template", "so {}")).toMatch(
+    new RegExp(`^the law\n +[\\d.]+ % {2}${best!.label}\n`),
+  );
 });
 
 test("info counts the parameters that are stored, and needs no weights", async () => {

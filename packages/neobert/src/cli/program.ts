@@ -50,6 +50,14 @@ const commands: Record<string, CommandEntry> = {
     summary: "show the labels of texts or of entities in them",
     load: async () => (await import("./classify.js")).classifyCommand(),
   },
+  "zero-shot": {
+    summary: "show how well labels of your choice fit texts",
+    load: async () => (await import("./zero-shot.js")).zeroShotCommand(),
+  },
+  answer: {
+    summary: "find the answer to a question in a text",
+    load: async () => (await import("./answer.js")).answerCommand(),
+  },
   "fill-mask": {
     summary: "fill the [MASK] tokens of a text",
     load: async () => (await import("./fill-mask.js")).fillMaskCommand(),

@@ -2,7 +2,8 @@
 
 import type { TextInput } from "../texts/tokenized.js";
 import { activationOf, labelNames, type ScoreActivation, scoresOf } from "./labels.js";
-import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText, waitingOf } from "./loaded-model.js";
+import { type CallOptions, type LoadOptions, loadParts } from "./loaded-model.js";
+import { SequenceModel } from "./sequence-model.js";
 
 export interface LabelScore {
   label: string;
@@ -18,7 +19,7 @@ export interface ClassifyOptions extends CallOptions {
   activation?: ScoreActivation;
 }
 
-export class Classifier extends LoadedModel {
+export class Classifier extends SequenceModel {
   /** Loads a classifier by folder or name on the Hub. Rejects if it has no sequence-classification head. */
   static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<Classifier> {
     return new Classifier(await loadParts("Classifier.load", nameOrFolder, "sequenceClassification", options));
@@ -44,30 +45,6 @@ export class Classifier extends LoadedModel {
         .slice(0, topK);
     });
     return isList(input) ? labels : labels[0]!;
-  }
-
-  /** The head's values of each text or pair as they are, before softmax or sigmoid. */
-  async logits(inputs: readonly TextInput[], options: CallOptions = {}): Promise<Float32Array[]> {
-    const { signal } = options;
-    const where = "classify";
-    const maxTokens = this.lengthFor(where, options.maxTokens);
-    const logits: Float32Array[] = [];
-    await this.thread.call(where, async () =>
-      this.thread.compute({
-        ...waitingOf(options),
-        where,
-        texts: await this.texts.tokenizeAll(inputs, { where, maxTokens, signal }),
-        describe: (text) => nameText(text, inputs[text]!),
-        task: () => ({ kind: "sequenceLogits" }),
-        take: (order, _, { data }) => {
-          const labels = data.length / order.length;
-          for (const [i, text] of order.entries()) {
-            logits[text] = data.slice(i * labels, (i + 1) * labels) as Float32Array;
-          }
-        },
-      }),
-    );
-    return logits;
   }
 }
 

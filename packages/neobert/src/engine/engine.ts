@@ -22,7 +22,7 @@ export interface Engine {
   maskedLogits(batch: PackedBatch, rows: Int32Array): Promise<Float32Array>;
   /** [B, labels] */
   sequenceLogits(batch: PackedBatch): Promise<Float32Array>;
-  /** [N, labels] */
+  /** [N, labels]; [N, 2] of an answer's start and end where the head answers questions. */
   tokenLogits(batch: PackedBatch): Promise<Float32Array>;
   /** Vectors of the texts [B, d], in place of `hidden` where a graph pools by itself. */
   readonly sentences?: ((batch: PackedBatch) => Promise<Float32Array>) | undefined;

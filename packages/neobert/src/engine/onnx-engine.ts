@@ -102,9 +102,9 @@ export class OnnxEngine {
     return logits;
   }
 
-  /** Class logits of the tokens, [N, labels]. */
+  /** Class logits of the tokens, [N, labels], or of an answer's start and end, [N, 2]. */
   tokenLogits(batch: PackedBatch): Promise<Float32Array> {
-    return this.#rows("tokenLogits", batch, "tokenClassification");
+    return this.#rows("tokenLogits", batch, "tokenClassification", "questionAnswering");
   }
 
   async dispose(): Promise<void> {
@@ -150,8 +150,8 @@ export class OnnxEngine {
   }
 
   /** Results of every token, in the batch's order. */
-  async #rows(result: Result, batch: PackedBatch, head?: Head): Promise<Float32Array> {
-    const session = await this.#ready(result, batch, head);
+  async #rows(result: Result, batch: PackedBatch, ...heads: Head[]): Promise<Float32Array> {
+    const session = await this.#ready(result, batch, ...heads);
     let values = new Float32Array(0);
     for (const texts of runsOf(batch)) {
       const { rows, inputs } = runInputs(batch, texts);
@@ -170,8 +170,8 @@ export class OnnxEngine {
     return values;
   }
 
-  async #ready(result: Result, batch: PackedBatch, head?: Head): Promise<InferenceSession> {
-    if (head) expectHead(result, this, head);
+  async #ready(result: Result, batch: PackedBatch, ...heads: Head[]): Promise<InferenceSession> {
+    if (heads.length > 0) expectHead(result, this, ...heads);
     checkBatch(result, this, batch);
     return this.load(result);
   }

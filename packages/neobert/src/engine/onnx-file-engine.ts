@@ -11,6 +11,7 @@ import { toFloat32 } from "../model/float32.js";
 import { checkBatch, expectHead, type PackedBatch } from "../model/packed-batch.js";
 import { importOnnxRuntime, openSession } from "../onnx/onnxruntime.js";
 import { shortestFirst } from "../onnx/packed-feeds.js";
+import { spanOutputs } from "../onnx/trace.js";
 import { cutPadded } from "./planner.js";
 
 export interface OnnxFileEngineOptions {
@@ -24,12 +25,16 @@ export interface OnnxFileEngineOptions {
 const inputNames = ["input_ids", "attention_mask", "token_type_ids"] as const;
 type InputName = (typeof inputNames)[number];
 
-/** Names of the outputs that a head may have, the better first, and the number of their dimensions. */
-const outputsOf: Record<Head, { names: string[]; rank: number }> = {
+/**
+ * Names of the outputs that a head may have, the better first, the name of a second one whose values go beside it, and
+ * the number of their dimensions.
+ */
+const outputsOf: Record<Head, { names: string[]; beside?: string; rank: number }> = {
   none: { names: ["last_hidden_state", "token_embeddings"], rank: 3 },
   maskedLM: { names: ["logits"], rank: 3 },
   sequenceClassification: { names: ["logits"], rank: 2 },
   tokenClassification: { names: ["logits"], rank: 3 },
+  questionAnswering: { names: [spanOutputs[0]], beside: spanOutputs[1], rank: 2 },
 };
 /** What a graph gives that pools by itself. */
 const POOLED = "sentence_embedding";
@@ -55,6 +60,12 @@ export async function loadOnnxFileEngine(folder: string, options: OnnxFileEngine
   }
 }
 
+interface GraphOutput {
+  name: string;
+  beside?: string;
+  rank: number;
+}
+
 interface OpenGraph {
   architecture: ModelArchitecture;
   head: Head;
@@ -71,7 +82,7 @@ export class OnnxFileEngine {
   readonly #file: string;
   readonly #session: InferenceSession;
   readonly #inputs: { name: InputName; type: "int32" | "int64" }[];
-  readonly #output: { name: string; rank: number };
+  readonly #output: GraphOutput;
 
   /** Use `loadOnnxFileEngine`. */
   constructor(file: string, session: InferenceSession, { architecture, head }: OpenGraph) {
@@ -121,9 +132,9 @@ export class OnnxFileEngine {
     return this.#texts("sequenceLogits", batch);
   }
 
-  /** Class logits of the tokens, [N, labels]. */
+  /** Class logits of the tokens, [N, labels], or of an answer's start and end, [N, 2]. */
   async tokenLogits(batch: PackedBatch): Promise<Float32Array> {
-    expectHead("tokenLogits", this, "tokenClassification");
+    expectHead("tokenLogits", this, "tokenClassification", "questionAnswering");
     return this.#tokens("tokenLogits", batch);
   }
 
@@ -167,7 +178,7 @@ export class OnnxFileEngine {
   ): Promise<void> {
     checkBatch(where, this, batch);
     const { Tensor } = await importOnnxRuntime();
-    const { name, rank } = this.#output;
+    const { name, beside, rank } = this.#output;
     for (const texts of paddedRuns(batch.cuSeqlens, mostTokens)) {
       const { arrays, S } = padded(batch, texts, this.config.pad_token_id ?? 0);
       const feeds: Record<string, Tensor> = {};
@@ -175,9 +186,11 @@ export class OnnxFileEngine {
         const values = type === "int64" ? BigInt64Array.from(arrays[name], BigInt) : arrays[name];
         feeds[name] = new Tensor(type, values, [texts.length, S]);
       }
-      const result = (await this.#session.run(feeds, [name]))[name]!;
-      this.#checkShape(result.dims, rank);
-      take(texts, floatsOf(result), S);
+      const names = beside === undefined ? [name] : [name, beside];
+      const results = await this.#session.run(feeds, names);
+      for (const name of names) this.#checkShape(results[name]!.dims, rank);
+      const [values, others] = names.map((name) => floatsOf(results[name]!));
+      take(texts, others ? alternating(values!, others) : values!, S);
     }
   }
 
@@ -189,7 +202,8 @@ export class OnnxFileEngine {
     const isBound = this.head === "maskedLM" || (this.#output.rank === 3 && this.head === "none");
     const fits = shape.length === rank && !(isBound && typeof last === "number" && last > 0 && last !== wide);
     if (fits) return;
-    const dims = ["texts", ...(rank === 3 ? ["tokens"] : []), isBound ? wide : "width"];
+    const isSpans = this.head === "questionAnswering";
+    const dims = ["texts", ...(rank === 3 ? ["tokens"] : []), isBound ? wide : isSpans ? "tokens" : "width"];
     const { classNames } = this.architecture;
     throw new Error(
       `${this.#file}: expected output ${this.#output.name} [${dims.join(", ")}] of ${classNames[this.head]}, ` +
@@ -209,14 +223,15 @@ function checkInputs(file: string, session: InferenceSession) {
   return inputs as { name: InputName; type: "int32" | "int64" }[];
 }
 
-function chooseOutput(file: string, { outputNames }: InferenceSession, head: Head): { name: string; rank: number } {
-  const { names, rank } = outputsOf[head];
+function chooseOutput(file: string, { outputNames }: InferenceSession, head: Head): GraphOutput {
+  const { names, beside, rank } = outputsOf[head];
   const found = names.find((name) => outputNames.includes(name));
-  if (found) return { name: found, rank };
+  const hasAll = beside === undefined || outputNames.includes(beside);
+  if (found && hasAll) return { name: found, rank, ...(beside !== undefined && { beside }) };
   if (head === "none" && outputNames.includes(POOLED)) return { name: POOLED, rank: 2 };
   const expected = head === "none" ? [...names, POOLED] : names;
   throw new Error(
-    `${file}: expected an output ${expected.join(" or ")}, got ${outputNames.join(", ")}\n` +
+    `${file}: expected an output ${expected.join(" or ")}${beside === undefined ? "" : ` and ${beside}`}, got ${outputNames.join(", ")}\n` +
       "Take the file that was exported for this task.",
   );
 }
@@ -241,6 +256,16 @@ function padded({ ids, tokenTypes, cuSeqlens }: PackedBatch, texts: readonly num
     if (tokenTypes) arrays.token_type_ids.set(tokenTypes.subarray(start, end), i * S);
   }
   return { arrays, S };
+}
+
+/** One value of each in turn. */
+function alternating(a: Float32Array, b: Float32Array): Float32Array {
+  const values = new Float32Array(2 * a.length);
+  for (let i = 0; i < a.length; i++) {
+    values[2 * i] = a[i]!;
+    values[2 * i + 1] = b[i]!;
+  }
+  return values;
 }
 
 function floatsOf({ type, data }: Tensor): Float32Array {

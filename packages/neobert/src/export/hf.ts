@@ -135,6 +135,7 @@ const tasks = {
   maskedLM: "fill-mask",
   sequenceClassification: "text-classification",
   tokenClassification: "token-classification",
+  questionAnswering: "question-answering",
 };
 
 function modelCard(name: string, model: SavedParts, parameters: number, isEmbedder: boolean): string {

@@ -6,7 +6,10 @@ import type { z } from "zod";
 import type { Batch, Ops, RowChoice, Weights } from "./ops.js";
 
 /** What stands on top of the encoder; `none` is the bare encoder. */
-export type Head = "none" | "maskedLM" | "sequenceClassification" | "tokenClassification";
+export type Head = "none" | "maskedLM" | "sequenceClassification" | "tokenClassification" | "questionAnswering";
+
+/** Heads with values for every token. */
+export type TokenHead = Extract<Head, "tokenClassification" | "questionAnswering">;
 
 export type Initializer =
   | { kind: "uniform"; range: number; zeroRow?: number } // in [-range, range); zeroRow: a padding row
@@ -120,8 +123,8 @@ export interface Architecture<Config> extends Facts {
   maskedLoss: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T, labels: T) => T;
   /** Logits [B, number of labels], from the batch on. */
   sequenceLogits: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>) => T;
-  /** Logits [M, number of labels] of hidden rows [M, C]. */
-  tokenLogits: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T) => T;
+  /** Logits [M, number of labels] of hidden rows [M, C]; of an answer's start and end [M, 2] for question answering. */
+  tokenLogits: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T, head: TokenHead) => T;
 }
 
 /** An architecture with a config of its own: the same functions, which no longer ask for it. */
@@ -139,7 +142,7 @@ export interface Bound<Config> extends Facts {
   maskedLogits: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T) => T;
   maskedLoss: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T, labels: T) => T;
   sequenceLogits: <T>(ops: Ops<T>, weights: Weights<T>, batch: Batch<T>) => T;
-  tokenLogits: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T) => T;
+  tokenLogits: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T, head: TokenHead) => T;
 }
 
 /** What binds an architecture to a config.json; it throws naming every wrong field. */
@@ -160,7 +163,7 @@ export function binding<Config>(own: Architecture<Config>): (raw: unknown) => Bo
       maskedLogits: (ops, weights, hidden) => own.maskedLogits(ops, weights, config, hidden),
       maskedLoss: (ops, weights, hidden, labels) => own.maskedLoss(ops, weights, config, hidden, labels),
       sequenceLogits: (ops, weights, batch) => own.sequenceLogits(ops, weights, config, batch),
-      tokenLogits: (ops, weights, hidden) => own.tokenLogits(ops, weights, config, hidden),
+      tokenLogits: (ops, weights, hidden, head) => own.tokenLogits(ops, weights, config, hidden, head),
     };
   };
 }

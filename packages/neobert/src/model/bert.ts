@@ -8,6 +8,7 @@ import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from ".
 import { commonFields, described, labelCount, probability, range, readConfig, size } from "./config-fields.js";
 import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
 /** The fields, with BERT's defaults; RoBERTa has the same with a few other defaults. */
 export const bertFields = {
@@ -168,9 +169,8 @@ function parameters(config: BertConfig, head: Head): ParameterSpec[] {
     if (!config.tie_word_embeddings) specs.push(matrix(decoderName(config), V, C, init));
   }
   if (head === "sequenceClassification") specs.push(...dense("bert.pooler.dense", C, C, init));
-  if (head === "sequenceClassification" || head === "tokenClassification") {
-    specs.push(...dense("classifier", labelCount(config), C, init));
-  }
+  if (head === "sequenceClassification") specs.push(...dense("classifier", labelCount(config), C, init));
+  specs.push(...tokenHeadParameters(head, config, init));
   return specs;
 }
 
@@ -191,6 +191,7 @@ export const bert: Architecture<BertConfig> = {
     maskedLM: "BertForMaskedLM",
     sequenceClassification: "BertForSequenceClassification",
     tokenClassification: "BertForTokenClassification",
+    questionAnswering: "BertForQuestionAnswering",
   },
   otherClassNames: { BertForPreTraining: "maskedLM" },
   prefix: "bert.",
@@ -234,10 +235,6 @@ export const bert: Architecture<BertConfig> = {
     const dropped = ops.dropout(pooled, classifierDropout(config));
     return ops.linear(dropped, weights("classifier.weight"), weights("classifier.bias"));
   },
-  tokenLogits: (ops, weights, config, hidden) =>
-    ops.linear(
-      ops.dropout(hidden, classifierDropout(config)),
-      weights("classifier.weight"),
-      weights("classifier.bias"),
-    ),
+  tokenLogits: (ops, weights, config, hidden, head) =>
+    tokenHeadLogits(ops, weights, head, hidden, classifierDropout(config)),
 };

@@ -18,6 +18,7 @@ import {
 } from "./config-fields.js";
 import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+import { isTokenHead, tokenLayers } from "./token-heads.js";
 
 const NAME = "ModernBertConfig";
 const theta = z.number().positive();
@@ -125,7 +126,11 @@ function parameters(config: ModernBertConfig, head: Head): ParameterSpec[] {
   if (head === "maskedLM") {
     if (!config.tie_word_embeddings) specs.push(matrix(decoderName(config), V, C, output));
     if (config.decoder_bias) specs.push(vector("decoder.bias", V));
-  } else specs.push(...dense("classifier", labelCount(config), C, classifier));
+  } else {
+    // Its class for question answering calls the layer as all its classifiers do.
+    const labels = isTokenHead(head) ? tokenLayers[head].labels(config) : labelCount(config);
+    specs.push(...dense("classifier", labels, C, classifier));
+  }
   return specs;
 }
 
@@ -238,6 +243,7 @@ export const modernBert: Architecture<ModernBertConfig> = {
     maskedLM: "ModernBertForMaskedLM",
     sequenceClassification: "ModernBertForSequenceClassification",
     tokenClassification: "ModernBertForTokenClassification",
+    questionAnswering: "ModernBertForQuestionAnswering",
   },
   prefix: "model.",
   checkpoints: { renames: [[/^decoder\.weight$/, "model.embeddings.tok_embeddings.weight"]] },

@@ -17,6 +17,7 @@ import {
 } from "./config-fields.js";
 import type { Batch, Norm, Ops, RotaryAngles, RowChoice, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
 // NOTE: the defaults are the published class's, for files that leave a field out. The released model differs in
 // norm_eps (1e-5) and max_length (4096), so a checkpoint's own file has to be read.
@@ -116,10 +117,10 @@ function parameters(config: NeoBERTConfig, head: Head): ParameterSpec[] {
   if (ngpt) specs.push(vector("model.sz", V, scale));
 
   if (head === "maskedLM") specs.push(unit(matrix("decoder.weight", V, C, uniform), 1), vector("decoder.bias", V));
-  if (head === "sequenceClassification") specs.push(...dense("dense", C, C, classifier));
-  if (head === "sequenceClassification" || head === "tokenClassification") {
-    specs.push(...dense("classifier", labelCount(config), C, classifier));
+  if (head === "sequenceClassification") {
+    specs.push(...dense("dense", C, C, classifier), ...dense("classifier", labelCount(config), C, classifier));
   }
+  specs.push(...tokenHeadParameters(head, config, classifier));
   return specs;
 }
 
@@ -276,6 +277,7 @@ export const neobert: Architecture<NeoBERTConfig> = {
     maskedLM: "NeoBERTLMHead",
     sequenceClassification: "NeoBERTForSequenceClassification",
     tokenClassification: "NeoBERTForTokenClassification",
+    questionAnswering: "NeoBERTForQuestionAnswering",
   },
   prefix: "model.",
   python: {
@@ -307,10 +309,6 @@ export const neobert: Architecture<NeoBERTConfig> = {
     const pooled = ops.dropout(ops.tanh(inner), config.classifier_dropout);
     return ops.linear(pooled, weights("classifier.weight"), weights("classifier.bias"));
   },
-  tokenLogits: (ops, weights, config, hidden) =>
-    ops.linear(
-      ops.dropout(hidden, config.classifier_dropout),
-      weights("classifier.weight"),
-      weights("classifier.bias"),
-    ),
+  tokenLogits: (ops, weights, config, hidden, head) =>
+    tokenHeadLogits(ops, weights, head, hidden, config.classifier_dropout),
 };

@@ -19,6 +19,7 @@ import {
 } from "./config-fields.js";
 import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
 const NAME = "NomicBertConfig";
 const DEFAULT_THETA = 1000;
@@ -157,9 +158,8 @@ function parameters(config: NomicBertConfig, head: Head): ParameterSpec[] {
     if (!config.tie_word_embeddings) specs.push(matrix(decoderName(config), V, C, init));
   }
   if (head === "sequenceClassification") specs.push(...dense("nomic_bert.pooler.dense", C, C, init));
-  if (head === "sequenceClassification" || head === "tokenClassification") {
-    specs.push(...dense("classifier", labelCount(config), C, init));
-  }
+  if (head === "sequenceClassification") specs.push(...dense("classifier", labelCount(config), C, init));
+  specs.push(...tokenHeadParameters(head, config, init));
   return specs;
 }
 
@@ -253,6 +253,7 @@ export const nomicBert: Architecture<NomicBertConfig> = {
     maskedLM: "NomicBertForMaskedLM",
     sequenceClassification: "NomicBertForSequenceClassification",
     tokenClassification: "NomicBertForTokenClassification",
+    questionAnswering: "NomicBertForQuestionAnswering",
   },
   otherClassNames: { NomicBertForPreTraining: "maskedLM" },
   prefix: "nomic_bert.",
@@ -296,10 +297,6 @@ export const nomicBert: Architecture<NomicBertConfig> = {
     const dropped = ops.dropout(pooled, classifierDropout(config));
     return ops.linear(dropped, weights("classifier.weight"), weights("classifier.bias"));
   },
-  tokenLogits: (ops, weights, config, hidden) =>
-    ops.linear(
-      ops.dropout(hidden, classifierDropout(config)),
-      weights("classifier.weight"),
-      weights("classifier.bias"),
-    ),
+  tokenLogits: (ops, weights, config, hidden, head) =>
+    tokenHeadLogits(ops, weights, head, hidden, classifierDropout(config)),
 };

@@ -40,14 +40,15 @@ export function checkBatch(where: string, { architecture }: OfArchitecture, batc
   expectBelow(segments, "token types", tokenTypes, "Leave them out where the model has no segments.");
 }
 
-/** Throws where a model with another head is asked. */
-export function expectHead(
+/** The model's head, one of those expected; throws where it has another. */
+export function expectHead<Expected extends Head>(
   where: string,
   { architecture: { classNames }, head }: OfArchitecture & { head: Head },
-  expected: Head,
-): void {
-  if (head === expected) return;
+  ...expected: Expected[]
+): Expected {
+  if ((expected as Head[]).includes(head)) return head as Expected;
+  const [names, heads] = [expected.map((head) => classNames[head]), expected.map((head) => `"${head}"`)];
   throw new Error(
-    `${where}: expected ${classNames[expected]}, got ${classNames[head]}\nLoad the model with head: "${expected}".`,
+    `${where}: expected ${names.join(" or ")}, got ${classNames[head]}\nLoad the model with head: ${heads.join(" or ")}.`,
   );
 }

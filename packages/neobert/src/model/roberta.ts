@@ -7,6 +7,7 @@ import { bertDropout, bertFields, bertGguf, classifierDropout, encoderForward, e
 import { commonFields, labelCount, readConfig, wrongConfig } from "./config-fields.js";
 import type { Ops, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, vector } from "./parameters.js";
+import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
 const schema = z.looseObject({
   model_type: z.literal("roberta").default("roberta"),
@@ -48,7 +49,7 @@ function parameters(config: RobertaConfig, head: Head): ParameterSpec[] {
   if (head === "sequenceClassification") {
     specs.push(...dense("classifier.dense", C, C, init), ...dense("classifier.out_proj", labelCount(config), C, init));
   }
-  if (head === "tokenClassification") specs.push(...dense("classifier", labelCount(config), C, init));
+  specs.push(...tokenHeadParameters(head, config, init));
   return specs;
 }
 
@@ -68,6 +69,7 @@ export const roberta: Architecture<RobertaConfig> = {
     maskedLM: "RobertaForMaskedLM",
     sequenceClassification: "RobertaForSequenceClassification",
     tokenClassification: "RobertaForTokenClassification",
+    questionAnswering: "RobertaForQuestionAnswering",
   },
   prefix: "roberta.",
   checkpoints: {
@@ -121,10 +123,6 @@ export const roberta: Architecture<RobertaConfig> = {
     const dropped = ops.dropout(inner, p);
     return ops.linear(dropped, weights("classifier.out_proj.weight"), weights("classifier.out_proj.bias"));
   },
-  tokenLogits: (ops, weights, config, hidden) =>
-    ops.linear(
-      ops.dropout(hidden, classifierDropout(config)),
-      weights("classifier.weight"),
-      weights("classifier.bias"),
-    ),
+  tokenLogits: (ops, weights, config, hidden, head) =>
+    tokenHeadLogits(ops, weights, head, hidden, classifierDropout(config)),
 };

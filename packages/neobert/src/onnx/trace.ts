@@ -1,6 +1,6 @@
 // A model's forward pass traced over ONNX ops: the graph of its hidden states or of its head's logits.
 
-import type { Head } from "../model/architecture.js";
+import type { Head, TokenHead } from "../model/architecture.js";
 import type { SavedParts } from "../model/model-folder.js";
 import { Graph, type Value } from "./graph.js";
 import type { WeightBits } from "./int8.js";
@@ -14,7 +14,11 @@ export const resultOf: Record<Head, Result> = {
   maskedLM: "maskedLogits",
   sequenceClassification: "sequenceLogits",
   tokenClassification: "tokenLogits",
+  questionAnswering: "tokenLogits",
 };
+
+/** The outputs of a model that answers questions. */
+export const spanOutputs = ["start_logits", "end_logits"] as const;
 
 type Options = Pick<OnnxOpsOptions, "dtype" | "bits" | "keepFloat">;
 
@@ -29,10 +33,19 @@ export function tracePadded(source: SavedParts, options: Options): Graph {
   const result = resultOf[source.head];
   const value = graph.cast(trace(source, ops, batch, result), "float32");
   const name = result === "hidden" ? "last_hidden_state" : "logits";
-  if (result === "sequenceLogits") graph.output(name, value, ["batch_size", value.dims[1]!]);
+  if (source.head === "questionAnswering") outputSpans(graph, byText(graph, batch, value));
+  else if (result === "sequenceLogits") graph.output(name, value, ["batch_size", value.dims[1]!]);
   else graph.output(name, byText(graph, batch, value));
   graph.prune();
   return graph;
+}
+
+/** Start and end as outputs of their own [B, S], as Optimum names them. */
+function outputSpans(graph: Graph, logits: Value): void {
+  for (const [i, name] of spanOutputs.entries()) {
+    const one = graph.node("Gather", [logits, graph.int(i)], logits.dims.slice(0, 2), { attributes: { axis: 2 } });
+    graph.output(name, one);
+  }
 }
 
 /** The form of our own session; `rows` [M] of the packed tokens are those of which masked logits are asked. */
@@ -84,5 +97,6 @@ function trace(
   if (result === "sequenceLogits") return architecture.sequenceLogits(ops, weight, batch);
   const hidden = architecture.forward(ops, weight, batch, rows ? { rows } : {});
   if (result === "maskedLogits") return architecture.maskedLogits(ops, weight, hidden);
-  return result === "tokenLogits" ? architecture.tokenLogits(ops, weight, hidden) : hidden;
+  if (result === "hidden") return hidden;
+  return architecture.tokenLogits(ops, weight, hidden, head as TokenHead);
 }

@@ -3,7 +3,7 @@
 // puts around a text is learnt once from an example.
 
 import { setImmediate } from "node:timers/promises";
-import { type Encoding, IdBuffer, type Tokenizer } from "../tokenizer/index.js";
+import { type Encoding, IdBuffer, type Tokenizer, type TruncationStrategy } from "../tokenizer/index.js";
 
 const SLICE_MS = 8;
 
@@ -22,6 +22,8 @@ export interface TokenizeOptions {
   prepare?: (text: string) => string;
   /** Tokens that neighbouring overflowing pieces share. */
   stride?: number | undefined;
+  /** Which text of a pair is cut; default the longer one. */
+  truncation?: TruncationStrategy | undefined;
 }
 
 /** Texts with their special tokens, cut to the greatest length. */
@@ -163,11 +165,12 @@ export class TextTokenizer {
     }
   }
 
-  #encode(input: TextInput, { maxTokens, stride, prepare = (text) => text }: TokenizeOptions): Encoding {
+  #encode(input: TextInput, options: TokenizeOptions): Encoding {
+    const { maxTokens, stride, truncation = "longestFirst", prepare = (text) => text } = options;
     const { text, pair } = typeof input === "string" ? { text: input, pair: undefined } : input;
     return this.tokenizer.encode(prepare(text), {
       maxLength: maxTokens,
-      truncation: "longestFirst",
+      truncation,
       padding: false,
       offsetUnit: "utf16",
       ...(pair !== undefined && { pair: prepare(pair) }),

@@ -12,28 +12,31 @@ export interface Encoding {
   specialTokensMask: Int32Array;
   offsets: Int32Array;
   tokens: string[];
+  /** Number of the word in its text that each token is of, as the pre-tokenizer cuts words; -1 for added tokens. */
+  words: Int32Array;
   /** What truncation cut off, in pieces of the same greatest length. */
   overflowing: Encoding[];
 }
 
 export type Side = "left" | "right";
 
-/** An encoding of `ids` with one type id. `special` marks tokens that are not from the text. */
+/** An encoding of `ids` with one type id. Without `words` the tokens are special, not from the text. */
 export function makeEncoding(
   ids: Int32Array,
   offsets: Int32Array,
   tokens: string[],
   typeId: number,
-  special: boolean,
+  words?: Int32Array,
 ): Encoding {
   const filled = (value: number) => new Int32Array(ids.length).fill(value);
   return {
     ids,
     typeIds: filled(typeId),
     attentionMask: filled(1),
-    specialTokensMask: filled(special ? 1 : 0),
+    specialTokensMask: filled(words ? 0 : 1),
     offsets,
     tokens,
+    words: words ?? filled(-1),
     overflowing: [],
   };
 }
@@ -46,6 +49,7 @@ function slice(encoding: Encoding, start: number, end: number): Encoding {
     specialTokensMask: encoding.specialTokensMask.slice(start, end),
     offsets: encoding.offsets.slice(2 * start, 2 * end),
     tokens: encoding.tokens.slice(start, end),
+    words: encoding.words.slice(start, end),
     overflowing: [],
   };
 }
@@ -127,6 +131,7 @@ export function join(a: Encoding, b: Encoding): Encoding {
     specialTokensMask: concat(a.specialTokensMask, b.specialTokensMask),
     offsets: concat(a.offsets, b.offsets),
     tokens: [...a.tokens, ...b.tokens],
+    words: concat(a.words, b.words),
     overflowing,
   };
 }
@@ -152,7 +157,6 @@ export function pad(encoding: Encoding, length: number, padding: PadToken, side:
     new Int32Array(2 * missing),
     tokens,
     padding.typeId,
-    true,
   );
   filler.attentionMask.fill(0);
   const padded = side === "right" ? join(bare(encoding), filler) : join(filler, bare(encoding));

@@ -97,12 +97,12 @@ export function applyTemplate(parts: Part[], texts: Encoding[], addSpecialTokens
     if ("ids" in part) {
       if (!addSpecialTokens) continue;
       const offsets = new Int32Array(2 * part.ids.length);
-      piece = makeEncoding(Int32Array.from(part.ids), offsets, part.tokens, part.typeId, true);
+      piece = makeEncoding(Int32Array.from(part.ids), offsets, part.tokens, part.typeId);
     } else {
       piece = texts[part.sequence]!;
       for (const encoding of [piece, ...piece.overflowing]) encoding.typeIds.fill(part.typeId);
     }
     result = result ? join(result, piece) : piece;
   }
-  return result ?? makeEncoding(new Int32Array(0), new Int32Array(0), [], 0, false);
+  return result ?? makeEncoding(new Int32Array(0), new Int32Array(0), [], 0, new Int32Array(0));
 }

@@ -4,10 +4,13 @@
 import type { IdBuffer } from "./id-buffer.js";
 import type { AlignedText } from "./text/aligned-text.js";
 
-/** Where `tokenize` writes: ids, and two code-unit positions in the original text for each. */
+/** Where `tokenize` writes: ids, and for each two code-unit positions in the original text and the number of its word. */
 export interface Pieces {
   ids: IdBuffer;
   offsets: IdBuffer;
+  words: IdBuffer;
+  /** Words so far. */
+  wordCount: number;
 }
 
 export interface TextModel {

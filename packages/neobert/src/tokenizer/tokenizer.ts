@@ -228,22 +228,24 @@ export class Tokenizer {
   }
 
   #encodeText(text: string, typeId: number, offsetUnit: "codePoint" | "utf16"): Encoding {
-    const { ids, offsets, spelled } = this.#pieces(text);
+    const { ids, offsets, words, spelled } = this.#pieces(text);
     const idArray = ids.toArray();
     const places = offsets.toArray();
     if (offsetUnit === "codePoint") toCodePoints(places, text);
     const tokens = Array.from(idArray, (id, i) => spelled.get(i) ?? this.#tokenOf.get(id)!);
-    return makeEncoding(idArray, places, tokens, typeId, false);
+    return makeEncoding(idArray, places, tokens, typeId, words.toArray());
   }
 
   #pieces(text: string) {
-    const out = { ids: new IdBuffer(64), offsets: new IdBuffer(128), spelled: new Map<number, string>() };
+    const spelled = new Map<number, string>();
+    const out = { ids: new IdBuffer(64), offsets: new IdBuffer(128), words: new IdBuffer(64), wordCount: 0, spelled };
     const addToken = (id: number, spelling: string, start: number, end: number) => {
       // An added token stands as it is in the text: with the spaces beside it, where it takes them.
       out.spelled.set(out.ids.length, spelling);
       out.ids.push(id);
       out.offsets.push(start);
       out.offsets.push(end);
+      out.words.push(out.wordCount++);
     };
     for (const segment of this.#rawAdded.split(text)) {
       const shift = segment.start;

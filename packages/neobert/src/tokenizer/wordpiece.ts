@@ -66,8 +66,10 @@ export class WordPiece implements TextModel {
         out.ids.push(this.#wordIds.ids[i]!);
         out.offsets.push(aligned.starts[at]! + shift);
         out.offsets.push(aligned.ends[pieceEnd - 1]! + shift);
+        out.words.push(out.wordCount);
         at = pieceEnd;
       }
+      out.wordCount++;
     });
   }
 

@@ -128,11 +128,11 @@ export class TorchModel {
     return this.architecture.sequenceLogits(ops, weights, this.#batch("sequenceLogits", batch));
   }
 
-  /** Class logits [N, number of labels] of the tokens. */
+  /** Class logits [N, number of labels] of the tokens, or [N, 2] of an answer's start and end. */
   tokenLogits(batch: PackedBatch, run: ForwardOptions = {}): Tensor {
-    expectHead("tokenLogits", this, "tokenClassification");
+    const head = expectHead("tokenLogits", this, "tokenClassification", "questionAnswering");
     const { ops, weights } = this.#run(run);
-    return this.architecture.tokenLogits(ops, weights, this.#forward("tokenLogits", batch, run));
+    return this.architecture.tokenLogits(ops, weights, this.#forward("tokenLogits", batch, run), head);
   }
 
   /**

@@ -62,7 +62,9 @@ export class BpeText implements TextModel {
         out.ids.push(ids.ids[i]!);
         out.offsets.push(words.starts[starts.ids[i]!]! + shift);
         out.offsets.push(words.ends[ends.ids[i]! - 1]! + shift);
+        out.words.push(out.wordCount);
       }
+      out.wordCount++;
     });
   }
 
