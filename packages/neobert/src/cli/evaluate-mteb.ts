@@ -1,9 +1,7 @@
 // `neobert evaluate mteb MODEL...`: scores models on MTEB's English tasks (v1), with a bar for each task and a table at the
 // end. Results and vectors are kept in the out folder, so the same command goes on after a stop.
 
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { Encoder } from "../encoder/encoder.js";
 import {
@@ -23,7 +21,6 @@ import {
 import { defaultInstructionFormat, promptSources } from "../evaluate/mteb/model.js";
 import { comparisonLines, outcomeLine } from "../evaluate/mteb/mteb-summary.js";
 import type { Settings } from "../evaluate/mteb/result-file.js";
-import { walkFiles } from "../files/glob.js";
 import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
 import { given, positive } from "./option-values.js";
@@ -178,7 +175,7 @@ async function openModel(name: string, flags: MtebFlags): Promise<OpenModel> {
       similarity,
       ...(revision && { revision }),
     },
-    settings: { weights: await hashWeights(folder), engine: flags.engine!, dtype: flags.dtype! },
+    settings: { engine: flags.engine!, dtype: flags.dtype! },
     dispose: () => model.dispose(),
   };
 }
@@ -187,17 +184,6 @@ async function openModel(name: string, flags: MtebFlags): Promise<OpenModel> {
 export function folderName(path: string): string {
   const whole = resolve(path);
   return basename(whole) === "model" ? basename(dirname(whole)) : basename(whole);
-}
-
-export async function hashWeights(folder: string): Promise<string> {
-  const hash = createHash("sha256");
-  for (const path of walkFiles(folder)
-    .filter((path) => /\.(safetensors|json|txt)$/.test(path))
-    .sort()) {
-    hash.update(path);
-    for await (const chunk of createReadStream(join(folder, path), { highWaterMark: 1 << 20 })) hash.update(chunk);
-  }
-  return hash.digest("hex").slice(0, 32);
 }
 
 const steps = { data: "reading", encoding: "encoding", scoring: "scoring" };

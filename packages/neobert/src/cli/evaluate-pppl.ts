@@ -6,9 +6,10 @@ import { type ReadOptions, readDocuments } from "../data/read/read.js";
 import { FillMask } from "../encoder/fill-mask.js";
 import { evaluatePseudoPerplexity, type PplProgress, type PplReport } from "../evaluate/index.js";
 import { writeFileAtomic } from "../files/atomic.js";
+import { weightsIdentity } from "../files/weights-identity.js";
 import { pseudoPerplexityFigure, readPseudoPerplexity } from "../report/index.js";
 import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
-import { folderName, hashWeights } from "./evaluate-mteb.js";
+import { folderName } from "./evaluate-mteb.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
 import { given, list, positive } from "./option-values.js";
 import { addInputOptions, type InputFlags } from "./read-texts.js";
@@ -83,7 +84,7 @@ async function run(name: string, files: string[], flags: PpplFlags): Promise<voi
       force,
       batchTokens,
       signal: stop.signal,
-      settings: { weights: await hashWeights(model.folder), engine, dtype },
+      settings: { weights: await weightsIdentity(model.folder), engine, dtype },
       onProgress: (progress) => line.show(progress),
     });
     writeFileAtomic(`${out}/pppl.svg`, pseudoPerplexityFigure([report, ...others]));

@@ -126,7 +126,7 @@ export class OnnxEngine {
   async #open(result: Result): Promise<InferenceSession> {
     const { dtype, threads } = this.#options;
     const bits = dtype === "int8" ? weightBits() : undefined;
-    const folder = cacheFolder(this.#folder, { result, dtype, bits, head: this.head });
+    const folder = await cacheFolder(this.#folder, { result, dtype, bits, head: this.head });
     const write = async (path: string) => {
       const source = openModel(this.#folder, { head: this.head });
       try {

@@ -3,33 +3,19 @@
 // a folder gets its name when it is whole.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
-import { homedir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { replaceFolder, temporaryPath } from "../files/atomic.js";
 import { packageVersion } from "../files/package.js";
-
-/** The folder for what is made once a user: NEOBERT_CACHE, else neobert under XDG_CACHE_HOME or ~/.cache. */
-export function userCache(env = process.env): string {
-  return resolve(env.NEOBERT_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "neobert"));
-}
+import { userCache } from "../files/user-cache.js";
+import { weightsIdentity } from "../files/weights-identity.js";
 
 /** The cache's folder for a graph of the model in `folder`; `parts` is what else the graph depends on. */
-export function cacheFolder(folder: string, parts: Record<string, unknown>): string {
-  const weights = readdirSync(folder)
-    .filter((name) => name.endsWith(".safetensors"))
-    .sort()
-    .map((name) => {
-      const path = realpathSync(join(folder, name));
-      const { size, mtimeMs } = statSync(path);
-      return { path, size, mtimeMs };
-    });
-  const config = readFileSync(join(folder, "config.json"), "utf8");
-  const key = createHash("sha256").update(
-    JSON.stringify({ version: packageVersion(), code: codeHash(), config, weights, ...parts }),
-  );
-  return join(userCache(), "onnx", key.digest("hex").slice(0, 32));
+export async function cacheFolder(folder: string, parts: Record<string, unknown>): Promise<string> {
+  const weights = await weightsIdentity(folder);
+  const made = JSON.stringify({ version: packageVersion(), code: codeHash(), weights, ...parts });
+  return join(userCache(), "onnx", createHash("sha256").update(made).digest("hex").slice(0, 32));
 }
 
 /** A hash of what makes graphs, the files of `model/` and `onnx/`: changed code makes them anew. */

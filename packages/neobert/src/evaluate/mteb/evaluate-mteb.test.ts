@@ -1,6 +1,6 @@
 // Whole runs on small data of every type, with vectors made of the words' hashes.
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -135,6 +135,20 @@ test("a second run takes the results that are there and asks the model nothing",
   expect(second.outcomes.every(({ kept }) => kept)).toBe(true);
   const scores = ({ outcomes }: typeof first) => outcomes.map(({ score }) => score!.toFixed(5));
   expect(scores(second)).toEqual(scores(first));
+});
+
+test("a model of the same name with other weights is refused, and with force encodes anew", async () => {
+  const modelOf = (weights: string) => {
+    mkdirSync(join(folder, weights));
+    writeFileSync(join(folder, weights, "model.safetensors"), weights);
+    return Object.assign(new WordModel(), { folder: join(folder, weights) });
+  };
+  const [one, other] = [modelOf("first"), modelOf("second")];
+  await run(one, { tasks: ["own pairs"] });
+  await expect(run(other, { tasks: ["own pairs"] })).rejects.toThrow("expected results of the same model and settings");
+  expect(other.texts).toBe(0);
+  await run(other, { tasks: ["own pairs"], force: true });
+  expect(other.texts).toBe(one.texts); // no vector of the first was taken for one of its own
 });
 
 test("what was encoded before a stop is not encoded again, and the scores are those of an unbroken run", async () => {

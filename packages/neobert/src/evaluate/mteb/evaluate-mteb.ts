@@ -2,6 +2,7 @@
 // stopped goes on with the next; a task that fails is reported and does not stop the others.
 
 import { join } from "node:path";
+import { weightsIdentity } from "../../files/weights-identity.js";
 import type { HubOptions } from "../../hub/resolve.js";
 import type { Encode, VectorRows } from "../evaluators/types.js";
 import { EmbeddingCache } from "./embedding-cache.js";
@@ -32,7 +33,10 @@ export interface MtebOptions {
   model: EmbeddingModel;
   /** The model's name and what else is known of it; `name` is its folder under `out`. */
   about: ModelAbout;
-  /** All that makes this model's vectors besides its name (weights, type); kept results and vectors must agree in it. */
+  /**
+   * All that makes this model's vectors besides its name and the weights in its `folder` (type, engine; of a model without a
+   * folder its version too); kept results and vectors must agree in it.
+   */
   settings?: Settings;
   /** Names; default: the tasks of `data`, or without it all 56. */
   tasks?: readonly string[];
@@ -101,7 +105,9 @@ export async function evaluateMteb(options: MtebOptions): Promise<MtebReport> {
   const selected = selectTasks({ tasks: names, types: options.types }, local?.own);
   if (selected.length === 0)
     throw new Error("evaluateMteb: expected at least one task of these names and types, got none");
+  const weights = options.model.folder === undefined ? undefined : await weightsIdentity(options.model.folder);
   const settings: Settings = {
+    ...(weights !== undefined && { weights }),
     ...options.settings,
     instructions: prompts.source,
     ...(prompts.source === "mteb" && { instructionFormat: prompts.format }),

@@ -17,6 +17,8 @@ export interface TextEncoder {
   encode(texts: readonly string[], options?: EncodeCall): Promise<VectorRows>;
   /** The model's own prompts, by the names that mteb looks for (a task's, its type's, query, passage). */
   readonly prompts?: Readonly<Record<string, string>>;
+  /** Where its weights lie: kept results and vectors are those of the same weights only. */
+  readonly folder?: string;
 }
 
 export type EmbeddingModel = TextEncoder | Encoder;

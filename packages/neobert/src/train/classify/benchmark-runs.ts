@@ -1,20 +1,18 @@
 // What runs on a benchmark leave behind: `runs/TASK/POINT/result.json` of each, without its checkpoints, and `models/TASK`, the
 // best model of all the task's runs. Each step can be killed and done again.
 
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { hashFile } from "../../data/read/read-files.js";
 import type { FinishedRun } from "../../evaluate/glue/glue-summary.js";
 import { type BenchmarkTask, mainScore } from "../../evaluate/glue/glue-task.js";
 import type { GridPoint } from "../../evaluate/glue/grid.js";
 import { replaceFolder, writeFileAtomic } from "../../files/atomic.js";
-import { checkpointsOf, finishedModelOf, latestFile, modelFolder } from "../../files/run-folder.js";
+import { checkpointsOf, finishedModelOf, latestFile } from "../../files/run-folder.js";
 import type { ComputeType } from "../../model/torch/torch-compute-weights.js";
 
 /** What decides a run's result beside its place in the grid. */
 export interface RunSettings {
-  /** Hash of the model that it started from. */
+  /** Identity of the weights that it started from. */
   start: string;
   epochs: number;
   patience: number;
@@ -83,13 +81,4 @@ export function settleRun(out: string, task: BenchmarkTask, folder: string, run:
 function keptScore(task: BenchmarkTask, kept: string): number {
   if (!existsSync(resultFile(kept))) return Number.NEGATIVE_INFINITY;
   return mainScore(task, (JSON.parse(readFileSync(resultFile(kept), "utf8")) as FinishedRun).scores);
-}
-
-/** A hash of a model's config and weights. */
-export async function fingerprint(model: string): Promise<string> {
-  const folder = modelFolder(model);
-  const hash = createHash("sha256");
-  const names = readdirSync(folder).filter((name) => name === "config.json" || name.endsWith(".safetensors"));
-  for (const name of names.sort()) hash.update(`${name} ${await hashFile(join(folder, name))}\n`);
-  return hash.digest("hex").slice(0, 16);
 }

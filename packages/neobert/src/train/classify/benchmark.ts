@@ -18,18 +18,12 @@ import { fineTuningSchedule, gridPoints, runLength } from "../../evaluate/glue/g
 import { loadExamples } from "../../evaluate/glue/load-examples.js";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { packageVersion } from "../../files/package.js";
+import { modelFolder } from "../../files/run-folder.js";
+import { weightsIdentity } from "../../files/weights-identity.js";
 import type { LoopOptions } from "../loop/loop.js";
 import type { BenchmarkConfig } from "./benchmark-config.js";
 import { answersOf, labelledOf, loadOptionsOf, problemOf } from "./benchmark-examples.js";
-import {
-  fingerprint,
-  keptModel,
-  modelIsKept,
-  readResult,
-  runFolder,
-  settleRun,
-  writeResult,
-} from "./benchmark-runs.js";
+import { keptModel, modelIsKept, readResult, runFolder, settleRun, writeResult } from "./benchmark-runs.js";
 import { fineTune } from "./classify-task.js";
 import type { FineTuning } from "./fine-tuning.js";
 import { writeSubmission } from "./submission.js";
@@ -54,7 +48,7 @@ export interface BenchmarkResult {
 interface Start {
   from: string;
   startsFrom: "model" | "mnli";
-  fingerprint: string;
+  identity: string;
 }
 
 interface Work {
@@ -144,7 +138,7 @@ async function runTask(work: Work, task: BenchmarkTask): Promise<boolean> {
 async function startOf({ config, options, summary }: Work, task: BenchmarkTask): Promise<Start> {
   const { onNote = () => {} } = options;
   const given = async (from: string, startsFrom: Start["startsFrom"]) => {
-    return { from, startsFrom, fingerprint: await fingerprint(from) };
+    return { from, startsFrom, identity: await weightsIdentity(modelFolder(from)) };
   };
   if (!task.startsFromMnli) return given(config.model, "model");
   if (config.mnli) return given(config.mnli, "mnli");
@@ -171,7 +165,7 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
   const { epochs, patience, evaluationsPerEpoch } = config.grid;
   const folder = runFolder(config.out, task, start.startsFrom, point, seed);
   const settings = {
-    start: start.fingerprint,
+    start: start.identity,
     epochs,
     patience,
     maxLength: config.maxLength,
