@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { Command } from "commander";
 import { QuestionAnswerer } from "../encoder/question-answerer.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
-import { given, positive } from "./option-values.js";
+import { given, positive, wholeNumber } from "./option-values.js";
 
 interface AnswerFlags extends ModelFlags {
   context: string;
@@ -23,7 +23,7 @@ export function answerCommand(): Command {
     .requiredOption("--context <text>", "where the answer is: a file, - for standard input, or the text itself")
     .option("--top-k <n>", "answers to show", positive, 1)
     .option("--max-answer-tokens <n>", "tokens of the longest answer (default: 15)", positive)
-    .option("--stride <n>", "tokens that neighbouring windows of a long text share (default: 128)", positive)
+    .option("--stride <n>", "tokens that neighbouring windows of a long text share (default: 128)", wholeNumber)
     .option("--allow-no-answer", "count it among the answers that the text has none")
     .option("--json", "print JSON");
   return addModelOptions(command).action(run);

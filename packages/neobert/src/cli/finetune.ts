@@ -3,6 +3,7 @@
 import { Command, Option } from "commander";
 import { stringify } from "yaml";
 import { classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
+import { problemTypes } from "../train/classify/problem.js";
 import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/contrastive-config.js";
 import { configReference } from "../train/run-file/run-file.js";
 import { finetuneClassifier, finetuneContrastive } from "../train/worker/train-runs.js";
@@ -53,6 +54,10 @@ interface ClassifyFlags {
   text?: string;
   label?: string;
   pair?: string;
+  question?: string;
+  context?: string;
+  answers?: string;
+  answerStart?: string;
   validation?: string;
   type?: string;
   out?: string;
@@ -70,16 +75,15 @@ function classifierCommand(): Command {
     .option("--text <column>", "column of the text, or of a list of words (default: text)")
     .option("--label <column>", "column of the label or labels (default: label)")
     .option("--pair <column>", "column of a second text")
-    .option("--validation <file>", "held-out file (default: a tenth of the data)")
-    .addOption(
-      new Option("--type <type>", "kind of labels; auto looks at the data").choices([
-        "auto",
-        "single",
-        "multi",
-        "regression",
-        "tokens",
-      ]),
+    .option("--question <column>", "of answers: column of the question (default: question)")
+    .option("--context <column>", "of answers: column of the text that has the answer (default: context)")
+    .option(
+      "--answers <column>",
+      "of answers: column of SQuAD's { text, answer_start }, or of a text (default: answers)",
     )
+    .option("--answer-start <column>", "of answers that are a text: column of its place (default: answer_start)")
+    .option("--validation <file>", "held-out file (default: a tenth of the data)")
+    .addOption(new Option("--type <type>", "kind of labels; auto looks at the data").choices(["auto", ...problemTypes]))
     .option("--out <folder>", "run folder")
     .option("--resume", "go on from the run's latest checkpoint")
     .option("--help-config", "show every option")

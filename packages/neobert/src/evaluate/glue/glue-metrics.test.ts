@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from "vitest";
 import { golden } from "../fixture-evaluate.js";
+import { answerScores } from "../metrics/answer-metrics.js";
 import { glue } from "./glue.js";
-import { genderParity, recordScores } from "./glue-metrics.js";
+import { genderParity } from "./glue-metrics.js";
 import { type Example, mainScore, predictionsOf, taskOf } from "./glue-task.js";
 import { superglue } from "./superglue.js";
 
@@ -86,7 +87,7 @@ describe("SuperGLUE's scores equal the official ones", () => {
   test("ReCoRD: exact match and token F1, each row and their means", () => {
     const rows = record.rows as { prediction: string; answers: string[] }[];
     for (const [i, { prediction, answers }] of rows.entries()) {
-      const { exactMatch, f1 } = recordScores(prediction, answers);
+      const { exactMatch, f1 } = answerScores(prediction, answers);
       close(exactMatch, Number(record.per_row[i].em));
       close(f1, record.per_row[i].f1);
     }

@@ -2,6 +2,7 @@
 // scipy's for GLUE (Wang et al. 2019a, arXiv 1804.07461), the organisers' scripts for MultiRC and ReCoRD (Wang et al.
 // 2019b, arXiv 1905.00537).
 
+import { answerScores } from "../metrics/answer-metrics.js";
 import { accuracy, f1Binary, f1Macro, matthews } from "../metrics/classification-metrics.js";
 import { pearson, spearman } from "../metrics/correlation.js";
 import type { Example, Predictions, TaskMetrics } from "./glue-task.js";
@@ -58,43 +59,12 @@ export function multircScores({ examples, predictions }: Answered): { f1a: numbe
   return { f1a, exactMatch: exact / questions.size, f1m: f1Sum / questions.size };
 }
 
-/** ReCoRD's exact match and token F1 of one answer, each the best over the right answers. */
-export function recordScores(prediction: string, answers: readonly string[]): { exactMatch: number; f1: number } {
-  const got = normalised(prediction);
-  const over = (score: (answer: string) => number) => Math.max(...answers.map((answer) => score(normalised(answer))));
-  return { exactMatch: over((answer) => Number(answer === got)), f1: over((answer) => tokenF1(got, answer)) };
-}
-
-/** The means of `recordScores` over the chosen candidates. */
+/** ReCoRD's exact match and token F1: the means over the chosen candidates. */
 export function recordMeans({ examples, predictions }: Answered): TaskMetrics {
   const chosen = examples.filter((_, i) => predictions[i] === 1);
-  const scores = chosen.map(({ candidate, answers }) => recordScores(candidate!, answers!));
+  const scores = chosen.map(({ candidate, answers }) => answerScores(candidate!, answers!));
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return { f1: mean(scores.map(({ f1 }) => f1)), exactMatch: mean(scores.map(({ exactMatch }) => exactMatch)) };
-}
-
-function normalised(answer: string): string {
-  const bare = answer.toLowerCase().replace(/[!-/:-@[-`{-~]/g, "");
-  return bare
-    .replace(/\b(a|an|the)\b/g, " ")
-    .split(/\s+/)
-    .filter((word) => word !== "")
-    .join(" ");
-}
-
-function tokenF1(got: string, expected: string): number {
-  const [words, left] = [got.split(" "), expected.split(" ")];
-  const expectedCount = left.length;
-  let common = 0;
-  for (const word of words) {
-    const at = left.indexOf(word);
-    if (at < 0) continue;
-    left.splice(at, 1);
-    common++;
-  }
-  if (common === 0) return 0;
-  const [precision, recall] = [common / words.length, common / expectedCount];
-  return (2 * precision * recall) / (precision + recall);
 }
 
 /** AX-g: share of the pairs of sentences, which differ in a pronoun's gender alone, that are answered alike. */

@@ -10,15 +10,18 @@ export function classifierCard(
   { config, problem, train, validation }: Omit<FineTuning, "score">,
 ): string {
   const { modelType, title } = model.architecture;
-  const tag = problem.type === "tokens" ? "token-classification" : "text-classification";
+  const { type } = problem;
+  const isSpans = type === "spans";
+  const tag = isSpans ? "question-answering" : type === "tokens" ? "token-classification" : "text-classification";
   const kind = {
     single: "One label a text",
     multi: "Any number of labels a text",
     regression: "A number a text",
     tokens: "A label a word",
-  }[problem.type];
+    spans: "The words of a context that answer a question",
+  }[type];
   const { optimizer, batchSize, seed } = config;
-  const isPair = typeof train.inputs[0] !== "string" && problem.type !== "tokens";
+  const isPair = typeof train.inputs[0] !== "string" && type !== "tokens" && !isSpans;
   const listed = problem.labels.slice(0, 50).join(", ");
   return `---
 library_name: neobert
@@ -39,7 +42,7 @@ ${kind}${isPair ? " pair" : ""}: ${listed}${problem.labels.length > 50 ? " and o
 | computed in | ${record.dtype}, libtorch ${record.libtorch}, neobert ${record.neobert} |
 
 \`\`\`sh
-npx neobert classify FOLDER "some text"${isPair ? ' --pair "another text"' : ""}
+${isSpans ? 'npx neobert answer FOLDER "a question" --context FILE' : `npx neobert classify FOLDER "some text"${isPair ? ' --pair "another text"' : ""}`}
 \`\`\`
 
 ${loadedByPython(model.architecture, model.head)}

@@ -30,13 +30,31 @@ export const classifySchema = z.strictObject({
     type: z
       .enum(["auto", ...problemTypes])
       .default("auto")
-      .describe("One label a text, any number of them, a number, or a label a word; `auto` looks at the columns"),
+      .describe(
+        "One label a text, any number of them, a number, a label a word, or an answer in a context; `auto` looks at the columns",
+      ),
+    question: z.string().default("question").describe("Of answers: column of the question"),
+    context: z.string().default("context").describe("Of answers: column of the text that has the answer"),
+    answers: z
+      .string()
+      .default("answers")
+      .describe("Of answers: column of SQuAD's `{ text, answer_start }`, or of a text"),
+    answerStart: z.string().default("answer_start").describe("Of answers that are a text: column of its place"),
     separator: z.string().min(1).default(",").describe("Stands between several labels in one field"),
     header: z.boolean().default(true).describe("Whether CSV and TSV name their columns in the first line"),
   }),
   epochs: count.default(3).describe("Times that each text is seen at most"),
   batchSize: count.default(32).describe("Texts of an optimizer step"),
-  maxLength: z.int().min(3).default(512).describe("Tokens of the longest text; longer ones are cut"),
+  maxLength: z
+    .int()
+    .min(3)
+    .default(512)
+    .describe("Tokens of the longest text; longer ones are cut, contexts read in windows"),
+  stride: z
+    .int()
+    .nonnegative()
+    .optional()
+    .meta({ description: "Tokens that windows of a long context share", fallback: "128, or half of `maxLength`" }),
   microBatchTokens: count.default(16_384).describe("Tokens of a forward pass"),
   patience: count.default(15).describe("Evaluations without gain after which the run ends"),
   optimizer: optimizerSchema({ lr: 2e-5, weightDecay: 0.01 }),

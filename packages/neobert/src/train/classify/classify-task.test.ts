@@ -59,12 +59,12 @@ describe.each(modelTypes)("%s", (modelType) => {
 
 describe("losses", () => {
   const logits = [0.5, -1.2, 2, 0.3, 0.1, -0.7];
-  const lossAt = (kind: Problem, targets: number[], width: number) =>
+  const lossAt = (kind: Problem, targets: number[], width: number, cuSeqlens = Int32Array.of(0)) =>
     tidy(() =>
       lossOf(
         kind,
         fromTypedArray(Float32Array.from(logits), { shape: [6 / width, width] }),
-        Float32Array.from(targets),
+        { targets: Float32Array.from(targets), cuSeqlens },
         "cpu",
       ).item(),
     );
@@ -82,6 +82,15 @@ describe("losses", () => {
       each.reduce((a, b) => a + b) / 3,
       5,
     );
+  });
+
+  test("a span is the mean of the cross entropies of its start and end, over the tokens of its window alone", () => {
+    // Windows of one and two tokens; rows are tokens, columns start and end.
+    const starts = [logSumExp([0.5]) - 0.5, logSumExp([2, 0.1]) - 0.1];
+    const ends = [logSumExp([-1.2]) + 1.2, logSumExp([0.3, -0.7]) - 0.3];
+    const expected = (starts[0]! + starts[1]! + ends[0]! + ends[1]!) / 2;
+    const spans: Problem = { type: "spans", labels: ["start", "end"] };
+    expect(lossAt(spans, [0, 0, 1, 0], 2, Int32Array.of(0, 1, 3))).toBeCloseTo(expected, 5);
   });
 
   test("a number is squared error", () => {

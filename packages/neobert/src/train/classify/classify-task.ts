@@ -38,9 +38,10 @@ function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBa
   const { name, config, problem, train, validation } = work;
   const from = modelFolder(config.model.from);
   const maxTokens = Math.min(config.maxLength, longestOf(from));
+  const { stride } = config;
   let tokenized: Promise<Examples> | undefined;
   const trainingExamples = (tokenizer: Tokenizer) => {
-    tokenized ??= Examples.tokenize(problem, train, tokenizer, { where: name, maxTokens });
+    tokenized ??= Examples.tokenize(problem, train, tokenizer, { where: name, maxTokens, stride });
     return tokenized;
   };
   const { seed, batchSize, microBatchTokens } = config;
@@ -54,7 +55,7 @@ function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBa
       new Trainer<LabelledBatch>({
         ...parts,
         objective: (batch, run) =>
-          lossOf(problem, logitsOf(problem, parts.model, batch, run), batch.targets, parts.model.device),
+          lossOf(problem, logitsOf(problem, parts.model, batch, run), batch, parts.model.device),
       }),
     async trial(tokenizer) {
       const examples = await trainingExamples(tokenizer);
@@ -71,7 +72,7 @@ function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBa
     async evaluation(run) {
       if (!validation) return undefined;
       best.restore(join(config.out, "metrics.jsonl"));
-      const examples = await Examples.tokenize(problem, validation, run.tokenizer, { where: name, maxTokens });
+      const examples = await Examples.tokenize(problem, validation, run.tokenizer, { where: name, maxTokens, stride });
       return () => evaluate(work, run, examples, best);
     },
     describeScores: work.describeScores,

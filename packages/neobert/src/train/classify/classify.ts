@@ -20,6 +20,7 @@ export async function runClassify(config: ClassifyConfig, options: LoopOptions =
     multi: "any labels a text",
     regression: "a number",
     tokens: "a label a word",
+    spans: "an answer in a context",
   };
   onNote(
     `${train.inputs.length} texts to learn from, ${validation?.inputs.length ?? 0} held out; ${kinds[problem.type]}: ` +

@@ -1,5 +1,7 @@
-// Labelled texts, tokenized once and packed batch by batch: what both training and evaluation read.
+// Labelled texts, tokenized once and packed batch by batch: what both training and evaluation read. A question with a long
+// context is several windows, which go together: an epoch shows each question once.
 
+import { type AnswerWindow, answerWindows, defaultStride } from "../../encoder/answers.js";
 import { cutByTokens, longestFirst } from "../../engine/planner.js";
 import { type TextInput, TextTokenizer, TokenizedTexts } from "../../texts/tokenized.js";
 import type { Encoding, Tokenizer } from "../../tokenizer/index.js";
@@ -8,49 +10,94 @@ import { IGNORED, type LabelledBatch, type Problem } from "./problem.js";
 /** Texts or pairs with what is to be learnt of each. Of the labels' kinds `Problem.type` says which it is. */
 export interface LabelledInputs {
   inputs: TextInput[];
-  /** A class or value a text; numbers of the labels it has; or a class a word. */
+  /** A class or value a text; numbers of the labels it has; a class a word; or the answer's place in the pair, if any. */
   labels: (number | readonly number[])[];
   /** The words of each text where they have labels: its text is these joined by spaces. */
   words?: (readonly string[])[];
+  /** The right answers to each question; none where its context has none. */
+  answers?: (readonly string[])[];
+}
+
+/** A question's context as it was read, to find answers in. */
+export interface Passage {
+  context: string;
+  windows: AnswerWindow[];
+  answers: readonly string[];
 }
 
 export class Examples {
   readonly #texts: TokenizedTexts;
   /** The targets of each text. */
   readonly #targets: Float32Array[];
+  /** Of questions: their contexts, and where the windows of each begin and the last end. */
+  readonly #passages: Passage[] | undefined;
+  readonly #windowStarts: number[];
+  /** The token in front of each text that stands for "no answer". */
+  readonly clsId: number | undefined;
 
-  private constructor(texts: TokenizedTexts, targets: Float32Array[]) {
+  private constructor(texts: TokenizedTexts, targets: Float32Array[], tokenizer: Tokenizer, passages?: Passage[]) {
+    this.clsId = tokenizer.specialIds.cls;
     this.#texts = texts;
     this.#targets = targets;
+    this.#passages = passages;
+    this.#windowStarts = [0];
+    for (const { windows } of passages ?? []) this.#windowStarts.push(this.#windowStarts.at(-1)! + windows.length);
   }
 
-  /** Tokenizes; texts longer than `maxTokens` are cut. */
+  /** Tokenizes; texts longer than `maxTokens` are cut, and contexts of questions read in windows with `stride`. */
   static async tokenize(
     problem: Problem,
     data: LabelledInputs,
     tokenizer: Tokenizer,
-    options: { where: string; maxTokens: number },
+    options: { where: string; maxTokens: number; stride?: number | undefined },
   ): Promise<Examples> {
     const { inputs, labels, words } = data;
     const textTokenizer = new TextTokenizer(tokenizer);
+    if (problem.type === "spans") return Examples.#questions(data, textTokenizer, options);
     if (problem.type !== "tokens") {
       const texts = await textTokenizer.tokenizeAll(inputs, options);
       return new Examples(
         texts,
         labels.map((label) => targetsOf(problem, label)),
+        tokenizer,
       );
     }
     const encodings = await textTokenizer.encodeAll(inputs, options);
     const targets = encodings.map((encoding, i) => alignLabels(encoding, words![i]!, labels[i] as readonly number[]));
-    return new Examples(TokenizedTexts.of(encodings), targets);
+    return new Examples(TokenizedTexts.of(encodings), targets, tokenizer);
+  }
+
+  static async #questions(
+    { inputs, labels, answers }: LabelledInputs,
+    tokenizer: TextTokenizer,
+    options: { where: string; maxTokens: number; stride?: number | undefined },
+  ): Promise<Examples> {
+    const { stride = defaultStride(options.maxTokens) } = options;
+    const encodings = await tokenizer.encodeAll(inputs, { ...options, stride, truncation: "onlySecond" });
+    const passages = encodings.map((encoding, i) => {
+      const { text, pair } = inputs[i] as { text: string; pair: string };
+      return { context: pair, windows: answerWindows(tokenizer, text, encoding), answers: answers![i]! };
+    });
+    const targets = passages.map(({ windows }, i) => {
+      return Float32Array.from(windows.flatMap((window) => alignSpan(window, labels[i] as readonly number[])));
+    });
+    const windows = passages.flatMap(({ windows }) => windows.map(({ encoding }) => encoding));
+    return new Examples(TokenizedTexts.of(windows), targets, tokenizer.tokenizer, passages);
   }
 
   get length(): number {
-    return this.#texts.length;
+    return this.#targets.length;
   }
 
   tokenCount(text: number): number {
-    return this.#texts.tokenCount(text);
+    return this.#windowsOf(text).reduce((sum, window) => sum + this.#texts.tokenCount(window), 0);
+  }
+
+  /** The context of a question. */
+  passage(text: number): Passage {
+    const passage = this.#passages?.[text];
+    if (!passage) throw new Error(`internal: text ${text} has no context`);
+    return passage;
   }
 
   /** The texts named by `order`, packed, with their targets. */
@@ -62,7 +109,15 @@ export class Examples {
       packed.set(part, at);
       at += part.length;
     }
-    return { ...this.#texts.pack(order), targets: packed, order };
+    const rows = order.flatMap((text) => this.#windowsOf(text));
+    return { ...this.#texts.pack(rows), targets: packed, order };
+  }
+
+  /** The places of a text's windows among the tokenized texts. */
+  #windowsOf(text: number): number[] {
+    if (!this.#passages) return [text];
+    const [start, end] = [this.#windowStarts[text]!, this.#windowStarts[text + 1]!];
+    return Array.from({ length: end - start }, (_, i) => start + i);
   }
 
   /** The targets of one text. */
@@ -72,7 +127,7 @@ export class Examples {
 
   /** The texts of each batch of an evaluation: of near-equal length, at most `tokens` together or one alone. */
   plan(tokens: number): number[][] {
-    return [...cutByTokens(longestFirst(this.#texts), (text) => this.tokenCount(text), tokens)];
+    return [...cutByTokens(longestFirst(this), (text) => this.tokenCount(text), tokens)];
   }
 }
 
@@ -81,6 +136,18 @@ function targetsOf({ type, labels }: Problem, label: number | readonly number[])
   const targets = new Float32Array(labels.length);
   for (const one of label as readonly number[]) targets[one] = 1;
   return targets;
+}
+
+/** The first and last token of an answer [start, end) of the context; 0 and 0 where the window has not all of it. */
+export function alignSpan({ encoding, first, end }: AnswerWindow, [from, to]: readonly number[]): [number, number] {
+  const { offsets } = encoding;
+  if (from === undefined || to === undefined || first === end) return [0, 0];
+  if (offsets[2 * first]! > from || offsets[2 * end - 1]! < to) return [0, 0];
+  let start = first;
+  while (offsets[2 * start + 1]! <= from) start++;
+  let last = end - 1;
+  while (offsets[2 * last]! >= to) last--;
+  return [start, last];
 }
 
 /** A word's class at its first piece; `IGNORED` at its other pieces and at special tokens. */

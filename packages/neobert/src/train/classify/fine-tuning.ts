@@ -14,6 +14,8 @@ export interface FineTuningConfig extends CommonRunConfig {
   batchSize: number;
   /** Tokens of the longest text. */
   maxLength: number;
+  /** Tokens that neighbouring windows of a long context share. */
+  stride?: number | undefined;
   /** Tokens of a forward pass. */
   microBatchTokens: number;
   /** Evaluations without gain after which the run ends. */

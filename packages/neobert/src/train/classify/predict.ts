@@ -4,7 +4,7 @@ import { noGrad, type Tensor, tidy } from "@neobert/torch";
 import type { Weights } from "../../model/ops.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { Examples } from "./examples.js";
-import { logitsOf, lossOf, type Problem, targetCount } from "./problem.js";
+import { isPerToken, logitsOf, lossOf, type Problem, targetCount } from "./problem.js";
 
 export interface Outputs {
   /** Logits of each text in the order of the examples: [L], or [tokens * L]. */
@@ -29,15 +29,17 @@ export function predict(
     const values = tidy(() =>
       noGrad(() => {
         const output = logitsOf(problem, model, batch, weights ? { weights } : {});
-        if (isLabelled) sum += lossOf(problem, output, batch.targets, model.device).item();
+        if (isLabelled) sum += lossOf(problem, output, batch, model.device).item();
         return output.toTypedArray() as Float32Array;
       }),
     );
     if (isLabelled) targets += count;
     const width = problem.labels.length;
-    for (const [i, text] of order.entries()) {
-      const [start, end] = problem.type === "tokens" ? [batch.cuSeqlens[i]!, batch.cuSeqlens[i + 1]!] : [i, i + 1];
-      logits[text] = values.slice(start * width, end * width);
+    let row = 0;
+    for (const text of order) {
+      const rows = isPerToken(problem) ? examples.tokenCount(text) : 1;
+      logits[text] = values.slice(row * width, (row + rows) * width);
+      row += rows;
     }
   }
   return { logits, loss: sum / targets };

@@ -1,5 +1,7 @@
 // Held-out scores of own labelled files, by kind of problem; `main` is the one by which the best model is chosen.
 
+import { answerDefaults, findAnswers } from "../../encoder/answers.js";
+import { answerScores } from "../../evaluate/metrics/answer-metrics.js";
 import { accuracy, f1Macro, precisionRecallF1 } from "../../evaluate/metrics/classification-metrics.js";
 import { pearson, spearman } from "../../evaluate/metrics/correlation.js";
 import { areEntityTags, entityScores } from "../../evaluate/metrics/entity-metrics.js";
@@ -19,6 +21,8 @@ export function scoresOf(problem: Problem, logits: readonly Float32Array[], exam
       return regressionScores(logits, targets);
     case "tokens":
       return tokenScores(problem.labels, logits, targets);
+    case "spans":
+      return spanScores(logits, examples);
   }
 }
 
@@ -82,6 +86,24 @@ function tokenScores(
     words.map(({ got }) => got),
   );
   return { ...entities, accuracy: right, main: entities.f1 };
+}
+
+/** Tokens of the longest answer that is looked for, as transformers' fine-tuning on SQuAD has it. */
+const MAX_ANSWER_TOKENS = 30;
+
+/** SQuAD's, where "no answer" can be right if it is for some question. */
+function spanScores(logits: readonly Float32Array[], examples: Examples): TaskScores {
+  const passages = logits.map((_, text) => examples.passage(text));
+  const handleImpossibleAnswer = passages.some(({ answers }) => answers.length === 0);
+  const choice = { ...answerDefaults, maxAnswerTokens: MAX_ANSWER_TOKENS, handleImpossibleAnswer };
+  const scores = passages.map(({ context, windows, answers }, text) => {
+    let at = 0;
+    const parts = windows.map(({ encoding }) => logits[text]!.subarray(at, (at += 2 * encoding.ids.length)));
+    const [best] = findAnswers(context, windows, parts, { ...choice, clsId: examples.clsId });
+    return answerScores(best?.text ?? "", answers.length > 0 ? answers : [""]);
+  });
+  const mean = (name: "exactMatch" | "f1") => scores.reduce((sum, score) => sum + score[name], 0) / scores.length;
+  return { exactMatch: mean("exactMatch"), f1: mean("f1"), main: mean("f1") };
 }
 
 function highest(row: Float32Array): number {

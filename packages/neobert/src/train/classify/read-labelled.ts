@@ -6,8 +6,9 @@ import { fetchSources } from "../../data/read/read.js";
 import { type DataRecord, readRecords } from "../../data/read/records.js";
 import type { LabelledInputs } from "./examples.js";
 import type { Problem, ProblemType } from "./problem.js";
+import { isSpanRecord, labelledSpans, type SpanColumns } from "./read-spans.js";
 
-export interface LabelledSource {
+export interface LabelledSource extends SpanColumns {
   train: string | string[];
   validation?: string | string[] | undefined;
   /** Share of the training texts that is held out where there is no validation file. */
@@ -29,6 +30,11 @@ export interface LabelledData {
   places: string[];
 }
 
+interface RecordOf {
+  record: DataRecord;
+  where: string;
+}
+
 interface LabelledRow {
   text: unknown;
   pair: unknown;
@@ -38,11 +44,24 @@ interface LabelledRow {
 
 /** Reads all files. Throws naming file, row and column where something is missing or of the wrong kind. */
 export async function readLabelled(source: LabelledSource, seed: number): Promise<LabelledData> {
-  const rows = await readRows(source.train, source);
-  if (rows.length === 0) throw new Error(`${source.train}: expected labelled texts, got none`);
-  let [train, held]: [LabelledRow[], LabelledRow[]] = [rows, []];
-  if (source.validation !== undefined) held = await readRows(source.validation, source);
-  else [train, held] = holdOut(rows, source.validationFraction, seed);
+  const records = await readAll(source.train, source);
+  if (records.length === 0) throw new Error(`${source.train}: expected labelled texts, got none`);
+  let [learnt, kept]: [RecordOf[], RecordOf[]] = [records, []];
+  if (source.validation !== undefined) kept = await readAll(source.validation, source);
+  else [learnt, kept] = holdOut(records, source.validationFraction, seed);
+  const places = learnt.map(({ where }) => where);
+  const [{ record }] = records as [RecordOf];
+  const looksAsked = !Object.hasOwn(record, source.text) && isSpanRecord(record, source);
+  if (source.type === "spans" || (source.type === "auto" && looksAsked)) {
+    return {
+      problem: { type: "spans", labels: ["start", "end"] },
+      train: labelledSpans(learnt, source),
+      validation: kept.length > 0 ? labelledSpans(kept, source) : undefined,
+      places,
+    };
+  }
+  const rowOf = (one: RecordOf) => labelledRow(one, source);
+  const [rows, train, held] = [records.map(rowOf), learnt.map(rowOf), kept.map(rowOf)];
   const type = source.type === "auto" ? inferType(rows) : source.type;
   if (type === "tokens" && source.pair !== undefined) {
     throw new Error("finetune classify: expected no pair with labels of words, got a column for it");
@@ -53,31 +72,31 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
     problem,
     train: labelled(train, problem, source),
     validation: held.length > 0 ? labelled(held, problem, source) : undefined,
-    places: train.map(({ where }) => where),
+    places,
   };
 }
 
-async function readRows(
-  files: string | string[],
-  { text, label, pair, header }: LabelledSource,
-): Promise<LabelledRow[]> {
-  const rows: LabelledRow[] = [];
+async function readAll(files: string | string[], { header }: LabelledSource): Promise<RecordOf[]> {
+  const records: RecordOf[] = [];
   for (const file of await fetchSources(files)) {
     for await (const { record, row } of readRecords(file, { header })) {
-      const where = `${file}: record ${row}`;
-      const get = (column: string) => {
-        if (Object.hasOwn(record, column)) return record[column as keyof DataRecord];
-        throw new Error(
-          `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName it with --text, --label or --pair.`,
-        );
-      };
-      rows.push({ text: get(text), label: get(label), pair: pair === undefined ? undefined : get(pair), where });
+      records.push({ record, where: `${file}: record ${row}` });
     }
   }
-  return rows;
+  return records;
 }
 
-function holdOut(rows: LabelledRow[], fraction: number, seed: number): [train: LabelledRow[], held: LabelledRow[]] {
+function labelledRow({ record, where }: RecordOf, { text, label, pair }: LabelledSource): LabelledRow {
+  const get = (column: string) => {
+    if (Object.hasOwn(record, column)) return record[column];
+    throw new Error(
+      `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName it with --text, --label or --pair.`,
+    );
+  };
+  return { text: get(text), label: get(label), pair: pair === undefined ? undefined : get(pair), where };
+}
+
+function holdOut(rows: RecordOf[], fraction: number, seed: number): [train: RecordOf[], held: RecordOf[]] {
   const count = fraction === 0 ? 0 : Math.max(1, Math.round(rows.length * fraction));
   if (count >= rows.length)
     throw new Error(`finetune classify: expected texts left to learn from, got ${rows.length} in all`);

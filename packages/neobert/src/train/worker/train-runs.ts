@@ -61,7 +61,7 @@ export async function finetuneContrastive(
 /**
  * Fine-tunes as `parseClassifyConfig` has it and resolves when the run is at its end, or was stopped by `signal`. The run's
  * folder, `config.out`, then holds checkpoints, metrics and `model/`, the model of the best evaluation, which `Classifier`,
- * `TokenClassifier` and `CrossEncoder` load. Rejects where settings and data do not fit together.
+ * `TokenClassifier`, `QuestionAnswerer` and `CrossEncoder` load. Rejects where settings and data do not fit together.
  */
 export async function finetuneClassifier(
   config: ClassifyConfig,
