@@ -2,7 +2,7 @@
 // user's cache. It takes packed texts and computes no padding in linear layers, norms and activations. Lives in one
 // thread, which a run blocks.
 
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { InferenceSession } from "onnxruntime-node";
 import { packageVersion } from "../files/package.js";
@@ -11,7 +11,7 @@ import type { ModelArchitecture, ModelConfig } from "../model/architectures.js";
 import { openModel } from "../model/model-folder.js";
 import { checkBatch, expectHead, type PackedBatch } from "../model/packed-batch.js";
 import { layersToKeep, quantizationErrors } from "../onnx/calibrate.js";
-import { cacheFolder, fillCache } from "../onnx/graph-cache.js";
+import { cacheFolder, withCached } from "../onnx/graph-cache.js";
 import { weightBits } from "../onnx/int8.js";
 import { writeOnnx } from "../onnx/onnx-file.js";
 import { importOnnxRuntime, openSession } from "../onnx/onnxruntime.js";
@@ -138,14 +138,13 @@ export class OnnxEngine {
         source.close();
       }
     };
-    await fillCache(folder, write);
-    const open = () => openSession(join(folder, "model.onnx"), threads);
+    const open = (path: string) => openSession(join(path, "model.onnx"), threads);
     try {
-      return await open();
-    } catch {
+      return await withCached(folder, write, open);
+    } catch (error) {
+      if (!existsSync(folder)) throw error;
       rmSync(folder, { recursive: true, force: true }); // a broken file: made anew
-      await fillCache(folder, write);
-      return open();
+      return withCached(folder, write, open);
     }
   }
 

@@ -4,6 +4,7 @@
 // snapshot is known to be complete without a request.
 
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import {
   createReadStream,
   createWriteStream,
@@ -13,6 +14,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
@@ -30,6 +32,16 @@ export interface RemoteFile {
   isLarge: boolean;
 }
 
+/** Whether this is the name that Git, or large-file storage, gives contents, and so is safe as the name of a file. */
+export function isHash(text: unknown): text is string {
+  return typeof text === "string" && /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
+}
+
+/** Whether an error says that this user, or this disk, lets nothing be written there. */
+export function isUnwritable(error: unknown): boolean {
+  return ["EACCES", "EPERM", "EROFS"].includes(String((error as NodeJS.ErrnoException)?.code));
+}
+
 export class RepoCache {
   readonly folder: string;
 
@@ -39,9 +51,10 @@ export class RepoCache {
 
   /** The commit that a branch or tag had when it was last asked for, or null. */
   commitOf(revision: string): string | null {
-    if (/^[0-9a-f]{40}$/.test(revision)) return revision;
+    if (isHash(revision)) return revision;
     const path = join(this.folder, "refs", revision);
-    return existsSync(path) ? readFileSync(path, "utf8").trim() : null;
+    const commit = statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8").trim() : "";
+    return isHash(commit) ? commit : null;
   }
 
   /** Notes what a revision means and which files its commit has. */
@@ -52,7 +65,11 @@ export class RepoCache {
 
   listing(commit: string): RemoteFile[] | null {
     const path = join(this.folder, "listings", `${commit}.json`);
-    return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : null;
+    try {
+      return JSON.parse(readFileSync(path, "utf8"));
+    } catch {
+      return null; // not there, or damaged: asked for anew
+    }
   }
 
   snapshotFolder(commit: string): string {
@@ -74,9 +91,10 @@ export class RepoCache {
     file: RemoteFile,
     open: () => Promise<Blob | null>,
     onBytes: (count: number) => void,
+    signal?: AbortSignal,
   ): Promise<void> {
     const blob = join(this.folder, "blobs", file.etag);
-    if (!existsSync(blob)) await download(blob, file, open, onBytes);
+    if (!existsSync(blob)) await download(blob, file, open, onBytes, signal);
     const pointer = join(this.snapshotFolder(commit), file.path);
     mkdirSync(dirname(pointer), { recursive: true });
     rmSync(pointer, { force: true });
@@ -103,6 +121,7 @@ async function download(
   file: RemoteFile,
   open: () => Promise<Blob | null>,
   onBytes: (count: number) => void,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   mkdirSync(dirname(blob), { recursive: true });
   const unfinished = claimUnfinished(blob);
@@ -111,7 +130,7 @@ async function download(
   try {
     let bytes = 0;
     if (existsSync(unfinished)) {
-      for await (const chunk of createReadStream(unfinished)) {
+      for await (const chunk of createReadStream(unfinished, { ...(signal && { signal }) })) {
         hash.update(chunk);
         bytes += chunk.length;
       }
@@ -127,10 +146,16 @@ async function download(
           hash.update(chunk);
           onBytes(chunk.length);
           yield chunk;
+          if (bytes > file.bytes) return; // an endless answer does not fill the disk
         }
       };
       const chunks = Readable.fromWeb(rest.stream() as Parameters<typeof Readable.fromWeb>[0]);
-      await pipeline(chunks, count, createWriteStream(unfinished, { flags: "a" }));
+      const output = createWriteStream(unfinished, { flags: "a" });
+      try {
+        await pipeline(chunks, count, output, { ...(signal && { signal }) });
+      } finally {
+        if (!output.closed) await once(output, "close"); // what is still being written is there for the next time
+      }
     }
     if (bytes < file.bytes) throw new Error(`${bytes} bytes instead of ${file.bytes}`);
     if (bytes > file.bytes || hash.digest("hex") !== file.etag) {

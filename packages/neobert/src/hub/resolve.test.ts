@@ -1,7 +1,9 @@
 // A small server on 127.0.0.1 answers as the Hub does: repository info, tree, and files by range.
 
+import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,11 +14,16 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { type AddressInfo, connect } from "node:net";
+import { homedir, tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { readDocuments } from "../data/read/read.js";
+import { Encoder } from "../encoder/encoder.js";
+import { writeSmallModel } from "../encoder/fixture-encoder.js";
+import { hubCachePath, hubFetch } from "./environment.js";
 import { resolveDataset, resolveModel } from "./resolve.js";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -48,6 +55,8 @@ let server: Server;
 let requests: { url: string; token: string | undefined; range: string | undefined }[] = [];
 let head = COMMIT;
 let failure: "none" | "cut" | "damaged" = "none";
+/** What an endpoint that is not to be trusted says in place of the truth. */
+let lies: { sha?: string; oid?: string; size?: number } = {};
 
 function answer(request: IncomingMessage, response: ServerResponse) {
   const url = new URL(request.url!, "http://hub");
@@ -59,14 +68,14 @@ function answer(request: IncomingMessage, response: ServerResponse) {
     const files = repositories[api[1]!];
     if (!files || !["main", head].includes(api[3]!)) return send(404, { error: "Repository not found" });
     if (api[2] === "revision")
-      return send(200, { _id: "1", id: api[1], sha: head, lastModified: "2025-01-01T00:00:00Z" });
+      return send(200, { _id: "1", id: api[1], sha: lies.sha ?? head, lastModified: "2025-01-01T00:00:00Z" });
     return send(
       200,
       Object.entries(files).map(([path, bytes]) => ({
         type: "file",
         path,
-        size: bytes.length,
-        oid: gitName(bytes),
+        size: lies.size ?? bytes.length,
+        oid: lies.oid ?? gitName(bytes),
         ...(path.endsWith(".safetensors") && {
           lfs: { oid: sha(bytes), size: bytes.length, pointerSize: 1 },
         }),
@@ -107,9 +116,11 @@ beforeEach(() => {
   vi.stubEnv("HF_HUB_CACHE", cacheDir);
   vi.stubEnv("HF_HUB_OFFLINE", "");
   vi.stubEnv("HF_TOKEN", "");
+  vi.stubEnv("HF_HOME", join(cacheDir, "home"));
   requests = [];
   head = COMMIT;
   failure = "none";
+  lies = {};
 });
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -203,7 +214,9 @@ test("a name that is nowhere is an error that says where was looked and keeps no
 
 test("offline, the cache serves what it has, and the error for what it has not says how to get it", async () => {
   vi.stubEnv("HF_HUB_OFFLINE", "1");
-  await expect(resolveModel("acme/tiny")).rejects.toThrow("not on the Hub, since HF_HUB_OFFLINE or offline is set");
+  await expect(resolveModel("acme/tiny")).rejects.toThrow(
+    "not on the Hub, since HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) or offline is set",
+  );
   expect(requests).toEqual([]);
   const online = await resolveModel("acme/tiny", { offline: false, files: ["config.json"] });
   requests = [];
@@ -286,6 +299,186 @@ test("an aborted call stops, and leaves nothing under a final name", async () =>
 test("a path that leads out of the cache is refused", async () => {
   await expect(resolveModel("acme/evil", { files: ["**"] })).rejects.toThrow('got "../../escaped.json"');
   expect(existsSync(join(cacheDir, "..", "escaped.json"))).toBe(false);
+});
+
+test("commits, hashes and sizes that an endpoint makes up are refused, and nothing outside the cache is touched", async () => {
+  const repository = join(cacheDir, "models--acme--tiny");
+  const victim = join(cacheDir, "victim");
+  mkdirSync(victim);
+  writeFileSync(join(victim, "config.json"), "precious");
+  const all: (typeof lies)[] = [
+    { sha: "../../../victim" },
+    { sha: "../../victim" },
+    { sha: "main" },
+    { sha: `${COMMIT}/../../../victim` },
+    { oid: "../../victim/config.json" },
+    { oid: "" },
+    { size: -1 },
+  ];
+  for (const lie of all) {
+    lies = lie;
+    await expect(resolveModel("acme/tiny", { refresh: true }), JSON.stringify(lie)).rejects.toThrow(
+      /acme\/tiny: expected .* from the Hub, got .*\nDo not trust it/,
+    );
+    expect(readFileSync(join(victim, "config.json"), "utf8")).toBe("precious");
+    expect(existsSync(repository)).toBe(false);
+  }
+  lies = { sha: NEXT_COMMIT };
+  await expect(resolveModel("acme/tiny", { revision: COMMIT })).rejects.toThrow(`expected commit ${COMMIT}`);
+});
+
+test("a file that never ends is cut at the size that the Hub lists", async () => {
+  lies = { size: 10 };
+  const [blobs, options] = [join(cacheDir, "models--acme--tiny", "blobs"), { files: ["onnx/*", "model.safetensors"] }];
+  await expect(resolveModel("acme/tiny", options)).rejects.toThrow(/got \d+ bytes instead of 10/);
+  expect(readdirSync(blobs)).toEqual([]);
+});
+
+test("a revision is what Git allows as one, and leads nowhere else", async () => {
+  writeFileSync(join(cacheDir, "commit"), COMMIT);
+  const wrong = [
+    "../../commit",
+    "..",
+    "/etc/passwd",
+    "a..b",
+    "a b",
+    "a~1",
+    "a.lock",
+    ".a",
+    "a/",
+    "@",
+    "",
+    "-a",
+    "a\\b",
+    "x@{1}",
+  ];
+  for (const revision of wrong) {
+    await expect(resolveModel("acme/tiny", { revision }), revision).rejects.toThrow("expected revision to be a branch");
+  }
+  expect(requests).toEqual([]);
+  await expect(resolveModel("acme/tiny", { revision: "refs/pr/1" })).rejects.toThrow(
+    "nothing of this name and revision",
+  );
+});
+
+test("the token that a login left is sent, HF_TOKEN before it, and none where implicit tokens are refused", async () => {
+  const sent = async () => {
+    requests = [];
+    await resolveModel("acme/tiny", { files: ["config.json"], refresh: true });
+    return [...new Set(requests.map(({ token }) => token))];
+  };
+  const home = join(cacheDir, "home");
+  mkdirSync(home);
+  writeFileSync(join(home, "token"), "hf_login\n");
+  writeFileSync(join(home, "other"), "own-server-token");
+  expect(await sent()).toEqual(["Bearer hf_login"]);
+  vi.stubEnv("HOME", cacheDir);
+  vi.stubEnv("HF_HOME", "~/home");
+  expect(await sent()).toEqual(["Bearer hf_login"]);
+  vi.stubEnv("PLACE", home);
+  vi.stubEnv("HF_TOKEN_PATH", "$PLACE/other");
+  expect(await sent()).toEqual(["Bearer own-server-token"]);
+  vi.stubEnv("HF_TOKEN", "hf_named");
+  expect(await sent()).toEqual(["Bearer hf_named"]);
+  vi.stubEnv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1");
+  expect(await sent()).toEqual([undefined]);
+});
+
+test("a token is not sent to where the Hub sends a download on", async () => {
+  const elsewhere: (string | undefined)[] = [];
+  const storage = createServer((request, response) => {
+    elsewhere.push(request.headers.authorization);
+    response.writeHead(206, { "content-range": `bytes 0-0/${weights.length}`, etag: `"${sha(weights)}"` }).end("w");
+  });
+  await new Promise<void>((resolve) => storage.listen(0, "127.0.0.1", resolve));
+  const address = `http://localhost:${(storage.address() as AddressInfo).port}/`;
+  vi.stubEnv("HF_TOKEN", "hf_secret");
+  const send = await hubFetch(endpoint);
+  await send(`${endpoint}/acme/tiny/resolve/main/config.json`);
+  await send(address);
+  storage.close();
+  storage.closeAllConnections();
+  expect([requests.map(({ token }) => token), elsewhere]).toEqual([["Bearer hf_secret"], [undefined]]);
+});
+
+test("the cache lies where the variables say, with ~ and $NAME written out", () => {
+  const env = { HOME: "/ignored", USERS: "/users" };
+  expect(hubCachePath({ ...env, HF_HOME: "~/x" })).toBe(join(homedir(), "x", "hub"));
+  expect(hubCachePath({ ...env, HF_HOME: "/x", HF_HUB_CACHE: ["$", "{USERS}/me"].join("") })).toBe("/users/me");
+  expect(hubCachePath({ ...env, XDG_CACHE_HOME: "$USERS/cache" })).toBe("/users/cache/huggingface/hub");
+  expect(hubCachePath({ ...env, HF_HUB_CACHE: "/a~b/$ABSENT" })).toBe("/a~b/$ABSENT");
+  expect(hubCachePath({})).toBe(join(homedir(), ".cache", "huggingface", "hub"));
+});
+
+test("requests go through the proxy that the environment names, but for the hosts of NO_PROXY", async () => {
+  const asked: string[] = [];
+  const proxy = createServer((request, response) => {
+    asked.push(request.url!);
+    answer(Object.assign(request, { url: new URL(request.url!, endpoint).pathname }), response);
+  });
+  proxy.on("connect", (request, socket) => {
+    asked.push(request.url!);
+    const { hostname, port } = new URL(`http://${request.url}`);
+    const there = connect(Number(port), hostname, () => {
+      socket.write("HTTP/1.1 200 OK\r\n\r\n");
+      there.pipe(socket).pipe(there);
+    });
+    there.on("error", () => socket.destroy());
+    socket.on("error", () => there.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  vi.stubEnv("http_proxy", `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+  vi.stubEnv("no_proxy", "");
+  vi.stubEnv("NO_PROXY", "");
+  const folder = await resolveModel("acme/tiny", { files: ["model.safetensors"] });
+  expect(readFileSync(join(folder, "model.safetensors")).equals(weights)).toBe(true);
+  expect(asked.length).toBeGreaterThan(0);
+  asked.length = 0;
+  vi.stubEnv("no_proxy", "127.0.0.1");
+  await resolveModel("acme/tiny", { files: ["config.json"], refresh: true });
+  expect(asked).toEqual([]);
+  proxy.close();
+  proxy.closeAllConnections();
+});
+
+test("a user who may write nowhere gets the vector from a cache that holds the model, with the Hub at hand or not", async () => {
+  const model = await writeSmallModel();
+  const snapshot = join(cacheDir, "models--acme--held", "snapshots", COMMIT);
+  mkdirSync(join(cacheDir, "models--acme--held", "refs"), { recursive: true });
+  writeFileSync(join(cacheDir, "models--acme--held", "refs", "main"), COMMIT);
+  cpSync(model, snapshot, { recursive: true });
+  repositories["models/acme/held"] = Object.fromEntries(
+    readdirSync(model).map((name) => [name, readFileSync(join(model, name))]),
+  );
+  const home = mkdtempSync(join(tmpdir(), "home-"));
+  const temporary = mkdtempSync(join(tmpdir(), "temporary-"));
+  execFileSync("chmod", ["-R", "a-w,a+rX", cacheDir, home]);
+  execFileSync("chmod", ["a+rwx", temporary]);
+  const index = JSON.stringify(fileURLToPath(new URL("../../dist/index.js", import.meta.url)));
+  const script = `import { Encoder } from ${index};
+    const encoder = await Encoder.load("acme/held", { engine: "onnx" });
+    console.log(JSON.stringify([...(await encoder.encode("the house"))]));
+    await encoder.dispose();`;
+  const run = async (variables: Record<string, string>) => {
+    requests = [];
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script], {
+      env: { ...process.env, HOME: home, XDG_CACHE_HOME: "", NEOBERT_CACHE: "", TMPDIR: temporary, ...variables },
+      ...(process.getuid?.() === 0 && { uid: 65534, gid: 65534 }),
+    });
+    return { vector: JSON.parse(stdout), asked: requests.length };
+  };
+  try {
+    const encoder = await Encoder.load(model, { engine: "onnx" });
+    const vector = [...(await encoder.encode("the house"))];
+    await encoder.dispose();
+    expect(await run({})).toEqual({ vector, asked: 2 });
+    expect(await run({ HF_ENDPOINT: "http://127.0.0.1:9" })).toEqual({ vector, asked: 0 });
+    expect(await run({ TRANSFORMERS_OFFLINE: "1" })).toEqual({ vector, asked: 0 });
+    expect(await run({ HF_HUB_OFFLINE: "1" })).toEqual({ vector, asked: 0 });
+    expect(readdirSync(temporary)).toEqual([]);
+  } finally {
+    execFileSync("chmod", ["-R", "u+w", cacheDir, home]);
+  }
 });
 
 test("documents are read from a data set of the Hub, all of it or by pattern and revision", async () => {

@@ -1,18 +1,20 @@
 // Names to local files: a folder is itself, a name is a repository of the Hugging Face Hub, downloaded once into the
-// cache that Python uses too. Settings come from the variables that Hugging Face documents: HF_ENDPOINT, HF_TOKEN,
-// HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. What is in the cache is used without asking whether it is still the newest.
+// cache that Python uses too. Settings come from the variables that Hugging Face documents (environment.ts, and
+// HF_ENDPOINT). What is in the cache is used without asking whether it is still the newest, and a cache that may not be
+// written serves what it has. An endpoint is not trusted: what it sends becomes part of a path only once it is checked.
 
 import { existsSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { ListFileEntry } from "@huggingface/hub";
 import { globToRegExp, walkFiles } from "../files/glob.js";
 import { modelFolder } from "../files/run-folder.js";
-import { type RemoteFile, RepoCache, type RepoType } from "./cache.js";
+import { isHash, isUnwritable, type RemoteFile, RepoCache, type RepoType } from "./cache.js";
+import { hubCachePath, hubFetch, isOffline } from "./environment.js";
 
 export interface HubOptions {
   /** Branch, tag or commit; default `main`. */
   revision?: string;
-  /** Never ask the Hub; default: whether HF_HUB_OFFLINE is set. */
+  /** Never ask the Hub; default: whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set. */
   offline?: boolean;
   /** Ask the Hub for the newest commit of the revision even if one is in the cache. */
   refresh?: boolean;
@@ -85,9 +87,9 @@ async function fetchSnapshot(
     throw new Error(`${name}: expected a folder or a name OWNER/NAME of the Hub, got a path where there is no folder`);
   }
   const hub = await import("@huggingface/hub");
-  const cacheDir = options.cacheDir ?? hub.getHFHubCachePath();
-  const revision = options.revision ?? "main";
-  const offline = options.offline ?? /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
+  const cacheDir = options.cacheDir ?? hubCachePath();
+  const revision = checkRevision(options.revision ?? "main", name);
+  const offline = options.offline ?? isOffline();
   const hubUrl = (process.env.HF_ENDPOINT || hub.HUB_URL).replace(/\/+$/, "");
   const cache = new RepoCache(cacheDir, type, name);
 
@@ -114,15 +116,12 @@ async function fetchSnapshot(
   if (offline) {
     const snapshot = held();
     if (snapshot) return snapshot;
-    throw notFound("not on the Hub, since HF_HUB_OFFLINE or offline is set: unset it to download.");
+    throw notFound(
+      "not on the Hub, since HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) or offline is set: unset it to download.",
+    );
   }
 
-  const access = {
-    hubUrl,
-    ...(process.env.HF_TOKEN && { accessToken: process.env.HF_TOKEN }),
-    fetch: (url: Parameters<typeof fetch>[0], init?: RequestInit) =>
-      fetch(url, { ...init, ...(options.signal && { signal: options.signal }) }),
-  };
+  const access = { hubUrl, fetch: await hubFetch(hubUrl, options.signal) };
   const repo = { type, name };
   let commit: string;
   const entries: ListFileEntry[] = [];
@@ -130,10 +129,14 @@ async function fetchSnapshot(
     const question = { ...access, name, revision, additionalFields: ["sha" as const] };
     const info = type === "model" ? await hub.modelInfo(question) : await hub.datasetInfo(question);
     commit = info.sha;
+    if (!isHash(commit) || (isHash(revision) && commit !== revision)) {
+      throw distrust(name, isHash(revision) ? `commit ${revision}` : "a commit in 40 or 64 hexadecimal digits", commit);
+    }
     for await (const entry of hub.listFiles({ ...access, repo, revision: commit, recursive: true }))
       entries.push(entry);
   } catch (error) {
     options.signal?.throwIfAborted();
+    if (error instanceof DistrustError) throw error;
     const status = error instanceof hub.HubApiError ? error.statusCode : null;
     const snapshot = status === null || status >= 500 ? held() : null;
     if (snapshot) return snapshot;
@@ -142,9 +145,19 @@ async function fetchSnapshot(
   const files = entries
     .filter(({ type }) => type === "file")
     .map(({ path, size, lfs, oid }): RemoteFile => {
-      return { path: safePath(path, name), bytes: size, etag: lfs?.oid ?? oid!, isLarge: lfs !== undefined };
+      const etag = lfs ? lfs.oid : oid;
+      if (!isHash(etag)) throw distrust(name, `the hash of ${path} in 40 or 64 hexadecimal digits`, etag);
+      if (!Number.isSafeInteger(size) || size < 0) throw distrust(name, `the size of ${path} in bytes`, size);
+      return { path: safePath(path, name), bytes: size, etag, isLarge: lfs !== undefined };
     });
-  cache.record(revision, commit, files);
+  try {
+    cache.record(revision, commit, files);
+  } catch (error) {
+    if (!isUnwritable(error)) throw error;
+    // What is held of the commit that this revision had is no worse in a cache that cannot be written.
+    const snapshot = commit === known || options.refresh ? null : held();
+    if (snapshot) return snapshot;
+  }
   if (patterns === MODEL_FILES) expectSafetensors(name, files);
   expectFile(name, files, options.needed);
   const chosen = new Set(wantedPaths(files, patterns));
@@ -159,12 +172,24 @@ async function fetchSnapshot(
     let receivedBytes = 0;
     const open = () => hub.downloadFile({ ...access, repo, path: file.path, revision: commit });
     try {
-      await cache.add(commit, file, open, (count) => {
-        receivedBytes += count;
-        options.onProgress?.({ file: file.path, fileBytes: file.bytes, receivedBytes });
-      });
+      await cache.add(
+        commit,
+        file,
+        open,
+        (count) => {
+          receivedBytes += count;
+          options.onProgress?.({ file: file.path, fileBytes: file.bytes, receivedBytes });
+        },
+        options.signal,
+      );
     } catch (error) {
       options.signal?.throwIfAborted();
+      if (isUnwritable(error)) {
+        throw new Error(
+          `${name}: expected a cache that can be written for ${file.path}, got ${(error as Error).message}\n` +
+            "Name another folder with HF_HUB_CACHE or HF_HOME, or download the model as a user who may write there.",
+        );
+      }
       const got = error instanceof Error ? error.message : error; // the library's streams throw strings
       throw new Error(
         `${name}: expected ${file.path} from ${hubUrl}, got ${got}\nRun it again: it goes on where it stopped.`,
@@ -198,7 +223,7 @@ function expectSafetensors(name: string, files: RemoteFile[]): void {
 function explain(error: unknown, status: number | null): string {
   if (status === 404) return "nothing of this name and revision. Check both.";
   if (status === 401 || status === 403) {
-    return `no access (${status}). Check the name; a private or gated repository needs HF_TOKEN, and its terms accepted.`;
+    return `no access (${status}). Check the name; a private or gated repository needs a token (\`hf auth login\`, or HF_TOKEN), and its terms accepted.`;
   }
   const { message, cause } = error as Error;
   return `${cause instanceof Error ? cause.message || message : message}. Check the network, HF_ENDPOINT and HF_TOKEN.`;
@@ -220,12 +245,30 @@ function matching(paths: string[], patterns: Choice): string[] {
   return paths.filter((path) => expressions.some((expression) => expression.test(path))).sort();
 }
 
+/** An endpoint's answer that would lead out of the cache, or that is none. */
+class DistrustError extends Error {}
+
+function distrust(name: string, expected: string, got: unknown): DistrustError {
+  const text = JSON.stringify(got)?.slice(0, 200);
+  return new DistrustError(
+    `${name}: expected ${expected} from the Hub, got ${text}\nDo not trust it; check HF_ENDPOINT.`,
+  );
+}
+
 /** The path, which is about to be joined to the cache's, or an error if it would lead out of there. */
 function safePath(path: string, name: string): string {
-  if (/^[/\\]|\\|:|(^|\/)\.\.?(\/|$)/.test(path)) {
-    throw new Error(`${name}: expected paths inside the repository, got ${JSON.stringify(path)}\nDo not trust it.`);
-  }
-  return path;
+  if (typeof path === "string" && path !== "" && !/^[/\\]|\\|:|\0|(^|\/)\.{0,2}(\/|$)/.test(path)) return path;
+  throw distrust(name, "paths inside the repository", path);
+}
+
+/** The revision, if Git allows a branch or tag of this name (git check-ref-format). */
+function checkRevision(revision: string, name: string): string {
+  const isForbidden = /[\0-\x20\x7f~^:?*[\\]|\.\.|@\{|\/\/|^[-/]|[/.]$|(^|\/)\.|\.lock(\/|$)|^@?$/.test(revision);
+  if (!isForbidden) return revision;
+  throw new Error(
+    `${name}: expected revision to be a branch, a tag or a commit, got ${JSON.stringify(revision)}\n` +
+      "Pass a name as `git branch` and `git tag` list it, refs/pr/N, or a commit's full hash.",
+  );
 }
 
 function isFolder(path: string): boolean {

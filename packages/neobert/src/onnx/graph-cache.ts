@@ -1,9 +1,10 @@
 // Graphs of our own session in the user's cache, each a folder `onnx/KEY` with `model.onnx` and its weights beside it,
 // from where ONNX Runtime maps them. The key names all that the graph depends on, so an entry never goes out of date;
-// a folder gets its name when it is whole.
+// a folder gets its name when it is whole. Where the cache cannot be written a graph lives in a temporary folder.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { replaceFolder, temporaryPath } from "../files/atomic.js";
@@ -30,10 +31,41 @@ function codeHash(): string {
   return hash.digest("hex");
 }
 
-/** Fills `folder` with what `write` puts into a temporary one, unless it is there. */
-export async function fillCache(folder: string, write: (folder: string) => Promise<void>): Promise<void> {
-  if (existsSync(folder)) return;
-  mkdirSync(resolve(folder, ".."), { recursive: true });
+/**
+ * Fills `folder` with what `write` puts into a temporary one, unless it is there, and hands it to `use`. Where it cannot be
+ * made (a home that cannot be written, or none) the temporary folder of the system takes its place and goes after `use`.
+ */
+export async function withCached<T>(
+  folder: string,
+  write: (folder: string) => Promise<void>,
+  use: (folder: string) => Promise<T>,
+): Promise<T> {
+  if (existsSync(folder)) return use(folder);
+  if (isWritable(resolve(folder, ".."))) {
+    await fillCache(folder, write);
+    return use(folder);
+  }
+  const temporary = mkdtempSync(join(tmpdir(), "neobert-onnx-"));
+  try {
+    await write(temporary);
+    return await use(temporary);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+/** Whether `folder` is there, or can be made, and new files can be made in it. */
+function isWritable(folder: string): boolean {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function fillCache(folder: string, write: (folder: string) => Promise<void>): Promise<void> {
   const temporary = temporaryPath(folder);
   try {
     mkdirSync(temporary);
