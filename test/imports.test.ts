@@ -15,7 +15,7 @@ const TORCH = join(ROOT, "packages/torch/src");
 const ALLOWED: Record<string, string[]> = {
   files: [],
   terminal: [],
-  tokenizer: [],
+  tokenizer: ["files"],
   hub: ["files"],
   texts: ["tokenizer", "type model"],
   data: ["files", "hub", "tokenizer"],

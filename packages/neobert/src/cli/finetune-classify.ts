@@ -9,7 +9,7 @@ import { followRun } from "./follow-run.js";
 
 interface ClassifyFlags {
   text?: string;
-  label?: string;
+  label?: string[];
   pair?: string;
   validation?: string;
   type?: string;
@@ -26,7 +26,11 @@ export function finetuneClassifyCommand(): Command {
     .argument("[data]", "file of labelled texts")
     .argument("[key=value...]", "further options, such as epochs=5 optimizer.lr=1e-5")
     .option("--text <column>", "column of the text, or of a list of words (default: text)")
-    .option("--label <column>", "column of the label or labels (default: label)")
+    .option(
+      "--label <column>",
+      "column of the label or labels (default: label); several times: columns of 0 and 1, one for each label",
+      (column: string, others: string[] = []) => [...others, column],
+    )
     .option("--pair <column>", "column of a second text")
     .option("--validation <file>", "held-out file (default: a tenth of the data)")
     .addOption(

@@ -1,7 +1,9 @@
 // ONNX Runtime, loaded when it is needed, and a session with our settings.
 
+import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
+import { refuseLfsPointerFile } from "../files/lfs-pointer.js";
 
 export type OnnxRuntime = typeof import("onnxruntime-node");
 
@@ -21,6 +23,7 @@ export async function importOnnxRuntime(): Promise<OnnxRuntime> {
 
 /** Opens a graph's file with all cores, or `threads` of them. */
 export async function openSession(path: string, threads = availableParallelism()): Promise<InferenceSession> {
+  for (const file of [path, `${path}_data`, `${path}.data`]) if (existsSync(file)) refuseLfsPointerFile(file);
   const { InferenceSession } = await importOnnxRuntime();
   return InferenceSession.create(path, {
     intraOpNumThreads: threads,

@@ -145,7 +145,9 @@ describe("CSV and TSV", () => {
     await expect(read(write("b.csv", "a,b\n1,2\n"))).rejects.toThrow(
       /b\.csv: expected a column text, got a, b\nChoose one/,
     );
-    await expect(read(write("c.csv", "text,b\n1,2\n3\n"))).rejects.toThrow(/c\.csv: record 2: expected 2 columns, got 1 \(it ends in line 3\)/);
+    await expect(read(write("c.csv", "text,b\n1,2\n3\n"))).rejects.toThrow(
+      /c\.csv: record 2: expected 2 columns, got 1 \(it ends in line 3\)/,
+    );
     await expect(read(write("d.csv", 'text,b\n1,"2\n3'))).rejects.toThrow(/d\.csv:3: expected CSV, got .*[Qq]uote/);
   });
 });

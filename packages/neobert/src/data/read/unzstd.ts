@@ -143,7 +143,8 @@ class Taker {
     if (dictionary.some((byte) => byte !== 0)) throw new Error("a frame that needs a dictionary");
     const sizeBytes = [isSingle ? 1 : 0, 2, 4, 8][flags >> 6]!;
     const field = await this.take(sizeBytes);
-    const value = sizeBytes === 8 ? Number(field.readBigUInt64LE()) : sizeBytes > 0 ? field.readUIntLE(0, sizeBytes) : 0;
+    const value =
+      sizeBytes === 8 ? Number(field.readBigUInt64LE()) : sizeBytes > 0 ? field.readUIntLE(0, sizeBytes) : 0;
     const size = sizeBytes === 0 ? undefined : sizeBytes === 2 ? value + 256 : value;
     const window = isSingle ? size! : 2 ** (10 + (descriptor >> 3)) * (1 + (descriptor & 7) / 8);
     return { window, size, hasChecksum: (flags & 4) !== 0 };

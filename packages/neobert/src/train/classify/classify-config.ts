@@ -2,6 +2,7 @@
 // schedule is that of the paper's GLUE runs (appendix C).
 
 import { z } from "zod";
+import { quoteStyles } from "../../data/read/records.js";
 import { fineTuningSchedule, runLength } from "../../evaluate/glue/grid.js";
 import { common, complaining, count, folder, optimizerSchema } from "../run-file/config-parts.js";
 import { type ParseOptions, parseRunFile, type RunFile } from "../run-file/run-config.js";
@@ -24,7 +25,10 @@ export const classifySchema = z.strictObject({
     validation: files.optional().meta({ description: "Held-out file", fallback: "a part of `train`" }),
     validationFraction: z.number().min(0).lt(1).default(0.1).describe("That part; 0 holds nothing out"),
     text: z.string().default("text").describe("Column of the text, or of a list of words"),
-    label: z.string().default("label").describe("Column of the label or labels"),
+    label: z
+      .union([z.string(), z.array(z.string()).min(1)])
+      .default("label")
+      .describe("Column of the label or labels; or several columns of 0 and 1, one for each label"),
     pair: z.string().optional().describe("Column of a second text"),
     type: z
       .enum(["auto", ...problemTypes])
@@ -32,6 +36,10 @@ export const classifySchema = z.strictObject({
       .describe("One label a text, any number of them, a number, or a label a word; `auto` looks at the columns"),
     separator: z.string().min(1).default(",").describe("Stands between several labels in one field"),
     header: z.boolean().default(true).describe("Whether CSV and TSV name their columns in the first line"),
+    quotes: z
+      .enum(quoteStyles)
+      .optional()
+      .meta({ description: "What double quotes are in CSV and TSV", fallback: "doubled in CSV, none in TSV" }),
   }),
   epochs: count.default(3).describe("Times that each text is seen at most"),
   batchSize: count.default(32).describe("Texts of an optimizer step"),
