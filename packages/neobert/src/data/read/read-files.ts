@@ -54,7 +54,9 @@ export function listSourceFiles(sources: string | string[]): string[] {
 /** As `listSourceFiles`, but downloads `hf://` sources into the local Hugging Face cache first and lists their files there. */
 export async function fetchSources(sources: string | string[], options: HubOptions = {}): Promise<string[]> {
   const files = new Set<string>();
-  const add = (paths: string[]) => paths.forEach((path) => files.add(path));
+  const add = (paths: string[]) => {
+    for (const path of paths) files.add(path);
+  };
   for (const source of [sources].flat()) {
     if (!source.startsWith(HUB_PREFIX)) {
       add(listSourceFiles(source));

@@ -175,7 +175,7 @@ describe("labelled files", () => {
 
   test("what is missing or does not fit is named with its record", async () => {
     const one = { text: "x", label: "a" };
-    await expect(read("e.jsonl", [one, { label: "a" }])).rejects.toThrow(/record 2: expected a column text, got label/);
+    await expect(read("e.jsonl", [one, { label: "a" }])).rejects.toThrow(/jsonl:2: expected a column text, got label/);
     await expect(read("e.jsonl", [one])).rejects.toThrow("expected at least 2 labels in column label, got a");
     await expect(read("e.jsonl", [one, { text: 3, label: "b" }])).rejects.toThrow(
       /record 2: expected text in column text, got 3/,
