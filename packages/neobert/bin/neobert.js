@@ -1,7 +1,11 @@
 #!/usr/bin/env node
-// The `neobert` program. Exit status 0 when the command did its work, 1 when it did not. npm links this file when it installs
+// The `neobert` program. Exit status 0 when the command did its work, 1 when it did not, 141 when
+// the reader of its output went away before the end. npm links this file when it installs
 // the package, before the sources are compiled: hence JavaScript, which is always there.
 import { buildProgram, errorText } from "../dist/cli/program.js";
+import { endWithOutput } from "../dist/terminal/output.js";
+
+endWithOutput();
 
 try {
   const args = process.argv.slice(2);

@@ -6,6 +6,7 @@ import { type DataReport, inspectData } from "../data/inspect.js";
 import { manifestFile } from "../data/manifest.js";
 import type { LongDocuments } from "../data/pieces.js";
 import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
+import { quoteStyles } from "../data/read/records.js";
 import { ProgressLine } from "../terminal/progress-line.js";
 import { wholeNumber } from "./option-values.js";
 
@@ -42,6 +43,12 @@ export function dataCommand(): Command {
       new Option("--format <format>", "format of all files, where names do not tell").choices(
         "text jsonl json csv tsv parquet".split(" "),
       ),
+    )
+    .addOption(
+      new Option(
+        "--quotes <style>",
+        "what double quotes are in CSV and TSV (default: doubled in CSV, none in TSV)",
+      ).choices([...quoteStyles]),
     )
     .option("--no-header", "CSV and TSV have no line of column names; columns are named 0, 1, 2 ...")
     .addOption(

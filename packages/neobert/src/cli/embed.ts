@@ -4,6 +4,7 @@
 import { Command, Option } from "commander";
 import { type EncodeOptions, Encoder } from "../encoder/encoder.js";
 import { createVectorFile, jsonLine, vectorFormat } from "../files/vector-file.js";
+import { writeOut } from "../terminal/output.js";
 import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
 import { type PoolingMode, poolingModes } from "../vectors/pooling.js";
 import { type Output, outputs } from "../vectors/quantize.js";
@@ -83,7 +84,7 @@ async function run(model: string, file: string, flags: EmbedFlags): Promise<void
       const texts = waiting.splice(0, vectors.length);
       const [, d] = vectors.shape;
       if (sink) sink.write(texts, vectors.data, d);
-      else process.stdout.write(texts.map((text, i) => jsonLine(text, vectors.row(i))).join(""));
+      else await writeOut(texts.map((text, i) => jsonLine(text, vectors.row(i))).join(""));
       done += vectors.length;
       tokens += vectors.tokenCounts.reduce((sum, count) => sum + count, 0);
       line.show({ done, total, tokens, seconds: (performance.now() - start) / 1000 });

@@ -96,8 +96,9 @@ async function run(name: string, files: string[], flags: PpplFlags): Promise<voi
   }
 }
 
-async function* textsOf(files: string[], { column, format, header, split, limit }: PpplFlags) {
-  for await (const { text } of readDocuments(files, given({ column, format, header, split, limit }))) yield text;
+async function* textsOf(files: string[], { column, format, header, quotes, split, limit }: PpplFlags) {
+  for await (const { text } of readDocuments(files, given({ column, format, header, quotes, split, limit })))
+    yield text;
 }
 
 /** `12/300 texts [==>   ] 14% 33,012 tokens/s 0:12 left` */

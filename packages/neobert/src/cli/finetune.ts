@@ -52,7 +52,7 @@ async function runContrastive(
 
 interface ClassifyFlags {
   text?: string;
-  label?: string;
+  label?: string[];
   pair?: string;
   question?: string;
   context?: string;
@@ -73,7 +73,11 @@ function classifierCommand(): Command {
     .argument("[data]", "file of labelled texts")
     .argument("[key=value...]", "further options, such as epochs=5 optimizer.lr=1e-5")
     .option("--text <column>", "column of the text, or of a list of words (default: text)")
-    .option("--label <column>", "column of the label or labels (default: label)")
+    .option(
+      "--label <column>",
+      "column of the label or labels (default: label); several times: columns of 0 and 1, one for each label",
+      (column: string, others: string[] = []) => [...others, column],
+    )
     .option("--pair <column>", "column of a second text")
     .option("--question <column>", "of answers: column of the question (default: question)")
     .option("--context <column>", "of answers: column of the text that has the answer (default: context)")

@@ -1,11 +1,13 @@
 // Texts for a command: a file or standard input. Of a plain text file every line is a text, empty ones too, so that
 // results stand in the lines' order; other formats have a text a record.
 
+import { statSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { type ReadOptions, readDocuments, sourceFormat } from "../data/read/read.js";
 import { readLines } from "../data/read/read-text.js";
+import { quoteStyles } from "../data/read/records.js";
 
-export type InputFlags = Pick<ReadOptions, "format" | "column" | "header">;
+export type InputFlags = Pick<ReadOptions, "format" | "column" | "header" | "quotes">;
 
 /** Standard input, in place of a file's name. */
 const STDIN = "-";
@@ -19,23 +21,32 @@ export function addInputOptions(command: Command): Command {
         "format of the input, where its name does not tell (standard input: text)",
       ).choices("text jsonl json csv tsv parquet".split(" ")),
     )
+    .addOption(
+      new Option(
+        "--quotes <style>",
+        "what double quotes are in CSV and TSV (default: doubled in CSV, none in TSV)",
+      ).choices([...quoteStyles]),
+    )
     .option("--no-header", "CSV and TSV have no line of column names; columns are named 0, 1, 2 ...");
 }
 
 /** The texts of a file, or of standard input for "-", one by one. */
-export async function* readTexts(file: string, { column, header, ...flags }: InputFlags): AsyncGenerator<string> {
+export async function* readTexts(
+  file: string,
+  { column, header, quotes, ...flags }: InputFlags,
+): AsyncGenerator<string> {
   const format = flags.format ?? (file === STDIN ? "text" : (sourceFormat(file) ?? "text"));
   if (format === "text") {
     for await (const { text } of readLines(file)) yield text;
     return;
   }
-  const options = { format, ...(column !== undefined && { column }), ...(header !== undefined && { header }) };
+  const options = { format, header, quotes, ...(column !== undefined && { column }) };
   for await (const { text } of readDocuments(file, options)) yield text;
 }
 
-/** How many texts a file has; undefined for standard input, which is read once. */
+/** How many texts a file has; undefined for standard input and pipes, which are read once. */
 export async function countTexts(file: string, flags: InputFlags): Promise<number | undefined> {
-  if (file === STDIN) return undefined;
+  if (file === STDIN || statSync(file, { throwIfNoEntry: false })?.isFile() === false) return undefined;
   let count = 0;
   for await (const _ of readTexts(file, flags)) count++;
   return count;

@@ -13,7 +13,7 @@ export function writeFixtureShards(
   { documentsPerShard = 100, vocabSize = 1000, tokenizerHash = "fixture" } = {},
 ): string {
   const folder = mkdtempSync(join(tmpdir(), "neobert-shards-"));
-  const dtype = tokenType(vocabSize);
+  const dtype = tokenType(vocabSize - 1);
   const shards: Manifest["shards"] = [];
   for (let first = 0; first < documents.length; first += documentsPerShard) {
     const writer = new ShardWriter(folder, shards.length);

@@ -2,6 +2,7 @@
 // A shard is two flat little-endian files: `tokens-00000.bin`, the documents' token ids one after another without [CLS] and
 // [SEP], and `offsets-00000.bin`, documents + 1 uint32 of where each document begins. Numpy reads both with `fromfile`.
 import { z } from "zod";
+import { quoteStyles } from "./read/records.js";
 
 export const manifestFile = "manifest.json";
 export const shardFiles = (shard: number) => {
@@ -28,6 +29,8 @@ export const settingsSchema = z.strictObject({
   format: z.enum(["text", "jsonl", "json", "csv", "tsv", "parquet"]).nullable(),
   column: z.string(),
   header: z.boolean(),
+  /** Absent where each format has its own. */
+  quotes: z.enum(quoteStyles).exactOptional(),
   split: z.enum(["file", "line", "paragraph"]),
   minTokens: count,
   maxTokens: count.nullable(),
@@ -52,8 +55,8 @@ export const manifestSchema = z.strictObject({
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 
-/** The narrowest type that holds every id of a vocabulary: uint16 up to 65,536 entries. */
-export const tokenType = (vocabSize: number): Manifest["dtype"] => (vocabSize <= 65_536 ? "uint16" : "uint32");
+/** The narrowest type that holds every id up to the largest of a vocabulary, whose ids may have gaps: uint16 to 65,535. */
+export const tokenType = (maxId: number): Manifest["dtype"] => (maxId < 65_536 ? "uint16" : "uint32");
 
 export type TokenArray = Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 

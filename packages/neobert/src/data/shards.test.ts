@@ -76,3 +76,22 @@ test("cut pieces are the document in order, none longer than maxLength - 2; trun
     { numRuns: 20 },
   );
 });
+
+test("a manifest that is not the sum of its shards is refused, and offsets that fall name their file", () => {
+  const { folder } = openShards(writeFixtureShards(countingDocuments([3, 4, 5]), { documentsPerShard: 2 }));
+  const path = join(folder, "manifest.json");
+  const manifest = JSON.parse(readFileSync(path, "utf8"));
+  for (const key of ["documents", "tokens"]) {
+    writeFileSync(path, JSON.stringify({ ...manifest, [key]: manifest[key] + 1 }));
+    expect(() => openShards(folder)).toThrow(`expected ${manifest[key]} ${key} in ${path}`);
+  }
+  writeFileSync(path, JSON.stringify(manifest));
+  for (const middle of [8, 2 ** 31]) {
+    const offsets = join(folder, "offsets-00000.bin");
+    writeFileSync(offsets, new Uint8Array(Uint32Array.of(0, middle, 7).buffer));
+    const shards = openShards(folder);
+    expect(() => shards.document(1)).toThrow(`expected offsets of ${offsets} that rise to 7, got ${middle}`);
+    shards.close();
+  }
+  rmSync(folder, { recursive: true });
+});

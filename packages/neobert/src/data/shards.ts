@@ -55,6 +55,15 @@ export class TokenShards {
     this.manifest = manifest;
     const { tokenizer, settings, shards } = manifest;
     this.fingerprint = createHash("sha256").update(JSON.stringify({ tokenizer, settings, shards })).digest("hex");
+    for (const key of ["documents", "tokens"] as const) {
+      const sum = shards.reduce((sum, shard) => sum + shard[key], 0);
+      if (manifest[key] !== sum) {
+        throw new Error(
+          `openShards: expected ${sum} ${key} in ${join(folder, manifestFile)}, the sum of its shards, got ${manifest[key]}\n` +
+            "Copy the file again, or prepare the data again: neobert data prepare --force",
+        );
+      }
+    }
     for (const [shard, { documents, tokens }] of manifest.shards.entries()) {
       const files = shardFiles(shard);
       this.#checkSize(files.tokens, tokens * this.#bytesPerToken);
@@ -129,8 +138,15 @@ export class TokenShards {
 
   #offsets(shard: number, first: number, count: number): Uint32Array {
     const offsets = new Uint32Array(count);
-    this.#readInto(shardFiles(shard).offsets, offsets, first * 4);
-    return offsets;
+    const { offsets: name } = shardFiles(shard);
+    this.#readInto(name, offsets, first * 4);
+    const { tokens } = this.manifest.shards[shard]!;
+    const wrong = offsets.findIndex((offset, i) => offset > (offsets[i + 1] ?? tokens));
+    if (wrong < 0) return offsets;
+    throw new Error(
+      `TokenShards: expected offsets of ${join(this.folder, name)} that rise to ${tokens}, got ${offsets[wrong]} before ` +
+        `${offsets[wrong + 1] ?? tokens} at document ${first + wrong}\nCopy the file again, or prepare the data again: neobert data prepare --force`,
+    );
   }
 
   #readInto(name: string, target: TokenArray | Uint32Array, position: number): void {

@@ -307,13 +307,11 @@ export class Encoder extends LoadedModel {
     throw new Error(`${where}: expected promptName among the model's (${known}), got ${JSON.stringify(name)}`);
   }
 
-  /** What sentence-transformers does to a text: prompt before it, white space around it away, perhaps lower case. */
+  /** What sentence-transformers (since 5.4) does to a text: prompt before it, perhaps lower case. */
   #preparation(prompt: string): (text: string) => string {
     const { lowercase } = this.#sentence;
-    return (text) => {
-      const trimmed = (prompt + text).trim();
-      return lowercase ? trimmed.toLowerCase() : trimmed;
-    };
+    // Each letter by itself, as tokenizers does it: no other sigma at the end of a word.
+    return (text) => (lowercase ? (prompt + text).replaceAll("Σ", "σ").toLowerCase() : prompt + text);
   }
 
   /** Tokens at the start of a text with this prompt that are the prompt's: the leading special ones count. */

@@ -2,9 +2,9 @@
 // attention_mask [B, S] (and token_type_ids where the graph asks) to last_hidden_state, token_embeddings, logits or
 // sentence_embedding. Packed texts become padded batches of texts of about one length.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
+import { readTextFile } from "../files/lfs-pointer.js";
 import type { Head } from "../model/architecture.js";
 import { architectureOf, headOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
 import { toFloat32 } from "../model/float32.js";
@@ -46,10 +46,11 @@ const MOST_PADDING = 1 / 8;
 
 /** Opens a graph for the config.json in `folder`. Throws where its inputs or outputs are not those of the head. */
 export async function loadOnnxFileEngine(folder: string, options: OnnxFileEngineOptions): Promise<OnnxFileEngine> {
-  const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  const raw: unknown = JSON.parse(readTextFile(join(folder, "config.json")));
   const architecture = architectureOf(raw);
   const { onnxFile, head = headOf(architecture), threads } = options;
   const session = await openSession(onnxFile, threads).catch((cause: Error) => {
+    if (cause.message.startsWith(onnxFile)) throw cause;
     throw new Error(`${onnxFile}: expected a graph that ONNX Runtime opens, got ${cause.message}`, { cause });
   });
   try {

@@ -22,6 +22,17 @@ export function writeAll(fd: number, bytes: Uint8Array): void {
   }
 }
 
+/** What `write` returns. An error of the system that names no file, as that of a full disk, gets the name of this one. */
+export function namingPath<T>(path: string, write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    const { code, message, path: named } = error as NodeJS.ErrnoException;
+    if (code === undefined || named !== undefined || message.includes(path)) throw error;
+    throw Object.assign(new Error(`${path}: ${message}`, { cause: error }), { code });
+  }
+}
+
 /**
  * Makes the file `path` from what `fill` writes to the descriptor it is given, or leaves things as they were if `fill`
  * throws. An existing file is replaced in one step. `sync: false` does not wait for the disk: for files that this process
@@ -32,8 +43,10 @@ export function createFileAtomic(path: string, fill: (fd: number) => void, { syn
   try {
     const fd = openSync(temporary, "wx");
     try {
-      fill(fd);
-      if (sync) fsyncSync(fd);
+      namingPath(path, () => {
+        fill(fd);
+        if (sync) fsyncSync(fd);
+      });
     } finally {
       closeSync(fd);
     }

@@ -24,13 +24,18 @@ export function globToRegExp(pattern: string): RegExp {
  * Paths of the files under a folder, relative to it, with `/`, sorted. Hidden names are left out; links to files are
  * followed, links to folders are not.
  */
-export function walkFiles(folder: string, depth = Number.POSITIVE_INFINITY, prefix = ""): string[] {
+export function walkFiles(folder: string, depth = Number.POSITIVE_INFINITY): string[] {
   const files: string[] = [];
+  addFiles(files, folder, depth, "");
+  return files.sort();
+}
+
+function addFiles(files: string[], folder: string, depth: number, prefix: string): void {
   for (const entry of readdirSync(join(folder, prefix), { withFileTypes: true })) {
     const path = `${prefix}${entry.name}`;
     if (entry.name.startsWith(".")) continue;
     if (entry.isDirectory()) {
-      if (depth > 1) files.push(...walkFiles(folder, depth - 1, `${path}/`));
+      if (depth > 1) addFiles(files, folder, depth - 1, `${path}/`);
     } else if (
       entry.isFile() ||
       (entry.isSymbolicLink() && statSync(join(folder, path), { throwIfNoEntry: false })?.isFile())
@@ -38,5 +43,4 @@ export function walkFiles(folder: string, depth = Number.POSITIVE_INFINITY, pref
       files.push(path);
     }
   }
-  return prefix === "" ? files.sort() : files;
 }

@@ -1,7 +1,7 @@
 // Git LFS pointers: what a clone without `git lfs` leaves where large files belong, three lines of text under the file's own
 // name. Every reader of a file says so, for none can know it from its own format's errors.
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
 const FIRST_LINE = Buffer.from("version https://git-lfs.github.com/spec/v1");
 
@@ -23,4 +23,11 @@ export function refuseLfsPointerFile(path: string): void {
     closeSync(fd);
   }
   refuseLfsPointer(path, start);
+}
+
+/** The text of a small UTF-8 file, such as a JSON of settings. Throws where it is a Git LFS pointer. */
+export function readTextFile(path: string): string {
+  const bytes = readFileSync(path);
+  refuseLfsPointer(path, bytes);
+  return bytes.toString("utf8");
 }

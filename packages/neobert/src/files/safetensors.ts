@@ -5,6 +5,7 @@
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { createFileAtomic, writeAll } from "./atomic.js";
+import { refuseLfsPointer } from "./lfs-pointer.js";
 import {
   compareEntries,
   type Dtype,
@@ -76,6 +77,7 @@ class OpenFile implements SafetensorsFile {
   constructor(path: string, fd: number) {
     const { size } = fstatSync(fd);
     if (size < 8) throw malformed(path, "at least 8 bytes, the length of the header", `${size}`);
+    refuseLfsPointer(path, readBytes(fd, 0, Math.min(size, 64), path));
     const headerLength = Number(readBytes(fd, 0, 8, path).readBigUInt64LE());
     if (headerLength > MAX_HEADER_BYTES) {
       throw malformed(path, `a header of at most ${MAX_HEADER_BYTES} bytes`, `${headerLength}`);

@@ -3,7 +3,7 @@
 
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { fileWriter, ParquetWriter } from "hyparquet-writer";
-import { temporaryPath, writeAll } from "./atomic.js";
+import { namingPath, temporaryPath, writeAll } from "./atomic.js";
 import { NPY_HEADER_BYTES, type NpyArray, npyHeader } from "./npy.js";
 import { formatHeader } from "./safetensors-header.js";
 
@@ -41,10 +41,10 @@ export function createVectorFile(path: string): VectorFile {
     write: (texts, data, d) => {
       if (width >= 0 && width !== d) throw new Error(`${path}: expected vectors of ${width} values, got ${d}`);
       width = d;
-      sink.write(texts, data, d);
+      namingPath(path, () => sink.write(texts, data, d));
     },
     close: () => {
-      sink.close();
+      namingPath(path, () => sink.close());
       renameSync(temporary, path);
       open = false;
     },

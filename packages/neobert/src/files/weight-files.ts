@@ -1,8 +1,9 @@
 // The weights of a Hugging Face folder behind one interface, in one file or in several: `model.safetensors`, or the
 // shards that `model.safetensors.index.json` maps tensor names to. Pickled weights are never opened.
 
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { readTextFile } from "./lfs-pointer.js";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.js";
 
 const SINGLE_FILE = "model.safetensors";
@@ -84,8 +85,9 @@ function openSharded(indexPath: string): SafetensorsFile {
 
 function readWeightMap(indexPath: string): Map<string, string> {
   let index: { weight_map?: unknown } | null;
+  const text = readTextFile(indexPath);
   try {
-    index = JSON.parse(readFileSync(indexPath, "utf8"));
+    index = JSON.parse(text);
   } catch (error) {
     throw new Error(`${indexPath}: expected JSON, got ${(error as Error).message}\nDownload the index again.`);
   }

@@ -1,9 +1,10 @@
 // A model as a Hugging Face folder, without an engine: its config, its head, and each parameter as float32 when it is asked
 // for; and the same written in the published form.
 
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
+import { readTextFile } from "../files/lfs-pointer.js";
 import { writeSafetensors } from "../files/safetensors.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import type { Head } from "./architecture.js";
@@ -39,7 +40,7 @@ export interface OpenOptions {
  * read.
  */
 export function openModel(folder: string, options: OpenOptions = {}): ModelFolder {
-  const raw: unknown = { ...JSON.parse(readFileSync(join(folder, "config.json"), "utf8")), ...options.config };
+  const raw: unknown = { ...JSON.parse(readTextFile(join(folder, "config.json"))), ...options.config };
   const architecture = architectureOf(raw);
   const { head = headOf(architecture), freshHead = false, seed = 0 } = options;
   const checkpoint = openCheckpoint(folder);

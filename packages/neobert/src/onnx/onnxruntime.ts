@@ -2,8 +2,10 @@
 // its library is loaded: a device id under ~/.cache/Microsoft, and a request to a collector. Our threads share the
 // process's environment, where alone the library reads the refusal.
 
+import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
+import { refuseLfsPointerFile } from "../files/lfs-pointer.js";
 
 export type OnnxRuntime = typeof import("onnxruntime-node");
 
@@ -24,6 +26,7 @@ export async function importOnnxRuntime(): Promise<OnnxRuntime> {
 
 /** Opens a graph's file with all cores, or `threads` of them. */
 export async function openSession(path: string, threads = availableParallelism()): Promise<InferenceSession> {
+  for (const file of [path, `${path}_data`, `${path}.data`]) if (existsSync(file)) refuseLfsPointerFile(file);
   const { InferenceSession } = await importOnnxRuntime();
   return InferenceSession.create(path, {
     intraOpNumThreads: threads,

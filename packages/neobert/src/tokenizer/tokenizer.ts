@@ -130,6 +130,13 @@ export class Tokenizer {
     return this.#idOf.size;
   }
 
+  /** The largest id; more than their number where ids have gaps. */
+  get maxId(): number {
+    let most = -1;
+    for (const id of this.#idOf.values()) if (id > most) most = id;
+    return most;
+  }
+
   tokenToId(token: string): number | undefined {
     return this.#idOf.get(token);
   }
@@ -271,7 +278,7 @@ export class Tokenizer {
     const mode = options.padding ?? (saved ? (saved.strategy === "BatchLongest" ? "longest" : "fixed") : false);
     if (mode === false) return encodings;
     let length = 0;
-    if (mode === "longest") length = Math.max(...encodings.map((encoding) => encoding.ids.length));
+    if (mode === "longest") length = encodings.reduce((most, { ids }) => Math.max(most, ids.length), 0);
     else if (mode === "maxLength") length = options.maxLength ?? this.#json.truncation?.max_length ?? -1;
     else if (saved && saved.strategy !== "BatchLongest") length = saved.strategy.Fixed;
     if (length < 0) {

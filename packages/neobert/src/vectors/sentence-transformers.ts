@@ -2,8 +2,9 @@
 // Dense, Normalize in the order of modules.json), prompts, longest text, similarity. A folder without modules.json is
 // a plain encoder: the mean over the tokens, not normalised. Kinds of modules that are not known are refused by name.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { readTextFile } from "../files/lfs-pointer.js";
 import { checkPooling, type PoolingMode, poolingModes } from "./pooling.js";
 import { type SimilarityFunction, similarityFunctions } from "./similarity.js";
 
@@ -145,8 +146,9 @@ function similarityOf(name: unknown, folder: string): SimilarityFunction {
 // biome-ignore lint/suspicious/noExplicitAny: files of others, whose fields are checked one by one.
 function readJson(file: string): any {
   if (!existsSync(file)) return undefined;
+  const text = readTextFile(file);
   try {
-    return JSON.parse(readFileSync(file, "utf8"));
+    return JSON.parse(text);
   } catch (error) {
     throw new Error(`${file}: expected JSON, got ${(error as Error).message}\nDownload it again.`);
   }

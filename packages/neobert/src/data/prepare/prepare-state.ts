@@ -55,7 +55,11 @@ export async function hashSources(
   const sources: PrepareState["sources"] = [];
   for (const path of files) {
     onFile(sources.length);
-    const { size: bytes, mtimeMs: modifiedMs } = statSync(path);
+    const stat = statSync(path);
+    const { size: bytes, mtimeMs: modifiedMs } = stat;
+    if (!stat.isFile()) {
+      throw new Error(`${path}: expected a file, which is hashed and then read, got a pipe\nSave it as a file first.`);
+    }
     const same = known.find((file) => file.path === path && file.bytes === bytes && file.modifiedMs === modifiedMs);
     sources.push({ path, bytes, sha256: same?.sha256 ?? (await hashFile(path)), modifiedMs });
   }

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,10 +16,11 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
 import { compiledFile } from "../../files/package.js";
-import { loadTokenizer } from "../../tokenizer/index.js";
+import { loadTokenizer, saveTokenizer } from "../../tokenizer/index.js";
 import { randomBelow } from "../random.js";
 import { openShards } from "../shards.js";
 import { type PrepareOptions, type PrepareProgress, prepareData } from "./prepare.js";
+import { ShardWriter } from "./shard-writer.js";
 
 const root = mkdtempSync(join(tmpdir(), "neobert-prepare-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -244,4 +246,42 @@ test("settings that cannot work are refused before anything is read", async () =
   );
   await expect(prepareData(optionsOf({ validation: { fraction: 1 } }))).rejects.toThrow(/between 0 and 1, got 1/);
   await expect(prepareData(optionsOf({ maxTokens: 3, minTokens: 5 }))).rejects.toThrow(/at least minTokens = 5, got 3/);
+});
+
+test("a vocabulary with a gap before its largest id gets shards that hold that id", async () => {
+  const folder = join(root, "sparse");
+  saveTokenizer(tokenizer, folder);
+  const path = join(folder, "tokenizer.json");
+  const json = JSON.parse(readFileSync(path, "utf8"));
+  json.model.vocab.mountain = 70_001; // as uint16 it would be 4,465
+  writeFileSync(path, JSON.stringify(json));
+  const sources = join(root, "sparse.txt");
+  writeFileSync(sources, "mountain");
+  const { train } = await prepareData(optionsOf({ tokenizer: folder, sources, out: join(root, "sparse-out") }));
+  const shards = openShards(train.folder);
+  expect(shards.manifest.dtype).toBe("uint32");
+  expect([...shards.document(0)]).toEqual([70_001]);
+  shards.close();
+});
+
+test.skipIf(!existsSync("/dev/full"))("a full disk is named as what it is, with the shard's path", () => {
+  const folder = mkdtempSync(join(root, "full-"));
+  symlinkSync("/dev/full", join(folder, "tokens-00000.bin.part"));
+  const writer = new ShardWriter(folder, 0);
+  writer.append(Uint16Array.of(1, 2));
+  expect(() => writer.finish()).toThrow(/tokens-00000\.bin: ENOSPC/);
+  writer.discard();
+  expect(readdirSync(folder)).toEqual([]);
+
+  const closed = new ShardWriter(folder, 1);
+  closed.append(Uint16Array.of(1));
+  mkdirSync(join(folder, "offsets-00001.bin")); // its file cannot take that name
+  expect(() => closed.finish()).toThrow("offsets-00001.bin");
+  closed.discard(); // its descriptor, closed by now, may be another's
+});
+
+test("a pipe is refused, for it cannot be hashed and then read", async () => {
+  const sources = join(root, "pipe.txt");
+  execFileSync("mkfifo", [sources]);
+  await expect(prepareData(optionsOf({ sources }))).rejects.toThrow("pipe.txt: expected a file");
 });

@@ -23,7 +23,7 @@ import { differences, hashSources, hasState, type PrepareState, readState, write
 import { ShardWriter } from "./shard-writer.js";
 import { tokenizeInOrder } from "./tokenize-pool.js";
 
-export interface PrepareOptions extends Pick<ReadOptions, "format" | "column" | "header" | "split"> {
+export interface PrepareOptions extends Pick<ReadOptions, "format" | "column" | "header" | "quotes" | "split"> {
   /** Files, folders, patterns or `hf://datasets/...`. */
   sources: string | string[];
   /** Folder of the tokenizer. */
@@ -109,7 +109,7 @@ export async function prepareData(options: PrepareOptions): Promise<PrepareResul
   claimOut(out, state, options.tokenizer, previous !== undefined);
   const tokenizerCopy = join(out, "tokenizer");
   if (resolve(options.tokenizer) !== resolve(tokenizerCopy)) saveTokenizer(tokenizer, tokenizerCopy);
-  const run = new Preparation(out, state);
+  const run = new Preparation(out, state, tokenType(tokenizer.maxId));
   const batches = readBatches(files, state.position, options);
   const workers = options.workers ?? availableParallelism();
   const progress: PrepareProgress = { ...empty, phase: "tokenizing" };
@@ -160,7 +160,7 @@ function specialIdsOf(tokenizer: Tokenizer): ManifestIds {
 }
 
 function settingsOf(options: PrepareOptions): PrepareSettings {
-  const { format = null, column = "text", header = true, split = "file" } = options;
+  const { format = null, column = "text", header = true, split = "file", quotes } = options;
   const { minTokens = 1, maxTokens = null, shardTokens = 2 ** 26, validation = null } = options;
   const expect = (holds: boolean, what: string, got: unknown) => {
     if (!holds) throw new RangeError(`prepareData: expected ${what}, got ${got}`);
@@ -175,18 +175,21 @@ function settingsOf(options: PrepareOptions): PrepareSettings {
     expect(fraction > 0 && fraction < 1, "validation.fraction between 0 and 1", fraction);
   }
   const heldOut = validation && { fraction: validation.fraction, seed: validation.seed ?? 0 };
-  return { format, column, header, split, minTokens, maxTokens, shardTokens, validation: heldOut };
+  const common = { format, column, header, split, minTokens, maxTokens, shardTokens, validation: heldOut };
+  return quotes === undefined ? common : Object.assign(common, { quotes });
 }
 
 /** The shards in progress and the state behind them. */
 class Preparation {
   readonly #out: string;
   readonly #state: PrepareState;
+  readonly #dtype: Manifest["dtype"];
   readonly #writers: Partial<Record<ShardSplit, ShardWriter>> = {};
   #next: PrepareState["position"];
   readonly #dropped: PrepareState["dropped"];
 
-  constructor(out: string, state: PrepareState) {
+  constructor(out: string, state: PrepareState, dtype: Manifest["dtype"]) {
+    this.#dtype = dtype;
     this.#out = out;
     this.#state = state;
     this.#next = state.position;
@@ -226,7 +229,7 @@ class Preparation {
         format: "neobert-tokens",
         version: 1,
         split,
-        dtype: tokenType(tokenizer.vocabSize),
+        dtype: this.#dtype,
         ...countsOf(this.#state, split),
         tokenizer,
         specialIds,

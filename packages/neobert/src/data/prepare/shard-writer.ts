@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { writeAll, writeFileAtomic } from "../../files/atomic.js";
+import { namingPath, writeAll, writeFileAtomic } from "../../files/atomic.js";
 import { type ShardEntry, shardFiles, type TokenArray } from "../manifest.js";
 
 const bufferBytes = 1 << 20;
@@ -17,7 +17,7 @@ export class ShardWriter {
   #buffered = 0;
   readonly #tokensPath: string;
   readonly #offsetsPath: string;
-  readonly #file: number;
+  #file: number | undefined;
 
   constructor(folder: string, shard: number) {
     const files = shardFiles(shard);
@@ -45,17 +45,23 @@ export class ShardWriter {
   /** Syncs the shard's files, gives them their names, and returns the shard's entry for the manifest. */
   finish(): ShardEntry {
     this.#flush();
-    fsyncSync(this.#file);
-    closeSync(this.#file);
+    fsyncSync(this.#file!);
+    this.#close();
     renameSync(`${this.#tokensPath}.part`, this.#tokensPath);
     writeFileAtomic(this.#offsetsPath, new Uint8Array(Uint32Array.from(this.#offsets).buffer)); // syncs the folder too
     return { documents: this.documents, tokens: this.tokens, sha256: this.#hash.digest("hex") };
   }
 
-  /** Closes and removes what was written. */
+  /** Closes and removes what was written; also after a `finish` that failed. */
   discard(): void {
-    closeSync(this.#file);
+    this.#close();
     rmSync(`${this.#tokensPath}.part`, { force: true });
+  }
+
+  #close(): void {
+    const file = this.#file;
+    this.#file = undefined; // first: a close that fails has closed it too
+    if (file !== undefined) closeSync(file);
   }
 
   #flush(): void {
@@ -65,6 +71,6 @@ export class ShardWriter {
 
   #write(bytes: Uint8Array): void {
     this.#hash.update(bytes);
-    writeAll(this.#file, bytes);
+    namingPath(this.#tokensPath, () => writeAll(this.#file!, bytes));
   }
 }

@@ -6,7 +6,7 @@ import { newTokenArray, tokenType } from "../manifest.js";
 import type { TokenizedBatch, TokenizeRequest } from "./tokenize-pool.js";
 
 const tokenizer = loadTokenizer((workerData as { tokenizer: string }).tokenizer);
-const dtype = tokenType(tokenizer.vocabSize);
+const dtype = tokenType(tokenizer.maxId);
 
 parentPort!.on("message", ({ texts }: TokenizeRequest) => {
   const documents = texts.map((text) => tokenizer.encodeIds(text));

@@ -51,6 +51,20 @@ export function shown(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 
+/** The text of an id or a label: of a text, a number or a truth value. Throws for others, and for a number that is not exact. */
+export function exactText(value: unknown, where: string): string {
+  const isInexact = Number.isInteger(value) && !Number.isSafeInteger(value);
+  if (["string", "number", "bigint", "boolean"].includes(typeof value) && !isInexact && !Number.isNaN(value)) {
+    return String(value);
+  }
+  const got = isInexact
+    ? `a fraction or power that means one near ${value}`
+    : Number.isNaN(value)
+      ? "NaN"
+      : shown(value);
+  throw new Error(`${where}: expected a text or a whole number, got ${got}\nSave ids and labels as texts.`);
+}
+
 /** The texts of an array's elements, found by counting brackets outside strings; `path` names it in errors. */
 export async function* arrayElements(chunks: AsyncIterable<string>, path: string): AsyncGenerator<string> {
   let depth = 0;

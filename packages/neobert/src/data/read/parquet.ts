@@ -45,7 +45,7 @@ export async function* readParquet(
       byteLength: stat.size,
       slice: (start, end = stat.size) => slice(handle, start, Math.min(end, stat.size)),
     };
-    const metadata = await parquetMetadataAsync(file);
+    const metadata = await parquetMetadataAsync(file, { geoparquet: false }); // it counts as many children as are declared
     const tree = parquetSchema(metadata);
     const columns = choose(tree.children.map(({ element }) => element.name));
     const decimals = new Set(tree.children.filter(holdsDecimals).map(({ element }) => element.name));

@@ -53,10 +53,13 @@ export function listSourceFiles(sources: string | string[]): string[] {
 
 /** As `listSourceFiles`, but downloads `hf://` sources into the local Hugging Face cache first and lists their files there. */
 export async function fetchSources(sources: string | string[], options: HubOptions = {}): Promise<string[]> {
-  const files: string[] = [];
+  const files = new Set<string>();
+  const add = (paths: string[]) => {
+    for (const path of paths) files.add(path);
+  };
   for (const source of [sources].flat()) {
     if (!source.startsWith(HUB_PREFIX)) {
-      files.push(...listSourceFiles(source));
+      add(listSourceFiles(source));
       continue;
     }
     const match = /^([^/@]+\/[^/@]+)(?:@([^/]+))?(?:\/(.+))?$/.exec(source.slice(HUB_PREFIX.length));
@@ -75,9 +78,9 @@ export async function fetchSources(sources: string | string[], options: HubOptio
       ...(revision && { revision }),
       files: pattern ? [pattern] : readable,
     });
-    files.push(...found);
+    add(found);
   }
-  return [...new Set(files)];
+  return [...files];
 }
 
 /** SHA-256 of a file's bytes as they lie on the disk, in hexadecimal. */

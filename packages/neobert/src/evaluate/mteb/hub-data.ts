@@ -68,7 +68,8 @@ interface Configuration {
 /** The `configs` of a data set's card. */
 export function configurationsOf(readme: string): Configuration[] {
   const [, header] = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme) ?? [];
-  const entries = header === undefined ? undefined : (parse(header) as { configs?: unknown }).configs;
+  const entries =
+    header === undefined ? undefined : (parse(header, { intAsBigInt: true }) as { configs?: unknown }).configs;
   if (!Array.isArray(entries)) return [];
   return entries.map(({ config_name, data_files, default: isDefault }) => ({
     name: String(config_name),

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
+import { quoteStyles } from "../../data/read/records.js";
 import { type MtebTask, mtebTasks, partsOf, taskOf, taskTypes } from "./mteb-tasks.js";
 import type { Source } from "./source.js";
 import type { TaskSources } from "./task-data.js";
@@ -19,6 +20,7 @@ const source = z.strictObject({
   format: z.enum(["jsonl", "json", "csv", "tsv", "parquet", "lines"]).optional(),
   header: z.boolean().optional(),
   quoted: z.boolean().optional(),
+  quotes: z.enum(quoteStyles).optional(),
   pattern: z.string().optional(),
   skip: z.number().int().nonnegative().optional(),
   columns: z.record(z.string(), column).optional(),

@@ -1,9 +1,10 @@
 // Rows of a task's data: files of records, or lines of text, with the columns renamed to mteb's. A column is a key, a path
 // into nested records (`summaries[].decoded`), or the mean of several numbers.
 
+import { shown } from "../../data/read/json-values.js";
 import { listSourceFiles, type SourceFormat, sourceFormat } from "../../data/read/read-files.js";
 import { readLines } from "../../data/read/read-text.js";
-import { readRecords } from "../../data/read/records.js";
+import { type QuoteStyle, readRecords } from "../../data/read/records.js";
 import type { Column } from "./mteb-tasks.js";
 
 /**
@@ -20,6 +21,8 @@ export interface Source {
   header?: boolean | undefined;
   /** Whether columns of a TSV may stand in double quotes. */
   quoted?: boolean | undefined;
+  /** What double quotes are in CSV and TSV; tells more than `quoted`. */
+  quotes?: QuoteStyle | undefined;
   /** A regular expression with named groups, for lines. */
   pattern?: string | undefined;
   /** Number of lines to leave out at the start of each file. */
@@ -51,9 +54,8 @@ async function rowsOf(source: Source): Promise<Row[]> {
   const { columns, require = [], only = {} } = source;
   const rows: Row[] = [];
   for (const file of listSourceFiles([...source.files])) {
-    for await (const { record, row } of recordsOf(file, source)) {
+    for await (const { record, where } of recordsOf(file, source)) {
       if (Object.entries(only).some(([key, value]) => Object.hasOwn(record, key) && record[key] !== value)) continue;
-      const where = `${file}: row ${row}`;
       const entries = Object.entries(columns).map(([name, spec]) => [name, columnOf(record, spec, where)]);
       const values = Object.fromEntries(entries) as Row;
       if (require.every((name) => values[name] !== "" && values[name] != null)) rows.push(values);
@@ -62,11 +64,10 @@ async function rowsOf(source: Source): Promise<Row[]> {
   return rows;
 }
 
-async function* recordsOf(file: string, source: Source): AsyncGenerator<{ record: Row; row: number }> {
-  const { format, header = true, quoted, pattern, skip = 0 } = source;
+async function* recordsOf(file: string, source: Source): AsyncGenerator<{ record: Row; where: string }> {
+  const { format, header, pattern, skip = 0 } = source;
   if ((format ?? sourceFormat(file)) !== "lines") {
-    const how = { header, ...(format && { format: format as SourceFormat }), ...(quoted !== undefined && { quoted }) };
-    yield* readRecords(file, how);
+    yield* readRecords(file, { header, format: format as SourceFormat | undefined, quotes: quotesOf(source) });
     return;
   }
   const expression = pattern === undefined ? undefined : new RegExp(pattern, "u");
@@ -78,9 +79,12 @@ async function* recordsOf(file: string, source: Source): AsyncGenerator<{ record
         `${file}:${line}: expected a line that ${pattern} fits, got ${JSON.stringify(text.slice(0, 80))}`,
       );
     }
-    yield { record: { line: text, ...groups }, row: line };
+    yield { record: { line: text, ...groups }, where: `${file}:${line}` };
   }
 }
+
+const quotesOf = ({ quoted, quotes }: Source): QuoteStyle | undefined =>
+  quotes ?? (quoted === undefined ? undefined : quoted ? "doubled" : "none");
 
 function columnOf(record: Row, spec: ColumnSpec, where: string): unknown {
   if (typeof spec === "object" && "optional" in spec) return record[spec.optional];
@@ -125,7 +129,8 @@ function innermostMeans(value: unknown, where: string): unknown {
 
 /** A number, or the number that a text writes. Throws for anything else. */
 export function numberOf(value: unknown, where: string): number {
-  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  const isText = typeof value === "string" && value.trim() !== "";
+  const number = isText || typeof value === "bigint" ? Number(value) : value;
   if (typeof number === "number" && !Number.isNaN(number)) return number;
-  throw new Error(`${where}: expected a number, got ${JSON.stringify(value)}`);
+  throw new Error(`${where}: expected a number, got ${shown(value)}`);
 }

@@ -1,7 +1,7 @@
 // A task's data in the form that its evaluator takes, out of rows with mteb's columns. Data sets differ in whether a row is a
 // text, a pair, or a whole list of them; both forms are read.
 
-import { shown } from "../../data/read/json-values.js";
+import { exactText, shown } from "../../data/read/json-values.js";
 import { type MtebTask, partsOf, type TaskType } from "./mteb-tasks.js";
 import { numberOf, type Row, readRows, type Source } from "./source.js";
 import { stratifiedSample } from "./stratified.js";
@@ -46,7 +46,9 @@ const readers: Record<TaskType, (parts: Record<string, Row[]>, task: MtebTask) =
         labels: rows.map(({ label }) => labelOf(label, task)),
       };
     }) as [LabelledPart, LabelledPart];
-    const numeric = sides.every(({ labels }) => labels.every((label) => /^-?\d+$/.test(String(label))));
+    const numeric = sides.every(({ labels }) =>
+      labels.every((label) => /^-?\d+$/.test(String(label)) && Number.isSafeInteger(Number(label))),
+    );
     const [trainSide, testSide] = numeric
       ? (sides.map(({ texts, labels }) => ({ texts, labels: labels.map(Number) })) as [LabelledPart, LabelledPart])
       : sides;
@@ -181,13 +183,12 @@ const textsOf = (value: unknown, task: MtebTask) => listOf(value, task).map((tex
 const numbersOf = (value: unknown, task: MtebTask) => listOf(value, task).map((one) => numberOf(one, task.name));
 
 function labelOf(value: unknown, { name }: MtebTask): Label {
-  if (typeof value === "string" || typeof value === "number") return value;
+  if (typeof value === "string" || (typeof value === "number" && !Number.isNaN(value))) return value;
   if (typeof value === "boolean") return Number(value);
-  if (typeof value === "bigint") return String(value);
+  if (typeof value === "bigint") return exactText(value, name);
   throw new Error(`${name}: expected texts or numbers as labels, got ${shown(value)}`);
 }
 
 function idOf(value: unknown, { name }: MtebTask): string {
-  if (["string", "number", "bigint"].includes(typeof value)) return String(value);
-  throw new Error(`${name}: expected texts or numbers as ids, got ${shown(value)}`);
+  return exactText(typeof value === "boolean" ? null : value, `${name}: ids`);
 }

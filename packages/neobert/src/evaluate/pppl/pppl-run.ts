@@ -4,7 +4,7 @@
 
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeFileAtomic } from "../../files/atomic.js";
+import { namingPath, writeFileAtomic } from "../../files/atomic.js";
 import { packageVersion } from "../../files/package.js";
 import {
   type CutOptions,
@@ -67,7 +67,7 @@ export async function evaluatePseudoPerplexity(options: PplOptions): Promise<Ppl
   for await (const text of options.texts) {
     const cuts = cutsOf(model, text, { maxLength, sample, seed }, everyLength ? lengths : undefined);
     if (cuts.length === 0) skipped++;
-    texts.push(...cuts);
+    for (const cut of cuts) texts.push(cut);
   }
   if (texts.length === 0) {
     throw new Error(
@@ -147,7 +147,8 @@ class KeptScores {
 
   add(score: TextScore): void {
     this.scores.set(score.id, score);
-    if (this.#file) appendFileSync(this.#file, `${JSON.stringify(score)}\n`);
+    const file = this.#file;
+    if (file) namingPath(file, () => appendFileSync(file, `${JSON.stringify(score)}\n`));
   }
 }
 

@@ -1,8 +1,9 @@
 // Tokenizers in folders as Hugging Face lays them out: tokenizer.json, else vocab.txt (WordPiece) or vocab.json with
 // merges.txt (byte-level BPE); tokenizer_config.json and special_tokens_map.json beside it. What is saved loads in transformers' AutoTokenizer and in Rust's tokenizers.
 
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { readTextFile } from "../../files/lfs-pointer.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
 import { robertaTokenizerJSON } from "./roberta-json.js";
@@ -24,7 +25,8 @@ export function loadTokenizer(folderOrFile: string): Tokenizer {
   try {
     return Tokenizer.fromJSON(readTokenizerJSON(file, config, specialTokens), options);
   } catch (error) {
-    throw new Error(`${file}: ${(error as Error).message}`, { cause: error });
+    const { message } = error as Error;
+    throw message.startsWith(dirname(file)) ? error : new Error(`${file}: ${message}`, { cause: error });
   }
 }
 
@@ -38,7 +40,7 @@ function readTokenizerJSON(file: string, config: Record<string, unknown>, specia
       specialTokens: { ...usualSpecialTokens, ...specialTokens },
     });
   }
-  const json = JSON.parse(readFileSync(file, "utf8"));
+  const json = JSON.parse(readTextFile(file));
   if (basename(file) !== "vocab.json") return json;
   return robertaTokenizerJSON({
     vocab: json,
@@ -49,7 +51,7 @@ function readTokenizerJSON(file: string, config: Record<string, unknown>, specia
 }
 
 function linesOf(file: string): string[] {
-  const lines = readFileSync(file, "utf8").split(/\r?\n/);
+  const lines = readTextFile(file).split(/\r?\n/);
   if (lines.at(-1) === "") lines.pop();
   return lines;
 }
@@ -148,8 +150,9 @@ function findFile(folderOrFile: string): string {
 
 function readObject(file: string): Record<string, unknown> {
   if (!existsSync(file)) return {};
+  const text = readTextFile(file);
   try {
-    return Object(JSON.parse(readFileSync(file, "utf8")));
+    return Object(JSON.parse(text));
   } catch (error) {
     throw new Error(`${file}: expected JSON, got ${(error as Error).message}\nMend or delete the file.`, {
       cause: error,

@@ -40,7 +40,7 @@ function decompose(text: string, form: "NFD" | "NFKD"): Change[] {
   let marks: Change[] = [];
   const flush = () => {
     if (marks.length > 1) marks = reorder(marks);
-    result.push(...marks);
+    for (const mark of marks) result.push(mark);
     marks = [];
   };
   for (const char of text) {

@@ -2,6 +2,7 @@
 // schedule is that of the paper's GLUE runs (appendix C).
 
 import { z } from "zod";
+import { quoteStyles } from "../../data/read/records.js";
 import { fineTuningSchedule, runLength } from "../../evaluate/glue/grid.js";
 import { common, count, folder, optimizerSchema } from "../run-file/common-options.js";
 import { complaining } from "../run-file/complaints.js";
@@ -25,7 +26,10 @@ export const classifySchema = z.strictObject({
     validation: files.optional().meta({ description: "Held-out file", fallback: "a part of `train`" }),
     validationFraction: z.number().min(0).lt(1).default(0.1).describe("That part; 0 holds nothing out"),
     text: z.string().default("text").describe("Column of the text, or of a list of words"),
-    label: z.string().default("label").describe("Column of the label or labels"),
+    label: z
+      .union([z.string(), z.array(z.string()).min(1)])
+      .default("label")
+      .describe("Column of the label or labels; or several columns of 0 and 1, one for each label"),
     pair: z.string().optional().describe("Column of a second text"),
     type: z
       .enum(["auto", ...problemTypes])
@@ -42,6 +46,10 @@ export const classifySchema = z.strictObject({
     answerStart: z.string().default("answer_start").describe("Of answers that are a text: column of its place"),
     separator: z.string().min(1).default(",").describe("Stands between several labels in one field"),
     header: z.boolean().default(true).describe("Whether CSV and TSV name their columns in the first line"),
+    quotes: z
+      .enum(quoteStyles)
+      .optional()
+      .meta({ description: "What double quotes are in CSV and TSV", fallback: "doubled in CSV, none in TSV" }),
   }),
   epochs: count.default(3).describe("Times that each text is seen at most"),
   batchSize: count.default(32).describe("Texts of an optimizer step"),

@@ -160,6 +160,54 @@ describe("labelled files", () => {
     expect(await type([true, false])).toEqual({ type: "single", labels: ["false", "true"] });
   });
 
+  const rowsOf = (labels: unknown[]) => labels.map((label, i) => ({ text: `text ${i}`, label }));
+
+  test("spellings of one number or truth value are one label, in the validation file too", async () => {
+    const mixed = await read("mixed.jsonl", rowsOf(["0", "1", "0.0", 1]));
+    expect(mixed.problem).toEqual({ type: "single", labels: ["0", "1"] });
+    expect(mixed.train.labels).toEqual([0, 1, 0, 1]);
+    const held = jsonl("held.jsonl", rowsOf(["1.0", "0.0"]));
+    expect((await read("whole.jsonl", rowsOf(["0", "1"]), { validation: held })).validation!.labels).toEqual([1, 0]);
+    const truths = await read("truths.jsonl", rowsOf([true, "False", "True"]));
+    expect(truths.problem.labels).toEqual(["False", "true"]);
+    expect((await read("versions.jsonl", rowsOf(["1.0", "beta", "1"]))).problem.labels).toEqual(["1", "1.0", "beta"]);
+  });
+
+  test("labels beyond 2^53 stay apart, and one that is no exact number is refused", async () => {
+    const big = ["1234567890123456784", "1234567890123456785"];
+    const file = jsonl("big.jsonl", []);
+    writeFileSync(file, big.map((label) => `{"text":"x","label":${label}}`).join("\n"));
+    expect((await readLabelled({ ...source, train: file } as never, 0)).problem.labels).toEqual(big);
+    writeFileSync(file, '{"text":"x","label":1}\n{"text":"x","label":1.2345678901234568e18}\n');
+    await expect(readLabelled({ ...source, train: file } as never, 0)).rejects.toThrow(/big\.jsonl:2: label: expected/);
+  });
+
+  test("lists written as texts are lists: Python's, numpy's and JSON's", async () => {
+    const lists = await read("lists.jsonl", rowsOf(["['joy', 'fear']", '["fear"]', "[]", "['joy' \"it's\"]"]));
+    expect(lists.problem).toEqual({ type: "multi", labels: ["fear", "it's", "joy"] });
+    expect(lists.train.labels).toEqual([[2, 0], [0], [], [2, 1]]);
+    const words = [{ text: "['Ann', 'left']", label: "['B-PER', 'O']" }];
+    expect((await read("list-words.jsonl", words)).train).toEqual({
+      inputs: ["Ann left"],
+      words: [["Ann", "left"]],
+      labels: [[1, 0]],
+    });
+  });
+
+  test("several columns of 0 and 1 are labels of their names", async () => {
+    const rows = [
+      { text: "x", joy: 1, fear: "0" },
+      { text: "y", joy: false, fear: "1.0" },
+    ];
+    const read2 = (records: object[]) => read("columns.jsonl", records, { label: ["joy", "fear"] });
+    const { problem, train } = await read2(rows);
+    expect(problem).toEqual({ type: "multi", labels: ["joy", "fear"] });
+    expect(train.labels).toEqual([[0], [1]]);
+    await expect(read2([...rows, { text: "z", joy: 2, fear: 0 }])).rejects.toThrow(
+      /columns\.jsonl:3: column joy: expected 0 or 1, got 2/,
+    );
+  });
+
   test("several labels may stand in one field, and words and their labels in two texts", async () => {
     const multi = await read(
       "field.jsonl",
@@ -176,13 +224,13 @@ describe("labelled files", () => {
 
   test("what is missing or does not fit is named with its record", async () => {
     const one = { text: "x", label: "a" };
-    await expect(read("e.jsonl", [one, { label: "a" }])).rejects.toThrow(/record 2: expected a column text, got label/);
+    await expect(read("e.jsonl", [one, { label: "a" }])).rejects.toThrow(/jsonl:2: expected a column text, got label/);
     await expect(read("e.jsonl", [one])).rejects.toThrow("expected at least 2 labels in column label, got a");
     await expect(read("e.jsonl", [one, { text: 3, label: "b" }])).rejects.toThrow(
-      /record 2: expected text in column text, got 3/,
+      /e.jsonl:2: expected text in column text, got 3/,
     );
     await expect(read("e.jsonl", [one, { text: "y", label: null }])).rejects.toThrow(
-      /record 2: expected a label, got null/,
+      /e.jsonl:2: label: expected a text or a whole number, got null/,
     );
     await expect(read("e.jsonl", [{ text: "x", label: "b" }, one], { type: "regression" })).rejects.toThrow(
       "expected a number in column label",

@@ -1,9 +1,11 @@
 // Labelled texts out of files of records, and what kind of problem they are. Labels are read as the kind wants them: a name
-// or number, a list of names (or one text with separators between them), a number, or a list as long as the text's words.
+// or number, a list of names (also one text with separators between them, or as Python or JSON write a list, or a column of
+// 0 and 1 for each), a number, or a list as long as the text's words. Spellings of one number are one label.
 
 import { Permutation, randomStreams } from "../../data/random.js";
+import { exactText, shown } from "../../data/read/json-values.js";
 import { fetchSources } from "../../data/read/read.js";
-import { type DataRecord, readRecords } from "../../data/read/records.js";
+import { type DataRecord, type QuoteStyle, readRecords } from "../../data/read/records.js";
 import type { LabelledInputs } from "./examples.js";
 import type { Problem, ProblemType } from "./problem.js";
 import { isSpanRecord, labelledSpans, type SpanColumns } from "./read-spans.js";
@@ -14,12 +16,14 @@ export interface LabelledSource extends SpanColumns {
   /** Share of the training texts that is held out where there is no validation file. */
   validationFraction: number;
   text: string;
-  label: string;
+  /** Several columns hold 0 or 1 each and name the labels. */
+  label: string | string[];
   pair?: string | undefined;
   type: ProblemType | "auto";
   /** Stands between labels where a text has several in one field. */
   separator: string;
   header: boolean;
+  quotes?: QuoteStyle | undefined;
 }
 
 export interface LabelledData {
@@ -62,6 +66,7 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
   }
   const rowOf = (one: RecordOf) => labelledRow(one, source);
   const [rows, train, held] = [records.map(rowOf), learnt.map(rowOf), kept.map(rowOf)];
+  if (source.type !== "single" && source.type !== "regression") readListsInTexts(rows, held, source.type);
   const type = source.type === "auto" ? inferType(rows) : source.type;
   if (type === "tokens" && source.pair !== undefined) {
     throw new Error("finetune classify: expected no pair with labels of words, got a column for it");
@@ -76,11 +81,11 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
   };
 }
 
-async function readAll(files: string | string[], { header }: LabelledSource): Promise<RecordOf[]> {
+async function readAll(files: string | string[], { header, quotes }: LabelledSource): Promise<RecordOf[]> {
   const records: RecordOf[] = [];
   for (const file of await fetchSources(files)) {
-    for await (const { record, row } of readRecords(file, { header })) {
-      records.push({ record, where: `${file}: record ${row}` });
+    for await (const { record, where } of readRecords(file, { header, quotes })) {
+      records.push({ record, where });
     }
   }
   return records;
@@ -93,7 +98,46 @@ function labelledRow({ record, where }: RecordOf, { text, label, pair }: Labelle
       `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName it with --text, --label or --pair.`,
     );
   };
-  return { text: get(text), label: get(label), pair: pair === undefined ? undefined : get(pair), where };
+  const several = Array.isArray(label) && label.length > 1 ? label : undefined;
+  const found = several?.filter((column) => isOne(get(column), `${where}: column ${column}`));
+  return {
+    text: get(text),
+    label: found ?? get([label].flat()[0]!),
+    pair: pair === undefined ? undefined : get(pair),
+    where,
+  };
+}
+
+function isOne(value: unknown, where: string): boolean {
+  const name = String(value).trim().toLowerCase();
+  if (/^(1(\.0*)?|true)$/.test(name)) return true;
+  if (/^(0(\.0*)?|false)$/.test(name)) return false;
+  throw new Error(
+    `${where}: expected 0 or 1, got ${shown(value)}\nSeveral label columns tell which labels a text has.`,
+  );
+}
+
+/** Lists that a CSV has as texts, `['joy', 'fear']`, become lists where every label is one. */
+function readListsInTexts(rows: LabelledRow[], held: LabelledRow[], type: LabelledSource["type"]): void {
+  const isList = (value: unknown) => typeof value === "string" && /^\s*\[.*\]\s*$/s.test(value);
+  const all = [...rows, ...held];
+  if (!rows.every(({ label }) => isList(label))) return;
+  const other = all.find(({ label }) => !isList(label));
+  if (other) throw new Error(`${other.where}: expected a list of labels as in the others, got ${shown(other.label)}`);
+  const listed = type !== "multi" && all.every(({ text }) => isList(text));
+  for (const row of all) {
+    row.label = itemsOf(row.label as string);
+    if (listed) row.text = itemsOf(row.text as string);
+  }
+}
+
+/** The items of a list as Python, numpy or JSON write it: in quotes of either kind, or bare. */
+function itemsOf(list: string): string[] {
+  const items = list
+    .trim()
+    .slice(1, -1)
+    .matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^\s,'"]+)/gs);
+  return Array.from(items, ([, single, double, bare]) => bare ?? (single ?? double)!.replace(/\\(.)/gs, "$1"));
 }
 
 function holdOut(rows: RecordOf[], fraction: number, seed: number): [train: RecordOf[], held: RecordOf[]] {
@@ -107,7 +151,9 @@ function holdOut(rows: RecordOf[], fraction: number, seed: number): [train: Reco
 
 function isNumeric(value: unknown): boolean {
   return (
-    typeof value === "number" || (typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)))
+    typeof value === "bigint" ||
+    (typeof value === "number" && Number.isFinite(value)) ||
+    (typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)))
   );
 }
 
@@ -122,10 +168,7 @@ function inferType(rows: LabelledRow[]): ProblemType {
 
 /** A row's labels by name. */
 function namesIn({ label, where }: LabelledRow, type: ProblemType, separator: string): string[] {
-  const nameOf = (value: unknown) => {
-    if (["string", "number", "boolean"].includes(typeof value)) return String(value).trim();
-    throw new Error(`${where}: expected a label, got ${JSON.stringify(value) ?? "nothing"}`);
-  };
+  const nameOf = (value: unknown) => exactText(value, `${where}: label`).trim();
   if (type === "single") {
     const name = nameOf(label);
     if (name === "") throw new Error(`${where}: expected a label, got none\nLeave out texts without one.`);
@@ -136,21 +179,40 @@ function namesIn({ label, where }: LabelledRow, type: ProblemType, separator: st
   return (type === "tokens" ? text.split(/\s+/) : text.split(separator)).map((one) => one.trim()).filter(Boolean);
 }
 
+/**
+ * What spellings of one label share: numbers their value (0 and 0.0), truth values their letters (True and true), other
+ * names their characters, however composed. Whole numbers beyond 2^53 keep their digits.
+ */
+function keysFor(names: readonly string[]): (name: string) => string {
+  const areTruths = names.every((name) => /^(true|false)$/i.test(name));
+  if (areTruths) return (name) => name.toLowerCase();
+  if (!names.every(isNumeric)) return (name) => name.normalize();
+  return (name) => (isNumeric(name) && Math.abs(Number(name)) <= Number.MAX_SAFE_INTEGER ? String(Number(name)) : name);
+}
+
+/** The labels: each as it is spelled, or as its key where there are several spellings. */
 function labelNames(rows: LabelledRow[], type: ProblemType, { separator, label }: LabelledSource): string[] {
-  const names = [...new Set(rows.flatMap((row) => namesIn(row, type, separator)))];
+  if (type === "multi" && Array.isArray(label) && label.length > 1) return [...label];
+  const spellings = [...new Set(rows.flatMap((row) => namesIn(row, type, separator)))];
+  const keyOf = keysFor(spellings);
+  const found = new Map<string, string>();
+  for (const name of spellings) found.set(keyOf(name), found.has(keyOf(name)) ? keyOf(name) : name);
+  const names = [...found.values()];
   const least = type === "multi" ? 1 : 2;
   if (names.length < least) {
     throw new Error(
       `finetune classify: expected at least ${least} labels in column ${label}, got ${names.join(", ") || "none"}`,
     );
   }
-  if (names.every(isNumeric)) return names.sort((a, b) => Number(a) - Number(b));
+  const byText = (a: string, b: string) => (a < b ? -1 : 1);
+  if (names.every(isNumeric)) return names.sort((a, b) => Number(a) - Number(b) || byText(a, b));
   // O first, B-X before I-X, as is usual for tags.
-  return names.sort((a, b) => Number(b === "O") - Number(a === "O") || (a < b ? -1 : 1));
+  return names.sort((a, b) => Number(b === "O") - Number(a === "O") || byText(a, b));
 }
 
 function labelled(rows: LabelledRow[], { type, labels }: Problem, source: LabelledSource): LabelledInputs {
-  const numbers = new Map(labels.map((name, i) => [name, i]));
+  const keyOf = keysFor(labels);
+  const numbers = new Map(labels.map((name, i) => [keyOf(name), i]));
   const words: string[][] = [];
   const data: LabelledInputs = { inputs: [], labels: [], ...(type === "tokens" && { words }) };
   for (const row of rows) {
@@ -167,12 +229,12 @@ function labelled(rows: LabelledRow[], { type, labels }: Problem, source: Labell
     }
     if (type === "regression") {
       if (!isNumeric(label))
-        throw new Error(`${where}: expected a number in column ${source.label}, got ${JSON.stringify(label)}`);
+        throw new Error(`${where}: expected a number in column ${source.label}, got ${shown(label)}`);
       data.labels.push(Number(label));
       continue;
     }
     const found = namesIn(row, type, source.separator).map((name) => {
-      const number = numbers.get(name);
+      const number = numbers.get(keyOf(name));
       if (number !== undefined) return number;
       throw new Error(
         `${where}: expected a label of the training data (${labels.slice(0, 20).join(", ")}), got ${name}`,
@@ -188,5 +250,5 @@ function labelled(rows: LabelledRow[], { type, labels }: Problem, source: Labell
 
 function textOf(value: unknown, column: string, where: string): string {
   if (typeof value === "string") return value;
-  throw new Error(`${where}: expected text in column ${column}, got ${JSON.stringify(value) ?? "nothing"}`);
+  throw new Error(`${where}: expected text in column ${column}, got ${shown(value)}`);
 }

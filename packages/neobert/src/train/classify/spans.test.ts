@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { wordsText, writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { QuestionAnswerer } from "../../encoder/question-answerer.js";
+import { smallConfig } from "../../model/fixture-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { runClassify } from "./classify.js";
 import { parseClassifyConfig } from "./classify-config.js";
 import { Examples } from "./examples.js";
-import { smallConfig } from "./fixture-classify.js";
 import { readLabelled } from "./read-labelled.js";
 
 let root: string;

@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { z } from "zod";
+import { quoteStyles } from "../../data/read/records.js";
 import {
   checkSchedule,
   common,
@@ -58,6 +59,10 @@ const setSchema = z.strictObject({
     .optional()
     .meta({ description: "Columns of hard negatives, texts or lists of them", fallback: "those named `negative...`" }),
   header: z.boolean().default(true).describe("Whether CSV and TSV name their columns in the first line"),
+  quotes: z
+    .enum(quoteStyles)
+    .optional()
+    .meta({ description: "What double quotes are in CSV and TSV", fallback: "doubled in CSV, none in TSV" }),
   filter: z
     .strictObject({ column: z.string(), above: z.number() })
     .optional()

@@ -110,7 +110,7 @@ describe("rows of files", () => {
     );
     expect(await rowsOf({ path })).toEqual([{ query: "c", positive: "d", negatives: [] }]);
     await expect(rowsOf({ path, positive: "answer" })).rejects.toThrow(
-      /odd.jsonl: row 1: expected a column answer, got q, p/,
+      /odd.jsonl:1: expected a column answer, got q, p/,
     );
     const number = written("number.jsonl", lines([{ q: "a", p: 3 }]));
     await expect(rowsOf({ path: number })).rejects.toThrow(/expected text in column p, got number/);

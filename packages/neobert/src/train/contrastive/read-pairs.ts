@@ -2,7 +2,7 @@
 // the columns of JSON lines, JSON, CSV, TSV or parquet, local or on the Hub; or out of a retrieval collection (queries,
 // corpus, judgements), of which only the judged texts are kept. Rows without a query or a positive are left out.
 
-import { shown } from "../../data/read/json-values.js";
+import { exactText, shown } from "../../data/read/json-values.js";
 import { fetchSources } from "../../data/read/read.js";
 import { type DataRecord, type QuoteStyle, readRecords, valueAt } from "../../data/read/records.js";
 
@@ -94,21 +94,21 @@ function numberAt(record: DataRecord, column: string, where: string): number {
 
 async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): AsyncGenerator<PairRow> {
   const judged = new Map<string, Set<string>>();
-  for await (const { record } of recordsOf(files.judgements)) {
+  for await (const { record, where } of recordsOf(files.judgements)) {
     const { "query-id": query, "corpus-id": document, score } = record;
     if (!(Number(score ?? 1) > 0)) continue;
-    const documents = judged.get(String(query)) ?? new Set();
-    judged.set(String(query), documents.add(String(document)));
+    const id = exactText(query, `${where}: query-id`);
+    judged.set(id, (judged.get(id) ?? new Set()).add(exactText(document, `${where}: corpus-id`)));
   }
   const wanted = new Set([...judged.values()].flatMap((documents) => [...documents]));
   const texts = new Map<string, string>();
-  for await (const { record } of recordsOf(files.corpus)) {
-    const id = idOf(record);
+  for await (const { record, where } of recordsOf(files.corpus)) {
+    const id = idOf(record, where);
     if (wanted.has(id)) texts.set(id, String(record.text ?? ""));
   }
   let rows = 0;
-  for await (const { record } of recordsOf(files.queries)) {
-    for (const document of judged.get(idOf(record)) ?? []) {
+  for await (const { record, where } of recordsOf(files.queries)) {
+    for (const document of judged.get(idOf(record, where)) ?? []) {
       rows++;
       yield { query: String(record.text ?? ""), positive: texts.get(document) ?? "", negatives: [] };
     }
@@ -120,7 +120,7 @@ async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): Asyn
   }
 }
 
-const idOf = (record: DataRecord) => String(record._id ?? record.id);
+const idOf = (record: DataRecord, where: string) => exactText(record._id ?? record.id, `${where}: _id`);
 
 async function* recordsOf(sources: string) {
   for (const file of await fetchSources(sources)) yield* readRecords(file);
