@@ -29,8 +29,12 @@ export async function weightsIdentity(folder: string): Promise<string> {
   }
   const identity = hash.digest("hex").slice(0, 32);
   if (stateOf(folder, names) === state) {
-    mkdirSync(join(userCache(), "weights"), { recursive: true });
-    writeFileAtomic(kept, `${JSON.stringify({ state, identity })}\n`);
+    try {
+      mkdirSync(join(userCache(), "weights"), { recursive: true });
+      writeFileAtomic(kept, `${JSON.stringify({ state, identity })}\n`);
+    } catch {
+      // A cache that cannot be written only means that the weights are read again next time.
+    }
   }
   return identity;
 }

@@ -113,7 +113,7 @@ function checkCombinations(run: RunConfig): Complaint[] {
     );
   }
   const fresh = run.model.from === undefined;
-  expect(fresh || run.model.model_type === undefined, "model.model_type", "expected only without from, got both");
+  expect(fresh || !run.model.model_type, "model.model_type", "expected only without from, got both");
   const shares = masking.maskShare + masking.randomShare + masking.keepShare;
   expect(Math.abs(shares - 1) < 1e-9, "masking", `expected maskShare + randomShare + keepShare = 1, got ${shares}`);
   expect(
