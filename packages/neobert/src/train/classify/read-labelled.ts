@@ -65,7 +65,8 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
     };
   }
   const rowOf = (one: RecordOf) => labelledRow(one, source);
-  const [rows, train, held] = [records.map(rowOf), learnt.map(rowOf), kept.map(rowOf)];
+  const [train, held] = [learnt.map(rowOf), kept.map(rowOf)];
+  const rows = source.validation === undefined ? [...train, ...held] : train;
   if (source.type !== "single" && source.type !== "regression") readListsInTexts(rows, held, source.type);
   const type = source.type === "auto" ? inferType(rows) : source.type;
   if (type === "tokens" && source.pair !== undefined) {

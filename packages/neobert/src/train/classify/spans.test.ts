@@ -178,9 +178,9 @@ describe("files of questions", () => {
 
   test("what is missing, or stands elsewhere, is named with its record", async () => {
     const misplaced = labels({ answers: { text: ["law"], answer_start: [7] } });
-    await expect(misplaced).rejects.toThrow('record 1: expected the answer "law" at 7 of its context, got "aw "');
+    await expect(misplaced).rejects.toThrow(':1: expected the answer "law" at 7 of its context, got "aw "');
     await expect(labels({ answers: { text: ["law"], answer_start: [] } })).rejects.toThrow("of equal length");
-    await expect(labels({ answers: "law" })).rejects.toThrow("record 1: expected a column answer_start");
+    await expect(labels({ answers: "law" })).rejects.toThrow(":1: expected a column answer_start");
     await expect(labels({ answers: [{ text: "law" }] })).rejects.toThrow("an answer with a text and its start");
     await expect(labels({ question: "", answers: [] })).rejects.toThrow('expected text in column question, got ""');
     await expect(labels({ reply: [] }, { type: "spans" })).rejects.toThrow("expected a column answers, got question");
