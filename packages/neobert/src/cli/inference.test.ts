@@ -41,8 +41,9 @@ async function run(...args: string[]): Promise<string> {
   vi.spyOn(console, "log").mockImplementation((line: string) => {
     output += `${line}\n`;
   });
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+  vi.spyOn(process.stdout, "write").mockImplementation((text, ...rest) => {
     output += text;
+    for (const taken of rest) if (typeof taken === "function") taken();
     return true;
   });
   vi.spyOn(process.stderr, "write").mockImplementation(() => true);
