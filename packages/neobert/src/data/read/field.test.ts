@@ -166,22 +166,29 @@ describe("compression", () => {
     const raw = Buffer.alloc(3 + 1000, 1);
     raw.writeUIntLE(1000 << 3, 0, 3); // a block that is not the last
     const blocks = Array.from({ length: 80 }, () => raw);
-    const wide = Buffer.concat([Buffer.from("28b52ffd00a8", "hex"), ...blocks]);
-    await expect(texts(write("wide.txt.zst", wide))).rejects.toThrow(/wide\.txt\.zst: .*a window of 2048 MiB/);
+    const wide = (descriptor: string) => Buffer.concat([Buffer.from(`28b52ffd00${descriptor}`, "hex"), ...blocks]);
+    const all = async function* (bytes: Buffer) {
+      yield bytes;
+    };
+    await expect(unzstd(all(wide("a8")), { useNative: false }).next()).rejects.toThrow("a window of 2048 MiB");
+    await expect(texts(write("wide.txt.zst", wide("b0")))).rejects.toThrow(/wide\.txt\.zst: .*a window of 4096 MiB/);
   });
 
-  test("blocks, runs and sizes of many frames come out as zstd's own, in chunks of any length", async () => {
-    const content = Buffer.from(
-      `${"a".repeat(300_000)}${Array.from({ length: 60_000 }, (_, i) => `${i * 7919} `).join("")}`,
-    );
+  test("blocks, runs and all frames come out as zstd's own, in chunks of any length, by either decoder", async () => {
+    const numbers = Array.from({ length: 60_000 }, (_, i) => `${i * 7919} `);
+    const content = Buffer.from(`${"a".repeat(300_000)}${numbers.join("")}`);
+    const skippable = Buffer.from("502a4d18030000006f6e65", "hex");
     for (const args of [["-1"], ["-19", "--long=27"], ["--no-check"]]) {
-      const packed = execFileSync("zstd", ["-q", "-c", ...args], { input: content });
+      const frame = execFileSync("zstd", ["-q", "-c", ...args], { input: content });
+      const packed = Buffer.concat([frame, skippable, frame]);
       const chunks = async function* () {
         for (let at = 0; at < packed.length; at += 997) yield packed.subarray(at, at + 997);
       };
-      const parts: Uint8Array[] = [];
-      for await (const part of unzstd(chunks(), { useNative: false })) parts.push(part);
-      expect(Buffer.concat(parts).equals(content)).toBe(true);
+      for (const useNative of [true, false]) {
+        const parts: Uint8Array[] = [];
+        for await (const part of unzstd(chunks(), { useNative })) parts.push(part);
+        expect(Buffer.concat(parts).equals(Buffer.concat([content, content]))).toBe(true);
+      }
     }
   });
 });

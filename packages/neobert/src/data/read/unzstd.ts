@@ -1,6 +1,6 @@
-// Zstandard streams: node:zlib's decoder where Node has one (22.15), else fzstd, which leaves to us what is here: windows are
-// checked before memory is taken, and held no larger than the frame can use; sizes and checksums that a frame declares
-// must fit. Format: RFC 8878.
+// Zstandard streams, frame by frame: node:zlib's decoder where Node has one (22.15; it ends after one frame, whatever
+// follows), else fzstd, which leaves to us what is here: windows are checked before memory is taken, and held no larger
+// than the frame can use; sizes and checksums that a frame declares must fit. Format: RFC 8878.
 
 import { pipeline } from "node:stream";
 import * as zlib from "node:zlib";
@@ -12,6 +12,7 @@ const MAX_BLOCK_BYTES = 1 << 17;
 /** Blocks that are looked at before a window is made: most small files end among them. */
 const BLOCKS_AHEAD = 64;
 const MAX_WINDOW_BYTES = 2 ** 30;
+const MAX_NATIVE_WINDOW_BYTES = 2 ** 31;
 
 // Not in the types of Node 20.
 type NativeZstd = (options: { params: Record<number, number> }) => NodeJS.ReadWriteStream;
@@ -24,13 +25,6 @@ export async function* unzstd(
   { useNative = true }: { useNative?: boolean } = {},
 ): AsyncGenerator<Uint8Array> {
   const input = new Taker(file);
-  if (native && useNative) {
-    const { window } = await input.peekFrame();
-    if (window > 2 ** 31) throw tooLarge(window, 2 ** 31);
-    // The callback only keeps an error from being thrown twice: reading the stream throws it here.
-    yield* pipeline(input.rest(), native({ params: { [WINDOW_LOG_MAX]: 31 } }), () => {}) as AsyncIterable<Uint8Array>;
-    return;
-  }
   const { create64 } = await xxhash();
   for (;;) {
     const start = await input.take(4, true);
@@ -41,15 +35,43 @@ export async function* unzstd(
       continue;
     }
     if (magic !== MAGIC) throw new Error("bytes that begin no zstd frame");
-    yield* unzstdFrame(input, create64());
+    const header = await input.frameHeader();
+    if (native && useNative) {
+      if (header.window > MAX_NATIVE_WINDOW_BYTES) throw tooLarge(header.window, MAX_NATIVE_WINDOW_BYTES);
+      const decoder = native({ params: { [WINDOW_LOG_MAX]: 31 } });
+      // The callback only keeps an error from being thrown twice: reading the stream throws it here.
+      yield* pipeline(frameBytes(input, header), decoder, () => {}) as AsyncIterable<Uint8Array>;
+    } else yield* unzstdFrame(input, header, create64());
   }
+}
+
+/** A block's header with what follows it, and whether it is a frame's last. */
+async function takeBlock(input: Taker): Promise<{ bytes: Buffer; isLast: boolean }> {
+  const head = await input.take(3);
+  const size = head.readUIntLE(0, 3) >> 3;
+  if (size > MAX_BLOCK_BYTES) throw new Error(`a block of ${size} bytes`);
+  const isRun = ((head[0]! >> 1) & 3) === 1; // one byte, repeated
+  return { bytes: Buffer.concat([head, await input.take(isRun ? 1 : size)]), isLast: (head[0]! & 1) === 1 };
+}
+
+/** A frame as it lies in the file. */
+async function* frameBytes(input: Taker, header: FrameHeader): AsyncGenerator<Buffer> {
+  const magic = Buffer.alloc(4);
+  magic.writeUInt32LE(MAGIC);
+  yield Buffer.concat([magic, header.bytes]);
+  for (let isLast = false; !isLast; ) {
+    const block = await takeBlock(input);
+    isLast = block.isLast;
+    yield block.bytes;
+  }
+  if (header.hasChecksum) yield await input.take(4);
 }
 
 async function* unzstdFrame(
   input: Taker,
+  { window, size, hasChecksum }: FrameHeader,
   hash: { update(bytes: Uint8Array): unknown; digest(): bigint },
 ): AsyncGenerator<Uint8Array> {
-  const { window, size, hasChecksum } = await input.frameHeader();
   let length = 0;
   const pieces: Uint8Array[] = [];
   const decoder = new Decompress((piece) => {
@@ -61,15 +83,13 @@ async function* unzstdFrame(
   const ahead: Buffer[] = [];
   let [isOpen, isLast] = [false, false];
   while (!isLast) {
-    const head = await input.take(3);
-    const [type, bytes] = [(head[0]! >> 1) & 3, head.readUIntLE(0, 3) >> 3];
-    isLast = (head[0]! & 1) === 1;
-    if (bytes > MAX_BLOCK_BYTES) throw new Error(`a block of ${bytes} bytes`);
-    ahead.push(head, await input.take(type === 1 ? 1 : bytes));
-    if (!isOpen && !isLast && ahead.length < 2 * BLOCKS_AHEAD) continue;
+    const block = await takeBlock(input);
+    isLast = block.isLast;
+    ahead.push(block.bytes);
+    if (!isOpen && !isLast && ahead.length < BLOCKS_AHEAD) continue;
     if (!isOpen) {
       // A match reaches no further back than the frame is long.
-      const reach = isLast ? (ahead.length / 2) * MAX_BLOCK_BYTES : Number.POSITIVE_INFINITY;
+      const reach = isLast ? ahead.length * MAX_BLOCK_BYTES : Number.POSITIVE_INFINITY;
       const held = Math.min(window, Math.max(size ?? Number.POSITIVE_INFINITY, 1024), reach);
       if (held > MAX_WINDOW_BYTES) throw tooLarge(window, MAX_WINDOW_BYTES);
       decoder.push(frameHeaderOf(held));
@@ -105,6 +125,8 @@ function tooLarge(window: number, limit: number): Error {
 }
 
 interface FrameHeader {
+  /** As it lies in the file, behind the magic number. */
+  bytes: Buffer;
   /** Bytes that matches may reach back. */
   window: number;
   /** Bytes of the whole frame, unpacked. */
@@ -136,9 +158,12 @@ class Taker {
 
   /** What stands behind a frame's magic number. */
   async frameHeader(): Promise<FrameHeader> {
-    const flags = (await this.take(1))[0]!;
+    const start = await this.take(1);
+    const flags = start[0]!;
     const isSingle = (flags & 32) !== 0;
-    const descriptor = isSingle ? 0 : (await this.take(1))[0]!;
+    const descriptor = await this.take(isSingle ? 0 : 1);
+    const exponent = (descriptor[0] ?? 0) >> 3;
+    const eighths = (descriptor[0] ?? 0) & 7;
     const dictionary = await this.take([0, 1, 2, 4][flags & 3]!);
     if (dictionary.some((byte) => byte !== 0)) throw new Error("a frame that needs a dictionary");
     const sizeBytes = [isSingle ? 1 : 0, 2, 4, 8][flags >> 6]!;
@@ -146,25 +171,9 @@ class Taker {
     const value =
       sizeBytes === 8 ? Number(field.readBigUInt64LE()) : sizeBytes > 0 ? field.readUIntLE(0, sizeBytes) : 0;
     const size = sizeBytes === 0 ? undefined : sizeBytes === 2 ? value + 256 : value;
-    const window = isSingle ? size! : 2 ** (10 + (descriptor >> 3)) * (1 + (descriptor & 7) / 8);
-    return { window, size, hasChecksum: (flags & 4) !== 0 };
-  }
-
-  /** The first frame's header, which stays in the stream. Other streams have no window. */
-  async peekFrame(): Promise<Pick<FrameHeader, "window">> {
-    await this.#fill(18);
-    const all = this.#held;
-    if (all.length < 18 || all.readUInt32LE() !== MAGIC) return { window: 0 };
-    this.#held = all.subarray(4);
-    const header = await this.frameHeader();
-    this.#held = all;
-    return header;
-  }
-
-  /** All that has not been taken. */
-  async *rest(): AsyncGenerator<Uint8Array> {
-    if (this.#held.length > 0) yield this.#held;
-    for (let next = await this.#chunks.next(); !next.done; next = await this.#chunks.next()) yield next.value;
+    const window = isSingle ? size! : 2 ** (10 + exponent) * (1 + eighths / 8);
+    const bytes = Buffer.concat([start, descriptor, dictionary, field]);
+    return { bytes, window, size, hasChecksum: (flags & 4) !== 0 };
   }
 
   async #fill(count: number): Promise<void> {

@@ -186,6 +186,8 @@ describe("labelled files", () => {
     const lists = await read("lists.jsonl", rowsOf(["['joy', 'fear']", '["fear"]', "[]", "['joy' \"it's\"]"]));
     expect(lists.problem).toEqual({ type: "multi", labels: ["fear", "it's", "joy"] });
     expect(lists.train.labels).toEqual([[2, 0], [0], [], [2, 1]]);
+    const held = await read("lists.jsonl", rowsOf(["['a']", "['b']"]), { validationFraction: 0.5 });
+    expect([held.train.labels, held.validation!.labels].flat(2).sort()).toEqual([0, 1]);
     const words = [{ text: "['Ann', 'left']", label: "['B-PER', 'O']" }];
     expect((await read("list-words.jsonl", words)).train).toEqual({
       inputs: ["Ann left"],

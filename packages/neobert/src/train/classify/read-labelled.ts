@@ -121,7 +121,7 @@ function isOne(value: unknown, where: string): boolean {
 /** Lists that a CSV has as texts, `['joy', 'fear']`, become lists where every label is one. */
 function readListsInTexts(rows: LabelledRow[], held: LabelledRow[], type: LabelledSource["type"]): void {
   const isList = (value: unknown) => typeof value === "string" && /^\s*\[.*\]\s*$/s.test(value);
-  const all = [...rows, ...held];
+  const all = [...new Set([...rows, ...held])]; // held-out rows may stand among the others
   if (!rows.every(({ label }) => isList(label))) return;
   const other = all.find(({ label }) => !isList(label));
   if (other) throw new Error(`${other.where}: expected a list of labels as in the others, got ${shown(other.label)}`);
