@@ -196,6 +196,16 @@ describe("labelled files", () => {
     });
   });
 
+  test("dots reach into objects, for the text and for the label", async () => {
+    const rows = ["a", "b"].map((name) => ({ doc: { text: `text ${name}` }, meta: { labels: [{ name }] } }));
+    const { train, problem } = await read("dots.jsonl", rows, { text: "doc.text", label: "meta.labels.0.name" });
+    expect(train.inputs).toEqual(["text a", "text b"]);
+    expect(problem.labels).toEqual(["a", "b"]);
+    await expect(read("dots.jsonl", rows, { text: "doc.body" })).rejects.toThrow(
+      "dots.jsonl:1: expected a column doc.body",
+    );
+  });
+
   test("several columns of 0 and 1 are labels of their names", async () => {
     const rows = [
       { text: "x", joy: 1, fear: "0" },

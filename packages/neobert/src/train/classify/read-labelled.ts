@@ -5,7 +5,7 @@
 import { Permutation, randomStreams } from "../../data/random.js";
 import { exactText, shown } from "../../data/read/json-values.js";
 import { fetchSources } from "../../data/read/read.js";
-import { type DataRecord, type QuoteStyle, readRecords } from "../../data/read/records.js";
+import { type DataRecord, type QuoteStyle, readRecords, valueAt } from "../../data/read/records.js";
 import type { LabelledInputs } from "./examples.js";
 import type { Problem, ProblemType } from "./problem.js";
 import { isSpanRecord, labelledSpans, type SpanColumns } from "./read-spans.js";
@@ -55,7 +55,7 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
   else [learnt, kept] = holdOut(records, source.validationFraction, seed);
   const places = learnt.map(({ where }) => where);
   const [{ record }] = records as [RecordOf];
-  const looksAsked = !Object.hasOwn(record, source.text) && isSpanRecord(record, source);
+  const looksAsked = valueAt(record, source.text) === undefined && isSpanRecord(record, source);
   if (source.type === "spans" || (source.type === "auto" && looksAsked)) {
     return {
       problem: { type: "spans", labels: ["start", "end"] },
@@ -94,7 +94,8 @@ async function readAll(files: string | string[], { header, quotes }: LabelledSou
 
 function labelledRow({ record, where }: RecordOf, { text, label, pair }: LabelledSource): LabelledRow {
   const get = (column: string) => {
-    if (Object.hasOwn(record, column)) return record[column];
+    const value = valueAt(record, column);
+    if (value !== undefined) return value;
     throw new Error(
       `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName it with --text, --label or --pair.`,
     );
