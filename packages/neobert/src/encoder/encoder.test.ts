@@ -320,6 +320,20 @@ describe("loading refuses", () => {
     rmSync(folder, { recursive: true });
   });
 
+  test("modules outside the folder, and a modules.json that is no list of modules", async () => {
+    const folder = await writeSmallModel({ files: sentenceFiles });
+    const [transformer, pooling] = sentenceFiles["modules.json"];
+    for (const path of ["../../other", "1_Pooling/../../other", "/other", "C:\\other"]) {
+      writeJson(folder, "modules.json", [transformer, { ...pooling, path }]);
+      await expect(Encoder.load(folder)).rejects.toThrow(`modules.json: expected paths inside the folder, got ${path}`);
+    }
+    for (const list of [{}, [], [{ type: "Transformer" }]]) {
+      writeJson(folder, "modules.json", list);
+      await expect(Encoder.load(folder)).rejects.toThrow("modules.json: expected a list of modules with path and type");
+    }
+    rmSync(folder, { recursive: true });
+  });
+
   test("a folder with pickled weights only, saying how to convert them", async () => {
     const folder = await writeSmallModel();
     unlinkSync(join(folder, "model.safetensors"));

@@ -6,9 +6,10 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type GgufForm, type ModelArchitecture, openModel } from "../model/index.js";
+import { readModules } from "../vectors/sentence-transformers.js";
 import { bool, float32, type GgufTensor, type GgufValue, string, uint32, writeGguf } from "./gguf-file.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
-import { poolingOf, readModules } from "./modules.js";
+import { poolingOf } from "./modules.js";
 
 export interface GgufExportOptions {
   /** Type of the matrices; everything else is float32. Default fp16. */

@@ -7,7 +7,8 @@ import { basename, join } from "node:path";
 import { replaceFolder, temporaryPath } from "../files/atomic.js";
 import { openModel, type SavedParts, saveModel } from "../model/index.js";
 import { loadTokenizer, saveTokenizer } from "../tokenizer/index.js";
-import { type Modules, readModules, writeJson, writeSentenceFiles } from "./modules.js";
+import { type Modules, readModules } from "../vectors/sentence-transformers.js";
+import { writeJson, writeSentenceFiles } from "./modules.js";
 import { loadedByPython } from "./python.js";
 
 export interface HfExportOptions {

@@ -1,31 +1,16 @@
-// The sentence-transformers modules of an embedder's folder: read as far as an export has to know them, and written.
+// The sentence-transformers modules of an embedder's folder: its pooling as other programs take it, and a new embedder's files.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import type { Modules } from "../vectors/sentence-transformers.js";
 
-const modulesSchema = z.array(z.looseObject({ name: z.string(), path: z.string(), type: z.string() })).min(1);
 const poolingSchema = z.looseObject({
   pooling_mode_cls_token: z.boolean().default(false),
   pooling_mode_mean_tokens: z.boolean().default(false),
   /** Newer files name the mode, or several that are joined. */
   pooling_mode: z.union([z.string(), z.array(z.string())]).optional(),
 });
-
-export type Modules = z.output<typeof modulesSchema>;
-
-/** The modules of modules.json, the encoder first; undefined where the folder is no embedder's. */
-export function readModules(folder: string): Modules | undefined {
-  const file = join(folder, "modules.json");
-  if (!existsSync(file)) return undefined;
-  const modules = modulesSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
-  if (!modules.success) {
-    throw new Error(`${file}: expected a list of modules with name, path and type, got another\nDownload it again.`);
-  }
-  const outside = modules.data.find(({ path }) => /^[/\\]|(^|[/\\])\.\.([/\\]|$)/.test(path));
-  if (outside) throw new Error(`${file}: expected paths inside the folder, got ${outside.path}\nDo not trust it.`);
-  return modules.data;
-}
 
 /** How an embedder's pooling makes one vector of the tokens'; undefined where it is neither of these. */
 export function poolingOf(folder: string, modules: Modules): "cls" | "mean" | undefined {

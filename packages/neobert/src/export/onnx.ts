@@ -11,8 +11,8 @@ import { layersToKeep, quantizationErrors } from "../onnx/calibrate.js";
 import type { WeightBits } from "../onnx/int8.js";
 import { writeOnnx } from "../onnx/onnx-file.js";
 import { tracePadded } from "../onnx/trace.js";
+import { readModules } from "../vectors/sentence-transformers.js";
 import { copyTokenizer } from "./hf.js";
-import { readModules } from "./modules.js";
 
 export interface OnnxExportOptions {
   dtype?: "fp32" | "fp16" | "int8";

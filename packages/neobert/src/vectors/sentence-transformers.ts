@@ -4,9 +4,14 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { readTextFile } from "../files/lfs-pointer.js";
 import { checkPooling, type PoolingMode, poolingModes } from "./pooling.js";
 import { type SimilarityFunction, similarityFunctions } from "./similarity.js";
+
+const modulesSchema = z.array(z.looseObject({ path: z.string(), type: z.string() })).min(1);
+
+export type Modules = z.output<typeof modulesSchema>;
 
 export type Activation = "identity" | "tanh" | "relu" | "sigmoid" | "silu";
 
@@ -52,14 +57,13 @@ export function readSentenceFolder(folder: string): SentenceFolder {
     similarity: similarityOf(settings.similarity_fn_name, folder),
   };
   const file = join(folder, "modules.json");
-  const list: unknown = readJson(file);
-  if (list === undefined) return plain;
-  const modules = (Array.isArray(list) ? list : []).map(({ type, path }) => {
-    return { type: String(type).split(".").at(-1)!, folder: join(folder, String(path ?? "")) };
+  const modules = readModules(folder)?.map(({ type, path }) => {
+    return { type: type.split(".").at(-1)!, folder: join(folder, path) };
   });
+  if (!modules) return plain;
   const [transformer, pooling, ...rest] = modules;
   if (transformer?.type !== "Transformer" || pooling?.type !== "Pooling") {
-    const got = modules.map(({ type }) => type).join(", ") || JSON.stringify(list);
+    const got = modules.map(({ type }) => type).join(", ");
     throw new Error(`${file}: expected a Transformer and its Pooling, then Dense and Normalize, got ${got}`);
   }
   return {
@@ -73,6 +77,20 @@ export function readSentenceFolder(folder: string): SentenceFolder {
       throw new Error(`${file}: expected modules Transformer, Pooling, Dense and Normalize, got ${module.type}`);
     }),
   };
+}
+
+/** The modules of modules.json, the encoder first, each with a path inside the folder; undefined where there is none. */
+export function readModules(folder: string): Modules | undefined {
+  const file = join(folder, "modules.json");
+  const list: unknown = readJson(file);
+  if (list === undefined) return undefined;
+  const modules = modulesSchema.safeParse(list);
+  if (!modules.success) {
+    throw new Error(`${file}: expected a list of modules with path and type, got another\nDownload it again.`);
+  }
+  const outside = modules.data.find(({ path }) => /^[/\\]|^[a-z]:|(^|[/\\])\.\.([/\\]|$)/i.test(path));
+  if (outside) throw new Error(`${file}: expected paths inside the folder, got ${outside.path}\nDo not trust it.`);
+  return modules.data;
 }
 
 function readTransformer(folder: string) {
