@@ -25,6 +25,7 @@ function bash(line: string) {
 
 test("a reader that goes away ends the program quietly", () => {
   const { stdout, stderr } = bash(
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is bash's
     "yes 'a b c' | head -5000 | NEOBERT embed $MODEL - 2>error | head -1; echo status ${PIPESTATUS[2]}; cat error >&2",
   );
   expect(stdout.split("\n").slice(1)).toEqual(["status 141", ""]);

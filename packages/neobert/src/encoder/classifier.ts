@@ -2,7 +2,7 @@
 
 import type { TextInput } from "../texts/tokenized.js";
 import { activationOf, labelNames, type ScoreActivation, scoresOf } from "./labels.js";
-import { type CallOptions, type LoadOptions, loadParts } from "./loaded-model.js";
+import { type CallOptions, type LoadOptions, loadWith } from "./loaded-model.js";
 import { SequenceModel } from "./sequence-model.js";
 
 export interface LabelScore {
@@ -22,7 +22,8 @@ export interface ClassifyOptions extends CallOptions {
 export class Classifier extends SequenceModel {
   /** Loads a classifier by folder or name on the Hub. Rejects if it has no sequence-classification head. */
   static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<Classifier> {
-    return new Classifier(await loadParts("Classifier.load", nameOrFolder, "sequenceClassification", options));
+    const head = "sequenceClassification";
+    return loadWith("Classifier.load", nameOrFolder, head, options, (parts) => new Classifier(parts));
   }
 
   /** The labels of a text or pair, best first, or those of each of a list. */

@@ -3,7 +3,7 @@
 
 import { Classifier } from "./classifier.js";
 import { type ScoreActivation, scoresOf } from "./labels.js";
-import { type CallOptions, type LoadOptions, loadParts } from "./loaded-model.js";
+import { type CallOptions, type LoadOptions, loadWith } from "./loaded-model.js";
 
 export interface Ranked {
   /** Place of the text in the list that was given. */
@@ -22,7 +22,8 @@ export interface RerankOptions extends CallOptions {
 export class CrossEncoder extends Classifier {
   /** Loads a cross-encoder by folder or name on the Hub. Rejects if it has no sequence-classification head. */
   static override async load(nameOrFolder: string, options: LoadOptions = {}): Promise<CrossEncoder> {
-    return new CrossEncoder(await loadParts("CrossEncoder.load", nameOrFolder, "sequenceClassification", options));
+    const head = "sequenceClassification";
+    return loadWith("CrossEncoder.load", nameOrFolder, head, options, (parts) => new CrossEncoder(parts));
   }
 
   /** The texts sorted by how well they answer the query, best first. Rejects if the head has several labels. */

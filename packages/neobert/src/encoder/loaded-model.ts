@@ -66,8 +66,7 @@ export function waitingOf({
   return { signal, timeoutMs, wait, ...(onProgress && { onProgress }) };
 }
 
-/** Finds, fetches and loads a model. Rejects with what is wrong about its files, or about engine and dtype. */
-export async function loadParts(
+async function loadParts(
   where: string,
   nameOrFolder: string,
   head: Head,
@@ -112,7 +111,10 @@ export async function loadParts(
   }
 }
 
-/** `loadParts`, and what `make` makes of them; the thread ends where that throws. */
+/**
+ * Finds, fetches and loads a model for `make`. Rejects with what is wrong about its files, or about engine and dtype; the
+ * thread ends where `make` throws.
+ */
 export async function loadWith<Model>(
   where: string,
   nameOrFolder: string,

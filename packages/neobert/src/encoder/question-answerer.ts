@@ -10,7 +10,7 @@ import {
   defaultStride,
   findAnswers,
 } from "./answers.js";
-import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText, waitingOf } from "./loaded-model.js";
+import { type CallOptions, LoadedModel, type LoadOptions, loadWith, nameText, waitingOf } from "./loaded-model.js";
 
 /** By default one answer of at most 15 tokens, widened to whole words, and never "no answer". */
 export interface AnswerOptions extends CallOptions, Partial<AnswerChoice> {
@@ -23,7 +23,8 @@ export interface AnswerOptions extends CallOptions, Partial<AnswerChoice> {
 export class QuestionAnswerer extends LoadedModel {
   /** Loads a model by folder, run folder or name on the Hub. Rejects if it has no question-answering head. */
   static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<QuestionAnswerer> {
-    return new QuestionAnswerer(await loadParts("QuestionAnswerer.load", nameOrFolder, "questionAnswering", options));
+    const head = "questionAnswering";
+    return loadWith("QuestionAnswerer.load", nameOrFolder, head, options, (parts) => new QuestionAnswerer(parts));
   }
 
   /**

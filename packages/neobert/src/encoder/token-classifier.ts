@@ -6,7 +6,7 @@
 import { TokenizedTexts } from "../texts/tokenized.js";
 import { type Aggregation, aggregate, type Entity, type TokenScores } from "./entities.js";
 import { labelNames, scoresOf } from "./labels.js";
-import { type CallOptions, LoadedModel, type LoadOptions, loadParts, nameText, waitingOf } from "./loaded-model.js";
+import { type CallOptions, LoadedModel, type LoadOptions, loadWith, nameText, waitingOf } from "./loaded-model.js";
 
 export interface TagOptions extends CallOptions {
   /**
@@ -21,7 +21,8 @@ export interface TagOptions extends CallOptions {
 export class TokenClassifier extends LoadedModel {
   /** Loads a token classifier by folder or name on the Hub. Rejects if it has no token-classification head. */
   static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<TokenClassifier> {
-    return new TokenClassifier(await loadParts("TokenClassifier.load", nameOrFolder, "tokenClassification", options));
+    const head = "tokenClassification";
+    return loadWith("TokenClassifier.load", nameOrFolder, head, options, (parts) => new TokenClassifier(parts));
   }
 
   /** The entities of a text in its order, or those of each text of a list. */

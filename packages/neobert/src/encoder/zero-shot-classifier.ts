@@ -4,7 +4,7 @@
 
 import type { ModelConfig } from "../model/architectures.js";
 import { labelNames, scoresOf } from "./labels.js";
-import { type CallOptions, type LoadOptions, loadParts, type ModelParts } from "./loaded-model.js";
+import { type CallOptions, type LoadOptions, loadWith, type ModelParts } from "./loaded-model.js";
 import { SequenceModel } from "./sequence-model.js";
 
 export interface ZeroShotLabel {
@@ -34,13 +34,8 @@ export class ZeroShotClassifier extends SequenceModel {
    * starts with "entail".
    */
   static async load(nameOrFolder: string, options: LoadOptions = {}): Promise<ZeroShotClassifier> {
-    const parts = await loadParts("ZeroShotClassifier.load", nameOrFolder, "sequenceClassification", options);
-    try {
-      return new ZeroShotClassifier(parts);
-    } catch (error) {
-      await parts.thread.dispose();
-      throw error;
-    }
+    const head = "sequenceClassification";
+    return loadWith("ZeroShotClassifier.load", nameOrFolder, head, options, (parts) => new ZeroShotClassifier(parts));
   }
 
   /** All labels with their scores, best first, for a text, or those for each of a list. */

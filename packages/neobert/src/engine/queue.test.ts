@@ -178,20 +178,24 @@ describe("the engine's thread", () => {
     for (const [i, value] of alone.entries()) expect(beside[i]).toBeCloseTo(value, 5);
   });
 
-  test.each(["during a run", "while loading"])("the process exits with its own status %s", (when) => {
+  test.each([
+    ["during a run", "process.exit(7)", 7],
+    ["while loading", "process.exit(7)", 7],
+    ["during a run", "null.uncaught", 1],
+  ])("%s the process ends by %s with its own status", (when, ending, own) => {
     const entry = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
     const program = `
       const { Encoder } = await import(${JSON.stringify(entry)});
       const loading = Encoder.load(${JSON.stringify(folder)});
-      if (${when === "while loading"}) { setTimeout(() => process.exit(7), Number(process.argv[1])); await loading; }
+      if (${when === "while loading"}) { setTimeout(() => { ${ending}; }, Number(process.argv[1])); await loading; }
       const encoder = await loading;
-      setTimeout(() => process.exit(7), Number(process.argv[1]));
+      setTimeout(() => { ${ending}; }, Number(process.argv[1]));
       for (;;) await encoder.encode(${JSON.stringify(texts)});
     `;
     const statuses = [1, 15, 40].map((ms) => {
       const { status, signal } = spawnSync(process.execPath, ["--input-type=module", "-e", program, `${ms}`]);
       return signal ?? status;
     });
-    expect(statuses).toEqual([7, 7, 7]);
+    expect(statuses).toEqual([own, own, own]);
   });
 });

@@ -7,9 +7,9 @@ import { combineParts, type EngineResult, type EngineTask, keyOf, splitResult } 
 import { longestFirst, planRun } from "./planner.js";
 
 /** Tokens that may wait at once, unless a single call has more. */
-export const MAX_WAITING_TOKENS = 2 ** 20;
+const MAX_WAITING_TOKENS = 2 ** 20;
 /** Milliseconds of one run where more than one call waits. */
-export const MAX_RUN_MS = 25;
+const MAX_RUN_MS = 25;
 
 const RUNS_AHEAD = 2;
 /** Fewer tokens are not worth a run of their own, whatever the engine's rate. */
@@ -59,7 +59,7 @@ export class DeadlineError extends Error {
 }
 
 /** Computes a batch; `fatal` in a rejection tells that the engine's thread has died. */
-export type RunBatch = (batch: PackedBatch, task: EngineTask) => Promise<{ result: EngineResult; ms: number }>;
+type RunBatch = (batch: PackedBatch, task: EngineTask) => Promise<{ result: EngineResult; ms: number }>;
 
 interface Entry {
   call: QueueCall;
@@ -160,11 +160,6 @@ export class EngineQueue {
       (isFull ? this.#outside : this.#waiting).push(entry);
       this.#fill();
     });
-  }
-
-  /** Rejects every call, waiting or in a run. */
-  fail(error: Error): void {
-    for (const { settle } of [...this.#waiting, ...this.#outside]) settle(error);
   }
 
   #hasRoomFor(tokens: number): boolean {

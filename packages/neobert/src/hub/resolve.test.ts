@@ -1,4 +1,5 @@
-// A small server on 127.0.0.1 answers as the Hub does: repository info, tree, and files by range.
+// A small server on 127.0.0.1 answers as the Hub does: repository info, tree, and files by range. All
+// tests of this folder ask it, so they stand in one file.
 
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -10,8 +10,8 @@ import { gzipSync } from "node:zlib";
 import { parquetWriteFile } from "hyparquet-writer";
 import { afterAll, describe, expect, test } from "vitest";
 import { compiledFile } from "../../files/package.js";
+import { allRecords } from "./fixture-records.js";
 import { type ReadOptions, readDocuments } from "./read.js";
-import { allRecords } from "./records.js";
 import { unzstd } from "./unzstd.js";
 
 const root = mkdtempSync(join(tmpdir(), "neobert-field-"));

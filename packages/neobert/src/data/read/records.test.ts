@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parquetWriteFile } from "hyparquet-writer";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { allRecords, readRecords } from "./records.js";
+import { allRecords } from "./fixture-records.js";
+import { readRecords } from "./records.js";
 
 let root: string;
 beforeAll(() => {

@@ -71,13 +71,6 @@ export async function* readRecords(path: string, options: RecordOptions = {}): A
   }
 }
 
-/** All records of a file. */
-export async function allRecords(path: string, options: RecordOptions = {}): Promise<DataRecord[]> {
-  const records: DataRecord[] = [];
-  for await (const { record } of readRecords(path, options)) records.push(record);
-  return records;
-}
-
 /**
  * The value of a column: of the key itself, or along its dots; `a.b` of a list of objects is the b of each, `a.0` its first.
  * Undefined where there is none; null in a null.

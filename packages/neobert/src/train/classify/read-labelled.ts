@@ -5,7 +5,7 @@
 import { Permutation, randomStreams } from "../../data/random.js";
 import { exactText, shown } from "../../data/read/json-values.js";
 import { fetchSources } from "../../data/read/read.js";
-import { type DataRecord, type QuoteStyle, readRecords, valueAt } from "../../data/read/records.js";
+import { type QuoteStyle, type RecordRow, readRecords, valueAt } from "../../data/read/records.js";
 import type { LabelledInputs } from "./examples.js";
 import type { Problem, ProblemType } from "./problem.js";
 import { isSpanRecord, labelledSpans, type SpanColumns } from "./read-spans.js";
@@ -34,11 +34,6 @@ export interface LabelledData {
   places: string[];
 }
 
-interface RecordOf {
-  record: DataRecord;
-  where: string;
-}
-
 interface LabelledRow {
   text: unknown;
   pair: unknown;
@@ -50,11 +45,11 @@ interface LabelledRow {
 export async function readLabelled(source: LabelledSource, seed: number): Promise<LabelledData> {
   const records = await readAll(source.train, source);
   if (records.length === 0) throw new Error(`${source.train}: expected labelled texts, got none`);
-  let [learnt, kept]: [RecordOf[], RecordOf[]] = [records, []];
+  let [learnt, kept]: [RecordRow[], RecordRow[]] = [records, []];
   if (source.validation !== undefined) kept = await readAll(source.validation, source);
   else [learnt, kept] = holdOut(records, source.validationFraction, seed);
   const places = learnt.map(({ where }) => where);
-  const [{ record }] = records as [RecordOf];
+  const [{ record }] = records as [RecordRow];
   const looksAsked = valueAt(record, source.text) === undefined && isSpanRecord(record, source);
   if (source.type === "spans" || (source.type === "auto" && looksAsked)) {
     return {
@@ -64,7 +59,7 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
       places,
     };
   }
-  const rowOf = (one: RecordOf) => labelledRow(one, source);
+  const rowOf = (one: RecordRow) => labelledRow(one, source);
   const [train, held] = [learnt.map(rowOf), kept.map(rowOf)];
   const rows = source.validation === undefined ? [...train, ...held] : train;
   if (source.type !== "single" && source.type !== "regression") readListsInTexts(rows, held, source.type);
@@ -82,17 +77,15 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
   };
 }
 
-async function readAll(files: string | string[], { header, quotes }: LabelledSource): Promise<RecordOf[]> {
-  const records: RecordOf[] = [];
+async function readAll(files: string | string[], { header, quotes }: LabelledSource): Promise<RecordRow[]> {
+  const records: RecordRow[] = [];
   for (const file of await fetchSources(files)) {
-    for await (const { record, where } of readRecords(file, { header, quotes })) {
-      records.push({ record, where });
-    }
+    for await (const row of readRecords(file, { header, quotes })) records.push(row);
   }
   return records;
 }
 
-function labelledRow({ record, where }: RecordOf, { text, label, pair }: LabelledSource): LabelledRow {
+function labelledRow({ record, where }: RecordRow, { text, label, pair }: LabelledSource): LabelledRow {
   const get = (column: string) => {
     const value = valueAt(record, column);
     if (value !== undefined) return value;
@@ -142,7 +135,7 @@ function itemsOf(list: string): string[] {
   return Array.from(items, ([, single, double, bare]) => bare ?? (single ?? double)!.replace(/\\(.)/gs, "$1"));
 }
 
-function holdOut(rows: RecordOf[], fraction: number, seed: number): [train: RecordOf[], held: RecordOf[]] {
+function holdOut(rows: RecordRow[], fraction: number, seed: number): [train: RecordRow[], held: RecordRow[]] {
   const count = fraction === 0 ? 0 : Math.max(1, Math.round(rows.length * fraction));
   if (count >= rows.length)
     throw new Error(`finetune classify: expected texts left to learn from, got ${rows.length} in all`);

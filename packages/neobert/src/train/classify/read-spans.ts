@@ -2,7 +2,7 @@
 // (`{ text: [...], answer_start: [...] }`), a list of objects, or a text with its start in a column of its own; no answer is
 // an empty list or text. Starts count code points, as Python does; here they become UTF-16 places.
 
-import type { DataRecord } from "../../data/read/records.js";
+import type { DataRecord, RecordRow } from "../../data/read/records.js";
 import type { LabelledInputs } from "./examples.js";
 
 /** Columns of questions and answers. */
@@ -11,11 +11,6 @@ export interface SpanColumns {
   context: string;
   answers: string;
   answerStart: string;
-}
-
-interface SpanRow {
-  record: DataRecord;
-  where: string;
 }
 
 interface GivenAnswer {
@@ -28,7 +23,7 @@ export const isSpanRecord = (record: DataRecord, { question, context, answers }:
   [question, context, answers].every((column) => Object.hasOwn(record, column));
 
 /** The questions of records. Throws naming the record where an answer does not stand at its place. */
-export function labelledSpans(rows: readonly SpanRow[], columns: SpanColumns): LabelledInputs {
+export function labelledSpans(rows: readonly RecordRow[], columns: SpanColumns): LabelledInputs {
   const data = { inputs: [], labels: [], answers: [] } as Required<
     Pick<LabelledInputs, "inputs" | "labels" | "answers">
   >;
