@@ -19,7 +19,7 @@ const sources = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
 function casesIn(text: string): string[] {
   const names = modelTypes.map((name) => `["']${name}["']`).join("|");
   const asks = new RegExp(
-    `(model_?type|modelType)\\)?\\s*[!=]==?(?! undefined)|[!=]==?\\s*(\\w+\\.)*(model_type|modelType)\\b|switch \\([^)]*(model_type|modelType)\\)|[!=]==? (${names})|case (${names})`,
+    `(model_?type|modelType)\\)?\\s*[!=]==?(?!=| undefined)|[!=]==?\\s*(\\w+\\.)*(model_type|modelType)\\b|switch \\([^)]*(model_type|modelType)\\)|[!=]==? (${names})|case (${names})`,
     "g",
   );
   return [...text.matchAll(asks)].map(([found]) => found);

@@ -28,14 +28,16 @@ export interface RotaryAngles<T> {
   sin: T;
 }
 
-/** The three published layouts of query, key and value, with C = H * D. */
+/** The three published layouts of query, key and value: H heads of queries and K of keys and values, of width D. */
 export type QkvProjection<T> =
-  | { layout: "separate"; q: T; k: T; v: T } // three of [.., C]
-  | { layout: "blocks"; qkv: T } // [.., 3C] as q | k | v
-  | { layout: "perHead"; qkv: T }; // [.., 3C] as q0 | k0 | v0 | q1 | k1 | v1 ...
+  | { layout: "separate"; q: T; k: T; v: T } // [.., H * D] and two of [.., K * D]
+  | { layout: "blocks"; qkv: T } // [.., (H + 2K) * D] as q | k | v
+  | { layout: "perHead"; qkv: T }; // [.., 3 * H * D] as q0 | k0 | v0 | q1 | k1 | v1 ..., where K = H
 
 export interface SplitOptions<T> {
   heads: number;
+  /** Heads of keys and values, each for heads / kvHeads neighbouring heads of queries; as many as heads unless said. */
+  kvHeads?: number;
   /** Rotates q and k: component pairs (2j, 2j + 1) when `adjacent`, (j, j + D/2) when `half`. */
   rotary?: RotaryAngles<T> & { pairing: "adjacent" | "half" };
 }
@@ -79,10 +81,11 @@ export interface Ops<T> {
 
   /** [.., H * D] -> [.., H, D]. */
   splitHeads(x: T, heads: number): T;
-  /** Query, key and value [.., H, D] each, query and key rotated where `rotary` is given. */
+  /** Query [.., H, D], key and value [.., K, D] each, query and key rotated where `rotary` is given. */
   splitQkv(projection: QkvProjection<T>, options: SplitOptions<T>): Qkv<T>;
   /**
-   * softmax(q k^T * scale) v in each sequence, heads side by side again: [.., H * D]. Never crosses a border. With a
+   * softmax(q k^T * scale) v in each sequence, heads side by side again: [.., H * D]. Never crosses a border. Head h of
+   * the queries reads head floor(h * K / H) of the keys and values, which are not repeated for it. With a
    * `window` a query sees the keys at most that many positions away on either side. In training the probabilities are
    * dropped out with probability `dropout`.
    */

@@ -77,33 +77,72 @@ export function positions(graph: Graph, batch: OnnxBatch, first: number): Value 
   return graph.node("Reshape", [all, graph.ints([-1])], ["N"]);
 }
 
-/** softmax(q k^T * scale) v with q, k, v [N, C]: [N, C]. */
+interface AttentionOptions {
+  heads: number;
+  /** Heads of keys and values; `heads` is a multiple of it. */
+  kvHeads: number;
+  scale: number;
+  window?: number;
+}
+
+/** softmax(q k^T * scale) v with q [N, C], k and v [N, K * D]: [N, C]. */
 export function attention(
   graph: Graph,
   batch: OnnxBatch,
   { q, k, v }: { q: Value; k: Value; v: Value },
-  { heads, scale, window }: { heads: number; scale: number; window?: number },
+  options: AttentionOptions,
 ): Value {
   const C = q.dims.at(-1)! as number;
-  if (batch.form === "padded") return paddedAttention(graph, batch, { q, k, v }, { heads, scale, window });
+  if (batch.form === "padded") return paddedAttention(graph, batch, { q, k, v }, options);
 
-  const attributes = { num_heads: heads, scale: { float: scale } };
+  const { heads, kvHeads, scale, window } = options;
+  const attributes = { num_heads: kvHeads, scale: { float: scale } };
+  const D = C / heads;
+  const G = heads / kvHeads;
   const ofGroup = (values: Value, index: Value) => graph.node("Gather", [values, index], values.dims.slice(1));
-  const mix = (parts: Value[], shape: Value): Value => {
-    const inputs = parts.map((x) => graph.node("Reshape", [x, shape], ["B", "S", C]));
+  /** Whole numbers as one list, to reshape by. */
+  const listed = (numbers: (Value | number)[]) =>
+    graph.node(
+      "Concat",
+      numbers.map((x) => (typeof x === "number" ? graph.ints([x]) : x)),
+      [numbers.length],
+      { attributes: { axis: 0 } },
+    );
+  const mix = ([q, k, v]: Value[], shape: Value): Value => {
+    const size = (axis: number) => graph.node("Gather", [shape, graph.ints([axis])], [1]);
+    const byText = (x: Value) => graph.node("Reshape", [x, shape], ["B", "S", x.dims.at(-1)!]);
+    // Of a group of heads that read the same keys, each has its queries behind those of the one before: more queries, not
+    // more keys. [n, C] -> [B, S, K, G, D] -> [B, G, S, K, D] -> [B, G * S, K * D]
+    const grouped = (x: Value) => {
+      const view = graph.node("Reshape", [x, listed([size(0), size(1), kvHeads, G, D])], ["B", "S", kvHeads, G, D]);
+      const turned = graph.node("Transpose", [view], ["B", G, "S", kvHeads, D], {
+        attributes: { perm: [0, 3, 1, 2, 4] },
+      });
+      return graph.node("Reshape", [turned, listed([size(0), -1, kvHeads * D])], ["B", "G*S", kvHeads * D]);
+    };
+    const ungrouped = (x: Value) => {
+      const view = graph.node("Reshape", [x, listed([size(0), G, size(1), kvHeads, D])], ["B", G, "S", kvHeads, D]);
+      return graph.node("Transpose", [view], ["B", "S", kvHeads, G, D], { attributes: { perm: [0, 2, 3, 1, 4] } });
+    };
+    const queries = G === 1 ? byText(q!) : grouped(q!);
+    const inputs = [queries, byText(k!), byText(v!)];
     const attend = (bias?: Value) =>
-      graph.node("MultiHeadAttention", [...inputs, undefined, undefined, bias], ["B", "S", C], {
+      graph.node("MultiHeadAttention", [...inputs, undefined, undefined, bias], queries.dims, {
         domain: MICROSOFT,
         attributes,
       });
-    const flat = (x: Value) => graph.node("Reshape", [x, graph.ints([-1, C])], ["n", C]);
+    const flat = (x: Value) => graph.node("Reshape", [G === 1 ? x : ungrouped(x), graph.ints([-1, C])], ["n", C]);
+    const biasOf = (length: Value, window: number) => {
+      const bias = windowBias(graph, length, window);
+      return G === 1 ? bias : graph.node("Tile", [bias, graph.ints([1, 1, G, 1])], [1, 1, "G*S", "S"]);
+    };
     if (window === undefined) return flat(attend());
     const length = graph.node("Gather", [shape, graph.int(1)], []);
     const isNear = graph.node("LessOrEqual", [length, graph.int(window + 1)], [], { dtype: "bool" });
     return graph.either(
       isNear,
       () => flat(attend()),
-      () => flat(attend(windowBias(graph, length, window))),
+      () => flat(attend(biasOf(length, window))),
     );
   };
   const count = graph.node("Gather", [graph.node("Shape", [batch.shapes], [2], { dtype: "int64" }), graph.int(0)], []);
@@ -113,7 +152,7 @@ export function attention(
     () =>
       graph.concatenated(count, "N", (index) => {
         const [start, end] = [ofGroup(batch.starts, index), ofGroup(batch.ends, index)];
-        const rows = (x: Value) => graph.node("Slice", [x, start, end], ["n", C]);
+        const rows = (x: Value) => graph.node("Slice", [x, start, end], ["n", x.dims.at(-1)!]);
         return mix([rows(q), rows(k), rows(v)], ofGroup(batch.shapes, index));
       }),
   );
@@ -136,14 +175,23 @@ function paddedAttention(
   graph: Graph,
   { mask, shape }: PaddedBatch,
   { q, k, v }: { q: Value; k: Value; v: Value },
-  { heads, scale, window }: { heads: number; scale: number; window: number | undefined },
+  { heads, kvHeads, scale, window }: AttentionOptions,
 ): Value {
   const C = q.dims.at(-1)! as number;
   const D = C / heads;
-  const viewed = graph.node("Concat", [shape, graph.ints([heads, D])], [4], { attributes: { axis: 0 } });
-  const turned = (x: Value, perm: number[]) => {
-    const view = graph.node("Reshape", [x, viewed], ["B", "S", heads, D]);
-    return graph.node("Transpose", [view], ["B", heads, "S", D], { attributes: { perm } });
+  // Where several heads read the same keys there is one more axis, on which the products broadcast the keys and values.
+  const isGrouped = heads !== kvHeads;
+  const ofQueries = isGrouped ? [kvHeads, heads / kvHeads] : [heads];
+  const ofKeys = isGrouped ? [kvHeads, 1] : [heads];
+  /** [N, ..] -> [B, S, .., D] -> [B, .., S, D] or, where `across`, [B, .., D, S] */
+  const turned = (x: Value, sizes: number[], across = false) => {
+    const axes = sizes.map((_, i) => 2 + i);
+    const last = 2 + sizes.length;
+    const viewed = graph.node("Concat", [shape, graph.ints([...sizes, D])], [last + 1], { attributes: { axis: 0 } });
+    const view = graph.node("Reshape", [x, viewed], ["B", "S", ...sizes, D]);
+    return graph.node("Transpose", [view], across ? ["B", ...sizes, D, "S"] : ["B", ...sizes, "S", D], {
+      attributes: { perm: across ? [0, ...axes, last, 1] : [0, ...axes, 1, last] },
+    });
   };
   // [B, S] of 1 and 0 -> [B, 1, 1, S] of 0 and very little
   const isPadding = graph.node("Sub", [graph.float(1), graph.cast(mask, "float32")], ["B", "S"]);
@@ -153,12 +201,14 @@ function paddedAttention(
     const length = graph.node("Gather", [shape, graph.int(1)], []);
     bias = graph.node("Add", [bias, windowBias(graph, length, window)], ["B", 1, "S", "S"]);
   }
-  const scores = graph.node("MatMul", [turned(q, [0, 2, 1, 3]), turned(k, [0, 2, 3, 1])], ["B", heads, "S", "S"]);
+  if (isGrouped) bias = graph.node("Unsqueeze", [bias, graph.ints([1])], ["B", 1, ...bias.dims.slice(1)]);
+  const scores = graph.node("MatMul", [turned(q, ofQueries), turned(k, ofKeys, true)], ["B", ...ofQueries, "S", "S"]);
   const scaled = graph.node("Mul", [graph.cast(scores, "float32"), graph.float(scale)], scores.dims);
   const biased = graph.node("Add", [scaled, bias], scores.dims);
   const weights = graph.cast(graph.node("Softmax", [biased], scores.dims, { attributes: { axis: -1 } }), v.dtype);
-  const mixed = graph.node("MatMul", [weights, turned(v, [0, 2, 1, 3])], ["B", heads, "S", D]);
-  const back = graph.node("Transpose", [mixed], ["B", "S", heads, D], { attributes: { perm: [0, 2, 1, 3] } });
+  const mixed = graph.node("MatMul", [weights, turned(v, ofKeys)], ["B", ...ofQueries, "S", D]);
+  const perm = isGrouped ? [0, 3, 1, 2, 4] : [0, 2, 1, 3];
+  const back = graph.node("Transpose", [mixed], ["B", "S", ...ofQueries, D], { attributes: { perm } });
   return graph.node("Reshape", [back, graph.ints([-1, C])], ["N", C]);
 }
 

@@ -33,6 +33,10 @@ const shapes: Record<string, number[]> = {
   v: [C, C],
   qkv: [3 * C, C],
   "qkv.bias": [3 * C],
+  "k.grouped": [C / 3, C],
+  "v.grouped": [C / 3, C],
+  "qkv.grouped": [C + (2 * C) / 3, C],
+  "qkv.grouped.bias": [C + (2 * C) / 3],
   inner: [2 * I, C],
   "inner.bias": [2 * I],
   norm: [C],
@@ -67,6 +71,22 @@ const attend = (layout: "separate" | "blocks" | "perHead", pairing?: "adjacent" 
     return ops.attention(split, batch, 1 / Math.sqrt(D), window);
   };
 
+/** Six heads of queries over two of keys and values, made of one layer or of three. */
+const attendGrouped = (layout: "separate" | "blocks", pairing?: "half", window?: number): Program =>
+  function program<T>({ ops, batch, weight, x }: Given<T>): T {
+    const [heads, kvHeads] = [6, 2];
+    const width = C / heads;
+    const half = ops.multiply(x, 0.5); // scores of whole ones reach 30, where float32 rounds by more than is allowed
+    const linear = (name: string) => ops.linear(half, weight(name));
+    const projection =
+      layout === "separate"
+        ? { layout, q: linear("q"), k: linear("k.grouped"), v: linear("v.grouped") }
+        : { layout, qkv: ops.linear(half, weight("qkv.grouped"), weight("qkv.grouped.bias")) };
+    const angles = pairing && { ...ops.rotaryAngles(ops.positions(batch, 0), width, 100), pairing };
+    const split = ops.splitQkv(projection, { heads, kvHeads, ...(angles && { rotary: angles }) });
+    return ops.attention(split, batch, 1 / Math.sqrt(width), window);
+  };
+
 const programs: Record<string, Program> = {
   "embedding and positions from 2": ({ ops, batch, weight, x }) =>
     ops.add(x, ops.embedding(weight("places"), ops.positions(batch, 2))),
@@ -96,6 +116,10 @@ const programs: Record<string, Program> = {
   "attention, rotary adjacent": attend("perHead", "adjacent"),
   "attention, rotary half": attend("blocks", "half"),
   "attention in a window": attend("separate", "half", 2),
+  "attention of grouped heads, separate": attendGrouped("separate"),
+  "attention of grouped heads, blocks": attendGrouped("blocks"),
+  "attention of grouped heads, rotary": attendGrouped("separate", "half"),
+  "attention of grouped heads in a window": attendGrouped("blocks", "half", 2),
   dropout: ({ ops, x }) => ops.dropout(x, 0.5),
   "a block": ({ ops, x }) => ops.block((y) => [ops.abs(y)], x)[0]!,
 };

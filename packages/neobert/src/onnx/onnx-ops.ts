@@ -149,17 +149,18 @@ export class OnnxOps implements Ops<Value> {
     return this.#node("Reshape", [x, this.#graph.ints([...leading.map(() => 0), heads, D])], [...leading, heads, D]);
   }
 
-  splitQkv(projection: QkvProjection<Value>, { heads, rotary }: SplitOptions<Value>): Qkv<Value> {
-    const { q, k, v } = this.#separate(projection, heads);
-    const turn = (x: Value) => (rotary ? this.#rotate(x, heads, rotary) : this.splitHeads(x, heads));
-    return { q: turn(q), k: turn(k), v: this.splitHeads(v, heads) };
+  splitQkv(projection: QkvProjection<Value>, options: SplitOptions<Value>): Qkv<Value> {
+    const { heads, kvHeads = heads, rotary } = options;
+    const { q, k, v } = this.#separate(projection, heads, kvHeads);
+    const turn = (x: Value, heads: number) => (rotary ? this.#rotate(x, heads, rotary) : this.splitHeads(x, heads));
+    return { q: turn(q, heads), k: turn(k, kvHeads), v: this.splitHeads(v, kvHeads) };
   }
 
   attention({ q, k, v }: Qkv<Value>, batch: OnnxBatch, scale: number, window?: number): Value {
     const { dtype } = v;
-    const heads = v.dims.at(-2) as number;
+    const [heads, kvHeads] = [q.dims.at(-2) as number, k.dims.at(-2) as number];
     const rows = (x: Value) => this.#flat(this.#graph.cast(x, dtype));
-    const options = { heads, scale, ...(window !== undefined && { window }) };
+    const options = { heads, kvHeads, scale, ...(window !== undefined && { window }) };
     return attention(this.#graph, batch, { q: rows(q), k: rows(k), v: rows(v) }, options);
   }
 
@@ -221,29 +222,29 @@ export class OnnxOps implements Ops<Value> {
     return this.#node("Reshape", [x, this.#graph.ints([0, C])], [x.dims[0]!, C]);
   }
 
-  /** q, k and v [N, C] each. */
-  #separate(projection: QkvProjection<Value>, heads: number): Qkv<Value> {
+  /** q [N, H * D], k and v [N, K * D] each. */
+  #separate(projection: QkvProjection<Value>, heads: number, kvHeads: number): Qkv<Value> {
     if (projection.layout === "separate") return projection;
     const { layout, qkv } = projection;
     const [N, width] = qkv.dims as [Dim, number];
-    const C = width / 3;
-    const D = C / heads;
+    const D = width / (heads + 2 * kvHeads);
+    const widths = [heads * D, kvHeads * D, kvHeads * D];
     if (this.#options.contrib && qkv.linear) {
       // Row of the weight that makes column `column` of the part.
       const row = (part: number) => (column: number) =>
-        layout === "blocks" ? part * C + column : Math.floor(column / D) * 3 * D + part * D + (column % D);
-      const [q, k, v] = ["q", "k", "v"].map((name, part) => this.#partOf(qkv, name, C, row(part)));
+        layout === "blocks"
+          ? sum(widths.slice(0, part)) + column
+          : Math.floor(column / D) * 3 * D + part * D + (column % D);
+      const [q, k, v] = ["q", "k", "v"].map((name, part) => this.#partOf(qkv, name, widths[part]!, row(part)));
       return { q: q!, k: k!, v: v! };
     }
     const wide = layout === "blocks" ? qkv : this.splitHeads(qkv, heads);
-    const part = layout === "blocks" ? [N, C] : [N, heads, D];
+    const sizes = layout === "blocks" ? widths : [D, D, D];
     const parts = this.#graph.nodeOf(
       "Split",
-      [wide, this.#graph.ints([part.at(-1) as number, part.at(-1) as number, part.at(-1) as number])],
-      [part, part, part],
-      {
-        attributes: { axis: -1 },
-      },
+      [wide, this.#graph.ints(sizes)],
+      sizes.map((size) => (layout === "blocks" ? [N, size] : [N, heads, size])),
+      { attributes: { axis: -1 } },
     );
     const [q, k, v] = layout === "blocks" ? parts : parts.map((x) => this.#flat(x));
     return { q: q!, k: k!, v: v! };
@@ -305,6 +306,8 @@ export class OnnxOps implements Ops<Value> {
     return this.#node("Reshape", [pairs, graph.ints([0, heads, D])], [N, heads, D]);
   }
 }
+
+const sum = (numbers: number[]) => numbers.reduce((sum, number) => sum + number, 0);
 
 function broadcast(x: Value, y: Value): readonly Dim[] {
   return x.dims.length >= y.dims.length ? x.dims : y.dims;

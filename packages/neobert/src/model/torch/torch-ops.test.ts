@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { fromTypedArray, Generator, liveTensors, type Tensor, tensor, tidy } from "@neobert/torch";
+import { cat, fromTypedArray, Generator, liveTensors, stack, type Tensor, tensor, tidy } from "@neobert/torch";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { QkvProjection, SplitOptions } from "../ops.js";
 import { TorchModel } from "./torch-model.js";
@@ -72,6 +72,34 @@ tidyTest("the three layouts of query, key and value hold the same heads", () => 
       expect(floats(part)).toEqual(parts[i]);
     }
   }
+});
+
+tidyTest("grouped heads of keys and values are those of one layer or of two, and perHead has none", () => {
+  const [N, H, K, D] = [3, 4, 2, 6];
+  const [q, k, v] = [random(1, N, H * D), random(2, N, K * D), random(3, N, K * D)];
+  const separate = ops.splitQkv({ layout: "separate", q, k, v }, { heads: H, kvHeads: K });
+  const blocks = ops.splitQkv({ layout: "blocks", qkv: cat([q, k, v], -1) }, { heads: H, kvHeads: K });
+  expect([separate.q.shape, separate.k.shape, separate.v.shape]).toEqual([
+    [N, H, D],
+    [N, K, D],
+    [N, K, D],
+  ]);
+  for (const part of ["q", "k", "v"] as const) expect(floats(blocks[part])).toEqual(floats(separate[part]));
+  const perHead = { layout: "perHead", qkv: cat([q, k, v], -1) } as const;
+  expect(() => ops.splitQkv(perHead, { heads: H, kvHeads: K })).toThrow(/as many kvHeads as heads in layout perHead/);
+});
+
+tidyTest("each head of queries attends to its group's keys as if they were repeated for it", () => {
+  const [N, H, K, D] = [9, 6, 2, 8];
+  const [q, k, v] = [random(1, N, H, D), random(2, N, K, D), random(3, N, K, D)];
+  const repeated = (x: Tensor) =>
+    stack(
+      Array.from({ length: H }, (_, h) => x.select(1, Math.floor((h * K) / H))),
+      1,
+    );
+  const batch = batchOf(5, 4);
+  const got = ops.attention({ q, k, v }, batch, 0.3);
+  expectClose(got, [...floats(ops.attention({ q, k: repeated(k), v: repeated(v) }, batch, 0.3))], 1e-5);
 });
 
 describe.each(["adjacent", "half"] as const)("rotary positions, %s pairs", (pairing) => {

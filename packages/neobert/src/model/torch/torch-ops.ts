@@ -38,8 +38,6 @@ export interface TorchOpsOptions {
   checkpoint?: boolean;
 }
 
-type Heads = [q: Tensor, k: Tensor, v: Tensor];
-
 interface CheckpointedBlock {
   fn: (...state: Tensor[]) => Tensor[];
   state: Tensor[];
@@ -149,13 +147,15 @@ export class TorchOps implements Ops<Tensor> {
     return x.reshape(...x.shape.slice(0, -1), heads, x.shape.at(-1)! / heads);
   }
 
-  splitQkv(projection: QkvProjection<Tensor>, { heads, rotary: angles }: SplitOptions<Tensor>): Qkv<Tensor> {
+  splitQkv(projection: QkvProjection<Tensor>, options: SplitOptions<Tensor>): Qkv<Tensor> {
+    const { heads, kvHeads = heads, rotary: angles } = options;
     if (projection.layout === "separate") {
-      const [q, k, v] = [projection.q, projection.k, projection.v].map((x) => this.splitHeads(x, heads)) as Heads;
+      const q = this.splitHeads(projection.q, heads);
+      const [k, v] = [this.splitHeads(projection.k, kvHeads), this.splitHeads(projection.v, kvHeads)];
       return angles ? { q: rotary(q, angles), k: rotary(k, angles), v } : { q, k, v };
     }
     const { layout, qkv } = projection;
-    const [q, k, v] = splitQkv(qkv, { layout, heads, ...(angles && { rotary: angles }) });
+    const [q, k, v] = splitQkv(qkv, { layout, heads, kvHeads, ...(angles && { rotary: angles }) });
     return { q, k, v };
   }
 
