@@ -8,6 +8,9 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { loadTokenizer, Tokenizer } from "./index.js";
+import type { BpeJSON } from "./json/schema.js";
+import { unchanged } from "./text/aligned-text.js";
+import { preTokenizerFromJSON } from "./text/pre-tokenizers.js";
 
 const repository = fileURLToPath(new URL("../../../../", import.meta.url));
 const data = `${repository}../shared/data/tokenizers`;
@@ -15,7 +18,7 @@ const here = existsSync(data);
 const why = here ? "" : " (skipped: ../shared/data/tokenizers is absent)";
 
 interface Golden {
-  single: { text: string; ids: number[]; offsets: [number, number][] }[];
+  single: { text: string; words?: string[]; ids: number[]; offsets: [number, number][] }[];
   pairs: { a: string; b: string; max_length: number; strategy: string; ids: number[]; type_ids: number[] }[];
 }
 
@@ -63,6 +66,25 @@ describe.each(["bert-base-uncased", "bert-base-cased", "roberta-base", "modernbe
       expect([Array.from(encoding.ids), Array.from(encoding.typeIds)]).toEqual([ids, typeIds]);
     }
   });
+});
+
+// A small vocabulary of its own behind the pattern that Llama 3 cuts words by, which EuroBERT has too.
+test("Llama 3's split gives every text the words, ids and offsets of the Rust tokenizers, and the text back", () => {
+  const path = `${repository}test/golden/tokenizers/llama3-split.json.gz`;
+  const golden: Golden & { tokenizer: BpeJSON } = JSON.parse(gunzipSync(readFileSync(path)).toString());
+  const tokenizer = Tokenizer.fromJSON(golden.tokenizer);
+  const { pre_tokenizer: steps } = golden.tokenizer;
+  const split = preTokenizerFromJSON(steps?.type === "Sequence" ? steps.pretokenizers[0]! : null);
+  expect(golden.single.length).toBeGreaterThan(400);
+  for (const { text, words, ids, offsets } of golden.single) {
+    const cut: string[] = [];
+    split(unchanged(text), 0, text.length, ({ text }, from, to) => cut.push(text.slice(from, to)));
+    expect(cut).toEqual(words);
+    const encoding = tokenizer.encode(text);
+    expect(Array.from(encoding.ids), JSON.stringify(text)).toEqual(ids);
+    expect(Array.from(encoding.offsets), JSON.stringify(text)).toEqual(offsets.flat());
+    expect(Array.from(tokenizer.encodeIds(text)), JSON.stringify(text)).toEqual(ids.slice(1, -1));
+  }
 });
 
 describe.each([

@@ -1,5 +1,5 @@
 // Patterns of tokenizer.json (Oniguruma's syntax) as regular expressions of JavaScript: \s is Unicode's White_Space,
-// (?i:...) is written out as [xX], and what cannot be said is refused. NOTE: \p{L} and its like are those of the
+// (?i:...) is written out as [xX] and the like, and what cannot be said is refused. NOTE: \p{L} and its like are those of the
 // engine, whose Unicode may be newer than that of Hugging Face's tokenizers.
 
 import type { PatternJSON } from "../json/schema.js";
@@ -36,10 +36,16 @@ function translate(source: string): string {
       if (token === "[") inClass = true;
       if (token === "(") depth++;
       if (token === ")" && folded.at(-1) === depth--) folded.pop();
-      out += folded.length > 0 && /^[a-z]$/i.test(token) ? `[${token.toLowerCase()}${token.toUpperCase()}]` : token;
+      out += folded.length > 0 && /^[a-z]$/i.test(token) ? eitherCase(token) : token;
     }
   }
   return out;
+}
+
+/** A letter of ASCII in every form that folds to it: those of s and k are the long s and the sign of the kelvin too. */
+function eitherCase(letter: string): string {
+  const [lower, upper] = [letter.toLowerCase(), letter.toUpperCase()];
+  return `[${lower}${upper}${{ s: "\u017f", k: "\u212a" }[lower] ?? ""}]`;
 }
 
 function translateEscape(token: string, inClass: boolean): string {
