@@ -97,7 +97,7 @@ export class TextTokenizer {
     const last = specialTokensMask.lastIndexOf(0);
     this.#before = ids.slice(0, first);
     this.#after = ids.slice(last + 1);
-    this.#cutsLeft = tokenizer.toJSON().truncation?.direction === "Left";
+    this.#cutsLeft = tokenizer.truncationSide === "left";
     this.#fast = first >= 0 && typeIds.every((type) => type === 0);
   }
 

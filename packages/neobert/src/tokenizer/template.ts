@@ -37,7 +37,7 @@ export function templateFromJSON(json: PostProcessorJSON | null): Template {
         return { sequence: piece.Sequence.id === "A" ? 0 : 1, typeId: piece.Sequence.type_id };
       }
       const { id, type_id: typeId } = piece.SpecialToken;
-      const special = json.special_tokens[id];
+      const special = Object.hasOwn(json.special_tokens, id) ? json.special_tokens[id] : undefined;
       if (!special) {
         throw new Error(
           `tokenizer.json: expected post_processor.special_tokens to list ${id}, got ${Object.keys(json.special_tokens)}\n` +

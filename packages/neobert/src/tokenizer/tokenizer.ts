@@ -46,6 +46,9 @@ export interface TokenizerOptions {
   specialTokens?: SpecialTokens;
   /** The model's greatest number of tokens, as in tokenizer_config.json. Kept, not enforced. */
   modelMaxLength?: number | undefined;
+  /** Where a text that is too long is cut, and where padding goes; default: as the tokenizer.json says, else "right". */
+  truncationSide?: Side | undefined;
+  paddingSide?: Side | undefined;
 }
 
 /** The names that BERT gave its special tokens. */
@@ -59,6 +62,8 @@ export class Tokenizer {
   readonly specialTokens: Readonly<SpecialTokens>;
   readonly specialIds: SpecialIds;
   readonly modelMaxLength: number | undefined;
+  readonly truncationSide: Side;
+  readonly paddingSide: Side;
   readonly #json: TokenizerJSON;
   readonly #model: TextModel;
   readonly #decodeTokens: (tokens: string[]) => string;
@@ -73,9 +78,11 @@ export class Tokenizer {
   private constructor(json: TokenizerJSON, options: TokenizerOptions) {
     this.#json = json;
     this.modelMaxLength = options.modelMaxLength;
+    this.truncationSide = options.truncationSide ?? sideOf(json.truncation);
+    this.paddingSide = options.paddingSide ?? sideOf(json.padding);
     this.#idOf = new Map(Object.entries(json.model.vocab));
     const vocab = new Map(this.#idOf);
-    const model = isWordPiece(json) ? wordPieceFrom(json, vocab) : new BpeText(json, vocab);
+    const model = isWordPiece(json) ? new WordPiece(json, vocab) : new BpeText(json, vocab);
     this.#model = model;
     this.#decodeTokens = decoderFromJSON(json.decoder);
     for (const token of json.added_tokens) this.#idOf.set(token.content, token.id);
@@ -207,7 +214,7 @@ export class Tokenizer {
     let a = this.#encodeText(first, 0, offsetUnit);
     let b = second === undefined ? undefined : this.#encodeText(second, 1, offsetUnit);
     if (room) {
-      [a, b] = truncatePair(a, b, room.tokens, room.strategy, room.stride, sideOf(this.#json.truncation));
+      [a, b] = truncatePair(a, b, room.tokens, room.strategy, room.stride, this.truncationSide);
     }
     const texts = b ? [a, b] : [a];
     const { trimOffsets: trim } = this.#template;
@@ -295,7 +302,7 @@ export class Tokenizer {
           "Name it with fromJSON(json, { specialTokens: { pad } }).",
       );
     }
-    return encodings.map((encoding) => pad(encoding, padded, token, sideOf(saved)));
+    return encodings.map((encoding) => pad(encoding, padded, token, this.paddingSide));
   }
 }
 
@@ -325,26 +332,4 @@ function toCodePoints(places: Int32Array, text: string): void {
 
 function isWordPiece(json: TokenizerJSON): json is WordPieceJSON {
   return json.model.type === "WordPiece";
-}
-
-function wordPieceFrom(json: WordPieceJSON, vocab: Map<string, number>): WordPiece {
-  const { model, normalizer } = json;
-  if (!vocab.has(model.unk_token)) {
-    throw new Error(
-      `tokenizer.json: expected unk_token ${model.unk_token} in the vocabulary, got ${vocab.size} tokens without it\n` +
-        "Set model.unk_token to the token that stands for unknown words.",
-    );
-  }
-  return new WordPiece({
-    vocab,
-    unkToken: model.unk_token,
-    continuingSubwordPrefix: model.continuing_subword_prefix,
-    maxInputCharsPerWord: model.max_input_chars_per_word,
-    normalizer: {
-      cleanText: normalizer.clean_text,
-      handleChineseChars: normalizer.handle_chinese_chars,
-      stripAccents: normalizer.strip_accents ?? normalizer.lowercase,
-      lowercase: normalizer.lowercase,
-    },
-  });
 }

@@ -1,27 +1,25 @@
 // The WordPiece model together with the normalizer and pre-tokenizer it goes with: greedy longest match from the left,
-// a word that does not come out even is unknown as a whole (Wu et al. 2016; BERT's tokenization.py). `encodeIds` is the
-// fast path: it hashes words straight from the text and looks their ids up (8 times and more the Rust tokenizers, see
-// bench/tokenizer.mjs); `tokenize` gives offsets too.
+// a word that does not come out even is unknown as a whole (Wu et al. 2016; BERT's tokenization.py). With those of BERT
+// `encodeIds` is the fast path: it hashes words straight from the text and looks their ids up (8 times and more the Rust
+// tokenizers, see bench/tokenizer.mjs); with others it takes the words that they cut. `tokenize` gives offsets too.
 
 import { IdBuffer } from "./id-buffer.js";
-import type { AlignedText } from "./text/aligned-text.js";
-import { asciiFolding, type BertNormalizerOptions, normalizeBert, splitBert } from "./text/bert-text.js";
+import type { WordPieceJSON } from "./json/schema.js";
+import { type AlignedText, unchanged } from "./text/aligned-text.js";
+import { asciiFolding, normalizeBert, splitBert } from "./text/bert-text.js";
+import { bertOptions, type Normalizer, normalizerFromJSON } from "./text/normalizers.js";
+import { type PreTokenizer, preTokenizerFromJSON } from "./text/pre-tokenizers.js";
 import type { Pieces, TextModel } from "./text-model.js";
 import { WordCache } from "./word-cache.js";
 
-export interface WordPieceOptions {
-  vocab: ReadonlyMap<string, number>;
-  unkToken: string;
-  continuingSubwordPrefix: string;
-  maxInputCharsPerWord: number;
-  normalizer: BertNormalizerOptions;
-}
-
 const noId = -1;
+const asItIs = Int16Array.from({ length: 128 }, (_, code) => code);
 
 export class WordPiece implements TextModel {
-  readonly takesRawText = true;
-  readonly #normalizer: BertNormalizerOptions;
+  /** Whether normalizer and pre-tokenizer are BERT's. */
+  readonly takesRawText: boolean;
+  readonly #normalizer: Normalizer;
+  readonly #preTokenizer: PreTokenizer;
   readonly #vocab: ReadonlyMap<string, number>;
   readonly #continuations = new Map<string, number>();
   readonly #longestPiece: number;
@@ -33,19 +31,30 @@ export class WordPiece implements TextModel {
   readonly #wordIds = new IdBuffer(128);
   readonly #wordEnds = new IdBuffer(128);
 
-  constructor(options: WordPieceOptions) {
-    const { vocab, unkToken, continuingSubwordPrefix: prefix } = options;
+  /** Throws where the vocabulary lacks the unknown token. */
+  constructor({ model, normalizer, pre_tokenizer }: WordPieceJSON, vocab: ReadonlyMap<string, number>) {
+    const unkId = vocab.get(model.unk_token);
+    if (unkId === undefined) {
+      throw new Error(
+        `tokenizer.json: expected unk_token ${model.unk_token} in the vocabulary, got ${vocab.size} tokens without it\n` +
+          "Set model.unk_token to the token that stands for unknown words.",
+      );
+    }
+    const prefix = model.continuing_subword_prefix;
     this.#vocab = vocab;
-    this.#normalizer = options.normalizer;
-    this.#maxInputCharsPerWord = options.maxInputCharsPerWord;
-    this.#unkId = vocab.get(unkToken)!;
+    this.#unkId = unkId;
+    this.#maxInputCharsPerWord = model.max_input_chars_per_word;
+    const bert = normalizer?.type === "BertNormalizer" ? bertOptions(normalizer) : undefined;
+    this.takesRawText = bert !== undefined && pre_tokenizer?.type === "BertPreTokenizer";
+    this.#normalizer = bert ? ({ text }) => normalizeBert(text, bert) : normalizerFromJSON(normalizer);
+    this.#preTokenizer = preTokenizerFromJSON(pre_tokenizer);
+    this.#folding = bert && this.takesRawText ? asciiFolding(bert) : asItIs;
     let longestPiece = 1;
     for (const [token, id] of vocab) {
       if (token.startsWith(prefix)) this.#continuations.set(token.slice(prefix.length), id);
       longestPiece = Math.max(longestPiece, token.length);
     }
     this.#longestPiece = longestPiece;
-    this.#folding = asciiFolding(options.normalizer);
     for (let code = 0; code < 128; code++) {
       const char = String.fromCharCode(code);
       this.#asciiIds[code] = char.trim() === "" ? noId : (vocab.get(char) ?? this.#unkId);
@@ -53,19 +62,19 @@ export class WordPiece implements TextModel {
   }
 
   normalize(text: string): AlignedText {
-    return normalizeBert(text, this.#normalizer);
+    return this.#normalizer(unchanged(text));
   }
 
   /** Appends the pieces of `aligned.text[from, to)`; `shift` is added to their offsets. */
   tokenize(aligned: AlignedText, from: number, to: number, shift: number, out: Pieces): void {
-    splitBert(aligned.text, from, to, (start, end) => {
-      this.#splitWord(aligned.text, start, end);
+    this.#preTokenizer(aligned, from, to, (words, start, end) => {
+      this.#splitWord(words.text, start, end);
       let at = start;
       for (let i = 0; i < this.#wordIds.length; i++) {
         const pieceEnd = this.#wordEnds.ids[i]!;
         out.ids.push(this.#wordIds.ids[i]!);
-        out.offsets.push(aligned.starts[at]! + shift);
-        out.offsets.push(aligned.ends[pieceEnd - 1]! + shift);
+        out.offsets.push(words.starts[at]! + shift);
+        out.offsets.push(words.ends[pieceEnd - 1]! + shift);
         out.words.push(out.wordCount);
         at = pieceEnd;
       }
@@ -73,8 +82,15 @@ export class WordPiece implements TextModel {
     });
   }
 
-  /** Appends the ids of `text[from, to)`. */
+  /** Appends the ids of `text[from, to)`, which is normalized unless the model takes the text as it is. */
   encodeIds(text: string, from: number, to: number, sink: IdBuffer): void {
+    if (!this.takesRawText) {
+      this.#preTokenizer(unchanged(text), from, to, (words, start, end) => {
+        this.#splitWord(words.text, start, end);
+        for (let i = 0; i < this.#wordIds.length; i++) sink.push(this.#wordIds.ids[i]!);
+      });
+      return;
+    }
     const folding = this.#folding;
     const asciiIds = this.#asciiIds;
     const cache = this.#cache;

@@ -22,14 +22,14 @@ export function bertTokenizerJSON(settings: BertSettings): WordPieceJSON {
   const { continuingSubwordPrefix: prefix = "##", tokens } = settings;
   const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
   const { unk, cls, sep } = specialTokens;
-  const missing = [unk, cls, sep].filter((token) => !(token in vocab));
+  const missing = [unk, cls, sep].filter((token) => !Object.hasOwn(vocab, token));
   if (missing.length > 0) {
     throw new Error(
       `WordPiece vocabulary: expected ${unk}, ${cls} and ${sep}, got ${tokens.length} tokens without ${missing.join(", ")}\n` +
         "Add them to the vocabulary, or name those it has in special_tokens_map.json.",
     );
   }
-  const added = Object.values(specialTokens).filter((token) => token in vocab);
+  const added = Object.values(specialTokens).filter((token) => Object.hasOwn(vocab, token));
   const plain = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
   const start = { SpecialToken: { id: cls, type_id: 0 } };
   const text = (id: "A" | "B", type_id: number) => ({ Sequence: { id, type_id } });

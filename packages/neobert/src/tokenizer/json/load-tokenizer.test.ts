@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { loadTokenizer, saveTokenizer, Tokenizer } from "../index.js";
 import { sha256 } from "../sha256.js";
-import { usualSpecialTokens } from "../tokenizer.js";
+import { robertaSpecialTokens, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
+import { robertaTokenizerJSON } from "./roberta-json.js";
 
 const tokens = [...Object.values(usualSpecialTokens), "é", "e", "##e", "E"];
 const folder = () => mkdtempSync(join(tmpdir(), "tokenizer-"));
@@ -72,4 +73,39 @@ test("what is missing or broken is named with the way out", () => {
   writeFileSync(join(out, "tokenizer.json"), "{");
   expect(() => loadTokenizer(out)).toThrow(/tokenizer\.json: .*JSON/);
   expect(readFileSync(join(out, "tokenizer.json"), "utf8")).toBe("{");
+});
+
+test("tokenizer_config.json decides where is cut and padded, and the prefix space, before tokenizer.json; what it lacks changes nothing", () => {
+  const out = folder();
+  const vocab = Object.fromEntries(
+    ["<s>", "</s>", "<pad>", "a", "b", "\u0120", "\u0120a"].map((token, id) => [token, id]),
+  );
+  const json = robertaTokenizerJSON({ vocab, merges: [["\u0120", "a"]], specialTokens: robertaSpecialTokens });
+  const write = (config: object) => {
+    writeFileSync(join(out, "tokenizer.json"), JSON.stringify(json));
+    writeFileSync(join(out, "tokenizer_config.json"), JSON.stringify(config));
+    return loadTokenizer(out);
+  };
+  const ids = (tokenizer: Tokenizer) => [
+    ...tokenizer.encode("abba", { maxLength: 5, truncation: "longestFirst" }).ids,
+    ...tokenizer.encode("b", { maxLength: 5, padding: "maxLength" }).ids,
+  ];
+  expect(ids(write({}))).toEqual([0, 3, 4, 4, 1, 0, 4, 1, 2, 2]);
+  const left = write({ truncation_side: "left", padding_side: "left", add_prefix_space: true });
+  expect(ids(left)).toEqual([0, 4, 4, 3, 1, 2, 0, 5, 4, 1]);
+  expect([...left.encode("ab").ids]).toEqual([0, 6, 4, 1]);
+  saveTokenizer(left, out);
+  expect(ids(loadTokenizer(out))).toEqual(ids(left));
+  expect(() => write({ truncation_side: "middle" })).toThrow(
+    'expected truncation_side to be left or right, got "middle"',
+  );
+});
+
+test("an added token with the id of another is refused by name", () => {
+  const out = folder();
+  writeFileSync(join(out, "vocab.txt"), `${tokens.join("\n")}\n`);
+  writeFileSync(join(out, "added_tokens.json"), JSON.stringify({ new: 5 }));
+  expect(() => loadTokenizer(out)).toThrow(
+    /vocab.txt: expected a free id for the added token "new", got 5, which is "é"'s/,
+  );
 });

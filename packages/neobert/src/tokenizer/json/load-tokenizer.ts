@@ -1,13 +1,20 @@
 // Tokenizers in folders as Hugging Face lays them out: tokenizer.json, else vocab.txt (WordPiece) or vocab.json with
-// merges.txt (byte-level BPE); tokenizer_config.json and special_tokens_map.json beside it. What is saved loads in transformers' AutoTokenizer and in Rust's tokenizers.
+// merges.txt (byte-level BPE). What is saved loads in transformers' AutoTokenizer and in Rust's tokenizers. Where the files
+// beside it say otherwise than tokenizer.json, the order is that of transformers 4:
+//   1. tokenizer_config.json: case, accents, Chinese characters (unless its class is PreTrainedTokenizerFast), the prefix
+//      space, sides of truncation and padding, special tokens, added_tokens_decoder. Keys that it lacks change nothing.
+//   2. Without added_tokens_decoder: special_tokens_map.json and added_tokens.json.
+//   3. tokenizer.json.
 
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { readTextFile } from "../../files/lfs-pointer.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
+import { withConfig } from "./folder-config.js";
 import { robertaTokenizerJSON } from "./roberta-json.js";
 import type { BpeJSON, TokenizerJSON, WordPieceJSON } from "./schema.js";
+import { parseTokenizerJSON } from "./schema.js";
 
 const names = ["pad", "unk", "cls", "sep", "mask"] as const;
 
@@ -18,12 +25,20 @@ export function loadTokenizer(folderOrFile: string): Tokenizer {
   const file = findFile(folderOrFile);
   const folder = dirname(file);
   const config = readObject(join(folder, "tokenizer_config.json"));
-  const specialTokens = namedTokens({ ...readObject(join(folder, "special_tokens_map.json")), ...config });
+  const map = readObject(join(folder, "special_tokens_map.json"));
+  const specialTokens = namedTokens({ ...map, ...config });
   // transformers writes about 1e30 where a model sets no limit.
   const limit = Number(config.model_max_length);
-  const options = { specialTokens, modelMaxLength: limit > 0 && limit < 1e9 ? limit : undefined };
+  const options = {
+    specialTokens,
+    modelMaxLength: limit > 0 && limit < 1e9 ? limit : undefined,
+    truncationSide: sideIn(config, "truncation_side"),
+    paddingSide: sideIn(config, "padding_side"),
+  };
   try {
-    return Tokenizer.fromJSON(readTokenizerJSON(file, config, specialTokens), options);
+    const json = parseTokenizerJSON(readTokenizerJSON(file, config, specialTokens));
+    const listed = readObject(join(folder, "added_tokens.json"));
+    return Tokenizer.fromJSON(withConfig(json, { config, map, listed, specialTokens }), options);
   } catch (error) {
     const { message } = error as Error;
     throw message.startsWith(dirname(file)) ? error : new Error(`${file}: ${message}`, { cause: error });
@@ -82,6 +97,8 @@ export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: { m
   const config = {
     tokenizer_class: "PreTrainedTokenizerFast",
     ...(modelMaxLength === undefined ? {} : { model_max_length: modelMaxLength }),
+    ...(tokenizer.truncationSide === "left" && { truncation_side: "left" }),
+    ...(tokenizer.paddingSide === "left" && { padding_side: "left" }),
     model_input_names: ["input_ids", "attention_mask"],
     ...(isWordPiece(json) ? wordPieceConfig(json) : bpeConfig(json)),
     ...Object.fromEntries(named.map((name) => [`${name}_token`, tokenizer.specialTokens[name]])),
@@ -102,6 +119,7 @@ function isWordPiece(json: TokenizerJSON): json is WordPieceJSON {
 }
 
 function wordPieceConfig({ normalizer }: WordPieceJSON) {
+  if (normalizer?.type !== "BertNormalizer") return { clean_up_tokenization_spaces: true };
   return {
     clean_up_tokenization_spaces: true,
     do_lower_case: normalizer.lowercase,
@@ -169,4 +187,13 @@ function namedTokens(config: Record<string, unknown>): SpecialTokens {
     if (typeof content === "string") tokens[name] = content;
   }
   return tokens;
+}
+
+function sideIn(config: Record<string, unknown>, key: string): "left" | "right" | undefined {
+  const side = config[key];
+  if (side === undefined || side === null) return undefined;
+  if (side === "left" || side === "right") return side;
+  throw new Error(
+    `tokenizer_config.json: expected ${key} to be left or right, got ${JSON.stringify(side)}\nMend or delete the key.`,
+  );
 }

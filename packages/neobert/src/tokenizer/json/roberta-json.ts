@@ -18,7 +18,8 @@ export function robertaTokenizerJSON(settings: ByteLevelSettings): BpeJSON {
   const { vocab, merges, specialTokens, addPrefixSpace = false } = settings;
   const { cls, sep, mask } = specialTokens;
   const plain = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-  const idOf = (token: string | undefined) => (token === undefined ? undefined : vocab[token]);
+  const idOf = (token: string | undefined) =>
+    token !== undefined && Object.hasOwn(vocab, token) ? vocab[token] : undefined;
   const [clsId, sepId] = [idOf(cls), idOf(sep)];
   const isRoberta = clsId !== undefined && sepId !== undefined;
   const added = new Set([...Object.values(specialTokens), ...(isRoberta ? [] : ["<|endoftext|>"])]);
@@ -33,7 +34,7 @@ export function robertaTokenizerJSON(settings: ByteLevelSettings): BpeJSON {
     truncation: null,
     padding: null,
     added_tokens: [...added]
-      .filter((content) => vocab[content] !== undefined)
+      .filter((content) => Object.hasOwn(vocab, content))
       // The mask takes the space before it, so that what it stands for is a whole word.
       .map((content) => ({ id: vocab[content]!, content, ...plain, lstrip: content === mask }))
       .sort((a, b) => a.id - b.id),

@@ -18,8 +18,9 @@ test.each([
     'expected a model of type WordPiece or BPE, got "Unigram"',
   ],
   ["an unnamed BPE model with WordPiece's parts", { ...json, model: { vocab: {}, merges: [] } }, "expected a BPE tok"],
-  ["another normalizer", { ...json, normalizer: { type: "NFC" } }, /normalizer\.type: .*"BertNormalizer", got "NFC"/],
-  ["no pre-tokenizer", { ...json, pre_tokenizer: null }, /pre_tokenizer: .*got null/],
+  ["a normalizer that is not built", { ...json, normalizer: { type: "Precompiled" } }, /normalizer.*"Precompiled"/],
+  ["Metaspace", { ...json, pre_tokenizer: { type: "Metaspace" } }, /pre_tokenizer.*"Metaspace"/],
+  ["a model named as what every object has", { ...json, model: { type: "constructor" } }, 'got "constructor"'],
   ["a negative id", { ...json, model: { ...json.model, vocab: { "[UNK]": -1 } } }, /model\.vocab\.\[UNK\]: .*got -1/],
   [
     "an unknown token outside the vocabulary",
@@ -30,11 +31,6 @@ test.each([
     "a template with a token it does not list",
     { ...json, post_processor: { ...json.post_processor, special_tokens: {} } },
     "expected post_processor.special_tokens to list [CLS]",
-  ],
-  [
-    "a Sequence of two normalizers",
-    { ...json, normalizer: { type: "Sequence", normalizers: [json.normalizer, json.normalizer] } },
-    /normalizer\.type: .*got "Sequence"/,
   ],
 ])("%s is refused with a way out", (_, malformed, message) => {
   expect(() => Tokenizer.fromJSON(malformed)).toThrow(message);
@@ -54,3 +50,22 @@ test("a Sequence of one, an unnamed model and BertProcessing are what they stand
   const options = { pair: "a" };
   expect(Tokenizer.fromJSON(variant).encode("ab", options)).toEqual(Tokenizer.fromJSON(json).encode("ab", options));
 });
+
+test.each(["constructor", "__proto__", "toString"])(
+  "%s is a token like others, and none where the vocabulary lacks it",
+  (name) => {
+    const specialTokens = { ...usualSpecialTokens, mask: name };
+    const usual = [...Object.values(usualSpecialTokens), "a"];
+    const without = bertTokenizerJSON({ tokens: usual, specialTokens });
+    expect(Tokenizer.fromJSON(without, { specialTokens }).specialIds.mask).toBeUndefined();
+    const json = bertTokenizerJSON({ tokens: [...usual, name], specialTokens });
+    const tokenizer = Tokenizer.fromJSON(JSON.parse(JSON.stringify(json)), { specialTokens });
+    expect([...tokenizer.encodeIds(`a ${name}`)]).toEqual([5, 6]);
+    expect(tokenizer.specialIds.mask).toBe(6);
+    expect(Object.keys(tokenizer.toJSON().model.vocab)).toEqual([...usual, name]);
+    const template = { type: "TemplateProcessing", single: [{ SpecialToken: { id: name, type_id: 0 } }], pair: [] };
+    expect(() => Tokenizer.fromJSON({ ...json, post_processor: { ...template, special_tokens: {} } })).toThrow(
+      `expected post_processor.special_tokens to list ${name}`,
+    );
+  },
+);

@@ -88,28 +88,20 @@ const common = {
   post_processor: postProcessor.nullable().default(null),
 };
 
-const vocab = z.record(z.string(), id);
-
-const wordPieceTokenizer = z.object({
-  ...common,
-  normalizer: bertNormalizer,
-  pre_tokenizer: z.object({ type: z.literal("BertPreTokenizer") }),
-  decoder: z
-    .object({ type: z.literal("WordPiece"), prefix: z.string(), cleanup: z.boolean() })
-    .nullable()
-    .default(null),
-  model: z.object({
-    type: z.literal("WordPiece"),
-    unk_token: z.string().default("[UNK]"),
-    continuing_subword_prefix: z.string().default("##"),
-    max_input_chars_per_word: z.int().positive().default(100),
-    vocab,
-  }),
-});
+/** The object as it is: a record of zod's leaves out the token `__proto__`. */
+const vocab = z
+  .custom<Record<string, number>>(isObject, "expected an object of tokens and ids")
+  .superRefine((ids, context) => {
+    for (const token of Object.keys(ids)) {
+      const { error } = id.safeParse(ids[token]);
+      if (error) context.addIssue({ code: "custom", path: [token], message: error.issues[0]!.message });
+    }
+  });
 
 const pattern = z.union([z.object({ String: z.string() }), z.object({ Regex: z.string() })]);
 
 const normalizerStep = z.discriminatedUnion("type", [
+  bertNormalizer,
   z.object({ type: z.enum(["NFC", "NFD", "NFKC", "NFKD"]) }),
   z.object({ type: z.enum(["Lowercase", "StripAccents"]) }),
   z.object({ type: z.literal("Strip"), strip_left: z.boolean(), strip_right: z.boolean() }),
@@ -122,16 +114,15 @@ const normalizer = z.union([
   z.object({ type: z.literal("Sequence"), normalizers: z.array(normalizerStep) }),
 ]);
 
+const behavior = z.enum(["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]);
+
 const preTokenizerStep = z.discriminatedUnion("type", [
   byteLevel,
-  z.object({
-    type: z.literal("Split"),
-    pattern,
-    behavior: z.enum(["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]),
-    invert: z.boolean().default(false),
-  }),
+  z.object({ type: z.literal("Split"), pattern, behavior, invert: z.boolean().default(false) }),
   z.object({ type: z.literal("Digits"), individual_digits: z.boolean().default(false) }),
-  z.object({ type: z.enum(["Whitespace", "WhitespaceSplit"]) }),
+  z.object({ type: z.literal("Punctuation"), behavior: behavior.default("Isolated") }),
+  z.object({ type: z.literal("CharDelimiterSplit"), delimiter: z.string().min(1).max(2) }),
+  z.object({ type: z.enum(["BertPreTokenizer", "Whitespace", "WhitespaceSplit"]) }),
 ]);
 
 const preTokenizer = z.union([
@@ -140,10 +131,26 @@ const preTokenizer = z.union([
     type: z.literal("Sequence"),
     pretokenizers: z
       .array(preTokenizerStep)
-      .min(1)
       .refine((steps) => steps.slice(0, -1).every(({ type }) => type !== "ByteLevel"), "expected ByteLevel last"),
   }),
 ]);
+
+const wordPieceTokenizer = z.object({
+  ...common,
+  normalizer: normalizer.nullable().default(null),
+  pre_tokenizer: preTokenizer.nullable().default(null),
+  decoder: z
+    .object({ type: z.literal("WordPiece"), prefix: z.string(), cleanup: z.boolean() })
+    .nullable()
+    .default(null),
+  model: z.object({
+    type: z.literal("WordPiece"),
+    unk_token: z.string().default("[UNK]"),
+    continuing_subword_prefix: z.string().default("##"),
+    max_input_chars_per_word: z.int().positive().default(100),
+    vocab,
+  }),
+});
 
 const decoderStep = z.discriminatedUnion("type", [
   byteLevel,
@@ -191,6 +198,7 @@ export type BpeJSON = z.output<typeof bpeTokenizer>;
 export type TokenizerJSON = WordPieceJSON | BpeJSON;
 export type AddedToken = z.output<typeof addedToken>;
 export type PostProcessorJSON = z.output<typeof postProcessor>;
+export type BertNormalizerJSON = z.output<typeof bertNormalizer>;
 export type PatternJSON = z.output<typeof pattern>;
 export type NormalizerJSON = z.output<typeof normalizer>;
 export type PreTokenizerJSON = z.output<typeof preTokenizer>;
@@ -216,7 +224,7 @@ export function parseTokenizerJSON(json: unknown): TokenizerJSON {
   // Files from before tokenizers 0.9 do not name the model's type; only BPE has merges, only Unigram a list.
   const { model } = json;
   const type = model.type ?? ("merges" in model ? "BPE" : Array.isArray(model.vocab) ? "Unigram" : "WordPiece");
-  const schema = schemas[String(type)];
+  const schema = Object.hasOwn(schemas, String(type)) ? schemas[String(type)] : undefined;
   if (!schema) {
     throw new Error(
       `${where}: expected a model of type ${Object.keys(schemas).join(" or ")}, got ${describe(type)}\n${wayOut}`,
@@ -240,11 +248,14 @@ export function parseTokenizerJSON(json: unknown): TokenizerJSON {
   return parsed.data;
 }
 
-/** A Sequence of one part is that part. */
+/** A Sequence of one part is that part, one inside another the parts of both. */
 function unwrap(part: unknown, field: string): unknown {
-  if (!isObject(part) || part.type !== "Sequence") return part;
-  const parts = part[field];
-  return Array.isArray(parts) && parts.length === 1 ? parts[0] : part;
+  if (!isObject(part) || part.type !== "Sequence" || !Array.isArray(part[field])) return part;
+  const parts = part[field].flatMap((inner) => {
+    const whole = unwrap(inner, field);
+    return isObject(whole) && whole.type === "Sequence" && Array.isArray(whole[field]) ? whole[field] : [whole];
+  });
+  return parts.length === 1 ? parts[0] : { ...part, [field]: parts };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,9 +1,10 @@
 // Normalizers of tokenizer.json: what is done to a text before it is cut into words. Each returns its argument where it
 // changes nothing.
 
-import type { NormalizerJSON } from "../json/schema.js";
+import type { BertNormalizerJSON, NormalizerJSON } from "../json/schema.js";
 import { unicodeForm } from "../unicode/unicode-forms.js";
 import { type AlignedText, AlignedWriter, prepend, widthAt } from "./aligned-text.js";
+import { type BertNormalizerOptions, normalizeBert } from "./bert-text.js";
 import { compilePattern } from "./pattern.js";
 
 export type Normalizer = (aligned: AlignedText) => AlignedText;
@@ -31,9 +32,31 @@ export function normalizerFromJSON(json: NormalizerJSON | null): Normalizer {
     }
     case "Prepend":
       return (aligned) => (aligned.text === "" ? aligned : prepend(json.prepend, aligned, 0, aligned.text.length));
+    case "BertNormalizer": {
+      const options = bertOptions(json);
+      return (aligned) => composed(aligned, normalizeBert(aligned.text, options));
+    }
     default:
       return (aligned) => unicodeForm(aligned, json.type);
   }
+}
+
+export function bertOptions(json: BertNormalizerJSON): BertNormalizerOptions {
+  return {
+    cleanText: json.clean_text,
+    handleChineseChars: json.handle_chinese_chars,
+    stripAccents: json.strip_accents ?? json.lowercase,
+    lowercase: json.lowercase,
+  };
+}
+
+/** `second`, whose places are in the text of `first`, with places in the original. */
+function composed(first: AlignedText, second: AlignedText): AlignedText {
+  return {
+    text: second.text,
+    starts: Int32Array.from({ length: second.text.length }, (_, i) => first.starts[second.starts[i]!]!),
+    ends: Int32Array.from({ length: second.text.length }, (_, i) => first.ends[second.ends[i]! - 1]!),
+  };
 }
 
 function part(places: ArrayLike<number>, from: number, to: number): ArrayLike<number> {

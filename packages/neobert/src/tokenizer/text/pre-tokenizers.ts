@@ -3,6 +3,7 @@
 
 import type { PreTokenizerJSON } from "../json/schema.js";
 import { type AlignedText, prepend } from "./aligned-text.js";
+import { splitBert } from "./bert-text.js";
 import { characterKinds, endOfWord } from "./gpt2-words.js";
 import { compilePattern } from "./pattern.js";
 
@@ -15,7 +16,7 @@ export function preTokenizerFromJSON(json: PreTokenizerJSON | null): PreTokenize
   if (json === null) return (aligned, from, to, emit) => emit(aligned, from, to);
   switch (json.type) {
     case "Sequence":
-      return json.pretokenizers.map(preTokenizerFromJSON).reduce(inTurn);
+      return json.pretokenizers.map(preTokenizerFromJSON).reduce(inTurn, preTokenizerFromJSON(null));
     case "ByteLevel":
       return byteLevel(json.add_prefix_space, json.use_regex);
     case "Split":
@@ -30,6 +31,12 @@ export function preTokenizerFromJSON(json: PreTokenizerJSON | null): PreTokenize
       );
     case "WhitespaceSplit":
       return split(/\p{White_Space}/gu, "Removed", false);
+    case "Punctuation": // what ASCII has as symbols counts, as for BERT
+      return split(/[\p{P}$+<=>^`|~]/gu, json.behavior, false);
+    case "CharDelimiterSplit":
+      return split(compilePattern({ String: json.delimiter }, "pre_tokenizer.delimiter"), "Removed", false);
+    case "BertPreTokenizer":
+      return (aligned, from, to, emit) => splitBert(aligned.text, from, to, (start, end) => emit(aligned, start, end));
   }
 }
 

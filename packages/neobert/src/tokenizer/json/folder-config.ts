@@ -1,0 +1,108 @@
+// A tokenizer.json with what the files beside it say over it, as transformers 4 has it: the head of load-tokenizer.ts gives
+// the order. A token that the vocabulary has keeps its id, whatever the files say; a new one has the id they give.
+
+import type { SpecialTokens } from "../tokenizer.js";
+import type { AddedToken, TokenizerJSON } from "./schema.js";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+interface FolderConfig {
+  /** tokenizer_config.json, special_tokens_map.json and added_tokens.json, empty where absent. */
+  config: Fields;
+  map: Fields;
+  listed: Fields;
+  specialTokens: SpecialTokens;
+}
+
+/** Throws where a file gives a new token an id that another token has. */
+export function withConfig(json: TokenizerJSON, files: FolderConfig): TokenizerJSON {
+  return withAddedTokens(withPrefixSpace(withCase(json, files.config), files.config), files);
+}
+
+/** BERT's normalizer with the config's case, accents and Chinese characters. */
+function withCase(json: TokenizerJSON, config: Fields): TokenizerJSON {
+  const { normalizer } = json;
+  if (normalizer?.type !== "BertNormalizer" || config.tokenizer_class === "PreTrainedTokenizerFast") return json;
+  const { do_lower_case: lowercase, strip_accents: accents, tokenize_chinese_chars: chinese } = config;
+  return {
+    ...json,
+    normalizer: {
+      ...normalizer,
+      ...(typeof lowercase === "boolean" && { lowercase }),
+      ...((typeof accents === "boolean" || accents === null) && { strip_accents: accents }),
+      ...(typeof chinese === "boolean" && { handle_chinese_chars: chinese }),
+    },
+  } as TokenizerJSON;
+}
+
+/** The pre-tokenizer ByteLevel, and what trims the offsets, with the config's prefix space. */
+function withPrefixSpace(json: TokenizerJSON, { add_prefix_space }: Fields): TokenizerJSON {
+  if (typeof add_prefix_space !== "boolean" || json.pre_tokenizer?.type !== "ByteLevel") return json;
+  const { post_processor: last } = json;
+  return {
+    ...json,
+    pre_tokenizer: { ...json.pre_tokenizer, add_prefix_space },
+    ...(last?.type === "RobertaProcessing" && { post_processor: { ...last, add_prefix_space } }),
+  } as TokenizerJSON;
+}
+
+function withAddedTokens(json: TokenizerJSON, { config, map, listed, specialTokens }: FolderConfig): TokenizerJSON {
+  const decoder = isObject(config.added_tokens_decoder) ? config.added_tokens_decoder : undefined;
+  const additional = [config, decoder ? {} : map].flatMap((file) => contents(file.additional_special_tokens));
+  const special = new Set([...additional, ...Object.values(specialTokens)]);
+  const tokens = new Map(json.added_tokens.map((token) => [token.content, token]));
+  const idOf = (content: string): number | undefined =>
+    Object.hasOwn(json.model.vocab, content) ? json.model.vocab[content] : tokens.get(content)?.id;
+  const owners = new Map(Object.entries(json.model.vocab).map(([token, id]) => [id, token]));
+  for (const { id, content } of json.added_tokens) owners.set(id, content);
+
+  const add = (listedId: number, content: string, flags: Partial<AddedToken>) => {
+    const id = idOf(content) ?? listedId;
+    const owner = owners.get(id) ?? content;
+    if (content === "" || !Number.isSafeInteger(id) || id < 0 || owner !== content) {
+      throw new Error(
+        `expected a free id for the added token ${JSON.stringify(content)}, got ${id}, which is ${JSON.stringify(owner)}'s\n` +
+          "Correct added_tokens.json or added_tokens_decoder in tokenizer_config.json.",
+      );
+    }
+    owners.set(id, content);
+    const usual = { single_word: false, lstrip: false, rstrip: false, normalized: !flags.special, special: false };
+    tokens.set(content, { ...usual, ...flags, id, content });
+  };
+  if (decoder) {
+    for (const [id, token] of Object.entries(decoder)) {
+      const [content] = contents([token]);
+      if (content !== undefined) add(Number(id), content, flagsOf(token));
+    }
+  } else {
+    const byId = Object.entries(listed).sort(([, a], [, b]) => Number(a) - Number(b));
+    for (const [content, id] of byId)
+      if (!tokens.has(content)) add(Number(id), content, { special: special.has(content) });
+  }
+  for (const content of special) {
+    const isNew = !tokens.has(content);
+    if (isNew && (additional.includes(content) || idOf(content) !== undefined)) {
+      const next = [...owners.keys()].reduce((most, id) => Math.max(most, id), -1) + 1;
+      add(next, content, { special: true });
+    }
+  }
+  return { ...json, added_tokens: [...tokens.values()] };
+}
+
+/** The texts of tokens that are strings or objects with `content`. */
+function contents(tokens: unknown): string[] {
+  const list = Array.isArray(tokens) ? tokens : [];
+  return list
+    .map((token) => (isObject(token) ? token.content : token))
+    .filter((content) => typeof content === "string");
+}
+
+function flagsOf(token: unknown): Partial<AddedToken> {
+  const names = ["single_word", "lstrip", "rstrip", "normalized", "special"] as const;
+  const given = names.filter((name) => isObject(token) && typeof token[name] === "boolean");
+  return Object.fromEntries(given.map((name) => [name, (token as AddedToken)[name]]));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
