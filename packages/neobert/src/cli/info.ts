@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { maxTokensOf } from "../encoder/loaded-model.js";
 import { walkFiles } from "../files/glob.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import { resolveModel } from "../hub/resolve.js";
@@ -59,8 +60,7 @@ export function modelInfo(folder: string): ModelInfo {
   const limit = existsSync(tokenizerFile)
     ? JSON.parse(readFileSync(tokenizerFile, "utf8")).model_max_length
     : undefined;
-  const limits = [sentence.maxTokens, limit, architecture.longestText()];
-  const longest = Math.min(...limits.filter((value) => typeof value === "number" && value < 1e9));
+  const longest = maxTokensOf(architecture, sentence.maxTokens, limit < 1e9 ? limit : undefined);
   const { hidden_size, num_hidden_layers, vocab_size } = config;
   const dense = sentence.modules.findLast((module) => module.kind === "dense");
   return {

@@ -9,7 +9,7 @@ import type { WaitOptions } from "../engine/queue.js";
 import { walkFiles } from "../files/glob.js";
 import { type HubOptions, resolveModel } from "../hub/resolve.js";
 import type { Head } from "../model/architecture.js";
-import { architectureOf, type ModelConfig } from "../model/architectures.js";
+import { architectureOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
 import { TextTokenizer } from "../texts/tokenized.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import { readSentenceFolder, type SentenceFolder } from "../vectors/sentence-transformers.js";
@@ -140,6 +140,18 @@ function findOnnxFile(where: string, folder: string, onnxFile: string): string {
   );
 }
 
+/**
+ * The longest text of a model: as an embedder's own settings say, else that of its training, where the tokenizer's limit
+ * and the positions that it knows allow it.
+ */
+export function maxTokensOf(
+  architecture: ModelArchitecture,
+  ofSentences: number | undefined,
+  ofTokenizer: number = Number.POSITIVE_INFINITY,
+): number {
+  return Math.min(ofSentences ?? architecture.longestText(), ofTokenizer, architecture.maxPositions());
+}
+
 export abstract class LoadedModel implements AsyncDisposable {
   /** The Hugging Face folder that was loaded. */
   readonly folder: string;
@@ -161,11 +173,7 @@ export abstract class LoadedModel implements AsyncDisposable {
     this.texts = new TextTokenizer(tokenizer);
     const architecture = architectureOf(this.config);
     this.maxPositions = architecture.maxPositions();
-    this.maxTokens = Math.min(
-      architecture.longestText(),
-      sentence.maxTokens ?? Number.POSITIVE_INFINITY,
-      tokenizer.modelMaxLength ?? Number.POSITIVE_INFINITY,
-    );
+    this.maxTokens = maxTokensOf(architecture, sentence.maxTokens, tokenizer.modelMaxLength);
   }
 
   /** Number of tokens of a text, special ones included, before it is cut. */

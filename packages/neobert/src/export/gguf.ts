@@ -103,6 +103,7 @@ export function exportGguf(source: string, out: string, options: GgufExportOptio
       ...(form.perHead
         ? ["qkv rows are permuted to q | k | v, as llama.cpp reads them; its own converter leaves them"]
         : []),
+      ...(form.notes ?? []),
       ...tokenizer.notes,
     ];
     return { architecture: form.architecture, tensors: tensors.length, notes };

@@ -58,6 +58,8 @@ export interface GgufForm {
   perHead?: RegExp;
   /** Where it has a GELU, which llama.cpp approximates. */
   hasGelu: boolean;
+  /** What else a user should know of how llama.cpp computes it. */
+  notes?: string[];
 }
 
 /** What a run knows of the model that it builds. */
@@ -99,6 +101,8 @@ export interface Architecture<Config> extends Facts {
   /** Reads a config.json; throws naming every wrong field. */
   parseConfig: (raw: unknown) => Config;
   parameters: (config: Config, head: Head) => ParameterSpec[];
+  /** The field of `lengthField` where configs differ in it. */
+  lengthFieldOf?: (config: Config) => string;
   /** Longest sequence that the parameters allow, `Infinity` where positions are computed. */
   maxPositions: (config: Config) => number;
   /** How many segments (token types) it tells apart; absent where it knows none. */
@@ -149,12 +153,14 @@ export interface Bound<Config> extends Facts {
 export function binding<Config>(own: Architecture<Config>): (raw: unknown) => Bound<Config> {
   return (raw) => {
     const config = own.parseConfig(raw);
+    const lengthField = own.lengthFieldOf?.(config) ?? own.lengthField;
     return {
       ...own,
       config,
+      lengthField,
       parameters: (head) => own.parameters(config, head),
       maxPositions: () => own.maxPositions(config),
-      longestText: () => Math.min(own.maxPositions(config), (config as Record<string, number>)[own.lengthField]!),
+      longestText: () => Math.min(own.maxPositions(config), (config as Record<string, number>)[lengthField]!),
       segments: () => own.segments?.(config) ?? 0,
       innerSize: () => own.innerSize(config),
       attentionDropout: () => own.attentionDropout(config),

@@ -102,10 +102,18 @@ describe("published configs", () => {
     expect([config.vocab_size, config.intermediate_size]).toEqual([30528, 3072]);
   });
 
-  test("a scaling of NomicBERT's rotary angles that longer texts would need makes its training length a limit", () => {
-    const raw = { ...nomicHub, rotary_scaling_factor: 2 };
-    expect(architectureOf(raw).maxPositions()).toBe(2048);
-    expect(architectureOf(nomicHub).maxPositions()).toBe(Number.POSITIVE_INFINITY);
+  test("NomicBERT's texts are as long as n_positions says, whether angles are scaled beyond the training length or not", () => {
+    for (const rotary_scaling_factor of [2, null]) {
+      const { longestText, maxPositions, config } = architectureOf({ ...nomicHub, rotary_scaling_factor });
+      expect([longestText(), maxPositions()]).toEqual([8192, Number.POSITIVE_INFINITY]);
+      expect(architectureOf(config).longestText()).toBe(8192);
+      expect(config).toMatchObject({ max_position_embeddings: 2048 });
+    }
+  });
+
+  test("NomicBERT's dynamic rotary angles need their factor", () => {
+    const raw = { model_type: "nomic_bert", rope_parameters: { rope_type: "dynamic", rope_theta: 1000 } };
+    expect(() => parse(raw)).toThrow("expected a factor in rope_parameters of rope_type dynamic, got none");
   });
 
   test("ModernBERT's fields of transformers 5 are read as the published ones", () => {

@@ -17,7 +17,7 @@ import {
   size,
   wrongConfig,
 } from "./config-fields.js";
-import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
+import type { Batch, Norm, Ops, RotaryScaling, RowChoice, Weights } from "./ops.js";
 import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
 import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
@@ -31,8 +31,9 @@ const schema = z.looseObject({
   hidden_act: z.literal("silu").default("silu").describe(described.activation),
   hidden_dropout_prob: probability.default(0).describe(described.dropout),
   attention_probs_dropout_prob: probability.default(0).describe(described.attentionDropout),
-  // A limit only where longer texts would need the dynamic scaling of rotary angles.
   max_position_embeddings: size.default(2048).meta(described.length),
+  // The longest text, where it may be longer than those of training: of the Hub's form, and where angles are scaled.
+  n_positions: size.optional(),
   type_vocab_size: size.default(2).describe(described.segments),
   initializer_range: range.default(0.02).describe(described.deviation),
   layer_norm_eps: range.default(1e-12).describe(described.normEps),
@@ -43,6 +44,7 @@ const schema = z.looseObject({
     .looseObject({
       rope_theta: z.number().positive().default(DEFAULT_THETA).describe(described.theta),
       rope_type: z.enum(["default", "dynamic"]).default("default"),
+      factor: z.number().positive().nullish(),
     })
     .nullish()
     .describe(described.rope),
@@ -93,7 +95,7 @@ function fromHubForm(raw: object): unknown {
   if (hub.embd_pdrop !== hub.resid_pdrop) {
     throw wrongConfig(NAME, "embd_pdrop and resid_pdrop to be equal", `${hub.embd_pdrop} and ${hub.resid_pdrop}`);
   }
-  const known = new Set([...Object.keys(hubSchema.shape), "auto_map"]);
+  const known = new Set([...Object.keys(hubSchema.shape), "auto_map"].filter((key) => key !== "n_positions"));
   const kept = Object.entries(raw).filter(
     ([key, value]) => !known.has(key) && !(key === "pad_token_id" && value === null),
   );
@@ -126,7 +128,17 @@ function parseConfig(raw: unknown): NomicBertConfig {
   }
   if (D % 2 !== 0) throw wrongConfig(NAME, "an even head width, which rotary positions need", `${D}`);
   const rope = config.rope_parameters ?? { rope_theta: DEFAULT_THETA, rope_type: "default" as const };
-  return { ...config, head_dim: D, rope_parameters: rope };
+  const isScaled = rope.rope_type === "dynamic";
+  if (isScaled && rope.factor == null)
+    throw wrongConfig(NAME, "a factor in rope_parameters of rope_type dynamic", "none");
+  const longest = isScaled ? { n_positions: config.n_positions ?? config.max_position_embeddings } : {};
+  return { ...config, head_dim: D, rope_parameters: rope, ...longest };
+}
+
+/** The growth of theta with a text's length beyond that of training, where the config asks for it. */
+function scalingOf({ rope_parameters, max_position_embeddings }: NomicBertConfig): RotaryScaling | undefined {
+  if (rope_parameters?.rope_type !== "dynamic") return undefined;
+  return { factor: rope_parameters.factor!, trainedTokens: max_position_embeddings };
 }
 
 const PREDICTIONS = "cls.predictions";
@@ -186,7 +198,11 @@ function forward<T>(
   const types = weights("nomic_bert.embeddings.token_type_embeddings.weight");
   const segments = ops.embedding(types, ops.tokenTypes(batch));
   const [, embedded] = ops.addNorm(words, segments, normOf(weights, config, "nomic_bert.emb_ln"));
-  const angles = ops.rotaryAngles(ops.positions(batch, 0), D, config.rope_parameters!.rope_theta);
+  const { rope_theta } = config.rope_parameters!;
+  const scaling = scalingOf(config);
+  const angles = scaling
+    ? ops.scaledRotaryAngles(batch, D, rope_theta, scaling)
+    : ops.rotaryAngles(ops.positions(batch, 0), D, rope_theta);
   const rotary = { ...angles, pairing: "half" } as const;
 
   let x = ops.dropout(embedded, p);
@@ -218,7 +234,9 @@ function transform<T>(ops: Ops<T>, weights: Weights<T>, config: NomicBertConfig,
   return ops.norm(inner, normOf(weights, config, name("layer_norm")));
 }
 
-function gguf({ layer_norm_eps, type_vocab_size, rope_parameters }: NomicBertConfig): GgufForm {
+function gguf(config: NomicBertConfig): GgufForm {
+  const { layer_norm_eps, type_vocab_size, rope_parameters } = config;
+  const trained = scalingOf(config)?.trainedTokens;
   return {
     architecture: "nomic-bert",
     renames: [
@@ -238,7 +256,11 @@ function gguf({ layer_norm_eps, type_vocab_size, rope_parameters }: NomicBertCon
       "attention.layer_norm_epsilon": { float: layer_norm_eps },
       "tokenizer.ggml.token_type_count": type_vocab_size,
       "rope.freq_base": { float: rope_parameters!.rope_theta },
+      ...(trained !== undefined && { context_length: trained }),
     },
+    ...(trained !== undefined && {
+      notes: [`llama.cpp does not scale rotary angles by a text's length: texts of at most ${trained} tokens`],
+    }),
     words: "gpt-2",
     hasGelu: false,
   };
@@ -269,12 +291,12 @@ export const nomicBert: Architecture<NomicBertConfig> = {
   python: { transformers: 5 },
   fields: schema.shape,
   lengthField: "max_position_embeddings",
+  lengthFieldOf: ({ n_positions }) => (n_positions === undefined ? "max_position_embeddings" : "n_positions"),
   dropoutFields: bertDropout,
   freshFields: ({ maxLength }) => ({ max_position_embeddings: maxLength }),
   parseConfig,
   parameters,
-  maxPositions: ({ rope_parameters, max_position_embeddings }) =>
-    rope_parameters?.rope_type === "dynamic" ? max_position_embeddings : Number.POSITIVE_INFINITY,
+  maxPositions: () => Number.POSITIVE_INFINITY,
   segments: (config) => config.type_vocab_size,
   innerSize: (config) => config.intermediate_size,
   attentionDropout: (config) => config.attention_probs_dropout_prob,

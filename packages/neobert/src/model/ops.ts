@@ -28,6 +28,12 @@ export interface RotaryAngles<T> {
   sin: T;
 }
 
+export interface RotaryScaling {
+  factor: number;
+  /** Tokens of the longest text of training. */
+  trainedTokens: number;
+}
+
 /** The three published layouts of query, key and value: H heads of queries and K of keys and values, of width D. */
 export type QkvProjection<T> =
   | { layout: "separate"; q: T; k: T; v: T } // [.., H * D] and two of [.., K * D]
@@ -57,6 +63,12 @@ export interface Ops<T> {
   tokenTypes(batch: Batch<T>): T;
   /** Angles position * theta^(-2j/D), j = 0 .. D/2 - 1, for heads of width D = `headWidth`. No longest position. */
   rotaryAngles(positions: T, headWidth: number, theta: number): RotaryAngles<T>;
+
+  /**
+   * Those angles with a theta of each sequence's own: theta * s^(D/(D - 2)) for one of L tokens, more than `trainedTokens`,
+   * where s = factor * L / trainedTokens - (factor - 1). "Dynamic NTK" scaling; other sequences keep theta.
+   */
+  scaledRotaryAngles(batch: Batch<T>, headWidth: number, theta: number, scaling: RotaryScaling): RotaryAngles<T>;
 
   /** x [.., I] times the transpose of `weight` [O, I], plus `bias` [O]: [.., O]. Computed in the weight's dtype. */
   linear(x: T, weight: T, bias?: T): T;

@@ -21,6 +21,8 @@ export interface PackedGraphBatch extends Batch<Value> {
   tokenTypes?: Value; // [N]
   /** Places of the tokens in their sequences, from 0. */
   positions: Value; // [N]
+  /** Tokens of the sequence that each row belongs to. */
+  lengths: Value; // [N]
   /** Row of each sequence's first token. */
   first: Value; // [B]
   /** Row where each group of sequences of one length begins, and where it ends. */
@@ -56,6 +58,7 @@ export function packedInputs(graph: Graph, { segments }: { segments: boolean }):
     // A single 0 where the batch has none.
     ...(segments && { tokenTypes: input("token_types", "T") }),
     positions: input("positions", "N"),
+    lengths: input("lengths", "N"),
     first: input("first", "B"),
     starts: input("starts", "G", 1),
     ends: input("ends", "G", 1),
@@ -75,6 +78,14 @@ export function positions(graph: Graph, batch: OnnxBatch, first: number): Value 
   const one = graph.node("Range", [graph.int(first), end, graph.int(1)], ["S"]);
   const all = graph.node("Expand", [one, batch.shape], ["B", "S"]);
   return graph.node("Reshape", [all, graph.ints([-1])], ["N"]);
+}
+
+/** Tokens [N] of the sequence that each row belongs to, padding not counted. */
+export function lengths(graph: Graph, batch: OnnxBatch): Value {
+  if (batch.form === "packed") return batch.lengths;
+  const { mask, shape } = batch;
+  const counts = graph.node("ReduceSum", [mask, graph.ints([1])], ["B", 1], { attributes: { keepdims: 1 } });
+  return graph.node("Reshape", [graph.node("Expand", [counts, shape], ["B", "S"]), graph.ints([-1])], ["N"]);
 }
 
 interface AttentionOptions {

@@ -2,11 +2,20 @@
 // rows [N, C] in both layouts of a batch. Standard operators, and in our own session's form those of ONNX Runtime
 // where they were measured faster. In fp16 linear layers take and give float16; all else is float32.
 
-import type { Norm, Ops, Qkv, QkvProjection, RotaryAngles, RowChoice, SplitOptions } from "../model/ops.js";
+import type {
+  Norm,
+  Ops,
+  Qkv,
+  QkvProjection,
+  RotaryAngles,
+  RotaryScaling,
+  RowChoice,
+  SplitOptions,
+} from "../model/ops.js";
 import { type Dim, type Graph, MICROSOFT, type Value } from "./graph.js";
 import { toFloat16 } from "./half.js";
 import { quantizedEmbedding, quantizedLinear, type WeightBits } from "./int8.js";
-import { attention, firstRows, meanRows, type OnnxBatch, positions } from "./onnx-batch.js";
+import { attention, firstRows, lengths, meanRows, type OnnxBatch, positions } from "./onnx-batch.js";
 
 export interface OnnxOpsOptions {
   dtype: "fp32" | "fp16" | "int8";
@@ -57,8 +66,31 @@ export class OnnxOps implements Ops<Value> {
       Float32Array.from({ length: D }, (_, j) => frequency(j)),
     );
     const column = this.#node("Unsqueeze", [this.#float(positions), this.#graph.ints([-1])], ["N", 1]);
-    const angles = this.#node("Mul", [column, frequencies], ["N", D]);
-    return { cos: this.#node("Cos", [angles], ["N", D]), sin: this.#node("Sin", [angles], ["N", D]) };
+    return this.#turns(this.#node("Mul", [column, frequencies], ["N", D]));
+  }
+
+  scaledRotaryAngles(batch: OnnxBatch, headWidth: number, theta: number, scaling: RotaryScaling): RotaryAngles<Value> {
+    const { factor, trainedTokens } = scaling;
+    const graph = this.#graph;
+    const D = headWidth / 2;
+    const constant = (name: string, of: (j: number) => number) =>
+      graph.constant(`${name}_${theta}_${headWidth}`, "float32", [D], () =>
+        Float32Array.from({ length: D }, (_, j) => of(j)),
+      );
+    // Angles theta^(-2j/D) * s^(-2j/(D - 2)), the second part in each row as its sequence is long.
+    const frequencies = constant("rotary", (j) => 1 / Math.fround(theta ** Math.fround((2 * j) / headWidth)));
+    const exponents = constant("growth", (j) => (j === 0 ? 0 : (-2 * j) / (headWidth - 2)));
+    const column = (x: Value) => this.#node("Unsqueeze", [this.#float(x), graph.ints([-1])], ["N", 1]);
+    const ratio = this.multiply(column(lengths(graph, batch)), factor / trainedTokens);
+    const grown = this.#node("Sub", [ratio, graph.float(factor - 1)], ["N", 1]);
+    const growth = this.#node("Max", [grown, graph.float(1)], ["N", 1]);
+    const powers = this.#node("Pow", [growth, exponents], ["N", D]);
+    const position = column(this.positions(batch, 0));
+    return this.#turns(this.#node("Mul", [position, this.#node("Mul", [powers, frequencies], ["N", D])], ["N", D]));
+  }
+
+  #turns(angles: Value): RotaryAngles<Value> {
+    return { cos: this.#node("Cos", [angles], angles.dims), sin: this.#node("Sin", [angles], angles.dims) };
   }
 
   linear(x: Value, weight: Value, bias?: Value): Value {

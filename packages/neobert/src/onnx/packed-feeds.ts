@@ -22,6 +22,7 @@ export function runInputs(
   const N = texts.reduce((sum, text) => sum + cuSeqlens[text + 1]! - cuSeqlens[text]!, 0);
   const rows = new Int32Array(N);
   const positions = new Int32Array(N);
+  const lengths = new Int32Array(N);
   const first = new Int32Array(texts.length);
   const groups: { start: number; end: number; length: number }[] = [];
   let row = 0;
@@ -35,6 +36,7 @@ export function runInputs(
     for (let position = 0; position < length; position++, row++) {
       rows[row] = start + position;
       positions[row] = position;
+      lengths[row] = length;
     }
   }
   const pick = (values: Int32Array) => rows.map((row) => values[row]!);
@@ -45,6 +47,7 @@ export function runInputs(
       ids: pick(ids),
       token_types: tokenTypes ? pick(tokenTypes) : new Int32Array(1),
       positions,
+      lengths,
       first,
       starts: Int32Array.from(groups, ({ start }) => start),
       ends: Int32Array.from(groups, ({ end }) => end),

@@ -24,7 +24,17 @@ import {
   tidy,
   zeros,
 } from "@neobert/torch";
-import type { Batch, Norm, Ops, Qkv, QkvProjection, RotaryAngles, RowChoice, SplitOptions } from "../ops.js";
+import type {
+  Batch,
+  Norm,
+  Ops,
+  Qkv,
+  QkvProjection,
+  RotaryAngles,
+  RotaryScaling,
+  RowChoice,
+  SplitOptions,
+} from "../ops.js";
 
 /** Sequences one after another: ids [N], and the N at which each begins and the last ends: cuSeqlens [B + 1]. */
 export interface TorchBatch extends Batch<Tensor> {
@@ -74,14 +84,28 @@ export class TorchOps implements Ops<Tensor> {
   }
 
   rotaryAngles(positions: Tensor, headWidth: number, theta: number): RotaryAngles<Tensor> {
-    // The float32 steps of the published code: exponent, power, reciprocal.
-    const frequencies = Float32Array.from({ length: headWidth / 2 }, (_, j) =>
-      Math.fround(1 / Math.fround(theta ** Math.fround((2 * j) / headWidth))),
-    );
-    const angles = positions
-      .to("float32")
-      .unsqueeze(-1)
-      .mul(fromTypedArray(frequencies, { device: positions.device })); // [N] -> [N, D/2]
+    const frequencies = fromTypedArray(frequenciesOf(theta, headWidth), { device: positions.device });
+    const angles = positions.to("float32").unsqueeze(-1).mul(frequencies); // [N] -> [N, D/2]
+    return { cos: angles.cos(), sin: angles.sin() };
+  }
+
+  scaledRotaryAngles(batch: TorchBatch, headWidth: number, theta: number, scaling: RotaryScaling) {
+    const { cuSeqlens, ids } = batch;
+    const { factor, trainedTokens } = scaling;
+    const longest = cuSeqlens.reduce((longest, end, i) => Math.max(longest, end - (cuSeqlens[i - 1] ?? 0)), 0);
+    if (longest <= trainedTokens) return this.rotaryAngles(this.positions(batch, 0), headWidth, theta);
+    const D = headWidth / 2;
+    const values = new Float32Array(ids.shape[0]! * D);
+    for (const [i, start] of cuSeqlens.slice(0, -1).entries()) {
+      const length = cuSeqlens[i + 1]! - start;
+      const growth = Math.max(1, (factor * length) / trainedTokens - (factor - 1));
+      const frequencies = frequenciesOf(
+        headWidth > 2 ? theta * growth ** (headWidth / (headWidth - 2)) : theta,
+        headWidth,
+      );
+      for (let at = 0; at < length * D; at++) values[start * D + at] = Math.floor(at / D) * frequencies[at % D]!;
+    }
+    const angles = fromTypedArray(values, { device: ids.device }).reshape(-1, D); // [N, D/2]
     return { cos: angles.cos(), sin: angles.sin() };
   }
 
@@ -236,4 +260,12 @@ function backwardThrough(tensors: Tensor[], leaves: Tensor[]): void {
 
 function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : x.to(dtype);
+}
+
+/** theta^(-2j/D) in the float32 steps of the published code: exponent, power, reciprocal. */
+function frequenciesOf(theta: number, headWidth: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from(
+    { length: headWidth / 2 },
+    (_, j) => 1 / Math.fround(theta ** Math.fround((2 * j) / headWidth)),
+  );
 }
