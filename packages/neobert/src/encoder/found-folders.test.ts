@@ -6,8 +6,15 @@ import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { exportOnnx } from "../export/index.js";
 import { goldenRoot } from "../model/golden.js";
+import type { Head } from "../model/index.js";
+import { Classifier } from "./classifier.js";
+import { CrossEncoder } from "./cross-encoder.js";
 import { Encoder } from "./encoder.js";
-import { writeJson } from "./fixture-encoder.js";
+import { FillMask } from "./fill-mask.js";
+import { writeJson, writeSmallModel } from "./fixture-encoder.js";
+import { QuestionAnswerer } from "./question-answerer.js";
+import { TokenClassifier } from "./token-classifier.js";
+import { ZeroShotClassifier } from "./zero-shot-classifier.js";
 
 const root = join(goldenRoot, "cases");
 const readJson = (...path: string[]) => JSON.parse(readFileSync(join(root, ...path), "utf8"));
@@ -21,6 +28,14 @@ function withConfig(folder: string, fields: Record<string, unknown>): string {
   cpSync(join(root, folder), copy, { recursive: true });
   writeJson(copy, "config.json", { ...readJson(folder, "config.json"), ...fields });
   return copy;
+}
+/** A small model whose tokenizer puts nothing around a text, so that an empty one has no tokens. */
+async function bare(head: Head, config: Record<string, unknown> = {}): Promise<string> {
+  const folder = await writeSmallModel({ head, config });
+  copies.push(folder);
+  const { post_processor: _, ...tokenizer } = JSON.parse(readFileSync(join(folder, "tokenizer.json"), "utf8"));
+  writeJson(folder, "tokenizer.json", { ...tokenizer, post_processor: null });
+  return folder;
 }
 afterAll(() => {
   for (const copy of copies) rmSync(copy, { recursive: true });
@@ -57,6 +72,58 @@ describe.each(engines)("with engine %s", (engine) => {
       engine,
     });
     expectClose(await still.encode(long), [...data]);
+  });
+
+  test.each(["cls", "mean", "max", "lasttoken"] as const)(
+    "texts without tokens are zeros by %s, alone and among others, and leave the others alone",
+    async (pooling) => {
+      const texts: string[] = readJson("text-without-tokens", "texts.json");
+      await using encoder = await Encoder.load(join(root, "text-without-tokens/model"), { engine });
+      const without = texts.filter((text) => encoder.countTokens(text) === 0);
+      expect(without.length).toBeGreaterThan(1);
+      const vectors = [...(await encoder.encode(texts, { pooling }))];
+      const alone = await Promise.all(texts.map((text) => encoder.encode(text, { pooling })));
+      const expected = readJson("text-without-tokens", "expected.json")[pooling] ?? {};
+      for (const [i, text] of texts.entries()) {
+        if (without.includes(text)) expectClose(vectors[i]!, new Array(16).fill(0), 1e-30);
+        else if (expected[text]) expectClose(vectors[i]!, expected[text]);
+        expectClose(alone[i]!, [...vectors[i]!], 1e-6);
+      }
+      expect((await encoder.encode(without, { pooling })).shape).toEqual([without.length, 16]);
+      expect((await encoder.tokens(without)).map(({ length }) => length)).toEqual(without.map(() => 0));
+    },
+  );
+
+  test("a class, a place or a word is refused to a text without tokens in words, and others still get theirs", async () => {
+    const expected = /text 1 \(""\): expected a text that has tokens, got one without\nLeave it out/;
+    await using classifier = await Classifier.load(await bare("sequenceClassification"), { engine });
+    await expect(classifier.classify(["the law", "", "peace"])).rejects.toThrow(expected);
+    await expect(classifier.classify("")).rejects.toThrow("expected a text that has tokens");
+    const [pair] = await classifier.classify([{ text: "", pair: "the law" }]);
+    const [law] = await classifier.classify(["the law"]);
+    for (const { score } of [...pair!, ...law!]) expect(score).toBeGreaterThan(0);
+
+    await using reranker = await CrossEncoder.load(await bare("sequenceClassification", { num_labels: 1 }), { engine });
+    await expect(reranker.rerank("", ["the law", ""])).rejects.toThrow("expected a text that has tokens");
+    expect(await reranker.rerank("peace", ["the law", ""])).toHaveLength(2);
+
+    const zeroShotFolder = await bare("sequenceClassification", { id2label: { 0: "no", 1: "entailment" } });
+    await using zeroShot = await ZeroShotClassifier.load(zeroShotFolder, { engine });
+    expect(await zeroShot.classify("", ["war", "peace"], { hypothesisTemplate: "the {}" })).toHaveLength(2);
+
+    await using tagger = await TokenClassifier.load(await bare("tokenClassification"), { engine });
+    const [tags, none] = await tagger.tag(["the law", ""], { aggregation: "none", ignore: [] });
+    expect([tags!.length, none!.length]).toEqual([2, 0]);
+    expect(await tagger.tag("")).toEqual([]);
+
+    await using answerer = await QuestionAnswerer.load(await bare("questionAnswering"), { engine });
+    await expect(answerer.answer("", "the law")).rejects.toThrow("got an empty text");
+    expect(await answerer.answer("\u200b", "the law of peace")).toHaveLength(1);
+    expect(await answerer.answer("the law", "\u200b")).toEqual([]);
+
+    await using fillMask = await FillMask.load(await bare("maskedLM"), { engine });
+    await expect(fillMask.fill("")).rejects.toThrow("expected a text with [MASK]");
+    expect(await fillMask.fill("[MASK]")).toHaveLength(1);
   });
 });
 

@@ -17,29 +17,63 @@ export interface EngineResult {
   ids?: Int32Array;
 }
 
+/**
+ * What the task asks of all texts of `batch`. An engine never sees a text without tokens (an empty one, where the tokenizer
+ * adds none): its pooled states are zeros, it has no rows, and a class it cannot have.
+ */
 export async function runTask(
   engine: Engine,
   head: VectorHead,
   batch: PackedBatch,
   task: EngineTask,
 ): Promise<EngineResult> {
+  const B = batch.cuSeqlens.length - 1;
+  const present = textsWithTokens(batch);
+  const whole = { ...batch, cuSeqlens: Int32Array.of(0, ...present.map((text) => batch.cuSeqlens[text + 1]!)) };
+  /** Values of tokens, or of rows among them. */
+  const ofTokens = (compute: (batch: PackedBatch) => Promise<Float32Array>) =>
+    present.length > 0 ? compute(whole) : Promise.resolve(new Float32Array(0));
   switch (task.kind) {
-    case "vectors":
-      if (engine.sentences) {
-        return { data: head.applyPooled(await engine.sentences(batch), batch.cuSeqlens.length - 1, task.settings) };
+    case "vectors": {
+      const C = engine.config.hidden_size;
+      const { sentences } = engine;
+      if (sentences) {
+        const pooled = await ofTokens((batch) => sentences(batch));
+        const width = pooled.length / present.length || head.widthOf(task.settings, C);
+        return { data: head.applyPooled(inPlaces(pooled, present, B, width), B, task.settings) };
       }
-      return { data: head.apply(await engine.hidden(batch), batch.cuSeqlens, task.settings) };
+      const hidden = await ofTokens((batch) => engine.hidden(batch));
+      return { data: head.apply(hidden, batch.cuSeqlens, C, task.settings) };
+    }
     case "hidden":
-      return { data: await engine.hidden(batch) };
+      return { data: await ofTokens((batch) => engine.hidden(batch)) };
     case "sequenceLogits":
+      if (present.length < B) {
+        throw new Error("expected a text that has tokens, got one without\nLeave it out, or put words in it.");
+      }
       return { data: await engine.sequenceLogits(batch) };
     case "tokenLogits":
-      return { data: await engine.tokenLogits(batch) };
-    case "fill":
-      return likeliest(await engine.maskedLogits(batch, task.rows), task.rows.length, task.topK);
+      return { data: await ofTokens((batch) => engine.tokenLogits(batch)) };
+    case "fill": {
+      const logits = await ofTokens((batch) => engine.maskedLogits(batch, task.rows));
+      return likeliest(logits, task.rows.length, task.topK);
+    }
     case "logProbabilities":
-      return { data: logProbabilities(await engine.maskedLogits(batch, task.rows), task.ids) };
+      return { data: logProbabilities(await ofTokens((batch) => engine.maskedLogits(batch, task.rows)), task.ids) };
   }
+}
+
+function textsWithTokens({ cuSeqlens }: PackedBatch): number[] {
+  const texts = Array.from({ length: cuSeqlens.length - 1 }, (_, text) => text);
+  return texts.filter((text) => cuSeqlens[text + 1]! > cuSeqlens[text]!);
+}
+
+/** Rows of `width` at the places of their texts among B, zeros elsewhere. */
+function inPlaces(rows: Float32Array, texts: readonly number[], B: number, width: number): Float32Array {
+  if (texts.length === B) return rows;
+  const all = new Float32Array(B * width);
+  for (const [i, text] of texts.entries()) all.set(rows.subarray(i * width, (i + 1) * width), text * width);
+  return all;
 }
 
 /** Tasks with the same key can be one task over the packed texts of several calls. */

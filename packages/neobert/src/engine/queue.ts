@@ -225,7 +225,7 @@ export class EngineQueue {
       const { batch, task } = combineParts(batches, sizes);
       const tokens = batch.ids.length;
       const { result, ms } = await this.#run(batch, task);
-      if (ms > 0)
+      if (ms > 0 && tokens > 0)
         this.#tokensPerMs = this.#tokensPerMs === 0 ? tokens / ms : 0.8 * this.#tokensPerMs + (0.2 * tokens) / ms;
       results = splitResult(result, sizes);
     } catch (error) {

@@ -26,6 +26,10 @@ export function checkBatch(where: string, { architecture }: OfArchitecture, batc
   };
   expectBelow(architecture.config.vocab_size, "ids", ids, "Use the model's own tokenizer.");
   const longest = cuSeqlens.reduce((longest, end, i) => Math.max(longest, end - (cuSeqlens[i - 1] ?? 0)), 0);
+  const empty = cuSeqlens.findIndex((end, i) => i > 0 && end <= cuSeqlens[i - 1]!);
+  if (empty > 0) {
+    throw new Error(`${where}: expected sequences of at least 1 token, got none in sequence ${empty - 1}`);
+  }
   const limit = architecture.maxPositions();
   if (longest > limit) {
     throw new Error(

@@ -24,6 +24,8 @@ export interface TokenizeOptions {
   stride?: number | undefined;
   /** Which text of a pair is cut; default the longer one. */
   truncation?: TruncationStrategy | undefined;
+  /** Reject where a text has no tokens at all, as an empty one where the tokenizer adds none. */
+  needsTokens?: boolean;
 }
 
 /** Texts with their special tokens, cut to the greatest length. */
@@ -129,7 +131,7 @@ export class TextTokenizer {
         for (const id of encoding.ids) ids.push(id);
         if (types) for (const type of encoding.typeIds) types.push(type);
       }
-      starts.push(ids.length);
+      return ids.length - starts[starts.push(ids.length) - 2]!;
     });
     const segments = types?.ids.subarray(0, types.length).some((type) => type !== 0) ? types : undefined;
     return new TokenizedTexts(ids, segments, starts);
@@ -138,14 +140,18 @@ export class TextTokenizer {
   /** As `tokenizeAll`, with tokens and offsets (in UTF-16 units of the prepared text). */
   async encodeAll(texts: readonly TextInput[], options: TokenizeOptions): Promise<Encoding[]> {
     const encodings: Encoding[] = [];
-    await this.#inSlices(texts, options, (input) => encodings.push(this.#encode(input, options)));
+    await this.#inSlices(texts, options, (input) => {
+      const encoding = this.#encode(input, options);
+      encodings.push(encoding);
+      return encoding.ids.length;
+    });
     return encodings;
   }
 
   async #inSlices(
     texts: readonly TextInput[],
-    { where, maxTokens, signal, firstIndex = 0 }: TokenizeOptions,
-    take: (input: TextInput) => void,
+    { where, maxTokens, signal, firstIndex = 0, needsTokens = false }: TokenizeOptions,
+    take: (input: TextInput) => number,
   ): Promise<void> {
     const least = this.#before.length + this.#after.length;
     if (!Number.isInteger(maxTokens) || maxTokens <= least) {
@@ -161,7 +167,13 @@ export class TextTokenizer {
       if (!isText(input)) {
         throw new TypeError(`${where}: expected a text at index ${firstIndex + i}, got ${kindOf(input)}`);
       }
-      take(input);
+      const tokens = take(input);
+      if (tokens === 0 && needsTokens) {
+        const text = JSON.stringify(typeof input === "string" ? input : input.text);
+        throw new Error(
+          `${where}: expected a text that has tokens at index ${i}, got ${text}\nLeave it out of the data.`,
+        );
+      }
     }
   }
 

@@ -15,7 +15,7 @@ test.each(poolingModes)("%s equals sentence-transformers, with and without a pro
   // made) the first behind the prompt: here it is [CLS].
   for (const skip of mode === "cls" ? [0] : [0, 3]) {
     const expected = file.read(`${mode}.${skip}`).data as Float32Array;
-    const pooled = pool(hidden, cuSeqlens, [mode], skip);
+    const pooled = pool(hidden, cuSeqlens, C, [mode], skip);
     expect(pooled.length).toBe(expected.length);
     // A maximum over no tokens is minus infinity there, and 0 here as the other modes have it.
     for (const [i, value] of pooled.entries())
@@ -26,12 +26,12 @@ test.each(poolingModes)("%s equals sentence-transformers, with and without a pro
 test("several modes stand side by side in the order asked for", () => {
   const modes = checkPooling("test", ["lasttoken", "mean", "cls", "mean"]);
   expect(modes).toEqual(["lasttoken", "mean", "cls"]);
-  const [first] = [pool(hidden, cuSeqlens, modes).subarray(0, 9)];
+  const [first] = [pool(hidden, cuSeqlens, C, modes).subarray(0, 9)];
   expect([...first!.subarray(0, 3), ...first!.subarray(6)]).toEqual([
     ...hidden.subarray(9, 12),
     ...hidden.subarray(0, 3),
   ]);
-  const pooled = pool(hidden, cuSeqlens, modes);
+  const pooled = pool(hidden, cuSeqlens, C, modes);
   expect(pooled.length).toBe(3 * 3 * C);
   const second = [...pooled.subarray(9, 18)];
   // A text of one token is that token in all three.

@@ -20,21 +20,21 @@ export function checkPooling(where: string, modes: PoolingMode | readonly Poolin
 
 /**
  * Pools hidden states [N, C] of packed texts to [B, C * modes]. `skip` tokens at each text's start count for nothing but
- * `cls`; a text that has no others gives zeros there.
+ * `cls`; a text that has no others gives zeros there, and one without tokens everywhere.
  */
 export function pool(
   hidden: Float32Array,
   cuSeqlens: Int32Array,
+  C: number,
   modes: readonly PoolingMode[],
   skip = 0,
 ): Float32Array<ArrayBuffer> {
   const B = cuSeqlens.length - 1;
-  const N = cuSeqlens[B]!;
-  const C = N > 0 ? hidden.length / N : 0;
   const width = C * modes.length;
   const pooled = new Float32Array(B * width);
   for (let text = 0; text < B; text++) {
     const [start, end] = [cuSeqlens[text]!, cuSeqlens[text + 1]!];
+    if (start === end) continue;
     for (const [part, mode] of modes.entries()) {
       const at = text * width + part * C;
       if (mode === "cls") pooled.set(hidden.subarray(start * C, (start + 1) * C), at);

@@ -53,9 +53,15 @@ export class VectorHead {
     this.#normalizes = modules.some(({ kind }) => kind === "normalize");
   }
 
+  /** Dimensions of a vector before any are left out, over hidden states of width C. */
+  widthOf({ pooling }: VectorSettings, C: number): number {
+    const dense = this.#modules.findLast((module) => module.kind === "dense");
+    return dense?.outFeatures ?? C * pooling.length;
+  }
+
   /** Vectors of packed texts with hidden states [N, C], row after row. */
-  apply(hidden: Float32Array, cuSeqlens: Int32Array, settings: VectorSettings): NumberArray {
-    const pooled = pool(hidden, cuSeqlens, settings.pooling, settings.skip);
+  apply(hidden: Float32Array, cuSeqlens: Int32Array, C: number, settings: VectorSettings): NumberArray {
+    const pooled = pool(hidden, cuSeqlens, C, settings.pooling, settings.skip);
     return this.#finish(pooled, cuSeqlens.length - 1, this.#modules, settings);
   }
 

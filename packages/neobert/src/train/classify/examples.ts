@@ -54,15 +54,16 @@ export class Examples {
     const { inputs, labels, words } = data;
     const textTokenizer = new TextTokenizer(tokenizer);
     if (problem.type === "spans") return Examples.#questions(data, textTokenizer, options);
+    const tokenizing = { ...options, needsTokens: true };
     if (problem.type !== "tokens") {
-      const texts = await textTokenizer.tokenizeAll(inputs, options);
+      const texts = await textTokenizer.tokenizeAll(inputs, tokenizing);
       return new Examples(
         texts,
         labels.map((label) => targetsOf(problem, label)),
         tokenizer,
       );
     }
-    const encodings = await textTokenizer.encodeAll(inputs, options);
+    const encodings = await textTokenizer.encodeAll(inputs, tokenizing);
     const targets = encodings.map((encoding, i) => alignLabels(encoding, words![i]!, labels[i] as readonly number[]));
     return new Examples(TokenizedTexts.of(encodings), targets, tokenizer);
   }

@@ -201,6 +201,7 @@ export class PairBatches {
     const tokenized = await this.#texts.tokenizeAll(texts, {
       where: "finetune contrastive",
       maxTokens,
+      needsTokens: true,
       prepare: (text) => (prompt + text).trim(),
     });
     return { texts: tokenized, skip };
