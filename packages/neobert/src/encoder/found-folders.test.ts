@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { exportOnnx } from "../export/index.js";
 import { goldenRoot } from "../model/golden.js";
 import type { Head } from "../model/index.js";
+import { loadTokenizer } from "../tokenizer/index.js";
 import { Classifier } from "./classifier.js";
 import { CrossEncoder } from "./cross-encoder.js";
 import { Encoder } from "./encoder.js";
@@ -125,6 +126,49 @@ describe.each(engines)("with engine %s", (engine) => {
     await expect(fillMask.fill("")).rejects.toThrow("expected a text with [MASK]");
     expect(await fillMask.fill("[MASK]")).toHaveLength(1);
   });
+
+  test("tokens that share a character each have scores of their own", async () => {
+    const expected = readJson("tokens-share-a-place", "expected.json");
+    await using tagger = await TokenClassifier.load(join(root, "tokens-share-a-place/model"), { engine });
+    const tags = await tagger.tag(expected.text, { aggregation: "none", ignore: [] });
+    expect(tags.map(({ label }) => label)).toEqual(expected["none, ignore []"].map(([label]: [string]) => label));
+    const scores = expected["none, ignore []"].map(([, score]: [string, number]) => score);
+    expectClose(
+      tags.map(({ score }) => score),
+      scores,
+      2e-5,
+    );
+    // "I" one unit of UTF-16, the face two, the letter one.
+    const places = [
+      [0, 1],
+      [1, 3],
+      [1, 3],
+      [1, 3],
+      [1, 3],
+      [3, 4],
+      [3, 4],
+    ];
+    expect(tags.map(({ start, end }) => [start, end])).toEqual(places);
+    expect(await tagger.tag(expected.text, { aggregation: "simple", ignore: [] })).toHaveLength(7);
+    const [word] = await tagger.tag(expected.text, { aggregation: "average" });
+    expect(word).toMatchObject({ label: "SYM", text: expected.text });
+    expect(word!.score).toBeCloseTo(0.43071, 4);
+  });
+
+  test.each(["right", "left"])(
+    "each token of a text in windows is given once where it is cut at its %s",
+    async (side) => {
+      const source = join(root, "tokens-share-a-place/model");
+      const folder = withConfig("tokens-share-a-place/model", {});
+      writeJson(folder, "tokenizer_config.json", { truncation_side: side });
+      await using tagger = await TokenClassifier.load(folder, { engine });
+      const text = "I😀é".repeat(5);
+      const { tokens, specialTokensMask } = loadTokenizer(source).encode(text);
+      const tags = await tagger.tag(text, { aggregation: "none", ignore: [], maxTokens: 12 });
+      expect(tags).toHaveLength(tokens.filter((_, i) => specialTokensMask[i] === 0).length);
+      expect(tags.map(({ start }) => start)).toEqual(tags.map(({ start }) => start).sort((a, b) => a - b));
+    },
+  );
 });
 
 test("an exported graph scales rotary angles by each text's length, padding not counted", async () => {

@@ -4,6 +4,7 @@
 // from a cut.
 
 import { TokenizedTexts } from "../texts/tokenized.js";
+import type { Encoding } from "../tokenizer/index.js";
 import { type Aggregation, aggregate, type Entity, type TokenScores } from "./entities.js";
 import { labelNames, scoresOf } from "./labels.js";
 import { type CallOptions, LoadedModel, type LoadOptions, loadWith, nameText, waitingOf } from "./loaded-model.js";
@@ -37,9 +38,7 @@ export class TokenClassifier extends LoadedModel {
     const tokens: TokenScores[][] = texts.map(() => []);
     await this.thread.call(where, async () => {
       const encodings = await this.texts.encodeAll(texts, { where, maxTokens, signal, stride });
-      const windows = encodings.flatMap((encoding, text) =>
-        [encoding, ...encoding.overflowing].map((window) => ({ text, window })),
-      );
+      const windows = encodings.flatMap((encoding, text) => this.#inOrder(encoding, stride, text));
       const best = texts.map(() => new Map<number, TokenScores & { margin: number }>());
       await this.thread.compute({
         ...waitingOf(options),
@@ -50,21 +49,23 @@ export class TokenClassifier extends LoadedModel {
         take: (order, cuSeqlens, { data }) => {
           const labels = data.length / cuSeqlens.at(-1)!;
           for (const [i, index] of order.entries()) {
-            const { text, window } = windows[index]!;
+            const { text, window, firstPlace } = windows[index]!;
+            let place = firstPlace - 1;
             for (let token = 0; token < window.ids.length; token++) {
               if (window.specialTokensMask[token] === 1) continue;
+              place++;
               const margin = Math.min(token, window.ids.length - 1 - token);
+              if (margin <= (best[text]!.get(place)?.margin ?? -1)) continue;
               const [start, end] = [window.offsets[2 * token]!, window.offsets[2 * token + 1]!];
-              if (margin <= (best[text]!.get(start)?.margin ?? -1)) continue;
               const at = (cuSeqlens[i]! + token) * labels;
               const scores = scoresOf(data.subarray(at, at + labels), "softmax");
-              best[text]!.set(start, { margin, start, end, token: window.tokens[token]!, scores });
+              best[text]!.set(place, { margin, start, end, token: window.tokens[token]!, scores });
             }
           }
         },
       });
       for (const [text, found] of best.entries()) {
-        tokens[text] = [...found.values()].sort((a, b) => a.start - b.start);
+        tokens[text] = [...found].sort(([a], [b]) => a - b).map(([, token]) => token);
       }
     });
     const prefix = wordPiecePrefix(this.tokenizer.toJSON().model);
@@ -73,6 +74,18 @@ export class TokenClassifier extends LoadedModel {
       return aggregate(texts[text]!, list, names, aggregation, prefix).filter(({ label }) => !ignore.includes(label));
     });
     return typeof input === "string" ? entities[0]! : entities;
+  }
+
+  /** The windows of a text from its start on, with the place of each one's first token among all of the text. */
+  #inOrder(encoding: Encoding, stride: number, text: number) {
+    const windows = [encoding, ...encoding.overflowing];
+    if (this.tokenizer.truncationSide === "left") windows.reverse();
+    let end = stride;
+    return windows.map((window) => {
+      const firstPlace = end - stride; // neighbours share so many tokens
+      end = firstPlace + window.specialTokensMask.filter((mask) => mask === 0).length;
+      return { text, window, firstPlace };
+    });
   }
 }
 
