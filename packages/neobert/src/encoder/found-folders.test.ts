@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { exportOnnx } from "../export/index.js";
+import { openSafetensors, writeSafetensors } from "../files/safetensors.js";
 import { goldenRoot } from "../model/golden.js";
 import type { Head } from "../model/index.js";
 import { loadTokenizer } from "../tokenizer/index.js";
@@ -28,6 +29,23 @@ function withConfig(folder: string, fields: Record<string, unknown>): string {
   copies.push(copy);
   cpSync(join(root, folder), copy, { recursive: true });
   writeJson(copy, "config.json", { ...readJson(folder, "config.json"), ...fields });
+  return copy;
+}
+/** A copy of a folder whose tensors have other names, with further ones of zeros. */
+function withTensors(folder: string, rename: (name: string) => string, more: Record<string, number[]>): string {
+  const copy = withConfig(folder, {});
+  const path = join(copy, "model.safetensors");
+  const file = openSafetensors(path);
+  const own = file.names().map((name) => {
+    const { shape } = file.info(name);
+    const data = file.read(name).data as Float32Array<ArrayBuffer>;
+    return { name: rename(name), dtype: "F32" as const, shape, data };
+  });
+  file.close();
+  const further = Object.entries(more).map(([name, shape]) => {
+    return { name, dtype: "F32" as const, shape, data: new Float32Array(shape.reduce((size, n) => size * n, 1)) };
+  });
+  writeSafetensors(path, [...own, ...further]);
   return copy;
 }
 /** A small model whose tokenizer puts nothing around a text, so that an empty one has no tokens. */
@@ -169,6 +187,20 @@ describe.each(engines)("with engine %s", (engine) => {
       expect(tags.map(({ start }) => start)).toEqual(tags.map(({ start }) => start).sort((a, b) => a - b));
     },
   );
+
+  test("a model is found under the prefix of a wrapper, beside another task's head and tensors that no model has", async () => {
+    const { mean, text } = readJson("foreign-tensors", "expected.json");
+    const [compiled, answering] = ["compiled", "question-answering"].map((name) => join(root, "foreign-tensors", name));
+    const strange = withTensors("foreign-tensors/question-answering", (name) => `module.${name}`, {
+      logit_scale: [],
+      "bert.embeddings.token_type_ids": [1, 512],
+      "loss.projector.weight": [3, 2],
+    });
+    for (const folder of [compiled!, answering!, strange]) {
+      await using encoder = await Encoder.load(folder, { engine });
+      expectClose(await encoder.encode(text), mean);
+    }
+  });
 });
 
 test("an exported graph scales rotary angles by each text's length, padding not counted", async () => {

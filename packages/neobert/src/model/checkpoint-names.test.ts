@@ -61,6 +61,20 @@ test("missing, unexpected and misshapen tensors are all listed in one error", ()
   expect(message).toContain("wrong shape: decoder.weight: expected [50,16], got [51,16]");
 });
 
+test("tensors that no model here has are left out and named, the encoder's own in wrappers are found", () => {
+  const found = new Map([...tensorsOf("none")].map(([name, shape]) => [`module._orig_mod.${name}`, shape]));
+  found.set("logit_scale", []).set("module.pooler.weight", [16, 16]).set("model.embeddings.token_type_ids", [1, 20]);
+  const { stored, fresh, unused } = match(found, "none");
+  expect(stored.get("model.encoder.weight")).toBe("module._orig_mod.model.encoder.weight");
+  expect([stored.size, fresh]).toEqual([tensorsOf("none").size, []]);
+  expect(unused).toEqual(["logit_scale", "module.pooler.weight"]);
+});
+
+test("a tensor beside a parameter that it would change is an error", () => {
+  const found = tensorsOf("none").set("model.transformer_encoder.0.wo.bias", [16]);
+  expect(() => match(found, "none")).toThrow("unexpected: model.transformer_encoder.0.wo.bias [16]");
+});
+
 /** A small model of each of the others, the tensors of a head, and the match of any tensors with it. */
 function small(model_type: string) {
   const sizes = { hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24 };

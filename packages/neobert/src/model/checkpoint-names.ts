@@ -1,18 +1,24 @@
 // Which tensor of a checkpoint is which parameter. A model with a head stores its encoder under a prefix (`model.`), a
-// bare encoder without; both are understood whatever is loaded, and so are the other spellings that an architecture's
-// file lists. Everything that does not fit is told at once.
+// bare encoder without; both are understood whatever is loaded, and so are the prefixes of PyTorch's wrappers and the
+// other spellings that an architecture's file lists. Everything that does not fit is told at once; what no model here has
+// is left out, as transformers does.
 
 import type { Head, ParameterSpec } from "./architecture.js";
 import type { ModelArchitecture } from "./architectures.js";
 
-// Tables that some exports carry and that are computed here.
-const COMPUTED = /(^|\.)(freqs_cis|position_ids)$/;
+// Tables that some checkpoints carry and that are computed here.
+const COMPUTED = /(^|\.)(freqs_cis|inv_freq|position_ids|token_type_ids)$/;
+
+/** What torch.compile and DataParallel put before the names of what they wrap. */
+const WRAPPERS = /(?<=^|\.)(?:_orig_mod|module)\./g;
 
 export interface MatchedNames {
   /** Parameter name -> name in the checkpoint. */
   stored: Map<string, string>;
   /** Parameters that the checkpoint lacks and that start anew: a fresh head's, and zero biases left out. */
   fresh: ParameterSpec[];
+  /** Names in the checkpoint of tensors that the architecture does not have, with none of its heads. */
+  unused: string[];
 }
 
 export interface MatchOptions {
@@ -28,7 +34,8 @@ export interface MatchOptions {
 
 /**
  * Finds each parameter of a model among the tensors of a checkpoint, given as name -> shape. Tensors of another head are
- * left alone. Throws one error naming all missing and unexpected tensors and all wrong shapes.
+ * left alone. Throws one error naming all missing and unexpected tensors and all wrong shapes; a tensor of its own is
+ * unexpected only beside a parameter that it would change, as a bias where the config has none.
  */
 export function matchCheckpointNames(found: Map<string, number[]>, options: MatchOptions): MatchedNames {
   const { architecture, head, freshHead = false, reshapedHead = false, where } = options;
@@ -42,16 +49,19 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
   const { renames = [], ignored, optional } = architecture.checkpoints ?? {};
   const isKnown = (name: string) => expected.has(name) || others.has(name);
   const known = (name: string) => [name, architecture.prefix + name].find(isKnown);
+  const unwrapped = (name: string) => name.replace(WRAPPERS, "");
   const renamed = (name: string) => renames.reduce((name, [pattern, by]) => name.replace(pattern, by), name);
+  const modules = new Set(specs.map(({ name }) => moduleOf(name)));
+  const isPart = (name: string) => [name, architecture.prefix + name].some((name) => modules.has(moduleOf(name)));
 
   const stored = new Map<string, string>();
-  const unexpected: string[] = [];
+  const foreign: string[] = [];
   // Tied weights may be there twice: the parameter's own name goes before its other spellings.
   const spelt = [...found.keys()].map((name) => ({ name, full: known(name) }));
   for (const { name, full: own } of spelt.toSorted((a, b) => Number(!a.full) - Number(!b.full))) {
-    const full = own ?? known(renamed(name));
+    const full = own ?? known(unwrapped(name)) ?? known(renamed(unwrapped(name)));
     if (full === undefined) {
-      if (!COMPUTED.test(name) && !ignored?.test(name)) unexpected.push(`${name} [${found.get(name)}]`);
+      if (!COMPUTED.test(name) && !ignored?.test(unwrapped(name))) foreign.push(name);
     } else if (expected.has(full) && !stored.has(full)) stored.set(full, name);
   }
   const encoder = new Set(architecture.parameters("none").map(({ name }) => name));
@@ -65,7 +75,9 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
     const got = found.get(stored.get(name) ?? "");
     return got && `${got}` !== `${shape}` ? [`${name}: expected [${shape}], got [${got}]`] : [];
   });
-  if (missing.length + unexpected.length + wrong.length > 0) {
+  const changing = foreign.filter((name) => isPart(renamed(unwrapped(name))));
+  if (missing.length + changing.length + wrong.length > 0) {
+    const unexpected = foreign.map((name) => `${name} [${found.get(name)}]`);
     const lines = [`${where}: expected the ${specs.length} tensors of ${architecture.classNames[head]}, got others`];
     if (missing.length > 0) lines.push(`missing: ${missing.map(({ name, shape }) => `${name} [${shape}]`).join(", ")}`);
     if (unexpected.length > 0) lines.push(`unexpected: ${unexpected.join(", ")}`);
@@ -74,7 +86,12 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
     lines.push(headOnly ? "Set freshHead to start the head anew." : "Compare config.json with the checkpoint.");
     throw new Error(lines.join("\n"));
   }
-  return { stored, fresh: lacking };
+  return { stored, fresh: lacking, unused: foreign };
+}
+
+/** The part of a model whose parameter this is: `layer.0.norm` of `layer.0.norm.bias`. */
+function moduleOf(name: string): string {
+  return name.slice(0, Math.max(name.lastIndexOf("."), 0));
 }
 
 /** The name under which a parameter is saved: without the prefix where there is no head. */

@@ -47,13 +47,15 @@ export function openModel(folder: string, options: OpenOptions = {}): ModelFolde
   try {
     const found = new Map(checkpoint.names().map((name) => [name, checkpoint.info(name).shape]));
     const reshapedHead = freshHead && options.config !== undefined;
-    const { stored, fresh } = matchCheckpointNames(found, {
+    const { stored, fresh, unused } = matchCheckpointNames(found, {
       architecture,
       head,
       freshHead,
       reshapedHead,
       where: folder,
     });
+    if (unused.length > 0)
+      warnOnce(folder, `tensors that no ${architecture.title} has are left out: ${unused.join(", ")}`);
     const started = new Map(fresh.map((spec) => [spec.name, spec]));
     const values = (name: string) => {
       const spec = started.get(name);
@@ -64,6 +66,15 @@ export function openModel(folder: string, options: OpenOptions = {}): ModelFolde
     checkpoint.close();
     throw error;
   }
+}
+
+const warnings = new Set<string>();
+
+/** A warning of the process, the first time that it is due: a model may be opened several times. */
+function warnOnce(folder: string, text: string): void {
+  const warning = `${folder}: ${text}`;
+  if (!warnings.has(warning)) process.emitWarning(warning);
+  warnings.add(warning);
 }
 
 /** Writes `config.json` and `model.safetensors` (float32) in the published form into `folder`, made if need be. */
