@@ -1,13 +1,11 @@
 // `neobert classify MODEL [TEXT...]`: labels of texts, or of their tokens where the model has a head for those.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { Command, Option } from "commander";
 import { Classifier } from "../encoder/classifier.js";
 import { type Aggregation, aggregations } from "../encoder/entities.js";
 import { TokenClassifier } from "../encoder/token-classifier.js";
 import { resolveModel } from "../hub/resolve.js";
-import { architectureOf, headOf } from "../model/index.js";
+import { headOf, readArchitecture } from "../model/index.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
 import { given, positive } from "./option-values.js";
 import { addInputOptions, allTexts, type InputFlags } from "./read-texts.js";
@@ -67,8 +65,7 @@ async function run(model: string, words: string[], flags: ClassifyFlags): Promis
 }
 
 function hasTokenHead(folder: string): boolean {
-  const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
-  return headOf(architectureOf(raw)) === "tokenClassification";
+  return headOf(readArchitecture(folder)) === "tokenClassification";
 }
 
 const percent = (score: number) => `${(100 * score).toFixed(1).padStart(7)} %`;

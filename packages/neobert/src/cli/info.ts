@@ -7,7 +7,7 @@ import { maxTokensOf } from "../encoder/loaded-model.js";
 import { walkFiles } from "../files/glob.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import { resolveModel } from "../hub/resolve.js";
-import { architectureOf, headOf } from "../model/index.js";
+import { headOf, readArchitecture } from "../model/index.js";
 import { readSentenceFolder } from "../vectors/sentence-transformers.js";
 
 interface InfoFlags {
@@ -51,9 +51,9 @@ export interface ModelInfo {
 /** Reads a model's folder. Throws where its files are not those of a known encoder. */
 export function modelInfo(folder: string): ModelInfo {
   const sentence = readSentenceFolder(folder);
-  const raw = JSON.parse(readFileSync(join(sentence.modelFolder, "config.json"), "utf8"));
-  const architecture = architectureOf(raw);
+  const architecture = readArchitecture(sentence.modelFolder);
   const { config } = architecture;
+  const raw = config as { dtype?: string; torch_dtype?: string };
   const head = headOf(architecture);
   const specs = architecture.parameters(head);
   const tokenizerFile = join(sentence.modelFolder, "tokenizer_config.json");

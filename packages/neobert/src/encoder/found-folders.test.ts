@@ -1,6 +1,6 @@
 // Model folders as people have them (test/golden/cases), on both engines. Oracles: the float64 forward passes beside them.
 
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -20,6 +20,7 @@ import { ZeroShotClassifier } from "./zero-shot-classifier.js";
 
 const root = join(goldenRoot, "cases");
 const readJson = (...path: string[]) => JSON.parse(readFileSync(join(root, ...path), "utf8"));
+const protoKeys = ["__proto__", "constructor", "toString"];
 const engines = ["onnx", "torch"] as const;
 
 const copies: string[] = [];
@@ -199,6 +200,52 @@ describe.each(engines)("with engine %s", (engine) => {
     for (const folder of [compiled!, answering!, strange]) {
       await using encoder = await Encoder.load(folder, { engine });
       expectClose(await encoder.encode(text), mean);
+    }
+  });
+
+  test.each([
+    ["as they are", {}, ["neg", "neu", "pos"]],
+    ["numbers", { id2label: { 0: 0, 1: 1, 2: 2 }, label2id: { 0: 0, 1: 1, 2: 2 } }, ["0", "1", "2"]],
+    ["a list", { id2label: ["a", "b", "c"] }, ["a", "b", "c"]],
+    ["null", { id2label: null, label2id: null, num_labels: 3 }, ["LABEL_0", "LABEL_1", "LABEL_2"]],
+    ["another number than num_labels says", { num_labels: 2 }, ["neg", "neu", "pos"]],
+    ["an object's own keys", { id2label: { 0: "__proto__", 1: "constructor", 2: "toString" } }, protoKeys],
+  ])("labels that are %s are given with their scores", async (_, fields, labels) => {
+    const { text, softmax } = readJson("labels", "expected.json");
+    await using classifier = await Classifier.load(withConfig("labels", fields), { engine });
+    const scores = (await classifier.classify(text)).sort((a, b) => a.index - b.index);
+    expect(scores.map(({ label }) => label)).toEqual(labels);
+    expectClose(
+      scores.map(({ score }) => score),
+      softmax,
+    );
+  });
+
+  test("a config without model_type is told by its architectures, else refused with its path and what to write", async () => {
+    const { text, mean } = readJson("no-model-type", "expected.json");
+    await using encoder = await Encoder.load(join(root, "no-model-type"), { engine });
+    expectClose(await encoder.encode(text), mean);
+    for (const architectures of [undefined, null, ["constructor"], "BertModel", []]) {
+      const folder = withConfig("no-model-type", { architectures });
+      await expect(Encoder.load(folder, { engine })).rejects.toThrow(
+        `${join(folder, "config.json")}: expected model_type to be one of neobert, bert, roberta, nomic_bert, modernbert, got none\n` +
+          'Write into it which it is, as "model_type": "bert".',
+      );
+    }
+  });
+
+  test("a config that is none, or has a wrong field, is refused with its path", async () => {
+    for (const [text, expected] of [
+      ["{", "expected JSON, got"],
+      ["[]", "expected an object of the model's fields, got []"],
+      ['{"model_type": "constructor"}', 'got "constructor"'],
+      ['{"model_type": "bert", "hidden_act": "toString"}', 'got "toString"'],
+    ] as const) {
+      const folder = withConfig("no-model-type", {});
+      writeFileSync(join(folder, "config.json"), text);
+      const error = await Encoder.load(folder, { engine }).catch((error: Error) => error);
+      expect((error as Error).message).toContain(`${join(folder, "config.json")}: `);
+      expect((error as Error).message).toContain(expected);
     }
   });
 });

@@ -88,14 +88,14 @@ function entailmentOf(folder: string, config: ModelConfig): number {
     id2label,
     num_labels = 2,
   } = config as {
-    label2id?: Record<string, number>;
+    label2id?: Record<string, number> | null;
     id2label?: Record<string, string>;
     num_labels?: number;
   };
   const names = labelNames(config, id2label ? Object.keys(id2label).length : num_labels);
   const numbers = label2id ?? Object.fromEntries(names.map((name, i) => [name, i]));
   const found = Object.entries(numbers).find(([name]) => name.toLowerCase().startsWith("entail"));
-  if (found) return found[1];
+  if (found) return Number(found[1]);
   throw new Error(
     `${folder}: expected a label that starts with "entail", got ${Object.keys(numbers).join(", ")}\n` +
       "Use a model of natural language inference; config.json names its labels in id2label.",

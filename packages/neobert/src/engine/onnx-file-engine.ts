@@ -2,11 +2,10 @@
 // attention_mask [B, S] (and token_type_ids where the graph asks) to last_hidden_state, token_embeddings, logits or
 // sentence_embedding. Packed texts become padded batches of texts of about one length.
 
-import { join } from "node:path";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { readTextFile } from "../files/lfs-pointer.js";
 import type { Head } from "../model/architecture.js";
-import { architectureOf, headOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
+import { headOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
+import { readArchitecture } from "../model/config-file.js";
 import { toFloat32 } from "../model/float32.js";
 import { checkBatch, expectHead, type PackedBatch } from "../model/packed-batch.js";
 import { importOnnxRuntime, openSession } from "../onnx/onnxruntime.js";
@@ -46,8 +45,7 @@ const MOST_PADDING = 1 / 8;
 
 /** Opens a graph for the config.json in `folder`. Throws where its inputs or outputs are not those of the head. */
 export async function loadOnnxFileEngine(folder: string, options: OnnxFileEngineOptions): Promise<OnnxFileEngine> {
-  const raw: unknown = JSON.parse(readTextFile(join(folder, "config.json")));
-  const architecture = architectureOf(raw);
+  const architecture = readArchitecture(folder);
   const { onnxFile, head = headOf(architecture), threads } = options;
   const session = await openSession(onnxFile, threads).catch((cause: Error) => {
     if (cause.message.startsWith(onnxFile)) throw cause;

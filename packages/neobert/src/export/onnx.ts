@@ -2,9 +2,10 @@
 // `onnx/model_fp16.onnx`, `onnx/model_quantized.onnx` (int8), beside config.json and the tokenizer. The graph is the
 // model's own forward pass with its head, on input_ids and attention_mask [B, S], standard operators only.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
+import { readJsonFile } from "../files/json-file.js";
 import { packageVersion } from "../files/package.js";
 import { openModel } from "../model/model-folder.js";
 import { layersToKeep, quantizationErrors } from "../onnx/calibrate.js";
@@ -50,7 +51,8 @@ export async function exportOnnx(source: string, out: string, options: OnnxExpor
     mkdirSync(join(out, "onnx"), { recursive: true });
     const { external } = writeOnnx(file, graph, { producerVersion: packageVersion() });
 
-    const config = JSON.parse(readFileSync(join(encoder, "config.json"), "utf8"));
+    const { modelType } = model.architecture;
+    const config = { model_type: modelType, ...readJsonFile(join(encoder, "config.json")) };
     if (external) {
       // transformers.js looks for a second file only where it is told of one.
       const known = config["transformers.js_config"] ?? {};

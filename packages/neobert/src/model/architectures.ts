@@ -8,6 +8,12 @@ import { neobert } from "./neobert.js";
 import { nomicBert } from "./nomicbert.js";
 import { roberta } from "./roberta.js";
 
+const classNamesOf = Object.fromEntries(
+  [neobert, bert, roberta, nomicBert, modernBert].map(({ modelType, classNames, otherClassNames = {} }) => {
+    return [modelType, [...Object.values(classNames), ...Object.keys(otherClassNames)]];
+  }),
+) as Record<string, string[]>;
+
 /** model_type -> what reads a config.json of it. */
 export const architectures = {
   neobert: binding(neobert),
@@ -26,15 +32,25 @@ export type ModelConfig = ReturnType<(typeof architectures)[ModelType]>["config"
 export type ModelArchitecture = Bound<ModelConfig>;
 
 /**
- * The architecture that a config.json (the parsed object) names by `model_type`, with that config. Throws naming the known
- * ones, or every wrong field.
+ * The architecture that a config.json (the parsed object) names by `model_type`, or where it has none by `architectures`,
+ * with that config. Throws naming the known ones, or every wrong field.
  */
 export function architectureOf(config: unknown): ModelArchitecture {
-  const modelType = (config as { model_type?: unknown } | null)?.model_type;
+  const { model_type: modelType, architectures: names, ...rest } = Object(config);
+  if (modelType === undefined || modelType === null) {
+    const named = Array.isArray(names)
+      ? modelTypes.find((known) => classNamesOf[known]!.some((name) => names.includes(name)))
+      : undefined;
+    if (named) return architectures[named]({ ...rest, model_type: named, architectures: names });
+  }
   const known = modelTypes.find((name) => name === modelType);
   if (known) return architectures[known](config);
+  const got = modelType === undefined ? "none" : JSON.stringify(modelType);
   throw new Error(
-    `config.json: expected model_type to be one of ${modelTypes.join(", ")}, got ${JSON.stringify(modelType)}`,
+    `config.json: expected model_type to be one of ${modelTypes.join(", ")}, got ${got}\n` +
+      (typeof modelType === "string"
+        ? "Take a model of one of these."
+        : 'Write into it which it is, as "model_type": "bert".'),
   );
 }
 
@@ -42,7 +58,9 @@ export function architectureOf(config: unknown): ModelArchitecture {
 export function headOf({ config, classNames, otherClassNames = {} }: ModelArchitecture): Head {
   const heads = Object.keys(classNames) as Head[];
   for (const name of config.architectures ?? []) {
-    const head = heads.find((head) => classNames[head] === name) ?? otherClassNames[name];
+    const head =
+      heads.find((head) => classNames[head] === name) ??
+      (Object.hasOwn(otherClassNames, name) ? otherClassNames[name] : undefined);
     if (head) return head;
   }
   return "none";

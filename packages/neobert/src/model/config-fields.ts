@@ -11,20 +11,33 @@ export const probability = z.number().min(0).lt(1);
 export function commonFields(published: { width: number; layers: number; heads: number; tokens: number; pad: number }) {
   return {
     architectures: z.array(z.string()).nullish(),
-    id2label: z.record(z.string(), z.string()).optional(),
-    num_labels: size.optional(),
+    // Names may be numbers there, or a list; null stands for none.
+    id2label: z.preprocess(asLabelNames, z.record(z.string(), z.string()).optional()),
+    num_labels: absentIfNull(size.optional()),
     hidden_size: size.default(published.width).describe("Model width"),
     num_hidden_layers: size.default(published.layers).describe("Encoder blocks"),
     num_attention_heads: size.default(published.heads).describe("Attention heads"),
     vocab_size: size
       .default(published.tokens)
       .meta({ description: "Rows of the token embedding", fallback: "the tokenizer's" }),
-    pad_token_id: z
-      .int()
-      .nonnegative()
-      .default(published.pad)
-      .meta({ description: "Id of [PAD]", fallback: "the tokenizer's" }),
+    pad_token_id: absentIfNull(z.int().nonnegative().default(published.pad)).meta({
+      description: "Id of [PAD]",
+      fallback: "the tokenizer's",
+    }),
   };
+}
+
+/** Some files say null where they mean nothing. */
+function absentIfNull<Schema extends z.ZodType>(schema: Schema) {
+  return z.preprocess((value) => value ?? undefined, schema);
+}
+
+function asLabelNames(value: unknown): unknown {
+  if (value === null) return undefined;
+  if (typeof value !== "object") return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, name]) => [key, typeof name === "number" ? `${name}` : name]),
+  );
 }
 
 /** Descriptions of fields that several encoders have. */
@@ -83,10 +96,8 @@ export function readConfig<Schema extends z.ZodType<CommonModelConfig>>(
   if (config.pad_token_id >= config.vocab_size) {
     throw wrongConfig(name, `pad_token_id below vocab_size ${config.vocab_size}`, `${config.pad_token_id}`);
   }
-  const labels = config.id2label && Object.keys(config.id2label).length;
-  if (labels !== undefined && config.num_labels !== undefined && labels !== config.num_labels) {
-    throw wrongConfig(name, `num_labels to be the ${labels} of id2label`, `${config.num_labels}`);
-  }
+  // id2label goes before num_labels, as in transformers.
+  if (config.id2label && config.num_labels !== undefined) config.num_labels = labelCount(config);
   return config;
 }
 

@@ -20,6 +20,7 @@ export {
 } from "./architectures.js";
 export { type BertConfig, bert } from "./bert.js";
 export { type MatchedNames, type MatchOptions, matchCheckpointNames, savedName } from "./checkpoint-names.js";
+export { readArchitecture } from "./config-file.js";
 export { toFloat32 } from "./float32.js";
 export { initialValues } from "./init.js";
 export { type ModelFolder, type OpenOptions, openModel, type SavedParts, saveModel } from "./model-folder.js";

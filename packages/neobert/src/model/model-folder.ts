@@ -4,12 +4,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
-import { readTextFile } from "../files/lfs-pointer.js";
 import { writeSafetensors } from "../files/safetensors.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import type { Head } from "./architecture.js";
-import { architectureOf, headOf, type ModelArchitecture } from "./architectures.js";
+import { headOf, type ModelArchitecture } from "./architectures.js";
 import { matchCheckpointNames, savedName } from "./checkpoint-names.js";
+import { readArchitecture } from "./config-file.js";
 import { toFloat32 } from "./float32.js";
 import { initialValues } from "./init.js";
 
@@ -40,8 +40,7 @@ export interface OpenOptions {
  * read.
  */
 export function openModel(folder: string, options: OpenOptions = {}): ModelFolder {
-  const raw: unknown = { ...JSON.parse(readTextFile(join(folder, "config.json"))), ...options.config };
-  const architecture = architectureOf(raw);
+  const architecture = readArchitecture(folder, options.config);
   const { head = headOf(architecture), freshHead = false, seed = 0 } = options;
   const checkpoint = openCheckpoint(folder);
   try {

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { readTextFile } from "../files/lfs-pointer.js";
+import { readJsonFile } from "../files/json-file.js";
 import { checkPooling, type PoolingMode, poolingModes } from "./pooling.js";
 import { type SimilarityFunction, similarityFunctions } from "./similarity.js";
 
@@ -136,7 +136,7 @@ function readDense(folder: string): VectorModule {
   const name = String(activation_function ?? "torch.nn.modules.activation.Tanh")
     .split(".")
     .at(-1)!;
-  const activation = activations[name];
+  const activation = Object.hasOwn(activations, name) ? activations[name] : undefined;
   if (!activation) {
     throw new Error(`${file}: expected activation_function ${Object.keys(activations).join(", ")}, got ${name}`);
   }
@@ -161,13 +161,4 @@ function similarityOf(name: unknown, folder: string): SimilarityFunction {
   );
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: files of others, whose fields are checked one by one.
-function readJson(file: string): any {
-  if (!existsSync(file)) return undefined;
-  const text = readTextFile(file);
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${file}: expected JSON, got ${(error as Error).message}\nDownload it again.`);
-  }
-}
+const readJson = (file: string) => (existsSync(file) ? readJsonFile(file) : undefined);

@@ -1,11 +1,10 @@
 // Fine-tuning of a classifier as a task of the loop: batches of labelled texts, the loss of its kind of problem, held-out
 // scores, early stopping and the best model, which is the run's finished one.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { modelFolder } from "../../files/run-folder.js";
-import { architectureOf } from "../../model/architectures.js";
+import { readArchitecture } from "../../model/config-file.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import { ENOUGH_TOKENS } from "../loop/compute-type.js";
@@ -111,6 +110,5 @@ function startModel({ config, problem }: FineTuning, from: string): TorchModel {
 
 /** Greatest number of tokens that the model of a folder has positions for. */
 function longestOf(folder: string): number {
-  const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
-  return architectureOf(raw).maxPositions();
+  return readArchitecture(folder).maxPositions();
 }
