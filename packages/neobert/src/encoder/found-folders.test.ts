@@ -1,10 +1,10 @@
 // Model folders as people have them (test/golden/cases), on both engines. Oracles: the float64 forward passes beside them.
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { exportOnnx } from "../export/index.js";
+import { exportGguf, exportHf, exportOnnx } from "../export/index.js";
 import { openSafetensors, writeSafetensors } from "../files/safetensors.js";
 import { goldenRoot } from "../model/golden.js";
 import type { Head } from "../model/index.js";
@@ -248,6 +248,33 @@ describe.each(engines)("with engine %s", (engine) => {
       expect((error as Error).message).toContain(expected);
     }
   });
+
+  test("a pair's second text has the one segment there is where the tokenizer counts two", async () => {
+    const { pair, logits_with_segments_all_0: logits } = readJson("one-segment", "expected.json");
+    await using classifier = await Classifier.load(join(root, "one-segment"), { engine });
+    const [got] = await classifier.logits([{ text: pair[0], pair: pair[1] }]);
+    expectClose(got!, logits);
+  });
+
+  test("a token that the model has no row for is refused by name, and texts without it are computed", async () => {
+    const expected = readJson("more-tokens", "expected.json");
+    await using encoder = await Encoder.load(join(root, "more-tokens"), { engine });
+    const refused = encoder.encode(["a b", "a <new> b"]);
+    await expect(refused).rejects.toThrow(
+      'encode: text 1 ("a <new> b"): expected tokens with ids below the model\'s vocab_size 75, got <new>, id 75\n',
+    );
+    await expect(encoder.tokens("a <new> b")).rejects.toThrow("got <new>, id 75");
+    expectClose(await encoder.encode("a b"), expected["a b"]);
+  });
+});
+
+test("a folder with more tokens than rows is not exported", async () => {
+  const [folder, out] = [join(root, "more-tokens"), join(tmpdir(), `neobert-never-${process.pid}`)];
+  const expected = "expected tokens with ids below the model's vocab_size 75, got <new>, id 75\n";
+  expect(() => exportHf(folder, out)).toThrow(`export hf: ${folder}: ${expected}`);
+  expect(() => exportGguf(folder, `${out}.gguf`)).toThrow(`export gguf: ${folder}: ${expected}`);
+  await expect(exportOnnx(folder, out)).rejects.toThrow(`export onnx: ${folder}: ${expected}`);
+  expect([out, `${out}.gguf`].filter((path) => existsSync(path))).toEqual([]);
 });
 
 test("an exported graph scales rotary angles by each text's length, padding not counted", async () => {

@@ -170,7 +170,7 @@ export abstract class LoadedModel implements AsyncDisposable {
     this.tokenizer = tokenizer;
     this.thread = thread;
     this.config = thread.config;
-    this.texts = new TextTokenizer(tokenizer);
+    this.texts = new TextTokenizer(tokenizer, this.config.vocab_size);
     const architecture = architectureOf(this.config);
     this.maxPositions = architecture.maxPositions();
     this.maxTokens = maxTokensOf(architecture, sentence.maxTokens, tokenizer.modelMaxLength);

@@ -176,10 +176,13 @@ export class OnnxFileEngine {
     take: (texts: readonly number[], result: Float32Array, S: number) => void,
   ): Promise<void> {
     checkBatch(where, this, batch);
+    // The graph of a model with one segment may ask for them all the same.
+    const { tokenTypes, ...bare } = batch;
+    const known: PackedBatch = this.architecture.segments() > 1 ? batch : bare;
     const { Tensor } = await importOnnxRuntime();
     const { name, beside, rank } = this.#output;
     for (const texts of paddedRuns(batch.cuSeqlens, mostTokens)) {
-      const { arrays, S } = padded(batch, texts, this.config.pad_token_id ?? 0);
+      const { arrays, S } = padded(known, texts, this.config.pad_token_id ?? 0);
       const feeds: Record<string, Tensor> = {};
       for (const { name, type } of this.#inputs) {
         const values = type === "int64" ? BigInt64Array.from(arrays[name], BigInt) : arrays[name];

@@ -10,6 +10,7 @@ import { readModules } from "../vectors/sentence-transformers.js";
 import { bool, float32, type GgufTensor, type GgufValue, string, uint32, writeGguf } from "./gguf-file.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { poolingOf } from "./modules.js";
+import { checkTokenRows } from "./token-rows.js";
 
 export interface GgufExportOptions {
   /** Type of the matrices; everything else is float32. Default fp16. */
@@ -52,6 +53,7 @@ export function exportGguf(source: string, out: string, options: GgufExportOptio
     const { architecture, values } = model;
     const { config } = architecture;
     const form = formOf(architecture);
+    checkTokenRows("export gguf", folder, config.vocab_size);
     const maxTokens = architecture.longestText();
     const own = modules && poolingOf(source, modules);
     if (modules && !own && !options.pooling) {

@@ -10,6 +10,7 @@ import { loadTokenizer, saveTokenizer } from "../tokenizer/index.js";
 import { type Modules, readModules } from "../vectors/sentence-transformers.js";
 import { writeJson, writeSentenceFiles } from "./modules.js";
 import { loadedByPython } from "./python.js";
+import { checkTokenRows } from "./token-rows.js";
 
 export interface HfExportOptions {
   /** Make an embedder of an encoder that is not one yet: how the vector of a text comes from those of its tokens. */
@@ -56,6 +57,7 @@ export function exportHf(source: string, out: string, options: HfExportOptions =
   const model = openModel(encoder, isEmbedder ? { head: "none" } : {});
   const temporary = temporaryPath(out);
   try {
+    checkTokenRows("export hf", encoder, model.architecture.config.vocab_size);
     saveModel(temporary, model);
     copyTokenizer(encoder, temporary);
     if (modules) copyModules(source, temporary, modules);

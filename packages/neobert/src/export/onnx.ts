@@ -14,6 +14,7 @@ import { writeOnnx } from "../onnx/onnx-file.js";
 import { tracePadded } from "../onnx/trace.js";
 import { readModules } from "../vectors/sentence-transformers.js";
 import { copyTokenizer } from "./hf.js";
+import { checkTokenRows } from "./token-rows.js";
 
 export interface OnnxExportOptions {
   dtype?: "fp32" | "fp16" | "int8";
@@ -44,6 +45,7 @@ export async function exportOnnx(source: string, out: string, options: OnnxExpor
   const encoder = modules ? join(source, modules[0]!.path) : source;
   const model = openModel(encoder, modules ? { head: "none" } : {});
   try {
+    checkTokenRows("export onnx", encoder, model.architecture.config.vocab_size);
     const errors = dtype === "int8" ? await quantizationErrors(encoder, model, bits) : new Map<string, number>();
     const keepFloat = layersToKeep(errors);
     const graph = tracePadded(model, { dtype, bits, keepFloat });

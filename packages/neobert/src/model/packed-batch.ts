@@ -24,7 +24,12 @@ export function checkBatch(where: string, { architecture }: OfArchitecture, batc
     const got = `${values[foreign]} in row ${foreign}`;
     throw new Error(`${where}: expected ${what} from 0 to ${limit - 1}, got ${got}\n${wayOut}`);
   };
-  expectBelow(architecture.config.vocab_size, "ids", ids, "Use the model's own tokenizer.");
+  expectBelow(
+    architecture.config.vocab_size,
+    "ids",
+    ids,
+    "The tokenizer gives more tokens than the vocab_size of config.json: take the one that the model was trained with.",
+  );
   const longest = cuSeqlens.reduce((longest, end, i) => Math.max(longest, end - (cuSeqlens[i - 1] ?? 0)), 0);
   const empty = cuSeqlens.findIndex((end, i) => i > 0 && end <= cuSeqlens[i - 1]!);
   if (empty > 0) {
@@ -37,11 +42,16 @@ export function checkBatch(where: string, { architecture }: OfArchitecture, batc
     );
   }
   const segments = architecture.segments();
-  if (!tokenTypes || segments === 0) return; // an architecture without segments ignores them
+  if (!tokenTypes || segments <= 1) return; // where there is nothing to tell apart they are ignored
   if (tokenTypes.length !== ids.length) {
     throw new Error(`${where}: expected a token type for each of ${ids.length} ids, got ${tokenTypes.length}`);
   }
-  expectBelow(segments, "token types", tokenTypes, "Leave them out where the model has no segments.");
+  expectBelow(
+    segments,
+    "token types (segments)",
+    tokenTypes,
+    `The model tells apart the type_vocab_size ${segments} of config.json.`,
+  );
 }
 
 /** The model's head, one of those expected; throws where it has another. */

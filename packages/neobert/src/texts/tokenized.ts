@@ -91,9 +91,12 @@ export class TextTokenizer {
   readonly #after: Int32Array;
   readonly #cutsLeft: boolean;
   readonly #fast: boolean;
+  readonly #rows: number | undefined;
 
-  constructor(tokenizer: Tokenizer) {
+  /** `rows` is the number of tokens that the model knows: texts with others are refused. */
+  constructor(tokenizer: Tokenizer, rows: number = Number.POSITIVE_INFINITY) {
     this.tokenizer = tokenizer;
+    this.#rows = tokenizer.maxId >= rows ? rows : undefined;
     const { ids, specialTokensMask, typeIds } = tokenizer.encode("a", { padding: false, truncation: false });
     const first = specialTokensMask.indexOf(0);
     const last = specialTokensMask.lastIndexOf(0);
@@ -131,7 +134,7 @@ export class TextTokenizer {
         for (const id of encoding.ids) ids.push(id);
         if (types) for (const type of encoding.typeIds) types.push(type);
       }
-      return ids.length - starts[starts.push(ids.length) - 2]!;
+      return [ids.ids.subarray(starts[starts.push(ids.length) - 2]!, ids.length)];
     });
     const segments = types?.ids.subarray(0, types.length).some((type) => type !== 0) ? types : undefined;
     return new TokenizedTexts(ids, segments, starts);
@@ -143,7 +146,7 @@ export class TextTokenizer {
     await this.#inSlices(texts, options, (input) => {
       const encoding = this.#encode(input, options);
       encodings.push(encoding);
-      return encoding.ids.length;
+      return [encoding, ...encoding.overflowing].map(({ ids }) => ids);
     });
     return encodings;
   }
@@ -151,7 +154,7 @@ export class TextTokenizer {
   async #inSlices(
     texts: readonly TextInput[],
     { where, maxTokens, signal, firstIndex = 0, needsTokens = false }: TokenizeOptions,
-    take: (input: TextInput) => number,
+    take: (input: TextInput) => Int32Array[],
   ): Promise<void> {
     const least = this.#before.length + this.#after.length;
     if (!Number.isInteger(maxTokens) || maxTokens <= least) {
@@ -167,13 +170,27 @@ export class TextTokenizer {
       if (!isText(input)) {
         throw new TypeError(`${where}: expected a text at index ${firstIndex + i}, got ${kindOf(input)}`);
       }
-      const tokens = take(input);
-      if (tokens === 0 && needsTokens) {
-        const text = JSON.stringify(typeof input === "string" ? input : input.text);
+      const pieces = take(input);
+      if (this.#rows !== undefined) {
+        this.#checkRows(`${where}: text ${firstIndex + i} (${quoted(input)})`, pieces, this.#rows);
+      }
+      if (needsTokens && pieces[0]!.length === 0) {
+        const text = quoted(input);
         throw new Error(
           `${where}: expected a text that has tokens at index ${i}, got ${text}\nLeave it out of the data.`,
         );
       }
+    }
+  }
+
+  #checkRows(where: string, pieces: Int32Array[], rows: number): void {
+    for (const ids of pieces) {
+      const foreign = ids.find((id) => id >= rows);
+      if (foreign === undefined) continue;
+      throw new Error(
+        `${where}: expected tokens with ids below the model's vocab_size ${rows}, got ${this.tokenizer.idToToken(foreign)}, id ${foreign}\n` +
+          "The tokenizer has more tokens than the model: take the one that it was trained with.",
+      );
     }
   }
 
@@ -201,6 +218,11 @@ export class TextTokenizer {
     }
     for (const id of this.#after) ids.push(id);
   }
+}
+
+function quoted(input: TextInput): string {
+  const text = typeof input === "string" ? input : input.text;
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text);
 }
 
 function isText(value: unknown): value is TextInput {

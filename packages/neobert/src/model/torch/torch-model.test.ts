@@ -270,7 +270,9 @@ test.each(["bert", "nomicbert"])("%s adds the segment that a token type names", 
     table.detach().copy_(table.detach().flip(0)); // segment 1 is now what 0 was
     expect(floats(model.hidden(ones))).toEqual(before);
     const foreign = { ...batch, tokenTypes: new Int32Array(batch.ids.length).fill(2) };
-    expect(() => model.hidden(foreign)).toThrow(/hidden: expected token types from 0 to 1, got 2 in row 0/);
+    expect(() => model.hidden(foreign)).toThrow(
+      /hidden: expected token types \(segments\) from 0 to 1, got 2 in row 0/,
+    );
   });
 });
 

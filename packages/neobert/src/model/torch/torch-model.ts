@@ -173,7 +173,7 @@ export class TorchModel {
     checkBatch(where, this, packed);
     const { ids, cuSeqlens, tokenTypes } = packed;
     const batch = { ids: fromTypedArray(ids, { device: this.device }), cuSeqlens: [...cuSeqlens] };
-    if (!tokenTypes || this.architecture.segments() === 0) return batch;
+    if (!tokenTypes || this.architecture.segments() <= 1) return batch;
     return { ...batch, tokenTypes: fromTypedArray(tokenTypes, { device: this.device }) };
   }
 }

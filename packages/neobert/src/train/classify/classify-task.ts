@@ -36,11 +36,12 @@ export async function fineTune(work: FineTuning, options: LoopOptions = {}): Pro
 function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBatch> {
   const { name, config, problem, train, validation } = work;
   const from = modelFolder(config.model.from);
-  const maxTokens = Math.min(config.maxLength, longestOf(from));
-  const { stride } = config;
+  const architecture = readArchitecture(from);
+  const maxTokens = Math.min(config.maxLength, architecture.maxPositions());
+  const tokenizing = { where: name, maxTokens, stride: config.stride, vocabSize: architecture.config.vocab_size };
   let tokenized: Promise<Examples> | undefined;
   const trainingExamples = (tokenizer: Tokenizer) => {
-    tokenized ??= Examples.tokenize(problem, train, tokenizer, { where: name, maxTokens, stride });
+    tokenized ??= Examples.tokenize(problem, train, tokenizer, tokenizing);
     return tokenized;
   };
   const { seed, batchSize, microBatchTokens } = config;
@@ -71,7 +72,7 @@ function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBa
     async evaluation(run) {
       if (!validation) return undefined;
       best.restore(join(config.out, "metrics.jsonl"));
-      const examples = await Examples.tokenize(problem, validation, run.tokenizer, { where: name, maxTokens, stride });
+      const examples = await Examples.tokenize(problem, validation, run.tokenizer, tokenizing);
       return () => evaluate(work, run, examples, best);
     },
     describeScores: work.describeScores,
@@ -106,9 +107,4 @@ function startModel({ config, problem }: FineTuning, from: string): TorchModel {
     freshHead: true,
     config: labelFieldsOf(problem),
   });
-}
-
-/** Greatest number of tokens that the model of a folder has positions for. */
-function longestOf(folder: string): number {
-  return readArchitecture(folder).maxPositions();
 }

@@ -49,10 +49,10 @@ export class Examples {
     problem: Problem,
     data: LabelledInputs,
     tokenizer: Tokenizer,
-    options: { where: string; maxTokens: number; stride?: number | undefined },
+    options: { where: string; maxTokens: number; stride?: number | undefined; vocabSize?: number },
   ): Promise<Examples> {
     const { inputs, labels, words } = data;
-    const textTokenizer = new TextTokenizer(tokenizer);
+    const textTokenizer = new TextTokenizer(tokenizer, options.vocabSize);
     if (problem.type === "spans") return Examples.#questions(data, textTokenizer, options);
     const tokenizing = { ...options, needsTokens: true };
     if (problem.type !== "tokens") {

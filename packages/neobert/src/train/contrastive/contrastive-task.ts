@@ -6,6 +6,7 @@ import { prefetchSteps } from "../../data/index.js";
 import { writeSentenceFiles } from "../../export/modules.js";
 import { compiledFile } from "../../files/package.js";
 import { modelFolder } from "../../files/run-folder.js";
+import { readArchitecture } from "../../model/config-file.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { readSentenceFolder } from "../../vectors/sentence-transformers.js";
@@ -33,12 +34,14 @@ export type ContrastiveResult = RunResult<ContrastiveScores>;
 
 export function contrastive(config: ContrastiveConfig): TrainTask<PairBatch, ContrastiveScores> {
   let tokenizerFolder = "";
+  const { vocab_size: vocabSize } = readArchitecture(encoderFolder(config)).config;
   const batchOptions = (sets = config.data.train): PairBatchOptions => {
     const { maxLength, textsPerStep, microBatchTokens, negatives, seed } = config;
     const { alpha } = config.data;
     return {
       sets: sets as PairBatchOptions["sets"],
       tokenizer: tokenizerFolder,
+      vocabSize,
       maxLength,
       textsPerStep,
       microBatchTokens,

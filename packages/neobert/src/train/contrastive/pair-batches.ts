@@ -25,6 +25,8 @@ export interface PairBatchOptions {
   tokenizer: string;
   maxLength: number;
   /** Texts of a step: a set with k negatives a query gives textsPerStep / (2 + k) queries, at least two. */
+  /** Rows of the model's embedding; texts with other tokens are refused. */
+  vocabSize?: number;
   textsPerStep: number;
   microBatchTokens: number;
   /** The exponent of the drawing of sets. */
@@ -97,7 +99,7 @@ export class PairBatches {
   constructor(options: PairBatchOptions, stores: PairStore[], cursor?: PairCursor) {
     this.#options = options;
     this.#stores = stores;
-    this.#texts = new TextTokenizer(loadTokenizer(options.tokenizer));
+    this.#texts = new TextTokenizer(loadTokenizer(options.tokenizer), options.vocabSize);
     this.#shares = drawingShares(
       stores.map(({ length }) => length),
       options.alpha,
