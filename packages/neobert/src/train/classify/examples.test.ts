@@ -5,13 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fineTuningSchedule } from "../../evaluate/glue/grid.js";
-import { trainBpe, trainWordPiece } from "../../tokenizer/index.js";
+import { goldenRoot } from "../../model/golden.js";
+import { loadTokenizer, trainBpe, trainWordPiece } from "../../tokenizer/index.js";
 import { learningRate } from "../loop/schedule.js";
 import { BestSoFar } from "./best.js";
 import { epochSteps } from "./epochs.js";
 import { Examples } from "./examples.js";
 import { labelledOf, warOrPeace } from "./fixture-classify.js";
 import { IGNORED, type Problem } from "./problem.js";
+import { scoresOf } from "./problem-scores.js";
 
 const problem: Problem = { type: "single", labels: ["war", "peace"] };
 const corpus = warOrPeace(60).map(({ text }) => text);
@@ -96,4 +98,24 @@ test("the rates of a run of 1,230 steps are the closed form of the paper's sched
     const rate = learningRate({ ...fineTuningSchedule(1230), peakLr }, step);
     expect(Math.abs(rate - formula[i]!)).toBeLessThanOrEqual(1e-9 * peakLr);
   }
+});
+
+test("entities of words that the model does not see, cut away or without tokens, are missed ones", async () => {
+  const folder = join(goldenRoot, "cases/cut-words");
+  const tokenizer = loadTokenizer(join(folder, "model"));
+  const { tokens: words, tags } = JSON.parse(readFileSync(join(folder, "long.jsonl"), "utf8"));
+  const tagging: Problem = { type: "tokens", labels: ["O", "B-X"] };
+  const scores = async (words: string[], tags: string[], maxTokens: number) => {
+    const labels = [tags.map((tag) => tagging.labels.indexOf(tag))];
+    const data = { inputs: [words.join(" ")], labels, words: [words] };
+    const examples = await Examples.tokenize(tagging, data, tokenizer, { where: "test", maxTokens });
+    const right = [...examples.targets(0)].flatMap((target) => (target === 1 ? [0, 1] : [1, 0]));
+    return scoresOf(tagging, [Float32Array.from(right)], examples);
+  };
+  // Five entities, four of them behind the first 64 tokens, and all that is seen is tagged right.
+  expect(tags.filter((tag: string) => tag === "B-X")).toHaveLength(5);
+  expect(await scores(words, tags, 64)).toMatchObject({ precision: 1, recall: 0.2 });
+  expect(await scores(words, tags, 512)).toMatchObject({ precision: 1, recall: 1, accuracy: 1 });
+  // A word of a zero-width space has no tokens.
+  expect(await scores(["a", "\u200b", "b"], ["O", "B-X", "B-X"], 64)).toMatchObject({ precision: 1, recall: 0.5 });
 });

@@ -25,17 +25,36 @@ export interface Passage {
   answers: readonly string[];
 }
 
+/** The words of a text with their classes, and the token that each is judged by: none where it is cut away, or has none. */
+export interface LabelledWords {
+  labels: readonly number[];
+  tokens: readonly (number | undefined)[];
+}
+
+/** What is kept of texts beside their tokens and targets, by kind of problem. */
+interface Kept {
+  passages?: Passage[];
+  words?: LabelledWords[];
+}
+
 export class Examples {
   readonly #texts: TokenizedTexts;
   /** The targets of each text. */
   readonly #targets: Float32Array[];
+  readonly #words: LabelledWords[] | undefined;
   /** Of questions: their contexts, and where the windows of each begin and the last end. */
   readonly #passages: Passage[] | undefined;
   readonly #windowStarts: number[];
   /** The token in front of each text that stands for "no answer". */
   readonly clsId: number | undefined;
 
-  private constructor(texts: TokenizedTexts, targets: Float32Array[], tokenizer: Tokenizer, passages?: Passage[]) {
+  private constructor(
+    texts: TokenizedTexts,
+    targets: Float32Array[],
+    tokenizer: Tokenizer,
+    { passages, words }: Kept = {},
+  ) {
+    this.#words = words;
     this.clsId = tokenizer.specialIds.cls;
     this.#texts = texts;
     this.#targets = targets;
@@ -64,8 +83,11 @@ export class Examples {
       );
     }
     const encodings = await textTokenizer.encodeAll(inputs, tokenizing);
-    const targets = encodings.map((encoding, i) => alignLabels(encoding, words![i]!, labels[i] as readonly number[]));
-    return new Examples(TokenizedTexts.of(encodings), targets, tokenizer);
+    const labelled = encodings.map((encoding, i): LabelledWords => {
+      return { labels: labels[i] as readonly number[], tokens: firstTokens(encoding, words![i]!) };
+    });
+    const targets = encodings.map(({ ids }, i) => wordTargets(ids.length, labelled[i]!));
+    return new Examples(TokenizedTexts.of(encodings), targets, tokenizer, { words: labelled });
   }
 
   static async #questions(
@@ -83,7 +105,7 @@ export class Examples {
       return Float32Array.from(windows.flatMap((window) => alignSpan(window, labels[i] as readonly number[])));
     });
     const windows = passages.flatMap(({ windows }) => windows.map(({ encoding }) => encoding));
-    return new Examples(TokenizedTexts.of(windows), targets, tokenizer.tokenizer, passages);
+    return new Examples(TokenizedTexts.of(windows), targets, tokenizer.tokenizer, { passages });
   }
 
   get length(): number {
@@ -99,6 +121,13 @@ export class Examples {
     const passage = this.#passages?.[text];
     if (!passage) throw new Error(`internal: text ${text} has no context`);
     return passage;
+  }
+
+  /** The labelled words of a text. */
+  words(text: number): LabelledWords {
+    const words = this.#words?.[text];
+    if (!words) throw new Error(`internal: text ${text} has no labelled words`);
+    return words;
   }
 
   /** The texts named by `order`, packed, with their targets. */
@@ -152,12 +181,18 @@ export function alignSpan({ encoding, first, end }: AnswerWindow, [from, to]: re
 }
 
 /** A word's class at its first piece; `IGNORED` at its other pieces and at special tokens. */
-export function alignLabels(
+function wordTargets(length: number, { labels, tokens }: LabelledWords): Float32Array {
+  const targets = new Float32Array(length).fill(IGNORED);
+  for (const [word, token] of tokens.entries()) if (token !== undefined) targets[token] = labels[word]!;
+  return targets;
+}
+
+/** The first piece of each of a text's words, which are joined by spaces there. */
+export function firstTokens(
   { ids, offsets, specialTokensMask }: Pick<Encoding, "ids" | "offsets" | "specialTokensMask">,
   words: readonly string[],
-  labels: readonly number[],
-): Float32Array {
-  const targets = new Float32Array(ids.length).fill(IGNORED);
+): (number | undefined)[] {
+  const tokens = new Array<number | undefined>(words.length).fill(undefined);
   const starts: number[] = [];
   let at = 0;
   for (const word of words) {
@@ -173,7 +208,7 @@ export function alignLabels(
     while (here + 1 < words.length && end > starts[here + 1]!) here++;
     if (here === word || end <= starts[here]!) continue;
     word = here;
-    targets[token] = labels[here]!;
+    tokens[here] = token;
   }
-  return targets;
+  return tokens;
 }

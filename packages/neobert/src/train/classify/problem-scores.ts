@@ -20,7 +20,7 @@ export function scoresOf(problem: Problem, logits: readonly Float32Array[], exam
     case "regression":
       return regressionScores(logits, targets);
     case "tokens":
-      return tokenScores(problem.labels, logits, targets);
+      return tokenScores(problem.labels, logits, examples);
     case "spans":
       return spanScores(logits, examples);
   }
@@ -62,18 +62,23 @@ function regressionScores(logits: readonly Float32Array[], targets: readonly Flo
   };
 }
 
-/** By words, each at its first piece; by whole entities where the labels are tags of such. */
-function tokenScores(
-  labels: readonly string[],
-  logits: readonly Float32Array[],
-  targets: readonly Float32Array[],
-): TaskScores {
+/**
+ * By words, each at its first piece; by whole entities where the labels are tags of such. A word that the model does not see,
+ * cut away or without tokens, is given O, or no label where there is no O.
+ */
+function tokenScores(labels: readonly string[], logits: readonly Float32Array[], examples: Examples): TaskScores {
   const width = labels.length;
-  const words = targets.map((row, text) => {
-    const places = [...row.keys()].filter((token) => row[token] !== IGNORED);
+  const unseen = labels.includes("O") ? "O" : "";
+  const words = logits.map((own, text) => {
+    const { labels: classes, tokens } = examples.words(text);
+    const isLabelled = (_: unknown, word: number) => classes[word] !== IGNORED;
     return {
-      expected: places.map((token) => labels[row[token]!]!),
-      got: places.map((token) => labels[highest(logits[text]!.subarray(token * width, (token + 1) * width))]!),
+      expected: classes.filter(isLabelled).map((label) => labels[label]!),
+      got: tokens
+        .filter(isLabelled)
+        .map((token) =>
+          token === undefined ? unseen : labels[highest(own.subarray(token * width, (token + 1) * width))]!,
+        ),
     };
   });
   const right = accuracy(
