@@ -84,10 +84,11 @@ function ggufCommand(): Command {
     .argument("<out>", "new file")
     .addOption(new Option("--dtype <type>", "type of the matrices").choices(["fp32", "fp16"]).default("fp16"))
     .addOption(
-      new Option(
-        "--pooling <how>",
-        "a text's vector (default: the embedder's own, else NeoBERT cls, others mean)",
-      ).choices(["cls", "mean", "none"]),
+      new Option("--pooling <how>", "a text's vector (default: the embedder's own, else the mean)").choices([
+        "cls",
+        "mean",
+        "none",
+      ]),
     )
     .action(writeGguf);
 }

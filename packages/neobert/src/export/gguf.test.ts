@@ -137,7 +137,7 @@ test("RoBERTa's position table begins at its first real position", () => {
 
 test("NeoBERT's qkv rows go from head by head to q, k and v", () => {
   const { metadata, tensors, stored, close, result } = exported("neobert/base", { dtype: "fp32" });
-  expect(metadata).toMatchObject({ "general.architecture": "neo-bert", "neo-bert.pooling_type": 2 });
+  expect(metadata).toMatchObject({ "general.architecture": "neo-bert", "neo-bert.pooling_type": 1 });
   expect(result.notes.join()).toContain("permuted");
   const { hidden_size: C, num_attention_heads: H } = goldenConfig("neobert/base");
   const D = C / H;
@@ -182,7 +182,12 @@ test("an embedder's own pooling is written, in either form of its config, and on
   };
   expect(poolingWith({ pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }, "a.gguf")).toBe(2);
   expect(poolingWith({ pooling_mode: "mean" }, "b.gguf")).toBe(1);
-  expect(() => poolingWith({ pooling_mode_max_tokens: true }, "c.gguf")).toThrow(/pools by mean or cls, got another\n/);
+  // What nothing says is the mean, for our own engines too.
+  expect(poolingWith({ pooling_mode_mean_tokens: false }, "d.gguf")).toBe(1);
+  rmSync(join(source, "modules.json"));
+  expect(poolingWith({ pooling_mode: "cls" }, "e.gguf")).toBe(1);
+  writeFileSync(join(source, "modules.json"), JSON.stringify(modules));
+  expect(() => poolingWith({ pooling_mode_max_tokens: true }, "c.gguf")).toThrow(/pools by mean or cls, got max\n/);
 });
 
 test("what llama.cpp cannot compute is refused, and nothing is left behind", () => {

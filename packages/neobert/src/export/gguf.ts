@@ -6,16 +6,15 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type GgufForm, type ModelArchitecture, openModel } from "../model/index.js";
-import { readModules } from "../vectors/sentence-transformers.js";
+import { readModules, readSentenceFolder } from "../vectors/sentence-transformers.js";
 import { bool, float32, type GgufTensor, type GgufValue, string, uint32, writeGguf } from "./gguf-file.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
-import { poolingOf } from "./modules.js";
 import { checkTokenRows } from "./token-rows.js";
 
 export interface GgufExportOptions {
   /** Type of the matrices; everything else is float32. Default fp16. */
   dtype?: "fp32" | "fp16";
-  /** How llama.cpp makes a text's vector; the embedder's own, else the mean (NeoBERT: the first token's). */
+  /** How llama.cpp makes a text's vector; the folder's own, as here: the mean where it names none. */
   pooling?: "cls" | "mean" | "none";
 }
 
@@ -55,13 +54,7 @@ export function exportGguf(source: string, out: string, options: GgufExportOptio
     const form = formOf(architecture);
     checkTokenRows("export gguf", folder, config.vocab_size);
     const maxTokens = architecture.longestText();
-    const own = modules && poolingOf(source, modules);
-    if (modules && !own && !options.pooling) {
-      throw new Error(
-        `export gguf: expected an embedder that pools by mean or cls, got another\nChoose one with pooling.`,
-      );
-    }
-    const pooling = options.pooling ?? own ?? form.pooling ?? "mean";
+    const pooling = options.pooling ?? ownPooling(source);
     const { num_attention_heads: heads, hidden_size: C } = config;
     const tokenizer = ggufTokenizer(folder, config.vocab_size, form.words);
 
@@ -112,6 +105,16 @@ export function exportGguf(source: string, out: string, options: GgufExportOptio
   } finally {
     model.close();
   }
+}
+
+/** The folder's own pooling; throws where llama.cpp has none like it. */
+function ownPooling(source: string): "cls" | "mean" {
+  const { pooling } = readSentenceFolder(source);
+  const [mode] = pooling;
+  if (pooling.length === 1 && (mode === "cls" || mode === "mean")) return mode;
+  throw new Error(
+    `export gguf: expected an embedder that pools by mean or cls, got ${pooling.join(", ")}\nChoose one of the two instead of its own pooling.`,
+  );
 }
 
 /** Rows q0 | k0 | v0 | q1 | ... of heads, [3C, C], as q | k | v. */

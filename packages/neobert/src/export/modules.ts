@@ -1,29 +1,7 @@
-// The sentence-transformers modules of an embedder's folder: its pooling as other programs take it, and a new embedder's files.
+// The sentence-transformers files of a new embedder.
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
-import type { Modules } from "../vectors/sentence-transformers.js";
-
-const poolingSchema = z.looseObject({
-  pooling_mode_cls_token: z.boolean().default(false),
-  pooling_mode_mean_tokens: z.boolean().default(false),
-  /** Newer files name the mode, or several that are joined. */
-  pooling_mode: z.union([z.string(), z.array(z.string())]).optional(),
-});
-
-/** How an embedder's pooling makes one vector of the tokens'; undefined where it is neither of these. */
-export function poolingOf(folder: string, modules: Modules): "cls" | "mean" | undefined {
-  const pooling = modules.find(({ type }) => type.endsWith(".Pooling"));
-  if (!pooling) return undefined;
-  const config = poolingSchema.parse(JSON.parse(readFileSync(join(folder, pooling.path, "config.json"), "utf8")));
-  if (config.pooling_mode !== undefined) {
-    const named = `${config.pooling_mode}`;
-    return named === "cls" || named === "mean" ? named : undefined;
-  }
-  if (config.pooling_mode_mean_tokens) return config.pooling_mode_cls_token ? undefined : "mean";
-  return config.pooling_mode_cls_token ? "cls" : undefined;
-}
 
 export interface SentenceFiles {
   hiddenSize: number;

@@ -52,8 +52,6 @@ export interface GgufForm {
   metadata: Record<string, number | string | { float: number }>;
   /** What llama.cpp calls the cut into words of its byte-level BPE. */
   words: string;
-  /** How a text's vector is made where nothing else says it; the mean unless said. */
-  pooling?: "cls";
   /** Rows of this matrix go head by head, and are written as q | k | v. */
   perHead?: RegExp;
   /** Where it has a GELU, which llama.cpp approximates. */

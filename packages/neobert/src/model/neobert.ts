@@ -262,7 +262,6 @@ function gguf(config: NeoBERTConfig): GgufForm | { refused: string } {
       "rope.freq_base": { float: ROTARY_THETA },
     },
     words: "gpt-2",
-    pooling: "cls",
     perHead: /attn_qkv\.weight$/,
     hasGelu: false,
   };
