@@ -1,6 +1,7 @@
 // Worker entry: owns the engine and runs one task after another. Arrays come and go without being copied.
 
 import { parentPort, workerData } from "node:worker_threads";
+import { portableError } from "../files/portable-error.js";
 import { VectorHead } from "../vectors/vector-head.js";
 import type { Engine } from "./engine.js";
 import { runTask } from "./engine-tasks.js";
@@ -22,7 +23,7 @@ async function answer(engine: Engine, head: VectorHead, { id, batch, task }: Wor
     const whole = arrays.every(({ buffer, byteLength }) => buffer.byteLength === byteLength);
     say({ kind: "result", id, result, ms }, whole ? arrays.map(({ buffer }) => buffer as ArrayBuffer) : []);
   } catch (error) {
-    say({ kind: "failed", id, error: error as Error });
+    say({ kind: "failed", id, error: portableError(error) });
   }
 }
 
@@ -40,5 +41,5 @@ try {
   const { config, mostTokens } = engine;
   say({ kind: "ready", config, head: engine.head, mostTokens });
 } catch (error) {
-  say({ kind: "unloadable", error: error as Error });
+  say({ kind: "unloadable", error: portableError(error) });
 }

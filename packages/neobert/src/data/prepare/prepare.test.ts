@@ -144,7 +144,7 @@ test("a second run does nothing and says so; other settings or inputs are refuse
   expect(await prepareData(options)).toEqual({ ...first, status: "unchanged" });
   expect(filesOf(options.out)).toEqual(before);
   await expect(prepareData({ ...options, minTokens: 5 })).rejects.toThrow(
-    /got others\n {2}minTokens: 1, now 5\n.*--force/,
+    /got others\n {2}minTokens: 1, now 5\n.*force: true/,
   );
   writeFileSync(sources, jsonLines(documents.slice(0, 40)));
   await expect(prepareData(options)).rejects.toThrow(
@@ -211,6 +211,23 @@ test("a split that ends up empty is an error with the counts, and binds the next
     /documents for train, got none of 400 \(400 too short, 0 too long\)/,
   );
   expect((await prepareData({ ...options, minTokens: 2 })).status).toBe("prepared");
+});
+
+test("text files of one document each, none of them held out, are told of splitting, and bind the next run to nothing", async () => {
+  const files = ["one", "two"].map((name) => join(root, `${name}.txt`));
+  for (const file of files) writeFileSync(file, "the people\n\nof the house\n\nshall govern\n\n".repeat(20));
+  const options = optionsOf({ split: "file", sources: files, validation: { fraction: 0.01, seed: 0 } });
+  await expect(prepareData(options)).rejects.toThrow(
+    "prepareData: expected documents for validation, got none of 2 (0 too short, 0 too long)\n" +
+      "Each text file is one document: set split: line or paragraph to have more.",
+  );
+  const { status, validation } = await prepareData({
+    ...options,
+    split: "line",
+    validation: { fraction: 0.2, seed: 0 },
+  });
+  expect(status).toBe("prepared");
+  expect(validation!.documents).toBeGreaterThan(0);
 });
 
 test("folders that no preparation made are neither written to nor removed, not even when forced", async () => {

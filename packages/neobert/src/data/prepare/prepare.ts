@@ -101,7 +101,7 @@ export async function prepareData(options: PrepareOptions): Promise<PrepareResul
   if (changes.length > 0) {
     throw new Error(
       `prepareData: expected the settings and inputs that ${out} was made with, got others\n  ${changes.join("\n  ")}\n` +
-        "Use another folder, or --force (force: true) to make this one anew.",
+        "Use another folder, or force: true to make this one anew.",
     );
   }
   if (previous?.complete) return resultOf(out, previous, "unchanged");
@@ -213,17 +213,11 @@ class Preparation {
   }
 
   finish(): void {
-    this.#endShards();
     const { settings, tokenizer, specialIds, shards } = this.#state;
     for (const split of wantedSplits(settings)) {
-      if (shards[split].length === 0) {
-        throw new Error(
-          `prepareData: expected documents for ${split}, got none of ${this.#next.document} ` +
-            `(${this.#dropped.short} too short, ${this.#dropped.long} too long)\n` +
-            "Check the sources and length filters, or change the validation fraction or seed, and run again with --force.",
-        );
-      }
+      if (shards[split].length === 0 && !this.#writers[split]) throw this.#emptySplit(split);
     }
+    this.#endShards();
     for (const split of wantedSplits(settings)) {
       const manifest: Manifest = {
         format: "neobert-tokens",
@@ -241,6 +235,21 @@ class Preparation {
     }
     this.#state.complete = true;
     writeState(this.#out, this.#state);
+  }
+
+  /** Says what may be wrong, and forgets the finished shards: no next run has to be forced because of them. */
+  #emptySplit(split: ShardSplit): Error {
+    const { sources, settings } = this.#state;
+    this.discard();
+    writeState(this.#out, { ...this.#state, shards: { train: [], validation: [] } });
+    const isWhole = settings.split === "file" && this.#next.document === sources.length;
+    return new Error(
+      `prepareData: expected documents for ${split}, got none of ${this.#next.document} ` +
+        `(${this.#dropped.short} too short, ${this.#dropped.long} too long)\n` +
+        (isWhole && this.#dropped.short + this.#dropped.long === 0
+          ? "Each text file is one document: set split: line or paragraph to have more."
+          : "Check the sources and length filters, or change the validation fraction or seed."),
+    );
   }
 
   /** Closes what an error or a stop left open; nothing after `finish`. */

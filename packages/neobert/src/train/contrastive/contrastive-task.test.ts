@@ -139,10 +139,12 @@ test("a loss that is not finite names the set's rows and leaves the last checkpo
   );
 });
 
-test("texts longer than the model's positions are refused before the first step", async () => {
-  await expect(runLoop(contrastive(runOf("long", bert, "maxLength=65")))).rejects.toThrow(
-    /maxLength: expected at most 64, the positions that the model knows, got 65/,
-  );
+test("a recipe's greatest length is lowered to the model's positions, with a note", async () => {
+  const notes: string[] = [];
+  const task = contrastive(runOf("long", bert, "maxLength=65", "steps=1"), (note) => notes.push(note));
+  expect(notes).toEqual([expect.stringMatching(/^maxLength: 64 in place of 65, as .* knows no more positions$/)]);
+  expect(task.config).toMatchObject({ maxLength: 64 });
+  expect((await runLoop(task)).finished).toBe(true);
 });
 
 test("in bf16 and with Matryoshka dimensions a run trains and its scores are finite", async () => {

@@ -14,7 +14,7 @@ import { ENOUGH_TOKENS } from "../loop/compute-type.js";
 import type { RunResult } from "../loop/loop.js";
 import type { Run } from "../loop/run.js";
 import type { TrainTask } from "../loop/train-task.js";
-import { checkMaxLength, setDropout } from "../pretrain/run-model.js";
+import { setDropout } from "../pretrain/run-model.js";
 import type { ContrastiveConfig } from "./contrastive-config.js";
 import { batchLoss, ContrastiveTrainer, pooledVectors } from "./contrastive-trainer.js";
 import { contrastiveCard } from "./embedder-card.js";
@@ -32,9 +32,19 @@ export interface ContrastiveScores {
 
 export type ContrastiveResult = RunResult<ContrastiveScores>;
 
-export function contrastive(config: ContrastiveConfig): TrainTask<PairBatch, ContrastiveScores> {
+/** A `maxLength` beyond the positions of the model, as a recipe for any model may have it, is lowered with a note. */
+export function contrastive(
+  given: ContrastiveConfig,
+  onNote: (text: string) => void = () => {},
+): TrainTask<PairBatch, ContrastiveScores> {
   let tokenizerFolder = "";
-  const { vocab_size: vocabSize } = readArchitecture(encoderFolder(config)).config;
+  const architecture = readArchitecture(encoderFolder(given));
+  const { vocab_size: vocabSize } = architecture.config;
+  const longest = architecture.maxPositions();
+  const config = { ...given, maxLength: Math.min(given.maxLength, longest) };
+  if (given.maxLength > longest) {
+    onNote(`maxLength: ${longest} in place of ${given.maxLength}, as ${given.model.from} knows no more positions`);
+  }
   const batchOptions = (sets = config.data.train): PairBatchOptions => {
     const { maxLength, textsPerStep, microBatchTokens, negatives, seed } = config;
     const { alpha } = config.data;
@@ -108,14 +118,8 @@ function encoderFolder({ model: { from } }: ContrastiveConfig): string {
 }
 
 function startModel(config: ContrastiveConfig): TorchModel {
-  const { device, seed, maxLength } = config;
+  const { device, seed } = config;
   const model = TorchModel.load(encoderFolder(config), { device, seed, head: "none" });
-  try {
-    checkMaxLength(maxLength, model.architecture.maxPositions());
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
   if (config.model.dropout !== undefined) setDropout(model.architecture, config.model.dropout);
   return model;
 }

@@ -115,7 +115,7 @@ export type WorkerMessage =
   | { kind: "result"; result: object }
   | { kind: "error"; error: Error };
 
-/** Runs a task's loop, or many, in a worker to its end; rejects with what the loop throws. */
+/** Runs a task's loop, or many, in a worker to its end; rejects with what the loop, or a callback, throws. */
 async function runInWorker<Result extends object>(
   kind: TrainWorkerInput["kind"],
   config: object,
@@ -135,10 +135,14 @@ async function runInWorker<Result extends object>(
   try {
     return await new Promise<Result>((resolve, reject) => {
       worker.on("message", (message: WorkerMessage) => {
-        if (message.kind === "step") onStep(message.progress);
-        else if (message.kind === "note") onNote(message.text);
-        else if (message.kind === "result") resolve(message.result as Result);
-        else reject(message.error);
+        try {
+          if (message.kind === "step") onStep(message.progress);
+          else if (message.kind === "note") onNote(message.text);
+          else if (message.kind === "result") resolve(message.result as Result);
+          else reject(message.error);
+        } catch (error) {
+          reject(error); // the caller's own, which no one else would hear of
+        }
       });
       worker.on("error", reject);
       worker.on("exit", (code) => reject(new Error(`internal: the training worker ended with code ${code}`)));

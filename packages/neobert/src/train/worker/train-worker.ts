@@ -3,6 +3,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { glue } from "../../evaluate/glue/glue.js";
 import { superglue } from "../../evaluate/glue/superglue.js";
+import { portableError } from "../../files/portable-error.js";
 import { runBenchmark } from "../classify/benchmark.js";
 import { runClassify } from "../classify/classify.js";
 import { contrastive } from "../contrastive/contrastive-task.js";
@@ -16,7 +17,7 @@ const kinds: Record<TrainWorkerInput["kind"], (config: never, options: LoopOptio
   classify: (config, options) => runClassify(config, options),
   glue: (config, options) => runBenchmark(glue, config, options),
   superglue: (config, options) => runBenchmark(superglue, config, options),
-  contrastive: (config, options) => runLoop(contrastive(config), options),
+  contrastive: (config, options) => runLoop(contrastive(config, options.onNote), options),
 };
 
 const { kind, config, resume, stop } = workerData as TrainWorkerInput;
@@ -32,5 +33,5 @@ try {
   });
   say({ kind: "result", result });
 } catch (error) {
-  say({ kind: "error", error: error as Error });
+  say({ kind: "error", error: portableError(error) });
 }
