@@ -72,6 +72,7 @@ test("a known error shows its message and cause, a bug or NEOBERT_DEBUG=1 the st
   const known = new Error("RUN.yaml:3: steps: expected a number, got nothing", { cause: new Error("ENOENT") });
   expect(errorText(known, false)).toBe("RUN.yaml:3: steps: expected a number, got nothing (ENOENT)");
   expect(errorText(known, true)).toContain("program.test.ts");
+  expect(errorText({ reason: "no room" }, false)).toBe('neobert: {"reason":"no room"}');
   expect(errorText(new Error("internal: row without a batch"), false)).toContain("program.test.ts");
   expect(errorText(new TypeError("x is not a function"), false)).toContain("program.test.ts");
   expect(errorText(new TypeError("fetch failed", { cause: new Error("no route") }), false)).toBe(

@@ -3,6 +3,7 @@
 
 import { Command } from "commander";
 import { packageVersion } from "../files/package.js";
+import { portableError } from "../files/portable-error.js";
 
 export interface CommandEntry {
   summary: string;
@@ -98,9 +99,9 @@ export async function buildProgram(args: readonly string[], table = commands): P
  * and every error under `NEOBERT_DEBUG=1` come with the stack.
  */
 export function errorText(error: unknown, debug = process.env.NEOBERT_DEBUG === "1"): string {
-  if (!(error instanceof Error)) return `neobert: ${String(error)}`;
+  if (!(error instanceof Error)) return `neobert: ${portableError(error).message}`;
   const { message, stack, cause } = error;
-  const isBug = message.startsWith("internal:") || error instanceof ReferenceError || isPlainTypeError(error);
+  const isBug = message.startsWith("internal:") || error.name === "ReferenceError" || isPlainTypeError(error);
   if (isBug || debug) return stack ?? message;
   const reason = cause instanceof Error && !message.includes(cause.message) ? ` (${cause.message})` : "";
   return `${message}${reason}`;
@@ -108,5 +109,5 @@ export function errorText(error: unknown, debug = process.env.NEOBERT_DEBUG === 
 
 // A failed fetch is a TypeError too, but has a cause; wrong arguments of ours say what was expected.
 function isPlainTypeError(error: Error): boolean {
-  return error instanceof TypeError && error.cause === undefined && !error.message.includes("expected");
+  return error.name === "TypeError" && error.cause === undefined && !error.message.includes("expected");
 }

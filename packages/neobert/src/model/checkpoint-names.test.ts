@@ -31,7 +31,7 @@ test("the tensors of another head, and tables that are computed here, are left a
 
 test("a missing head is an error that says how to start it anew, and starts anew when asked", () => {
   expect(() => match(bareTensors(), "tokenClassification")).toThrow(
-    /missing: classifier.weight \[2,16\], classifier.bias \[2\]\n.*freshHead/,
+    /missing: classifier.weight \[2,16\], classifier.bias \[2\]\n.*no such head/,
   );
   const { fresh } = match(bareTensors(), "tokenClassification", true);
   expect(fresh.map(({ name }) => name)).toEqual(["classifier.weight", "classifier.bias"]);
@@ -140,7 +140,7 @@ test("a pooler that a missing head needs starts anew with it, and a bare RoBERTa
   const { fresh } = bert.match(bert.tensors("none"), "sequenceClassification", true);
   expect(fresh.map(({ name }) => name)).toContain("bert.pooler.dense.weight");
   expect(() => bert.match(bert.tensors("none"), "sequenceClassification")).toThrow(
-    /bert.pooler.dense.weight.*\n.*freshHead/,
+    /bert.pooler.dense.weight.*\n.*no such head/,
   );
   const roberta = small("roberta");
   const bare = renamed(roberta.tensors("none"), (name) => name.replace("roberta.", "")).set("pooler.dense.bias", [16]);

@@ -83,7 +83,7 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
     if (unexpected.length > 0) lines.push(`unexpected: ${unexpected.join(", ")}`);
     if (wrong.length > 0) lines.push(`wrong shape: ${wrong.join("; ")}`);
     const headOnly = missing.length > 0 && missing.every(isHead) && unexpected.length + wrong.length === 0;
-    lines.push(headOnly ? "Set freshHead to start the head anew." : "Compare config.json with the checkpoint.");
+    lines.push(headOnly ? "The checkpoint has no such head: fine-tune one, or use the model for what it was trained for." : "Compare config.json with the checkpoint.");
     throw new Error(lines.join("\n"));
   }
   return { stored, fresh: lacking, unused: foreign };

@@ -94,6 +94,20 @@ test("a run stopped and resumed ends with the weights, optimizer and metrics of 
   }
 });
 
+test("what a callback of the caller throws rejects the run in its worker", async () => {
+  const onStep = () => {
+    throw new Error("my own mistake");
+  };
+  await expect(finetuneContrastive(runOf("thrown-step", bert, "steps=2"), { onStep })).rejects.toThrow(
+    "my own mistake",
+  );
+  const onNote = () => {
+    throw new Error("another mistake");
+  };
+  const noted = runOf("thrown-note", bert, "steps=2", "maxLength=65");
+  await expect(finetuneContrastive(noted, { onNote })).rejects.toThrow("another mistake");
+});
+
 test.each(modelTypes)(
   "%s learns to find the positive, in a worker, and its folder gives Encoder the trained vectors",
   async (name) => {
