@@ -1,11 +1,11 @@
 // `neobert classify MODEL [TEXT...]`: labels of texts, or of their tokens where the model has a head for those.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { Classifier } from "../encoder/classifier.js";
 import { type Aggregation, aggregations } from "../encoder/entities.js";
 import { TokenClassifier } from "../encoder/token-classifier.js";
+import { readJsonFile } from "../files/input-file.js";
 import { resolveModel } from "../hub/resolve.js";
 import { architectureOf, headOf } from "../model/index.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
@@ -67,7 +67,7 @@ async function run(model: string, words: string[], flags: ClassifyFlags): Promis
 }
 
 function hasTokenHead(folder: string): boolean {
-  const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  const raw: unknown = readJsonFile(join(folder, "config.json"));
   return headOf(architectureOf(raw)) === "tokenClassification";
 }
 

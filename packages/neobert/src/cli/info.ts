@@ -1,9 +1,10 @@
 // `neobert info MODEL`: what a model is, from its JSON files alone: a model on the Hub is not downloaded for it.
 
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { walkFiles } from "../files/glob.js";
+import { readJsonObject } from "../files/input-file.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import { resolveModel } from "../hub/resolve.js";
 import { architectureOf, headOf } from "../model/index.js";
@@ -50,17 +51,15 @@ export interface ModelInfo {
 /** Reads a model's folder. Throws where its files are not those of a known encoder. */
 export function modelInfo(folder: string): ModelInfo {
   const sentence = readSentenceFolder(folder);
-  const raw = JSON.parse(readFileSync(join(sentence.modelFolder, "config.json"), "utf8"));
+  const raw = readJsonObject<{ dtype?: string; torch_dtype?: string }>(join(sentence.modelFolder, "config.json"));
   const architecture = architectureOf(raw);
   const { config } = architecture;
   const head = headOf(architecture);
   const specs = architecture.parameters(head);
   const tokenizerFile = join(sentence.modelFolder, "tokenizer_config.json");
-  const limit = existsSync(tokenizerFile)
-    ? JSON.parse(readFileSync(tokenizerFile, "utf8")).model_max_length
-    : undefined;
+  const limit = existsSync(tokenizerFile) ? readJsonObject(tokenizerFile).model_max_length : undefined;
   const limits = [sentence.maxTokens, limit, architecture.longestText()];
-  const longest = Math.min(...limits.filter((value) => typeof value === "number" && value < 1e9));
+  const longest = Math.min(...limits.filter((value): value is number => typeof value === "number" && value < 1e9));
   const { hidden_size, num_hidden_layers, vocab_size } = config;
   const dense = sentence.modules.findLast((module) => module.kind === "dense");
   return {

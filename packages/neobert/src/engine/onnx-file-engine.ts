@@ -4,7 +4,7 @@
 
 import { join } from "node:path";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { readTextFile } from "../files/lfs-pointer.js";
+import { readJsonFile } from "../files/input-file.js";
 import type { Head } from "../model/architecture.js";
 import { architectureOf, headOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
 import { toFloat32 } from "../model/float32.js";
@@ -46,7 +46,7 @@ const MOST_PADDING = 1 / 8;
 
 /** Opens a graph for the config.json in `folder`. Throws where its inputs or outputs are not those of the head. */
 export async function loadOnnxFileEngine(folder: string, options: OnnxFileEngineOptions): Promise<OnnxFileEngine> {
-  const raw: unknown = JSON.parse(readTextFile(join(folder, "config.json")));
+  const raw: unknown = readJsonFile(join(folder, "config.json"));
   const architecture = architectureOf(raw);
   const { onnxFile, head = headOf(architecture), threads } = options;
   const session = await openSession(onnxFile, threads).catch((cause: Error) => {

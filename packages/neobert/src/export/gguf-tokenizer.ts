@@ -1,9 +1,10 @@
 // A tokenizer as the tables that llama.cpp reads from a GGUF file: WordPiece as its `bert` kind, byte-level BPE as `gpt2`.
 // Tokens stand in the order of their ids; ids of the model that the tokenizer does not use are unused tokens.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { readJsonFile } from "../files/input-file.js";
 import { loadTokenizer } from "../tokenizer/index.js";
 import { bool, type GgufValue, string, uint32 } from "./gguf-file.js";
 
@@ -38,9 +39,7 @@ export interface GgufTokenizer {
 /** The tables for the tokenizer of a folder, for a model of `vocabSize` tokens, with what llama.cpp calls the words of its BPE. Throws for other kinds of tokenizer. */
 export function ggufTokenizer(folder: string, vocabSize: number, words: string): GgufTokenizer {
   const file = join(folder, "tokenizer.json");
-  const parsed = schema.safeParse(
-    existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : loadTokenizer(folder).toJSON(),
-  );
+  const parsed = schema.safeParse(existsSync(file) ? readJsonFile(file) : loadTokenizer(folder).toJSON());
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]!;
     throw new Error(
@@ -119,7 +118,7 @@ function namedTokens(folder: string, unk: string | null | undefined): Record<str
   const configs = ["tokenizer_config.json", "special_tokens_map.json"]
     .map((name) => join(folder, name))
     .filter((file) => existsSync(file))
-    .map((file) => JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>);
+    .map((file) => readJsonFile(file) as Record<string, unknown>);
   return Object.fromEntries(
     Object.entries(usual).map(([name, fallbacks]) => {
       const given = configs.flatMap((config) => {

@@ -1,8 +1,9 @@
 // The sentence-transformers modules of an embedder's folder: its pooling as other programs take it, and a new embedder's files.
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { readJsonFile } from "../files/input-file.js";
 import type { Modules } from "../vectors/sentence-transformers.js";
 
 const poolingSchema = z.looseObject({
@@ -16,7 +17,7 @@ const poolingSchema = z.looseObject({
 export function poolingOf(folder: string, modules: Modules): "cls" | "mean" | undefined {
   const pooling = modules.find(({ type }) => type.endsWith(".Pooling"));
   if (!pooling) return undefined;
-  const config = poolingSchema.parse(JSON.parse(readFileSync(join(folder, pooling.path, "config.json"), "utf8")));
+  const config = poolingSchema.parse(readJsonFile(join(folder, pooling.path, "config.json")));
   if (config.pooling_mode !== undefined) {
     const named = `${config.pooling_mode}`;
     return named === "cls" || named === "mean" ? named : undefined;

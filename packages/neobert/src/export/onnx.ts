@@ -2,9 +2,10 @@
 // `onnx/model_fp16.onnx`, `onnx/model_quantized.onnx` (int8), beside config.json and the tokenizer. The graph is the
 // model's own forward pass with its head, on input_ids and attention_mask [B, S], standard operators only.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
+import { readJsonObject } from "../files/input-file.js";
 import { packageVersion } from "../files/package.js";
 import { openModel } from "../model/model-folder.js";
 import { layersToKeep, quantizationErrors } from "../onnx/calibrate.js";
@@ -32,6 +33,11 @@ export interface OnnxExport {
 
 const names = { fp32: "model", fp16: "model_fp16", int8: "model_quantized" };
 
+/** Where config.json tells transformers.js of weights in files of their own. */
+interface JsConfig {
+  "transformers.js_config"?: { use_external_data_format?: Record<string, number> };
+}
+
 /**
  * Writes the model in `source` (a folder) into the folder `out`, which may hold other types of it already. The head is
  * the one that config.json names; an embedder (with modules.json) has none.
@@ -50,7 +56,7 @@ export async function exportOnnx(source: string, out: string, options: OnnxExpor
     mkdirSync(join(out, "onnx"), { recursive: true });
     const { external } = writeOnnx(file, graph, { producerVersion: packageVersion() });
 
-    const config = JSON.parse(readFileSync(join(encoder, "config.json"), "utf8"));
+    const config = readJsonObject<JsConfig>(join(encoder, "config.json"));
     if (external) {
       // transformers.js looks for a second file only where it is told of one.
       const known = config["transformers.js_config"] ?? {};

@@ -2,6 +2,7 @@
 // bare encoder without; both are understood whatever is loaded, and so are the other spellings that an architecture's
 // file lists. Everything that does not fit is told at once.
 
+import { shortened } from "../files/input-file.js";
 import type { Head, ParameterSpec } from "./architecture.js";
 import type { ModelArchitecture } from "./architectures.js";
 
@@ -67,9 +68,10 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
   });
   if (missing.length + unexpected.length + wrong.length > 0) {
     const lines = [`${where}: expected the ${specs.length} tensors of ${architecture.classNames[head]}, got others`];
-    if (missing.length > 0) lines.push(`missing: ${missing.map(({ name, shape }) => `${name} [${shape}]`).join(", ")}`);
-    if (unexpected.length > 0) lines.push(`unexpected: ${unexpected.join(", ")}`);
-    if (wrong.length > 0) lines.push(`wrong shape: ${wrong.join("; ")}`);
+    if (missing.length > 0)
+      lines.push(`missing: ${shortened(missing.map(({ name, shape }) => `${name} [${shape}]`).join(", "), 4000)}`);
+    if (unexpected.length > 0) lines.push(`unexpected: ${shortened(unexpected.join(", "), 4000)}`);
+    if (wrong.length > 0) lines.push(`wrong shape: ${shortened(wrong.join("; "), 4000)}`);
     const headOnly = missing.length > 0 && missing.every(isHead) && unexpected.length + wrong.length === 0;
     lines.push(headOnly ? "Set freshHead to start the head anew." : "Compare config.json with the checkpoint.");
     throw new Error(lines.join("\n"));

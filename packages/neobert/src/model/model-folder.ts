@@ -4,7 +4,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
-import { readTextFile } from "../files/lfs-pointer.js";
+import { readJsonObject } from "../files/input-file.js";
 import { writeSafetensors } from "../files/safetensors.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import type { Head } from "./architecture.js";
@@ -40,7 +40,7 @@ export interface OpenOptions {
  * read.
  */
 export function openModel(folder: string, options: OpenOptions = {}): ModelFolder {
-  const raw: unknown = { ...JSON.parse(readTextFile(join(folder, "config.json"))), ...options.config };
+  const raw: unknown = { ...readJsonObject(join(folder, "config.json")), ...options.config };
   const architecture = architectureOf(raw);
   const { head = headOf(architecture), freshHead = false, seed = 0 } = options;
   const checkpoint = openCheckpoint(folder);

@@ -8,7 +8,7 @@
 
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { readTextFile } from "../../files/lfs-pointer.js";
+import { readJsonFile, readJsonObject, readTextFile } from "../../files/input-file.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
 import { withConfig } from "./folder-config.js";
@@ -55,10 +55,10 @@ function readTokenizerJSON(file: string, config: Record<string, unknown>, specia
       specialTokens: { ...usualSpecialTokens, ...specialTokens },
     });
   }
-  const json = JSON.parse(readTextFile(file));
+  const json = readJsonFile(file);
   if (basename(file) !== "vocab.json") return json;
   return robertaTokenizerJSON({
-    vocab: json,
+    vocab: json as Record<string, number>,
     merges: readMerges(join(dirname(file), "merges.txt")),
     specialTokens: { ...robertaSpecialTokens, ...specialTokens },
     addPrefixSpace: config.add_prefix_space === true,
@@ -167,15 +167,7 @@ function findFile(folderOrFile: string): string {
 }
 
 function readObject(file: string): Record<string, unknown> {
-  if (!existsSync(file)) return {};
-  const text = readTextFile(file);
-  try {
-    return Object(JSON.parse(text));
-  } catch (error) {
-    throw new Error(`${file}: expected JSON, got ${(error as Error).message}\nMend or delete the file.`, {
-      cause: error,
-    });
-  }
+  return existsSync(file) ? readJsonObject(file) : {};
 }
 
 /** The special tokens that a config names, as a string or as an object with `content`. */

@@ -1,9 +1,9 @@
 // Fine-tuning of a classifier as a task of the loop: batches of labelled texts, the loss of its kind of problem, held-out
 // scores, early stopping and the best model, which is the run's finished one.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
+import { readJsonFile } from "../../files/input-file.js";
 import { modelFolder } from "../../files/run-folder.js";
 import { architectureOf } from "../../model/architectures.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
@@ -111,6 +111,6 @@ function startModel({ config, problem }: FineTuning, from: string): TorchModel {
 
 /** Greatest number of tokens that the model of a folder has positions for. */
 function longestOf(folder: string): number {
-  const raw: unknown = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  const raw: unknown = readJsonFile(join(folder, "config.json"));
   return architectureOf(raw).maxPositions();
 }

@@ -1,7 +1,7 @@
 // `neobert pretrain --dry-run`: what a run would train and need, without libtorch and without a step.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readJsonFile } from "../../files/input-file.js";
 import { modelFolder } from "../../files/run-folder.js";
 import { resolveModel } from "../../hub/resolve.js";
 import { architectureOf, type ModelArchitecture, type ParameterSpec } from "../../model/index.js";
@@ -43,7 +43,7 @@ async function architectureOfRun(config: RunConfig): Promise<ModelArchitecture> 
     return architectureOf(freshModelConfig(config, loadTokenizer(tokenizerFolder(config, undefined))));
   }
   const folder = modelFolder(await resolveModel(from));
-  return architectureOf(JSON.parse(readFileSync(join(folder, "config.json"), "utf8")));
+  return architectureOf(readJsonFile(join(folder, "config.json")));
 }
 
 /**
