@@ -4,10 +4,12 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openCheckpoint } from "../files/weight-files.js";
 import { goldenConfig, goldenRoot } from "../model/golden.js";
 import { exportGguf, type GgufExportOptions } from "./gguf.js";
+import { ggufTokenizer } from "./gguf-tokenizer.js";
 
 let root: string;
 beforeEach(() => {
@@ -183,6 +185,48 @@ test("an embedder's own pooling is written, in either form of its config, and on
   expect(poolingWith({ pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }, "a.gguf")).toBe(2);
   expect(poolingWith({ pooling_mode: "mean" }, "b.gguf")).toBe(1);
   expect(() => poolingWith({ pooling_mode_max_tokens: true }, "c.gguf")).toThrow(/pools by mean or cls, got another\n/);
+});
+
+describe("a byte-level BPE tokenizer", () => {
+  const path = join(goldenRoot, "tokenizers/llama3-split.json.gz");
+  const { tokenizer: json } = JSON.parse(gunzipSync(readFileSync(path)).toString());
+  /** The plain values of the tables, and the notes, for the golden tokenizer with other fields. */
+  const tables = (fields: object = {}) => {
+    writeFileSync(join(root, "tokenizer.json"), JSON.stringify({ ...json, ...fields }));
+    const names = { bos_token: "<|begin_of_text|>", eos_token: "<|end_of_text|>", pad_token: "<|end_of_text|>" };
+    writeFileSync(join(root, "tokenizer_config.json"), JSON.stringify({ ...names, mask_token: "<|mask|>" }));
+    const { metadata, notes } = ggufTokenizer(root, 530, "gpt-2");
+    return { notes, ...Object.fromEntries(Object.entries(metadata).map(([key, { value }]) => [key.slice(15), value])) };
+  };
+
+  test("of a language model gives its bos and eos, and says where the template puts them", () => {
+    const got = tables();
+    expect(got).toMatchObject({
+      model: "gpt2",
+      bos_token_id: 0,
+      eos_token_id: 1,
+      padding_token_id: 1,
+      mask_token_id: 3,
+    });
+    expect(got).not.toHaveProperty("unknown_token_id");
+    expect(got).toMatchObject({ add_bos_token: true, add_eos_token: true, add_sep_token: true });
+    const template = json.post_processor.processors[1];
+    const bosAlone = { ...template, single: template.single.slice(0, 2), pair: template.pair.slice(0, 2) };
+    expect(tables({ post_processor: bosAlone })).toMatchObject({ add_bos_token: true, add_eos_token: false });
+    expect(tables({ post_processor: null })).toMatchObject({ add_bos_token: false, add_eos_token: false });
+  });
+
+  test("is cut into words by the name of its pattern, and what llama.cpp does otherwise is noted", () => {
+    expect(tables()).toMatchObject({ pre: "llama-bpe", notes: [] });
+    expect(tables({ model: { ...json.model, ignore_merges: false } }).notes.join()).toContain(
+      "a word of the vocabulary whole",
+    );
+    const gpt2 = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+    const merged = { ...json.model, ignore_merges: false };
+    expect(tables({ pre_tokenizer: gpt2, model: merged })).toMatchObject({ pre: "gpt-2", notes: [] });
+    const other = { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, gpt2] };
+    expect(tables({ pre_tokenizer: other, model: merged }).notes.join()).toContain("not this tokenizer's");
+  });
 });
 
 test("what llama.cpp cannot compute is refused, and nothing is left behind", () => {
