@@ -158,13 +158,42 @@ test("NeoBERT's qkv rows go from head by head to q, k and v", () => {
 test.each([
   ["nomicbert", "nomic-bert", ["blk.0.attn_qkv.weight", "blk.0.ffn_gate.weight", "blk.0.layer_output_norm.bias"]],
   ["modernbert", "modern-bert", ["blk.1.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"]],
+  ["eurobert", "eurobert", ["blk.0.attn_norm.weight", "blk.2.attn_k.weight", "blk.1.ffn_gate.weight"]],
 ])("every tensor of %s has a name of llama.cpp's", (name, architecture, expected) => {
   const { metadata, tensors, close } = exported(name);
   expect(metadata["general.architecture"]).toBe(architecture);
   const known =
-    /^(blk\.\d+\.(attn_(qkv|output|output_norm|norm)|ffn_(up|gate|down|norm)|layer_output_norm)|token_embd(_norm)?|token_types|output_norm)\.(weight|bias)$/;
+    /^(blk\.\d+\.(attn_(qkv|q|k|v|output|output_norm|norm)|ffn_(up|gate|down|norm)|layer_output_norm)|token_embd(_norm)?|token_types|output_norm)\.(weight|bias)$/;
   expect([...tensors.keys()].filter((name) => !known.test(name))).toEqual([]);
   expect([...tensors.keys()]).toEqual(expect.arrayContaining(expected));
+  close();
+});
+
+test("EuroBERT has its grouped heads, its rotary base and the checkpoint's values", () => {
+  const { metadata, tensors, stored, close } = exported("eurobert", { dtype: "fp32" });
+  expect(metadata).toMatchObject({
+    "eurobert.block_count": 3,
+    "eurobert.feed_forward_length": 80,
+    "eurobert.attention.head_count": 4,
+    "eurobert.attention.head_count_kv": 2,
+    "eurobert.attention.causal": false,
+    "eurobert.attention.layer_norm_rms_epsilon": Math.fround(1e-5),
+    "eurobert.rope.freq_base": 250000,
+  });
+  const names: [string, string][] = [
+    ["token_embd.weight", "model.embed_tokens.weight"],
+    ["output_norm.weight", "model.norm.weight"],
+    ["blk.0.attn_norm.weight", "model.layers.0.input_layernorm.weight"],
+    ["blk.1.attn_q.weight", "model.layers.1.self_attn.q_proj.weight"],
+    ["blk.1.attn_k.weight", "model.layers.1.self_attn.k_proj.weight"],
+    ["blk.1.attn_output.weight", "model.layers.1.self_attn.o_proj.weight"],
+    ["blk.2.ffn_norm.weight", "model.layers.2.post_attention_layernorm.weight"],
+    ["blk.2.ffn_gate.weight", "model.layers.2.mlp.gate_proj.weight"],
+    ["blk.2.ffn_down.weight", "model.layers.2.mlp.down_proj.weight"],
+  ];
+  for (const [ours, published] of names) expect(floats(tensors.get(ours)!), ours).toEqual(stored(published));
+  expect(tensors.get("blk.1.attn_k.weight")!.shape).toEqual([24, 48]);
+  expect(tensors.has("output.weight")).toBe(false);
   close();
 });
 
