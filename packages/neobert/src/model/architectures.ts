@@ -3,6 +3,7 @@
 
 import { type Bound, binding, type Head } from "./architecture.js";
 import { bert } from "./bert.js";
+import { euroBert } from "./eurobert.js";
 import { modernBert } from "./modernbert.js";
 import { neobert } from "./neobert.js";
 import { nomicBert } from "./nomicbert.js";
@@ -15,6 +16,7 @@ export const architectures = {
   roberta: binding(roberta),
   nomic_bert: binding(nomicBert),
   modernbert: binding(modernBert),
+  eurobert: binding(euroBert),
 };
 
 export type ModelType = keyof typeof architectures;

@@ -15,7 +15,7 @@ import {
 } from "@neobert/torch";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openSafetensors } from "../../files/safetensors.js";
-import { Golden, goldenClassifiers, goldenConfig, goldenModels, goldenRoot } from "../golden.js";
+import { Golden, goldenClassifiers, goldenConfig, goldenModels, goldenRoot, goldenTaggers } from "../golden.js";
 import { type MaskedBatch, TorchModel } from "./torch-model.js";
 
 const neobertVariants = ["neobert/base", "neobert/m0", "neobert/ngpt"];
@@ -222,13 +222,16 @@ test("the sequences' losses, divided by the whole batch's count and accumulated,
   });
 });
 
-test.each(goldenClassifiers)("sequence classification of %s has the published logits, loss and gradients", (name) => {
+test.each([...goldenClassifiers, ...goldenTaggers])("%s has the published class logits, loss and gradients", (name) => {
   const golden = new Golden(`${name}/expected.safetensors`);
+  const isTagger = goldenTaggers.includes(name);
   withModel(TorchModel.load(join(goldenRoot, name)), (model) => {
-    expect(model.head).toBe("sequenceClassification");
-    const logits = model.sequenceLogits(golden.batch);
-    expect(largestDifference(floats(logits), golden.values.get("logits")!)).toBeLessThan(5e-5);
-    const loss = crossEntropy(logits, fromTypedArray(golden.batch.labels).to("int64"));
+    expect(model.head).toBe(isTagger ? "tokenClassification" : "sequenceClassification");
+    const logits = isTagger ? model.tokenLogits(golden.batch) : model.sequenceLogits(golden.batch);
+    const expected = isTagger ? golden.packed("logits", logits.shape[1]!) : golden.values.get("logits")!;
+    expect(largestDifference(floats(logits), expected)).toBeLessThan(5e-5);
+    const labelled = isTagger ? logits.indexSelect(0, fromTypedArray(golden.batch.maskedRows).to("int64")) : logits;
+    const loss = crossEntropy(labelled, fromTypedArray(golden.batch.labels).to("int64"));
     expect(Math.abs(loss.item() - golden.values.get("loss")![0]!)).toBeLessThan(2e-6);
     loss.backward();
     if (![...golden.values.keys()].some((name) => name.startsWith("grad."))) return; // NomicBERT's file has no gradients
@@ -291,7 +294,7 @@ test.each(goldenModels)("%s is saved with the published config fields, class and
     const published = goldenConfig(name);
     const text = readFileSync(join(folder, "config.json"), "utf8");
     const { torch_dtype, ...written } = JSON.parse(text);
-    expect(text).toMatch(/"classifier_dropout": (null|\d+\.\d+),/); // 0.0, as Python tells it from 0
+    expect(text).toMatch(/"\w*dropout\w*": (null|\d+\.\d+),/); // 0.0, as Python tells it from 0
     expect(torch_dtype).toBe("float32");
     for (const key of ["dtype", "auto_map", "torch_dtype"]) delete published[key];
     expect(written).toMatchObject(published);

@@ -16,7 +16,7 @@ import { robertaTokenizerJSON } from "./roberta-json.js";
 import type { BpeJSON, TokenizerJSON, WordPieceJSON } from "./schema.js";
 import { parseTokenizerJSON } from "./schema.js";
 
-const names = ["pad", "unk", "cls", "sep", "mask"] as const;
+const names = ["pad", "unk", "cls", "sep", "mask", "bos", "eos"] as const;
 
 /** The tokenizer of a folder, or of a tokenizer.json, vocab.txt, or vocab.json with merges.txt beside it. In a folder
  * tokenizer.json comes first.
@@ -170,7 +170,10 @@ function readObject(file: string): Record<string, unknown> {
   return existsSync(file) ? readJsonObject(file) : {};
 }
 
-/** The special tokens that a config names, as a string or as an object with `content`. */
+/**
+ * The special tokens that a config names, as a string or as an object with `content`. Tokenizers of language models name the
+ * tokens at a text's ends bos and eos alone: they are its cls and sep then.
+ */
 function namedTokens(config: Record<string, unknown>): SpecialTokens {
   const tokens: SpecialTokens = {};
   for (const name of names) {
@@ -178,7 +181,8 @@ function namedTokens(config: Record<string, unknown>): SpecialTokens {
     const content = typeof value === "object" && value !== null && "content" in value ? value.content : value;
     if (typeof content === "string") tokens[name] = content;
   }
-  return tokens;
+  const { bos, eos } = tokens;
+  return { ...(bos !== undefined && { cls: bos }), ...(eos !== undefined && { sep: eos }), ...tokens };
 }
 
 function sideIn(config: Record<string, unknown>, key: string): "left" | "right" | undefined {
