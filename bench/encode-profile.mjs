@@ -50,8 +50,11 @@ const batchOf = (lengths) => {
 async function profile(lengths) {
   const { InferenceSession, Tensor } = await importOnnxRuntime();
   const session = await InferenceSession.create(`${graphs}/${newest}/model.onnx`, {
-    ...{ intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3 },
-    ...{ enableProfiling: true, profileFilePrefix: `${cache}/profile` },
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+    enableProfiling: true,
+    profileFilePrefix: `${cache}/profile`,
   });
   const batch = batchOf(lengths);
   if (batch.ids.length > 2048)

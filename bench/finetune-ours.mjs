@@ -14,8 +14,13 @@ const model = TorchModel.load(folder, { head: "none" });
 if (dropout !== undefined) setDropout(model.config, dropout);
 const options = {
   sets: [{ name: "pairs", path: file, instruction: "", documentInstruction: "" }],
-  ...{ tokenizer: folder, maxLength: maxTokens, textsPerStep: 2 * pairs, microBatchTokens: 16384 },
-  ...{ alpha: 0.5, negatives: "own", seed: 0 },
+  tokenizer: folder,
+  maxLength: maxTokens,
+  textsPerStep: 2 * pairs,
+  microBatchTokens: 16384,
+  alpha: 0.5,
+  negatives: "own",
+  seed: 0,
 };
 const entry = new URL(import.meta.resolve("#neobert/train/contrastive/pair-worker"));
 const steps = prefetchSteps(entry, { options });

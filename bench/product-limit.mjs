@@ -6,7 +6,10 @@ import { empty, matmul, randn, setNumThreads, tidy } from "@neobert/torch";
 
 const { values } = parseArgs({
   options: {
-    ...{ layers: { type: "string" }, batches: { type: "string" }, dtype: { type: "string" }, task: { type: "string" } },
+    layers: { type: "string" },
+    batches: { type: "string" },
+    dtype: { type: "string" },
+    task: { type: "string" },
     threads: { type: "string", default: "2" },
   },
 });

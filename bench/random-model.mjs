@@ -10,12 +10,25 @@ export const transformersJs = "@huggingface/transformers@4.3.1";
 
 const configs = {
   bert: {
-    ...{ model_type: "bert", hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12 },
-    ...{ intermediate_size: 3072, vocab_size: 30522, max_position_embeddings: 512, architectures: ["BertModel"] },
+    model_type: "bert",
+    hidden_size: 768,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    vocab_size: 30522,
+    max_position_embeddings: 512,
+    architectures: ["BertModel"],
   },
   neobert: {
-    ...{ model_type: "neobert", hidden_size: 768, num_hidden_layers: 28, num_attention_heads: 12 },
-    ...{ intermediate_size: 3072, vocab_size: 30522, max_length: 4096, norm_eps: 1e-5, architectures: ["NeoBERT"] },
+    model_type: "neobert",
+    hidden_size: 768,
+    num_hidden_layers: 28,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    vocab_size: 30522,
+    max_length: 4096,
+    norm_eps: 1e-5,
+    architectures: ["NeoBERT"],
   },
 };
 

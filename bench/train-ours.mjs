@@ -12,7 +12,11 @@ import { Trainer } from "#neobert/train/loop/step";
 const text = (value) => ({ type: "string", default: value });
 const { values } = parseArgs({
   options: {
-    ...{ layers: text("28"), batch: text("8"), length: text("512"), lengths: { type: "string" }, dtype: text("bf16") },
+    layers: text("28"),
+    batch: text("8"),
+    length: text("512"),
+    lengths: { type: "string" },
+    dtype: text("bf16"),
     ...{
       task: text("train"),
       steps: text("6"),

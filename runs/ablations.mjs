@@ -102,7 +102,10 @@ for (const id of only) {
     ...settings,
     ...(data !== undefined && { data }),
     ...(flags.limit !== undefined && { limit: Number(flags.limit) }),
-    ...{ model, out: join(out, id, "glue"), grid: id === "m10" ? largerGrid : grid, seeds: Number(flags.seeds) },
+    model,
+    out: join(out, id, "glue"),
+    grid: id === "m10" ? largerGrid : grid,
+    seeds: Number(flags.seeds),
   });
   versions = summary.versions;
   runs.push(resultOf(id, summary, heldOut(own, model)));

@@ -102,7 +102,9 @@ async function scored(name, folder) {
       ...scale.evaluate,
       ...(scale.evaluate.data !== undefined && { dataRoot: flags.data }),
       ...(flags.tasks !== undefined && { tasks: flags.tasks.split(",") }),
-      ...{ model: encoder, about: { name }, out: join(out, "mteb") },
+      model: encoder,
+      about: { name },
+      out: join(out, "mteb"),
       onTask: ({ task, score, error }) => say(`  ${task.name}: ${error ? error.message : (100 * score).toFixed(1)}`),
     });
     const failed = outcomes.filter(({ error }) => error);
@@ -111,7 +113,9 @@ async function scored(name, folder) {
     const types = [...new Set(whole.map(({ task }) => task.type))];
     const categories = types.map((type) => [type, meanScore(whole.filter(({ task }) => task.type === type))]);
     return {
-      ...{ name, parameters: parametersOf(folder), categories: Object.fromEntries(categories) },
+      name,
+      parameters: parametersOf(folder),
+      categories: Object.fromEntries(categories),
       tasks: Object.fromEntries(whole.map(({ task, score }) => [task.name, score])),
       mean: meanScore(whole),
     };

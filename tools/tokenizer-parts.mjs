@@ -20,7 +20,10 @@ const added_tokens = [
 const base = { ...plain, added_tokens };
 
 const bytes = (add_prefix_space, use_regex = true, trim_offsets = true) => ({
-  ...{ type: "ByteLevel", add_prefix_space, trim_offsets, use_regex },
+  type: "ByteLevel",
+  add_prefix_space,
+  trim_offsets,
+  use_regex,
 });
 const cl100k =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
@@ -64,7 +67,10 @@ const characters = {
   },
   added_tokens: [],
   model: {
-    ...{ ...plain.model, unk_token: "<unk>", fuse_unk: true, byte_fallback: true },
+    ...plain.model,
+    unk_token: "<unk>",
+    fuse_unk: true,
+    byte_fallback: true,
     vocab: Object.fromEntries(
       [
         ...["<unk>", ..."▁abcdehlortu", "th", "the", "▁the", "▁▁"],
@@ -158,7 +164,9 @@ for (const [name, variant] of Object.entries(variants)) {
     const ids = encoding.getIds();
     const pair = await tokenizer.encode(text, texts[(i + 5) % texts.length]);
     results.push({
-      ...{ ids, offsets: encoding.getOffsets(), tokens: encoding.getTokens() },
+      ids,
+      offsets: encoding.getOffsets(),
+      tokens: encoding.getTokens(),
       ...(isDecoded && { decoded: await tokenizer.decode(ids, true) }),
       pair: { ids: pair.getIds(), offsets: pair.getOffsets(), typeIds: pair.getTypeIds() },
     });

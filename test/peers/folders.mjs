@@ -1,4 +1,4 @@
-// write FOLDER: `export hf` folders of the five encoders, bare and with heads, and an embedder, with what we compute on a
+// write FOLDER: `export hf` folders of the encoders, bare and with heads, and an embedder, with what we compute on a
 // packed batch. read FOLDER: what transformers saved from them loads here and gives the same.
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
@@ -21,6 +21,10 @@ const models = {
   modernbert: {
     ...{ intermediate_size: 160, local_attention: 16, pad_token_id: 0, initializer_range: 0.1 },
     ...{ bos_token_id: 1, eos_token_id: 2, cls_token_id: 1, sep_token_id: 2 },
+  },
+  eurobert: {
+    ...{ intermediate_size: 160, num_key_value_heads: 2, attention_bias: true, mlp_bias: true, initializer_range: 0.1 },
+    ...{ pad_token_id: 0, bos_token_id: 1, eos_token_id: 2, mask_token_id: 4, rope_parameters: { rope_theta: 250000 } },
   },
 };
 const heads = ["none", "maskedLM", "sequenceClassification", "tokenClassification"];

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 import neobert_torch
 
 TOLERANCE = 1e-5  # of the largest value
-FIRST_VERSION = {"nomic_bert": 5}
+FIRST_VERSION = {"nomic_bert": 5, "eurobert": 5}
 folder = Path(sys.argv[1])
 version = int(transformers.__version__.split(".")[0])
 classes = {

@@ -50,12 +50,12 @@ for (const config of configs) {
   model.dispose();
 }
 // The published byte-level BPE tokenizers on the texts of their golden files; the model behind them is of no matter.
-const published = { roberta: "roberta-base", modernbert: "modernbert-base" };
+const published = { roberta: "roberta-base", modernbert: "modernbert-base", eurobert: "llama3-split" };
 const bpe = [];
 for (const [model_type, name] of Object.entries(published)) {
   const tokenizer = publishedTokenizer(name);
   if (!tokenizer) continue;
-  const { json, golden } = tokenizer;
+  const { json, golden, names = {} } = tokenizer;
   const ids = [...Object.values(json.model.vocab), ...json.added_tokens.map(({ id }) => id)];
   const vocab_size = 1 + ids.reduce((most, id) => Math.max(most, id), 0);
   const tiny = { hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 16, vocab_size };
@@ -64,6 +64,7 @@ for (const [model_type, name] of Object.entries(published)) {
   model.save(saved);
   model.dispose();
   writeFileSync(join(saved, "tokenizer.json"), JSON.stringify(json));
+  writeFileSync(join(saved, "tokenizer_config.json"), JSON.stringify(names));
   exportGguf(saved, join(folder, `${name}.gguf`));
   const theirs = await llama.loadModel({ modelPath: join(folder, `${name}.gguf`) });
   // llama.cpp does not normalise, and ModernBERT's tokenizer wants NFC.
@@ -77,6 +78,11 @@ for (const [model_type, name] of Object.entries(published)) {
 await llama.dispose();
 
 function publishedTokenizer(name) {
+  if (name === "llama3-split") {
+    const path = fileURLToPath(new URL("../golden/tokenizers/llama3-split.json.gz", import.meta.url));
+    const { tokenizer: json, single: golden } = JSON.parse(gunzipSync(readFileSync(path)));
+    return { json, golden, names: { bos_token: "<|begin_of_text|>", eos_token: "<|end_of_text|>" } };
+  }
   const root = fileURLToPath(new URL("../../../shared/", import.meta.url));
   const read = (path) => readFileSync(join(root, path));
   const folder = join("data/tokenizers", name);

@@ -1,4 +1,4 @@
-// Small random models of the five encoders with a vocabulary of their own, for the checks that run our exports elsewhere.
+// Small random models of the encoders with a vocabulary of their own, for the checks that run our exports elsewhere.
 import { mkdirSync } from "node:fs";
 import { Generator, noGrad, randn, tidy } from "@neobert/torch";
 import { TorchModel } from "#neobert/model/torch/torch-model";
@@ -18,6 +18,10 @@ const models = {
   },
   nomic_bert: { intermediate_size: 256, initializer_range: 0.1 },
   modernbert: { intermediate_size: 160, local_attention: 16, pad_token_id: 0, initializer_range: 0.1 },
+  eurobert: {
+    ...{ intermediate_size: 160, num_key_value_heads: 2, max_position_embeddings: 256, initializer_range: 0.1 },
+    ...{ pad_token_id: 0, rope_parameters: { rope_theta: 250000 } },
+  },
 };
 
 const trained = documents(30).map((text) => text.slice(0, 300));

@@ -1,4 +1,4 @@
-// FOLDER PEERS: the five encoders exported as ONNX in fp32, fp16 and int8 give our vectors in transformers.js (offline, its
+// FOLDER PEERS: the encoders exported as ONNX in fp32, fp16 and int8 give our vectors in transformers.js (offline, its
 // own tokenizer and classes, onnxruntime-node) and in onnxruntime-web; PEERS holds both. onnx-export.py takes the rest.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";

@@ -90,7 +90,10 @@ async function run(model: string, file: string, flags: EmbedFlags): Promise<void
       line.show({ done, total, tokens, seconds: (performance.now() - start) / 1000 });
     }
     line.end();
-    if (!sink) return;
+    if (!sink) {
+      console.error(`${done.toLocaleString("en-US")} vectors: standard output`);
+      return;
+    }
     if (done === 0) throw new Error(`${file}: expected at least one text, got none`);
     sink.close();
     console.log(`${done.toLocaleString("en-US")} vectors: ${out}`);

@@ -77,8 +77,7 @@ function ggufCommand(): Command {
   return new Command("gguf")
     .summary("GGUF file for llama.cpp")
     .description(
-      "Writes the encoder and its tokenizer as a GGUF file for llama.cpp's bert, nomic-bert, modern-bert and neo-bert.\n" +
-        "Heads are left out: llama.cpp computes embeddings with these.",
+      "Writes the encoder and its tokenizer as a GGUF file for llama.cpp. Heads are left out: it computes embeddings with these.",
     )
     .argument("<model>", "model folder, run folder, or name on the Hub")
     .argument("<out>", "new file")

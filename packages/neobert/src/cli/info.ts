@@ -1,10 +1,11 @@
 // `neobert info MODEL`: what a model is, from its JSON files alone: a model on the Hub is not downloaded for it.
 
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { maxTokensOf } from "../encoder/loaded-model.js";
 import { walkFiles } from "../files/glob.js";
+import { readJsonObject } from "../files/input-file.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import { resolveModel } from "../hub/resolve.js";
 import { headOf, readArchitecture } from "../model/index.js";
@@ -57,10 +58,9 @@ export function modelInfo(folder: string): ModelInfo {
   const head = headOf(architecture);
   const specs = architecture.parameters(head);
   const tokenizerFile = join(sentence.modelFolder, "tokenizer_config.json");
-  const limit = existsSync(tokenizerFile)
-    ? JSON.parse(readFileSync(tokenizerFile, "utf8")).model_max_length
-    : undefined;
-  const longest = maxTokensOf(architecture, sentence.maxTokens, limit < 1e9 ? limit : undefined);
+  const limit = existsSync(tokenizerFile) ? readJsonObject(tokenizerFile).model_max_length : undefined;
+  const isLimit = typeof limit === "number" && limit < 1e9;
+  const longest = maxTokensOf(architecture, sentence.maxTokens, isLimit ? limit : undefined);
   const { hidden_size, num_hidden_layers, vocab_size } = config;
   const dense = sentence.modules.findLast((module) => module.kind === "dense");
   return {

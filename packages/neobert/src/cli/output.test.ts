@@ -52,6 +52,16 @@ test("texts of a pipe are read once, and all of them", () => {
   ).toEqual(["a", "b"]);
 });
 
+test("a table on standard input is noticed, plain text is not taken for one, and the vectors are counted", () => {
+  const embed = (lines: string) => bash(`printf '${lines}' | NEOBERT embed $MODEL -`).stderr;
+  expect(embed("id,text\\n1,a man\\n")).toMatch(/note: standard input looks like csv.*--format csv/);
+  expect(embed("id\\ttext\\n1\\ta man\\n")).toMatch(/looks like tsv/);
+  expect(embed('{"text": "a"}\\n{"text": "b"}\\n')).toMatch(/looks like jsonl/);
+  const plain = embed("yes,no\\nso it is\\n");
+  expect(plain).toMatch(/\n2 vectors: standard output\n$/);
+  expect(plain).not.toContain("looks like");
+});
+
 test("models whose files are Git LFS pointers are refused with the way out", () => {
   const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:5a5a\nsize 90868376\n";
   for (const name of ["model.safetensors", "tokenizer.json", "config.json"]) {

@@ -71,6 +71,10 @@ const commands: Record<string, CommandEntry> = {
     summary: "fetch libtorch and compile what training needs",
     load: async () => (await import("./setup-torch.js")).setupTorchCommand(),
   },
+  cache: {
+    summary: "list and clear what is kept between runs",
+    load: async () => (await import("./cache.js")).cacheCommand(),
+  },
   info: {
     summary: "show what a model is",
     load: async () => (await import("./info.js")).infoCommand(),

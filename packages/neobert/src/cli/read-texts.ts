@@ -35,13 +35,41 @@ export async function* readTexts(
   file: string,
   { column, header, quotes, ...flags }: InputFlags,
 ): AsyncGenerator<string> {
-  const format = flags.format ?? (file === STDIN ? "text" : (sourceFormat(file) ?? "text"));
+  const told = flags.format ?? (file === STDIN ? undefined : sourceFormat(file));
+  const format = told ?? "text";
   if (format === "text") {
-    for await (const { text } of readLines(file)) yield text;
+    const first: string[] = [];
+    for await (const { text } of readLines(file)) {
+      if (told === undefined && first.length < 2 && first.push(text) === 2) noteTable(file, first as [string, string]);
+      yield text;
+    }
     return;
   }
   const options = { format, header, quotes, ...(column !== undefined && { column }) };
   for await (const { text } of readDocuments(file, options)) yield text;
+}
+
+/** Says on standard error where two lines that are taken as texts look like records, for which there is a --format. */
+function noteTable(file: string, lines: [string, string]): void {
+  const format = formatOf(lines);
+  if (format === undefined) return;
+  const what = file === STDIN ? "standard input" : file;
+  console.error(
+    `note: ${what} looks like ${format}, and each line of it is taken as a text; --format ${format} reads its records`,
+  );
+}
+
+function formatOf(lines: [string, string]): "jsonl" | "csv" | "tsv" | undefined {
+  if (lines.every((line) => /^\s*\{\s*".*\}\s*$/.test(line))) return "jsonl";
+  for (const [format, separator] of [
+    ["tsv", "\t"],
+    ["csv", ","],
+  ] as const) {
+    const names = lines[0].split(separator);
+    const areNames = names.length > 1 && names.every((name) => /^"?[\p{L}\d_.-]{1,40}"?$/u.test(name));
+    if (areNames && lines[1].split(separator).length >= names.length) return format;
+  }
+  return undefined;
 }
 
 /** How many texts a file has; undefined for standard input and pipes, which are read once. */

@@ -52,3 +52,21 @@ test("tokenizer train --kind bpe writes RoBERTa's files, and refuses flags of th
   );
   log.mockRestore();
 });
+
+test("tokenizer train says when it got fewer tokens than asked, and refuses text without a word", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tokenizer-cli-"));
+  const [file, blank] = [join(folder, "text.txt"), join(folder, "blank.txt")];
+  writeFileSync(file, "low lower\n".repeat(3));
+  writeFileSync(blank, " \n\n");
+  const log = vi.spyOn(console, "log").mockImplementation(() => {});
+  const note = vi.spyOn(console, "error").mockImplementation(() => {});
+  const train = (path: string, out: string) =>
+    tokenizerCommand().parseAsync(["train", path, "--vocab-size", "500", "--out", join(folder, out)], { from: "user" });
+  await train(file, "out");
+  const { vocabSize } = loadTokenizer(join(folder, "out"));
+  expect(note).toHaveBeenLastCalledWith(expect.stringContaining(`note: ${vocabSize} tokens, not the 500`));
+  await expect(train(blank, "none")).rejects.toThrow(`expected text in ${blank}, got none but white space`);
+  expect(readdirSync(folder)).not.toContain("none");
+  log.mockRestore();
+  note.mockRestore();
+});

@@ -63,6 +63,11 @@ async function train(sources: string[], flags: TrainFlags): Promise<void> {
       ? { kind, ...common, ...(maxTokenLength === undefined ? {} : { maxTokenLength }) }
       : { kind, ...common, lowercase: !cased, ...(limitAlphabet === undefined ? {} : { limitAlphabet }) },
   );
+  if (tokenizer.vocabSize < options.vocabSize) {
+    console.error(
+      `note: ${tokenizer.vocabSize} tokens, not the ${options.vocabSize} of --vocab-size: no other pair is seen --min-frequency ${options.minFrequency} times`,
+    );
+  }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`Wrote a vocabulary of ${tokenizer.vocabSize} tokens to ${options.out} in ${seconds} s`);
 }

@@ -12,8 +12,11 @@ export const shardFiles = (shard: number) => {
 
 const count = z.int().nonnegative();
 
-export const specialIdsSchema = z.strictObject({ cls: count, sep: count, mask: count, pad: count, unk: count });
-/** The ids of [CLS], [SEP], [MASK], [PAD] and [UNK] in the tokenizer's vocabulary. */
+export const specialIdsSchema = z.strictObject({
+  ...{ cls: count, sep: count, mask: count, pad: count },
+  unk: count.exactOptional(),
+});
+/** The ids of [CLS], [SEP], [MASK] and [PAD] in the tokenizer's vocabulary, and of [UNK] where a text can have one. */
 export type ManifestIds = z.infer<typeof specialIdsSchema>;
 
 export const sourceFileSchema = z.strictObject({ path: z.string(), bytes: count, sha256: z.string() });

@@ -2,8 +2,9 @@
 // (the kernel's page cache is the cache), and few files are open at once, so a folder may be of any size. The format is in
 // manifest.ts.
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { readJsonFile } from "../files/input-file.js";
 import { type Manifest, manifestFile, manifestSchema, newTokenArray, shardFiles, type TokenArray } from "./manifest.js";
 
 const maxOpenFiles = 64;
@@ -17,7 +18,7 @@ export function openShards(folder: string): TokenShards {
   if (!existsSync(path)) throw new Error(missingManifest(folder));
   let json: unknown;
   try {
-    json = JSON.parse(readFileSync(path, "utf8"));
+    json = readJsonFile(path);
   } catch (error) {
     throw new Error(`openShards: expected JSON in ${path}, got ${(error as Error).message}`);
   }

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { exportGguf, exportHf, exportOnnx } from "../export/index.js";
 import { openSafetensors, writeSafetensors } from "../files/safetensors.js";
 import { goldenRoot } from "../model/golden.js";
-import type { Head } from "../model/index.js";
+import { type Head, modelTypes } from "../model/index.js";
 import { loadTokenizer } from "../tokenizer/index.js";
 import { Classifier } from "./classifier.js";
 import { CrossEncoder } from "./cross-encoder.js";
@@ -228,7 +228,7 @@ describe.each(engines)("with engine %s", (engine) => {
     for (const architectures of [undefined, null, ["constructor"], "BertModel", []]) {
       const folder = withConfig("no-model-type", { architectures });
       await expect(Encoder.load(folder, { engine })).rejects.toThrow(
-        `${join(folder, "config.json")}: expected model_type to be one of neobert, bert, roberta, nomic_bert, modernbert, got none\n` +
+        `${join(folder, "config.json")}: expected model_type to be one of ${modelTypes.join(", ")}, got none\n` +
           'Write into it which it is, as "model_type": "bert".',
       );
     }
@@ -237,7 +237,7 @@ describe.each(engines)("with engine %s", (engine) => {
   test("a config that is none, or has a wrong field, is refused with its path", async () => {
     for (const [text, expected] of [
       ["{", "expected JSON, got"],
-      ["[]", "expected an object of the model's fields, got []"],
+      ["[]", "expected a JSON object, got []"],
       ['{"model_type": "constructor"}', 'got "constructor"'],
       ['{"model_type": "bert", "hidden_act": "toString"}', 'got "toString"'],
     ] as const) {

@@ -169,6 +169,7 @@ test.each([
   ["nomic_bert", "NomicBertForQuestionAnswering", "qa_outputs.weight"],
   ["modernbert", "ModernBertForQuestionAnswering", "classifier.weight"],
   ["neobert", "NeoBERTForQuestionAnswering", "qa_outputs.weight"],
+  ["eurobert", "EuroBertForQuestionAnswering", "qa_outputs.weight"],
 ])("%s answers alike on both engines and is exported as %s", async (model_type, className, weight) => {
   const folder = await small({
     head: "questionAnswering",

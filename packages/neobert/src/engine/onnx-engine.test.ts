@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Golden, goldenClassifiers, goldenModels, goldenRoot } from "../model/golden.js";
+import { Golden, goldenClassifiers, goldenModels, goldenRoot, goldenTaggers } from "../model/golden.js";
 import { openModel, saveModel } from "../model/model-folder.js";
 import type { PackedBatch } from "../model/packed-batch.js";
 import { loadOnnxEngine, type OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
@@ -100,6 +100,17 @@ describe.each(goldenModels)("the reference's model %s", (path) => {
     }),
   );
 });
+
+test.each(goldenTaggers)("%s has the reference's logits of every token", (path) =>
+  withEngine(model(path), {}, async (engine) => {
+    const golden = new Golden(`${path}/expected.safetensors`);
+    const logits = await engine.tokenLogits(golden.batch);
+    expect(logits.length).toBeGreaterThan(0);
+    expect(largestDifference(logits, golden.packed("logits", logits.length / golden.batch.ids.length))).toBeLessThan(
+      5e-5,
+    );
+  }),
+);
 
 test.each(goldenClassifiers)("%s has the reference's class logits", (path) =>
   withEngine(model(path), { head: "sequenceClassification" }, async (engine) => {

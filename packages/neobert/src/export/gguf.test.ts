@@ -4,10 +4,12 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openCheckpoint } from "../files/weight-files.js";
 import { goldenConfig, goldenRoot } from "../model/golden.js";
 import { exportGguf, type GgufExportOptions } from "./gguf.js";
+import { ggufTokenizer } from "./gguf-tokenizer.js";
 
 let root: string;
 beforeEach(() => {
@@ -156,13 +158,42 @@ test("NeoBERT's qkv rows go from head by head to q, k and v", () => {
 test.each([
   ["nomicbert", "nomic-bert", ["blk.0.attn_qkv.weight", "blk.0.ffn_gate.weight", "blk.0.layer_output_norm.bias"]],
   ["modernbert", "modern-bert", ["blk.1.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"]],
+  ["eurobert", "eurobert", ["blk.0.attn_norm.weight", "blk.2.attn_k.weight", "blk.1.ffn_gate.weight"]],
 ])("every tensor of %s has a name of llama.cpp's", (name, architecture, expected) => {
   const { metadata, tensors, close } = exported(name);
   expect(metadata["general.architecture"]).toBe(architecture);
   const known =
-    /^(blk\.\d+\.(attn_(qkv|output|output_norm|norm)|ffn_(up|gate|down|norm)|layer_output_norm)|token_embd(_norm)?|token_types|output_norm)\.(weight|bias)$/;
+    /^(blk\.\d+\.(attn_(qkv|q|k|v|output|output_norm|norm)|ffn_(up|gate|down|norm)|layer_output_norm)|token_embd(_norm)?|token_types|output_norm)\.(weight|bias)$/;
   expect([...tensors.keys()].filter((name) => !known.test(name))).toEqual([]);
   expect([...tensors.keys()]).toEqual(expect.arrayContaining(expected));
+  close();
+});
+
+test("EuroBERT has its grouped heads, its rotary base and the checkpoint's values", () => {
+  const { metadata, tensors, stored, close } = exported("eurobert", { dtype: "fp32" });
+  expect(metadata).toMatchObject({
+    "eurobert.block_count": 3,
+    "eurobert.feed_forward_length": 80,
+    "eurobert.attention.head_count": 4,
+    "eurobert.attention.head_count_kv": 2,
+    "eurobert.attention.causal": false,
+    "eurobert.attention.layer_norm_rms_epsilon": Math.fround(1e-5),
+    "eurobert.rope.freq_base": 250000,
+  });
+  const names: [string, string][] = [
+    ["token_embd.weight", "model.embed_tokens.weight"],
+    ["output_norm.weight", "model.norm.weight"],
+    ["blk.0.attn_norm.weight", "model.layers.0.input_layernorm.weight"],
+    ["blk.1.attn_q.weight", "model.layers.1.self_attn.q_proj.weight"],
+    ["blk.1.attn_k.weight", "model.layers.1.self_attn.k_proj.weight"],
+    ["blk.1.attn_output.weight", "model.layers.1.self_attn.o_proj.weight"],
+    ["blk.2.ffn_norm.weight", "model.layers.2.post_attention_layernorm.weight"],
+    ["blk.2.ffn_gate.weight", "model.layers.2.mlp.gate_proj.weight"],
+    ["blk.2.ffn_down.weight", "model.layers.2.mlp.down_proj.weight"],
+  ];
+  for (const [ours, published] of names) expect(floats(tensors.get(ours)!), ours).toEqual(stored(published));
+  expect(tensors.get("blk.1.attn_k.weight")!.shape).toEqual([24, 48]);
+  expect(tensors.has("output.weight")).toBe(false);
   close();
 });
 
@@ -188,6 +219,48 @@ test("an embedder's own pooling is written, in either form of its config, and on
   expect(poolingWith({ pooling_mode: "cls" }, "e.gguf")).toBe(1);
   writeFileSync(join(source, "modules.json"), JSON.stringify(modules));
   expect(() => poolingWith({ pooling_mode_max_tokens: true }, "c.gguf")).toThrow(/pools by mean or cls, got max\n/);
+});
+
+describe("a byte-level BPE tokenizer", () => {
+  const path = join(goldenRoot, "tokenizers/llama3-split.json.gz");
+  const { tokenizer: json } = JSON.parse(gunzipSync(readFileSync(path)).toString());
+  /** The plain values of the tables, and the notes, for the golden tokenizer with other fields. */
+  const tables = (fields: object = {}) => {
+    writeFileSync(join(root, "tokenizer.json"), JSON.stringify({ ...json, ...fields }));
+    const names = { bos_token: "<|begin_of_text|>", eos_token: "<|end_of_text|>", pad_token: "<|end_of_text|>" };
+    writeFileSync(join(root, "tokenizer_config.json"), JSON.stringify({ ...names, mask_token: "<|mask|>" }));
+    const { metadata, notes } = ggufTokenizer(root, 530, "gpt-2");
+    return { notes, ...Object.fromEntries(Object.entries(metadata).map(([key, { value }]) => [key.slice(15), value])) };
+  };
+
+  test("of a language model gives its bos and eos, and says where the template puts them", () => {
+    const got = tables();
+    expect(got).toMatchObject({
+      model: "gpt2",
+      bos_token_id: 0,
+      eos_token_id: 1,
+      padding_token_id: 1,
+      mask_token_id: 3,
+    });
+    expect(got).not.toHaveProperty("unknown_token_id");
+    expect(got).toMatchObject({ add_bos_token: true, add_eos_token: true, add_sep_token: true });
+    const template = json.post_processor.processors[1];
+    const bosAlone = { ...template, single: template.single.slice(0, 2), pair: template.pair.slice(0, 2) };
+    expect(tables({ post_processor: bosAlone })).toMatchObject({ add_bos_token: true, add_eos_token: false });
+    expect(tables({ post_processor: null })).toMatchObject({ add_bos_token: false, add_eos_token: false });
+  });
+
+  test("is cut into words by the name of its pattern, and what llama.cpp does otherwise is noted", () => {
+    expect(tables()).toMatchObject({ pre: "llama-bpe", notes: [] });
+    expect(tables({ model: { ...json.model, ignore_merges: false } }).notes.join()).toContain(
+      "a word of the vocabulary whole",
+    );
+    const gpt2 = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+    const merged = { ...json.model, ignore_merges: false };
+    expect(tables({ pre_tokenizer: gpt2, model: merged })).toMatchObject({ pre: "gpt-2", notes: [] });
+    const other = { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, gpt2] };
+    expect(tables({ pre_tokenizer: other, model: merged }).notes.join()).toContain("not this tokenizer's");
+  });
 });
 
 test("what llama.cpp cannot compute is refused, and nothing is left behind", () => {

@@ -1,5 +1,5 @@
-// An encoder as a GGUF file for llama.cpp: its architectures `bert` (BERT and RoBERTa), `nomic-bert`, `modern-bert` and
-// `neo-bert`, with the tensor and metadata names of its own converter. Heads are left out: there these are embedders.
+// An encoder as a GGUF file for llama.cpp, with the tensor and metadata names of its own converter, which the encoder's file
+// says (`GgufForm`). Heads are left out: there these are embedders.
 // Two differences are llama.cpp's: it approximates GELU by tanh, and it reads NeoBERT's qkv rows as q | k | v where the
 // published layout goes head by head, so they are permuted here (its own converter does not, and gives other vectors).
 
@@ -37,8 +37,8 @@ const ggufValue = (value: number | string | { float: number }): GgufValue =>
   typeof value === "string" ? string(value) : typeof value === "number" ? uint32(value) : float32(value.float);
 
 /**
- * Writes the encoder of a model folder as a GGUF file. Throws where llama.cpp has no such model (NeoBERT's ablations,
- * ModernBERT with biases) or no such tokenizer.
+ * Writes the encoder of a model folder as a GGUF file. Throws where llama.cpp has no such model (NeoBERT's ablations, biases
+ * that it does not add) or no such tokenizer.
  */
 export function exportGguf(source: string, out: string, options: GgufExportOptions = {}): GgufExport {
   if (existsSync(out)) {

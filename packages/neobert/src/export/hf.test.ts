@@ -6,8 +6,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { writeSafetensors } from "../files/safetensors.js";
 import { openCheckpoint } from "../files/weight-files.js";
+import { architectureOf } from "../model/architectures.js";
 import { goldenClassifiers, goldenModels, goldenRoot, goldenTaggers } from "../model/golden.js";
 import { exportHf } from "./hf.js";
+import { loadedByPython } from "./python.js";
 
 let root: string;
 beforeEach(() => {
@@ -120,4 +122,15 @@ test("a folder that is there is not written over, and modules outside the folder
   const source = oldBert(join(root, "old"));
   writeFileSync(join(source, "modules.json"), '[{"name":"0","path":"../x","type":"t"}]');
   expect(() => exportHf(source, join(root, "out"))).toThrow(/paths inside the folder, got ..\/x/);
+});
+
+test("a head that transformers has no class for is named as such", () => {
+  const bound = architectureOf({ model_type: "bert" });
+  const known = loadedByPython(bound, "questionAnswering");
+  expect(known).toBe("Python's transformers reads this folder as BertForQuestionAnswering.");
+  const without = { ...bound, python: { transformers: 5, lacks: ["questionAnswering"] as const } };
+  expect(loadedByPython(without, "questionAnswering")).toMatch(
+    /encoder .* as BertModel; it has no BertForQuestionAnsw/,
+  );
+  expect(loadedByPython(without, "maskedLM")).toBe("Python's transformers 5 reads this folder as BertForMaskedLM.");
 });

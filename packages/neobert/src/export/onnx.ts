@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
-import { readJsonFile } from "../files/json-file.js";
+import { readJsonObject } from "../files/input-file.js";
 import { packageVersion } from "../files/package.js";
 import { openModel } from "../model/model-folder.js";
 import { layersToKeep, quantizationErrors } from "../onnx/calibrate.js";
@@ -34,6 +34,11 @@ export interface OnnxExport {
 
 const names = { fp32: "model", fp16: "model_fp16", int8: "model_quantized" };
 
+/** Where config.json tells transformers.js of weights in files of their own. */
+interface JsConfig {
+  "transformers.js_config"?: { use_external_data_format?: Record<string, number> };
+}
+
 /**
  * Writes the model in `source` (a folder) into the folder `out`, which may hold other types of it already. The head is
  * the one that config.json names; an embedder (with modules.json) has none.
@@ -54,7 +59,10 @@ export async function exportOnnx(source: string, out: string, options: OnnxExpor
     const { external } = writeOnnx(file, graph, { producerVersion: packageVersion() });
 
     const { modelType } = model.architecture;
-    const config = { model_type: modelType, ...readJsonFile(join(encoder, "config.json")) };
+    const config: JsConfig & { model_type: string } = {
+      model_type: modelType,
+      ...readJsonObject<JsConfig>(join(encoder, "config.json")),
+    };
     if (external) {
       // transformers.js looks for a second file only where it is told of one.
       const known = config["transformers.js_config"] ?? {};

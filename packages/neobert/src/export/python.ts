@@ -8,5 +8,8 @@ export function loadedByPython({ classNames, python }: ModelArchitecture, head: 
     return `Python's transformers reads this folder with the remote code of ${python.remoteCode}; ${python.variants}.`;
   }
   const version = python.transformers > 4 ? ` ${python.transformers}` : "";
+  if (python.lacks?.includes(head)) {
+    return `Python's transformers${version} reads the encoder of this folder as ${classNames.none}; it has no ${classNames[head]}.`;
+  }
   return `Python's transformers${version} reads this folder as ${classNames[head]}.`;
 }

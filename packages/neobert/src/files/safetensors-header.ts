@@ -3,6 +3,8 @@
 // cover the data exactly once, so a file has no hidden bytes and no two readings. Names keep the order of the data.
 // Format: https://github.com/huggingface/safetensors#format
 
+import { parseJson, shortened } from "./input-file.js";
+
 /** The dtypes in the reference library's order of alignment, and the typed array that holds each. */
 export const typedArrays = {
   BOOL: Uint8Array,
@@ -40,6 +42,8 @@ export interface Header {
 }
 
 export const MAX_HEADER_BYTES = 100_000_000;
+/** Tensors in a file: encoders have hundreds, the largest models of others some tens of thousands. */
+const MAX_TENSORS = 200_000;
 
 const DTYPE_RANK = new Map(Object.keys(typedArrays).map((dtype, rank) => [dtype, rank]));
 
@@ -85,11 +89,13 @@ export function parseHeader(bytes: Uint8Array, dataByteLength: number, path: str
   const text = decodeHeader(bytes, path);
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(text, path);
   } catch (error) {
-    throw malformed(path, "a JSON header", (error as Error).message);
+    throw malformed(path, "a JSON header", (error as Error).message.split("\n")[0]!);
   }
   if (!isObject(json)) throw malformed(path, "a header that is a JSON object", text.slice(0, 40));
+  const count = Object.keys(json).length;
+  if (count > MAX_TENSORS) throw malformed(path, `at most ${MAX_TENSORS} tensors`, `${count}`);
   const duplicate = duplicateKey(text);
   if (duplicate !== null) throw malformed(path, "each key once in the header", `${JSON.stringify(duplicate)} twice`);
 
@@ -107,7 +113,7 @@ export function parseHeader(bytes: Uint8Array, dataByteLength: number, path: str
 /** The error of a file that breaks the format: what the format asks for, and what this file has. */
 export function malformed(path: string, expected: string, got: string): Error {
   return new Error(
-    `${path}: expected ${expected}, got ${got}\nThe file is damaged or not a safetensors file: copy or download it again.`,
+    `${path}: expected ${shortened(expected)}, got ${shortened(got)}\nThe file is damaged or not a safetensors file: copy or download it again.`,
   );
 }
 

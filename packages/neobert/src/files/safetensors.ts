@@ -3,9 +3,9 @@
 // in use. Writing streams tensor by tensor and gives the bytes that the reference library gives for the same tensors.
 // NOTE: the format is little-endian, and so is every processor that Node runs on but s390x.
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, readSync } from "node:fs";
 import { createFileAtomic, writeAll } from "./atomic.js";
-import { refuseLfsPointer } from "./lfs-pointer.js";
+import { openRegularFile, refuseLfsPointer } from "./input-file.js";
 import {
   compareEntries,
   type Dtype,
@@ -58,7 +58,7 @@ const MAX_READ_BYTES = 2 ** 30;
  * The file stays open until `close`.
  */
 export function openSafetensors(path: string): SafetensorsFile {
-  const fd = openSync(path, "r");
+  const fd = openRegularFile(path);
   try {
     return new OpenFile(path, fd);
   } catch (error) {

@@ -3,10 +3,12 @@
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { readTextFile } from "./lfs-pointer.js";
+import { readJsonObject, shortened } from "./input-file.js";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.js";
 
 const SINGLE_FILE = "model.safetensors";
+/** Files of weights of one model: the largest there are have some hundreds. */
+const MAX_SHARDS = 10_000;
 const INDEX_FILE = "model.safetensors.index.json";
 
 /**
@@ -47,7 +49,7 @@ function openSharded(indexPath: string): SafetensorsFile {
   const absent = shardNames.filter((name) => !existsSync(join(folder, name)));
   if (absent.length > 0) {
     throw new Error(
-      `${indexPath}: expected its shards beside it, got none named ${absent.join(", ")}\nDownload them again.`,
+      `${indexPath}: expected its shards beside it, got none named ${shortened(absent.join(", "))}\nDownload them again.`,
     );
   }
 
@@ -62,7 +64,7 @@ function openSharded(indexPath: string): SafetensorsFile {
     if (lost.length > 0) {
       const list = lost.map(([tensor, shard]) => `${tensor} (${shard})`).join(", ");
       throw new Error(
-        `${indexPath}: expected each tensor in its shard, got none of ${list}\nDownload index and shards again.`,
+        `${indexPath}: expected each tensor in its shard, got none of ${shortened(list)}\nDownload index and shards again.`,
       );
     }
   } catch (error) {
@@ -71,7 +73,8 @@ function openSharded(indexPath: string): SafetensorsFile {
   }
   const shardWith = (tensor: string) => {
     const shard = shards.get(shardOf.get(tensor) ?? "");
-    if (!shard) throw new Error(`${indexPath}: expected one of its ${shardOf.size} tensors, got the name ${tensor}`);
+    if (!shard)
+      throw new Error(`${indexPath}: expected one of its ${shardOf.size} tensors, got the name ${shortened(tensor)}`);
     return shard;
   };
   return {
@@ -84,18 +87,16 @@ function openSharded(indexPath: string): SafetensorsFile {
 }
 
 function readWeightMap(indexPath: string): Map<string, string> {
-  let index: { weight_map?: unknown } | null;
-  const text = readTextFile(indexPath);
-  try {
-    index = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${indexPath}: expected JSON, got ${(error as Error).message}\nDownload the index again.`);
-  }
-  const entries = Object.entries(index?.weight_map ?? {});
+  const index = readJsonObject(indexPath);
+  const entries = Object.entries(index.weight_map ?? {});
   const wrong = entries.find(([, file]) => typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file));
   if (wrong || entries.length === 0) {
-    const got = wrong ? `${wrong[0]}: ${JSON.stringify(wrong[1])}` : "no weight_map";
+    const got = wrong ? shortened(`${wrong[0]}: ${JSON.stringify(wrong[1])}`) : "no weight_map";
     throw new Error(`${indexPath}: expected a weight_map of tensor names to .safetensors files beside it, got ${got}`);
   }
-  return new Map(entries);
+  const shards = new Set(entries.map(([, file]) => file)).size;
+  if (shards > MAX_SHARDS) {
+    throw new Error(`${indexPath}: expected at most ${MAX_SHARDS} shards, got ${shards}\nDownload the index again.`);
+  }
+  return new Map(entries as [string, string][]);
 }

@@ -21,6 +21,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { writeFileAtomic } from "../files/atomic.js";
+import { readJsonFile } from "../files/input-file.js";
 
 export type RepoType = "model" | "dataset";
 
@@ -66,7 +67,7 @@ export class RepoCache {
   listing(commit: string): RemoteFile[] | null {
     const path = join(this.folder, "listings", `${commit}.json`);
     try {
-      return JSON.parse(readFileSync(path, "utf8"));
+      return readJsonFile(path) as RemoteFile[];
     } catch {
       return null; // not there, or damaged: asked for anew
     }

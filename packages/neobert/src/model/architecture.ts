@@ -39,8 +39,10 @@ export interface CheckpointVariants {
   optional?: RegExp;
 }
 
-/** What loads it in Python: classes of transformers, from which version on, or code that is kept elsewhere. */
-export type PythonSupport = { transformers: number } | { remoteCode: string; variants: string };
+/** What loads it in Python: classes of transformers, from which version on and for which heads not, or code elsewhere. */
+export type PythonSupport =
+  | { transformers: number; lacks?: readonly Head[] }
+  | { remoteCode: string; variants: string };
 
 /** A model as llama.cpp has it. */
 export interface GgufForm {
@@ -67,6 +69,7 @@ export interface FreshModel {
   pad: number;
   cls: number | undefined;
   sep: number | undefined;
+  mask: number | undefined;
 }
 
 /** What holds whatever the config. */

@@ -71,7 +71,7 @@ describe.each(modelTypes)("%s", (model_type) => {
     for (const name of [lengthField, ...dropoutFields]) expect(fields).toHaveProperty(name);
     const fresh = architectureOf({
       model_type,
-      ...freshFields({ maxLength: 77, pad: 1, cls: 2, sep: 3 }),
+      ...freshFields({ maxLength: 77, pad: 1, cls: 2, sep: 3, mask: 4 }),
       pad_token_id: 1,
     });
     expect(fresh.longestText()).toBe(77);

@@ -3,13 +3,14 @@
 
 import { type Bound, binding, type Head } from "./architecture.js";
 import { bert } from "./bert.js";
+import { euroBert } from "./eurobert.js";
 import { modernBert } from "./modernbert.js";
 import { neobert } from "./neobert.js";
 import { nomicBert } from "./nomicbert.js";
 import { roberta } from "./roberta.js";
 
 const classNamesOf = Object.fromEntries(
-  [neobert, bert, roberta, nomicBert, modernBert].map(({ modelType, classNames, otherClassNames = {} }) => {
+  [neobert, bert, roberta, nomicBert, modernBert, euroBert].map(({ modelType, classNames, otherClassNames = {} }) => {
     return [modelType, [...Object.values(classNames), ...Object.keys(otherClassNames)]];
   }),
 ) as Record<string, string[]>;
@@ -21,6 +22,7 @@ export const architectures = {
   roberta: binding(roberta),
   nomic_bert: binding(nomicBert),
   modernbert: binding(modernBert),
+  eurobert: binding(euroBert),
 };
 
 export type ModelType = keyof typeof architectures;

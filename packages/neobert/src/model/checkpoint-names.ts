@@ -3,6 +3,7 @@
 // other spellings that an architecture's file lists. Everything that does not fit is told at once; what no model here has
 // is left out, as transformers does.
 
+import { shortened } from "../files/input-file.js";
 import type { Head, ParameterSpec } from "./architecture.js";
 import type { ModelArchitecture } from "./architectures.js";
 
@@ -79,11 +80,16 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
   if (missing.length + changing.length + wrong.length > 0) {
     const unexpected = foreign.map((name) => `${name} [${found.get(name)}]`);
     const lines = [`${where}: expected the ${specs.length} tensors of ${architecture.classNames[head]}, got others`];
-    if (missing.length > 0) lines.push(`missing: ${missing.map(({ name, shape }) => `${name} [${shape}]`).join(", ")}`);
-    if (unexpected.length > 0) lines.push(`unexpected: ${unexpected.join(", ")}`);
-    if (wrong.length > 0) lines.push(`wrong shape: ${wrong.join("; ")}`);
+    if (missing.length > 0)
+      lines.push(`missing: ${shortened(missing.map(({ name, shape }) => `${name} [${shape}]`).join(", "), 4000)}`);
+    if (unexpected.length > 0) lines.push(`unexpected: ${shortened(unexpected.join(", "), 4000)}`);
+    if (wrong.length > 0) lines.push(`wrong shape: ${shortened(wrong.join("; "), 4000)}`);
     const headOnly = missing.length > 0 && missing.every(isHead) && unexpected.length + wrong.length === 0;
-    lines.push(headOnly ? "The checkpoint has no such head: fine-tune one, or use the model for what it was trained for." : "Compare config.json with the checkpoint.");
+    lines.push(
+      headOnly
+        ? "The checkpoint has no such head: fine-tune one, or use the model for what it was trained for."
+        : "Compare config.json with the checkpoint.",
+    );
     throw new Error(lines.join("\n"));
   }
   return { stored, fresh: lacking, unused: foreign };

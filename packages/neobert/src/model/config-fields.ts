@@ -2,8 +2,13 @@
 // once, and what fields must agree on. Each architecture's own file declares its fields and the published defaults.
 
 import { z } from "zod";
+import { shortened } from "../files/input-file.js";
 
 export const size = z.int().positive();
+/** Layers and labels: no encoder has thousands of the one or millions of the other, and each takes memory before a weight is read. */
+const MAX_LAYERS = 4096;
+const MAX_LABELS = 1_000_000;
+export const layerCount = size.max(MAX_LAYERS);
 export const range = z.number().nonnegative();
 export const probability = z.number().min(0).lt(1);
 
@@ -13,9 +18,9 @@ export function commonFields(published: { width: number; layers: number; heads: 
     architectures: z.array(z.string()).nullish(),
     // Names may be numbers there, or a list; null stands for none.
     id2label: z.preprocess(asLabelNames, z.record(z.string(), z.string()).optional()),
-    num_labels: absentIfNull(size.optional()),
+    num_labels: absentIfNull(size.max(MAX_LABELS).optional()),
     hidden_size: size.default(published.width).describe("Model width"),
-    num_hidden_layers: size.default(published.layers).describe("Encoder blocks"),
+    num_hidden_layers: layerCount.default(published.layers).describe("Encoder blocks"),
     num_attention_heads: size.default(published.heads).describe("Attention heads"),
     vocab_size: size
       .default(published.tokens)
@@ -77,10 +82,10 @@ export function readFields<Schema extends z.ZodType>(name: string, schema: Schem
   if (result.success) return result.data;
   const issues = result.error.issues.map(({ path, message }) => {
     const got = path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], raw);
-    return `${path.join(".") || "config"}: ${message}, got ${JSON.stringify(got)}`;
+    return `${path.join(".") || "config"}: ${message}, got ${shortened(JSON.stringify(got) ?? "nothing", 200)}`;
   });
   throw new Error(
-    `${name}: expected a config.json of a model that can be computed here, got\n  ${issues.join("\n  ")}`,
+    `${name}: expected a config.json of a model that can be computed here, got\n  ${shortened(issues.join("\n  "), 4000)}`,
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { readJsonFile } from "../files/json-file.js";
+import { readJsonObject } from "../files/input-file.js";
 import { architectureOf, type ModelArchitecture } from "./architectures.js";
 
 /** The architecture of the config.json in `folder`, with `fields` in place of its own. Throws naming the file. */
@@ -13,10 +13,7 @@ export function readArchitecture(folder: string, fields: Record<string, unknown>
       `${folder}: expected a model folder with config.json, got none\nName the folder that holds config.json and the weights.`,
     );
   }
-  const raw = readJsonFile(file);
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) {
-    throw new Error(`${file}: expected an object of the model's fields, got ${JSON.stringify(raw).slice(0, 40)}`);
-  }
+  const raw = readJsonObject(file);
   try {
     return architectureOf({ ...raw, ...fields });
   } catch (error) {

@@ -14,7 +14,8 @@ const count = (raw: object, head: Head) =>
     .parameters(head)
     .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
 
-// config.json of bert-base-uncased, roberta-base, nomic-embed-text-v1.5 (the Hub's form) and ModernBERT-base.
+// config.json of bert-base-uncased, roberta-base, nomic-embed-text-v1.5 (the Hub's form), ModernBERT-base and EuroBERT-610m
+// (the Hub's form).
 const bertBase = {
   model_type: "bert",
   architectures: ["BertForMaskedLM"],
@@ -76,6 +77,24 @@ const modernBase = {
   classifier_pooling: "mean",
 };
 
+const euroHub = {
+  model_type: "eurobert",
+  architectures: ["EuroBertForMaskedLM"],
+  auto_map: { AutoModel: "modeling_eurobert.EuroBertModel" },
+  bos_token_id: 128000,
+  eos_token_id: 128001,
+  hidden_size: 1152,
+  intermediate_size: 4096,
+  mask_token_id: 128002,
+  num_attention_heads: 18,
+  num_hidden_layers: 26,
+  num_key_value_heads: 6,
+  pad_token_id: 128001,
+  rope_scaling: null,
+  rope_theta: 250000,
+  tie_word_embeddings: false,
+};
+
 describe("published configs", () => {
   test.each([
     ["BERT", bertBase, 109_514_298],
@@ -132,6 +151,20 @@ describe("published configs", () => {
     );
   });
 
+  test("EuroBERT's Hub form is read as transformers 5 reads it, with the parameters that it counts", () => {
+    const { rope_theta, rope_scaling, ...others } = euroHub;
+    const config = parse(euroHub);
+    expect(config).toMatchObject({ ...others, head_dim: 64, rope_parameters: { rope_theta, rope_type: "default" } });
+    expect(config).not.toHaveProperty("rope_theta");
+    expect([count(euroHub, "none"), count(euroHub, "maskedLM")]).toEqual([607_874_688, 755_625_600]);
+    expect([count({ model_type: "eurobert" }, "none"), count({ model_type: "eurobert" }, "maskedLM")]).toEqual([
+      211_766_016, 310_266_624,
+    ]);
+    expect(count({ ...euroHub, tie_word_embeddings: true }, "maskedLM")).toBe(607_874_688);
+    const both = parse({ ...euroHub, rope_parameters: { rope_theta: 7 } });
+    expect(both).toMatchObject({ rope_parameters: { rope_theta: 7 } });
+  });
+
   test("RoBERTa's positions begin behind the padding id", () => {
     expect(architectureOf(robertaBase).maxPositions()).toBe(512);
   });
@@ -185,6 +218,14 @@ describe("refused configs", () => {
     ],
     [{ model_type: "modernbert", classifier_pooling: "max" }, /classifier_pooling: .*got "max"/],
     [{ model_type: "modernbert", pad_token_id: 50368 }, /pad_token_id below vocab_size 50368, got 50368/],
+    [{ ...euroHub, num_key_value_heads: 4 }, /num_key_value_heads to divide num_attention_heads 18, got 4/],
+    [
+      { ...euroHub, rope_scaling: { rope_type: "yarn" } },
+      /EuroBertConfig: .*\n +rope_scaling: .*got \{"rope_type":"yarn"/,
+    ],
+    [{ ...euroHub, rope_parameters: { rope_type: "llama3" } }, /rope_parameters.rope_type: .*got "llama3"/],
+    [{ ...euroHub, head_dim: 32 }, /head_dim to be .* 64, got 32/],
+    [{ ...euroHub, classifier_pooling: "cls" }, /classifier_pooling: .*got "cls"/],
   ])("%j", (raw, message) => {
     expect(() => parse(raw)).toThrow(message);
   });

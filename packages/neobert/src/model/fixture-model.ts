@@ -28,7 +28,7 @@ export function smallConfig(
     model_type: modelType,
     vocab_size: tokens,
     pad_token_id: 0,
-    ...freshFields({ maxLength: length, pad: 0, cls: 2, sep: 3 }),
+    ...freshFields({ maxLength: length, pad: 0, cls: 2, sep: 3, mask: 4 }),
     ...smallFields(modelType),
     ...Object.fromEntries(ranges.filter((name) => name in fields).map((name) => [name, range])),
   };

@@ -16,6 +16,11 @@ export const goldens: Record<ModelType, { models: string[]; classifiers: string[
   roberta: { models: ["roberta"], classifiers: ["roberta/classification"] },
   nomic_bert: { models: ["nomicbert"], classifiers: ["nomicbert/classification"] },
   modernbert: { models: ["modernbert"], classifiers: ["modernbert/classification"] },
+  eurobert: {
+    models: ["eurobert", "eurobert/tied"],
+    classifiers: ["bos", "mean", "late"].map((pooling) => `eurobert/classification-${pooling}`),
+    taggers: ["eurobert/tokens"],
+  },
 };
 export const goldenModels = Object.values(goldens).flatMap(({ models }) => models);
 export const goldenClassifiers = Object.values(goldens).flatMap(({ classifiers }) => classifiers);

@@ -10,6 +10,7 @@ import {
   commonFields,
   described,
   labelCount,
+  layerCount,
   probability,
   range,
   readConfig,
@@ -58,7 +59,7 @@ const no = z.literal([false, null]).optional();
 // The Hub's form, as far as it says something about the model. What is not one of these values is another model.
 const hubSchema = z.looseObject({
   n_embd: size,
-  n_layer: size,
+  n_layer: layerCount,
   n_head: size,
   n_inner: size,
   vocab_size: size,

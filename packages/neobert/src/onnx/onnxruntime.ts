@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
-import { refuseLfsPointerFile } from "../files/lfs-pointer.js";
+import { refuseLfsPointerFile } from "../files/input-file.js";
 
 export type OnnxRuntime = typeof import("onnxruntime-node");
 

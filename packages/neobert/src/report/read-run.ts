@@ -4,6 +4,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parse } from "yaml";
+import { readJsonObject } from "../files/input-file.js";
 import { latestCheckpoint } from "../files/run-folder.js";
 import {
   type Ablations,
@@ -120,7 +121,7 @@ function readTrainingRun(folder: string, name: string): TrainingRun {
 function recordOf(folder: string): Record<string, unknown> {
   const checkpoint = latestCheckpoint(folder);
   const file = checkpoint && join(checkpoint, "training/state.json");
-  return file && existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")).record ?? {}) : {};
+  return file && existsSync(file) ? (readJsonObject<{ record?: Record<string, unknown> }>(file).record ?? {}) : {};
 }
 
 /** Folders of mteb's layout in this one: itself, its children and theirs. */
@@ -136,7 +137,9 @@ function readMteb(folder: string): MtebResults {
     (name) => name.endsWith(".json") && !["model_meta.json", "neobert.json"].includes(name),
   );
   const about = join(folder, "neobert.json");
-  const { settings = {}, versions = {} } = existsSync(about) ? JSON.parse(readFileSync(about, "utf8")) : {};
+  const { settings = {}, versions = {} } = existsSync(about)
+    ? readJsonObject<Pick<Partial<MtebResults>, "settings" | "versions">>(about)
+    : {};
   const name = basename(dirname(resolve(folder)))
     .split("__")
     .at(-1)!;

@@ -24,11 +24,20 @@ function stepFromJSON(json: Exclude<DecoderJSON, { type: "Sequence" }>): (tokens
       return (tokens) => [tokens.join("")];
     case "Replace": {
       const pattern = compilePattern(json.pattern, "decoder.pattern");
-      return (tokens) => tokens.map((token) => token.replace(pattern, () => json.content));
+      return (tokens) => tokens.map((token) => replaced(token, pattern(token), json.content));
     }
     case "Strip":
       return (tokens) => tokens.map((token) => strip(token, json.content, json.start, json.stop));
   }
+}
+
+function replaced(token: string, places: readonly number[], content: string): string {
+  let [out, at] = ["", 0];
+  for (let i = 0; i < places.length; i += 2) {
+    out += token.slice(at, places[i]!) + content;
+    at = places[i + 1]!;
+  }
+  return out + token.slice(at);
 }
 
 /** Runs of <0x..> as the text of those bytes, or a U+FFFD for each where they are no UTF-8. */

@@ -36,6 +36,9 @@ export interface SpecialTokens {
   cls?: string;
   sep?: string;
   mask?: string;
+  /** The first and last token of a text as a language model calls them, where the tokenizer's files do. */
+  bos?: string;
+  eos?: string;
 }
 
 export type SpecialIds = { readonly [name in keyof SpecialTokens]: number | undefined };

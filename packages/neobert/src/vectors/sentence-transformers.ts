@@ -5,7 +5,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { readJsonFile } from "../files/json-file.js";
+import { readJsonFile } from "../files/input-file.js";
 import { checkPooling, type PoolingMode, poolingModes } from "./pooling.js";
 import { type SimilarityFunction, similarityFunctions } from "./similarity.js";
 
@@ -161,4 +161,5 @@ function similarityOf(name: unknown, folder: string): SimilarityFunction {
   );
 }
 
-const readJson = (file: string) => (existsSync(file) ? readJsonFile(file) : undefined);
+// biome-ignore lint/suspicious/noExplicitAny: files of others, whose fields are checked one by one.
+const readJson = (file: string): any => (existsSync(file) ? readJsonFile(file) : undefined);

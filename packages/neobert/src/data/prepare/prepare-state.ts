@@ -1,10 +1,11 @@
 // The state of a preparation (`prepare.json` in its folder): what is being made from what, which shards are finished, and
 // where in the input the next one begins. It is replaced atomically after every shard, so a kill loses at most the shard
 // in progress; and it tells a second run with other settings or inputs from one that has nothing left to do.
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../../files/atomic.js";
+import { readJsonFile } from "../../files/input-file.js";
 import { settingsSchema, shardSchema, sourceFileSchema, specialIdsSchema, tokenizerSchema } from "../manifest.js";
 import { hashFile } from "../read/read.js";
 
@@ -33,7 +34,7 @@ export function readState(out: string): PrepareState | undefined {
   if (!hasState(out)) return undefined;
   const path = join(out, stateFile);
   try {
-    return stateSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+    return stateSchema.parse(readJsonFile(path));
   } catch (error) {
     throw new Error(
       `prepareData: expected the state of a preparation in ${path}, got ${(error as Error).message}\n` +

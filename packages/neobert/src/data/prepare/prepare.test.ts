@@ -14,6 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
 import { afterAll, expect, test } from "vitest";
 import { compiledFile } from "../../files/package.js";
 import { loadTokenizer, saveTokenizer } from "../../tokenizer/index.js";
@@ -118,6 +120,21 @@ test("the manifest counts documents and tokens and names tokenizer, special ids 
     const content = readFileSync(path);
     expect([bytes, sha256]).toEqual([content.length, createHash("sha256").update(content).digest("hex")]);
   }
+});
+
+test("bytes, of which none is unknown, are prepared without an id for unknown tokens", async () => {
+  const path = fileURLToPath(new URL("../../../../../test/golden/tokenizers/llama3-split.json.gz", import.meta.url));
+  const folder = mkdtempSync(join(root, "bytes-"));
+  const { tokenizer: json } = JSON.parse(gunzipSync(readFileSync(path)).toString());
+  writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(json));
+  const names = { bos_token: "<|begin_of_text|>", eos_token: "<|end_of_text|>", pad_token: "<|pad|>" };
+  const write = (names: object) => writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify(names));
+  write(names);
+  const prepare = () => prepareData(optionsOf({ tokenizer: folder, validation: undefined }));
+  await expect(prepare()).rejects.toThrow(/all special tokens, got one without \[MASK\]\n/);
+  write({ ...names, mask_token: "<|mask|>" });
+  const { manifest } = openShards((await prepare()).train.folder);
+  expect(manifest.specialIds).toEqual({ cls: 0, sep: 1, pad: 2, mask: 3 });
 });
 
 test("the output is the same bytes whatever the number of workers", async () => {

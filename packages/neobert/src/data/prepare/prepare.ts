@@ -150,7 +150,8 @@ function stateWithShards(out: string): PrepareState | undefined {
 
 function specialIdsOf(tokenizer: Tokenizer): ManifestIds {
   const { cls, sep, mask, pad, unk } = tokenizer.specialIds;
-  const ids = specialIdsSchema.safeParse({ cls, sep, mask, pad, unk });
+  const knowsAll = unk === undefined && tokenizer.toJSON().model.unk_token === null; // bytes, of which none is unknown
+  const ids = specialIdsSchema.safeParse({ cls, sep, mask, pad, ...(!knowsAll && { unk }) });
   if (ids.success) return ids.data;
   const missing = ids.error.issues.map(({ path }) => tokenizer.specialTokens[path[0] as keyof ManifestIds]);
   throw new Error(

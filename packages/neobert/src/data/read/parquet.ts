@@ -16,7 +16,7 @@ import {
 import { parquetHeader } from "hyparquet/src/column.js";
 import { getSchemaPath } from "hyparquet/src/schema.js";
 import { compressors } from "hyparquet-compressors";
-import { refuseLfsPointer } from "../../files/lfs-pointer.js";
+import { refuseLfsPointer } from "../../files/input-file.js";
 
 /**
  * Yields the rows as objects of the columns that `choose` takes of all names; 64-bit whole numbers are numbers up to 2^53,

@@ -5,7 +5,7 @@
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { refuseLfsPointer } from "../../files/lfs-pointer.js";
+import { refuseLfsPointer } from "../../files/input-file.js";
 import { unzstd } from "./unzstd.js";
 
 /** How a text file is cut into documents: not at all, at each line, or at blank lines. */

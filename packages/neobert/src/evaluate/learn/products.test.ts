@@ -1,6 +1,6 @@
 import { getNumThreads, liveTensors } from "@neobert/torch";
 import { describe, expect, test } from "vitest";
-import { chooseProducts } from "./choose-products.js";
+import { chooseProducts, productsOrLoops } from "./choose-products.js";
 import { type Floats, plainProducts } from "./products.js";
 import { RandomState } from "./random-state.js";
 import { torchProducts } from "./torch-products.js";
@@ -68,6 +68,13 @@ test.each([
 
 test("libtorch is chosen where it is installed", async () => {
   expect((await chooseProducts()).name).toBe("libtorch");
+});
+
+test("plain loops take its place where it was never set up, and never where its addon is broken", async () => {
+  const failing = (code: string) => () => Promise.reject(Object.assign(new Error(`the addon: ${code}`), { code }));
+  expect((await productsOrLoops(failing("ERR_ADDON_NOT_BUILT"))).name).toBe(plainProducts.name);
+  expect((await productsOrLoops(failing("ERR_MODULE_NOT_FOUND"))).name).toBe(plainProducts.name);
+  await expect(productsOrLoops(failing("ERR_ADDON_UNUSABLE"))).rejects.toThrow("the addon: ERR_ADDON_UNUSABLE");
 });
 
 test("rows that do not come out even are refused", () => {

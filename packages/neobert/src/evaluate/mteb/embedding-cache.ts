@@ -6,6 +6,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { writeAll, writeFileAtomic } from "../../files/atomic.js";
+import { readJsonObject } from "../../files/input-file.js";
 import type { VectorRows } from "../evaluators/types.js";
 
 const KEY_BYTES = 16;
@@ -99,7 +100,7 @@ class Store {
     this.#folder = folder;
     mkdirSync(folder, { recursive: true });
     const aboutFile = join(folder, "about.json");
-    if (existsSync(aboutFile)) this.#dimension = JSON.parse(readFileSync(aboutFile, "utf8")).dimension;
+    if (existsSync(aboutFile)) this.#dimension = readJsonObject<{ dimension: number }>(aboutFile).dimension;
     else writeFileAtomic(aboutFile, `${JSON.stringify({ ...about, dimension: 0 }, null, 2)}\n`);
     for (const name of readdirSync(folder).filter((name) => name.endsWith(".keys"))) this.#readSegment(name);
   }
@@ -133,7 +134,7 @@ class Store {
   #setDimension(d: number): void {
     this.#dimension = d;
     const file = join(this.#folder, "about.json");
-    writeFileAtomic(file, `${JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), dimension: d }, null, 2)}\n`);
+    writeFileAtomic(file, `${JSON.stringify({ ...readJsonObject(file), dimension: d }, null, 2)}\n`);
   }
 
   #newSegment() {

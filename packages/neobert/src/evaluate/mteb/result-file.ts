@@ -1,9 +1,10 @@
 // Result files in mteb 1.34's own layout, `OUT/MODEL/REVISION/TASK.json`, which mteb reads (`TaskResult.from_disk`), with
 // `model_meta.json` beside them; and `neobert.json`, which says what the numbers were made with and how long it took.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
+import { readJsonObject } from "../../files/input-file.js";
 import { packageVersion } from "../../files/package.js";
 import type { Scores } from "../evaluators/types.js";
 import type { MtebTask } from "./mteb-tasks.js";
@@ -60,10 +61,17 @@ export function mainScoreOf({ scores }: TaskResult): number {
   return entries.reduce((sum, { main_score }) => sum + main_score, 0) / entries.length;
 }
 
+/** What neobert.json beside the results holds. */
+interface ModelRecord {
+  versions: Record<string, string>;
+  settings: Settings;
+  tasks: Record<string, TaskTiming>;
+}
+
 /** The folder of one model's results, with what it was made with checked against what it is now. */
 export class ResultFolder {
   readonly path: string;
-  readonly #record: { versions: Record<string, string>; settings: Settings; tasks: Record<string, TaskTiming> };
+  readonly #record: ModelRecord;
 
   /** Throws where the folder holds results of other weights or settings, unless `replace` is set. */
   constructor(out: string, about: ModelAbout, settings: Settings, replace = false) {
@@ -73,7 +81,7 @@ export class ResultFolder {
     const versions = { neobert: packageVersion(), mteb: MTEB_VERSION, node: process.version };
     this.#record = { versions, settings, tasks: {} };
     if (existsSync(file)) {
-      const before = JSON.parse(readFileSync(file, "utf8"));
+      const before = readJsonObject<ModelRecord>(file);
       const changed = Object.keys({ ...before.settings, ...settings }).filter((key) => {
         return (before.settings[key] ?? null) !== (settings[key] ?? null);
       });
@@ -94,7 +102,7 @@ export class ResultFolder {
 
   read(task: MtebTask): TaskResult | undefined {
     const file = join(this.path, `${fileName(task.name)}.json`);
-    return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as TaskResult) : undefined;
+    return existsSync(file) ? readJsonObject<TaskResult>(file) : undefined;
   }
 
   write(task: MtebTask, result: TaskResult, timing: TaskTiming): void {

@@ -3,10 +3,19 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AdamW, clipGradNorm_, crossEntropy, fromTypedArray, liveTensors, type Tensor, tidy } from "@neobert/torch";
+import {
+  AdamW,
+  clipGradNorm_,
+  crossEntropy,
+  fromTypedArray,
+  fusedKernels,
+  liveTensors,
+  type Tensor,
+  tidy,
+} from "@neobert/torch";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openSafetensors } from "../../files/safetensors.js";
-import { Golden, goldenClassifiers, goldenConfig, goldenModels, goldenRoot } from "../golden.js";
+import { Golden, goldenClassifiers, goldenConfig, goldenModels, goldenRoot, goldenTaggers } from "../golden.js";
 import { type MaskedBatch, TorchModel } from "./torch-model.js";
 
 const neobertVariants = ["neobert/base", "neobert/m0", "neobert/ngpt"];
@@ -106,6 +115,8 @@ describe.each(goldenModels)("the published model %s", (variant) => {
       const loss = sum.div(count);
       expectClose(floats(loss), golden.values.get("loss")!, "loss");
       loss.backward();
+      // libtorch's attention rounds probabilities and their gradients to bfloat16, ours only what goes in and comes out.
+      const allowed = fusedKernels() ? 2e-2 : 3e-2;
       // PyTorch's own autocast differs by 1.89e-2 of the model's largest gradient on `base`, and by 2.37e-2 of a tensor's own.
       const got = gradients(model);
       const expected = (name: string) => golden.values.get(`grad.${name}`) ?? new Float32Array(got.get(name)!.length);
@@ -114,7 +125,7 @@ describe.each(goldenModels)("the published model %s", (variant) => {
       for (const [name, gradient] of got) {
         const differences = gradient.map((value, i) => value - expected(name)[i]!);
         expect(norm(differences), name).toBeLessThanOrEqual(3e-2 * norm(measuringGradient(name, golden)));
-        expect(largest(differences), name).toBeLessThanOrEqual(2e-2 * largestOfAll);
+        expect(largest(differences), name).toBeLessThanOrEqual(allowed * largestOfAll);
       }
     });
   });
@@ -211,13 +222,16 @@ test("the sequences' losses, divided by the whole batch's count and accumulated,
   });
 });
 
-test.each(goldenClassifiers)("sequence classification of %s has the published logits, loss and gradients", (name) => {
+test.each([...goldenClassifiers, ...goldenTaggers])("%s has the published class logits, loss and gradients", (name) => {
   const golden = new Golden(`${name}/expected.safetensors`);
+  const isTagger = goldenTaggers.includes(name);
   withModel(TorchModel.load(join(goldenRoot, name)), (model) => {
-    expect(model.head).toBe("sequenceClassification");
-    const logits = model.sequenceLogits(golden.batch);
-    expect(largestDifference(floats(logits), golden.values.get("logits")!)).toBeLessThan(5e-5);
-    const loss = crossEntropy(logits, fromTypedArray(golden.batch.labels).to("int64"));
+    expect(model.head).toBe(isTagger ? "tokenClassification" : "sequenceClassification");
+    const logits = isTagger ? model.tokenLogits(golden.batch) : model.sequenceLogits(golden.batch);
+    const expected = isTagger ? golden.packed("logits", logits.shape[1]!) : golden.values.get("logits")!;
+    expect(largestDifference(floats(logits), expected)).toBeLessThan(5e-5);
+    const labelled = isTagger ? logits.indexSelect(0, fromTypedArray(golden.batch.maskedRows).to("int64")) : logits;
+    const loss = crossEntropy(labelled, fromTypedArray(golden.batch.labels).to("int64"));
     expect(Math.abs(loss.item() - golden.values.get("loss")![0]!)).toBeLessThan(2e-6);
     loss.backward();
     if (![...golden.values.keys()].some((name) => name.startsWith("grad."))) return; // NomicBERT's file has no gradients
@@ -282,7 +296,7 @@ test.each(goldenModels)("%s is saved with the published config fields, class and
     const published = goldenConfig(name);
     const text = readFileSync(join(folder, "config.json"), "utf8");
     const { torch_dtype, ...written } = JSON.parse(text);
-    expect(text).toMatch(/"classifier_dropout": (null|\d+\.\d+),/); // 0.0, as Python tells it from 0
+    expect(text).toMatch(/"\w*dropout\w*": (null|\d+\.\d+),/); // 0.0, as Python tells it from 0
     expect(torch_dtype).toBe("float32");
     for (const key of ["dtype", "auto_map", "torch_dtype"]) delete published[key];
     expect(written).toMatchObject(published);

@@ -4,6 +4,8 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { loadTokenizer, saveTokenizer, Tokenizer } from "../index.js";
 import { sha256 } from "../sha256.js";
@@ -12,6 +14,7 @@ import { bertTokenizerJSON } from "./bert-json.js";
 import { robertaTokenizerJSON } from "./roberta-json.js";
 
 const tokens = [...Object.values(usualSpecialTokens), "é", "e", "##e", "E"];
+const llama3 = fileURLToPath(new URL("../../../../../test/golden/tokenizers/llama3-split.json.gz", import.meta.url));
 const folder = () => mkdtempSync(join(tmpdir(), "tokenizer-"));
 
 test("a saved tokenizer loads as it was, from tokenizer.json and from vocab.txt", () => {
@@ -45,6 +48,25 @@ test("the config decides lower case, accents and the names of special tokens bes
   const tokenizer = loadTokenizer(out);
   expect(tokenizer.encode("É x").tokens).toEqual(["<s>", "é", "<unk>", "</s>"]);
   expect(tokenizer.specialIds).toEqual({ pad: 0, unk: 1, cls: 2, sep: 3, mask: undefined });
+});
+
+test("bos and eos of a language model's tokenizer are its cls and sep unless it names those, and are saved as all four", () => {
+  const { tokenizer: json } = JSON.parse(gunzipSync(readFileSync(llama3)).toString());
+  const out = folder();
+  writeFileSync(join(out, "tokenizer.json"), JSON.stringify(json));
+  const [bos, eos] = ["<|begin_of_text|>", "<|end_of_text|>"];
+  const names = { bos_token: bos, eos_token: { content: eos }, pad_token: "<|pad|>", mask_token: "<|mask|>" };
+  writeFileSync(join(out, "tokenizer_config.json"), JSON.stringify(names));
+  const ids = { bos: 0, eos: 1, cls: 0, sep: 1, pad: 2, mask: 3, unk: undefined };
+  const tokenizer = loadTokenizer(out);
+  expect(tokenizer.specialIds).toEqual(ids);
+  const saved = folder();
+  saveTokenizer(tokenizer, saved);
+  const config = JSON.parse(readFileSync(join(saved, "tokenizer_config.json"), "utf8"));
+  expect(config).toMatchObject({ bos_token: bos, eos_token: eos, cls_token: bos, sep_token: eos });
+  expect(loadTokenizer(saved).specialIds).toEqual(ids);
+  writeFileSync(join(out, "tokenizer_config.json"), JSON.stringify({ ...names, cls_token: "<|mask|>" }));
+  expect(loadTokenizer(out).specialIds).toEqual({ ...ids, cls: 3 });
 });
 
 test("the hash changes with the vocabulary and not with padding", () => {

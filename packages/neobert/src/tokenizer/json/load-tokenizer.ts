@@ -8,7 +8,7 @@
 
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { readTextFile } from "../../files/lfs-pointer.js";
+import { readJsonFile, readJsonObject, readTextFile } from "../../files/input-file.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
 import { withConfig } from "./folder-config.js";
@@ -16,7 +16,7 @@ import { robertaTokenizerJSON } from "./roberta-json.js";
 import type { BpeJSON, TokenizerJSON, WordPieceJSON } from "./schema.js";
 import { parseTokenizerJSON } from "./schema.js";
 
-const names = ["pad", "unk", "cls", "sep", "mask"] as const;
+const names = ["pad", "unk", "cls", "sep", "mask", "bos", "eos"] as const;
 
 /** The tokenizer of a folder, or of a tokenizer.json, vocab.txt, or vocab.json with merges.txt beside it. In a folder
  * tokenizer.json comes first.
@@ -55,10 +55,10 @@ function readTokenizerJSON(file: string, config: Record<string, unknown>, specia
       specialTokens: { ...usualSpecialTokens, ...specialTokens },
     });
   }
-  const json = JSON.parse(readTextFile(file));
+  const json = readJsonFile(file);
   if (basename(file) !== "vocab.json") return json;
   return robertaTokenizerJSON({
-    vocab: json,
+    vocab: json as Record<string, number>,
     merges: readMerges(join(dirname(file), "merges.txt")),
     specialTokens: { ...robertaSpecialTokens, ...specialTokens },
     addPrefixSpace: config.add_prefix_space === true,
@@ -167,18 +167,13 @@ function findFile(folderOrFile: string): string {
 }
 
 function readObject(file: string): Record<string, unknown> {
-  if (!existsSync(file)) return {};
-  const text = readTextFile(file);
-  try {
-    return Object(JSON.parse(text));
-  } catch (error) {
-    throw new Error(`${file}: expected JSON, got ${(error as Error).message}\nMend or delete the file.`, {
-      cause: error,
-    });
-  }
+  return existsSync(file) ? readJsonObject(file) : {};
 }
 
-/** The special tokens that a config names, as a string or as an object with `content`. */
+/**
+ * The special tokens that a config names, as a string or as an object with `content`. Tokenizers of language models name the
+ * tokens at a text's ends bos and eos alone: they are its cls and sep then.
+ */
 function namedTokens(config: Record<string, unknown>): SpecialTokens {
   const tokens: SpecialTokens = {};
   for (const name of names) {
@@ -186,7 +181,8 @@ function namedTokens(config: Record<string, unknown>): SpecialTokens {
     const content = typeof value === "object" && value !== null && "content" in value ? value.content : value;
     if (typeof content === "string") tokens[name] = content;
   }
-  return tokens;
+  const { bos, eos } = tokens;
+  return { ...(bos !== undefined && { cls: bos }), ...(eos !== undefined && { sep: eos }), ...tokens };
 }
 
 function sideIn(config: Record<string, unknown>, key: string): "left" | "right" | undefined {

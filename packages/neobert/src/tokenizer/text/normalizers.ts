@@ -7,6 +7,9 @@ import { type AlignedText, AlignedWriter, prepend, widthAt } from "./aligned-tex
 import { type BertNormalizerOptions, normalizeBert } from "./bert-text.js";
 import { compilePattern } from "./pattern.js";
 
+/** Characters beyond which no Replace makes a text longer: some steps that double it would fill the memory. */
+const MAX_GROWN_CHARACTERS = 2 ** 25;
+
 export type Normalizer = (aligned: AlignedText) => AlignedText;
 
 export function normalizerFromJSON(json: NormalizerJSON | null): Normalizer {
@@ -28,7 +31,7 @@ export function normalizerFromJSON(json: NormalizerJSON | null): Normalizer {
       };
     case "Replace": {
       const pattern = compilePattern(json.pattern, "normalizer.pattern");
-      return (aligned) => replace(aligned, pattern, json.content);
+      return (aligned) => replace(aligned, pattern(aligned.text), json.content);
     }
     case "Prepend":
       return (aligned) => (aligned.text === "" ? aligned : prepend(json.prepend, aligned, 0, aligned.text.length));
@@ -89,15 +92,23 @@ function withoutMark(char: string): string {
   return /\p{M}/u.test(char) ? "" : char;
 }
 
-/** All matches replaced; what replaces one is counted to its last character. */
-function replace(aligned: AlignedText, pattern: RegExp, content: string): AlignedText {
+/** The stretches at `places` (start, end ...) replaced; what replaces one is counted to its last character. */
+function replace(aligned: AlignedText, places: readonly number[], content: string): AlignedText {
   const { text } = aligned;
+  const grown = text.length + (places.length / 2) * content.length;
+  if (grown > MAX_GROWN_CHARACTERS && content.length > 1) {
+    throw new Error(
+      `tokenizer.json: expected normalizer.pattern to leave a text of a bearable length, got up to ${grown} characters of ${text.length}\n` +
+        "Cut the text, or mend the normalizer: it makes more of it at each step.",
+    );
+  }
   const out = new AlignedWriter(aligned);
   let at = 0;
-  for (const match of text.matchAll(pattern)) {
-    if (match[0] === "") continue;
-    for (; at < match.index; at++) out.write(text[at]!, at);
-    at += match[0].length;
+  for (let i = 0; i < places.length; i += 2) {
+    const [start, end] = [places[i]!, places[i + 1]!];
+    if (start === end) continue;
+    for (; at < start; at++) out.write(text[at]!, at);
+    at = end;
     out.write(content, at - 1);
   }
   if (at === 0) return aligned;

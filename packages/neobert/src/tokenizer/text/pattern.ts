@@ -3,12 +3,13 @@
 // engine, whose Unicode may be newer than that of Hugging Face's tokenizers.
 
 import type { PatternJSON } from "../json/schema.js";
+import { type Matcher, matcherOf } from "./matcher.js";
 
-/** The global regular expression of `pattern`. `where` names the place in the file for errors. */
-export function compilePattern(pattern: PatternJSON, where: string): RegExp {
-  if ("String" in pattern) return new RegExp(pattern.String.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "gu");
+/** The matches of `pattern` in a text. `where` names the place in the file for errors. */
+export function compilePattern(pattern: PatternJSON, where: string): Matcher {
+  if ("String" in pattern) return matcherOf(new RegExp(pattern.String.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "gu"));
   try {
-    return new RegExp(translate(pattern.Regex), "gu");
+    return matcherOf(new RegExp(translate(pattern.Regex), "gu"), where);
   } catch (error) {
     throw new Error(
       `tokenizer.json: expected ${where} to be a pattern that JavaScript has too, got ${JSON.stringify(pattern.Regex)} ` +

@@ -5,6 +5,7 @@ import type { PreTokenizerJSON } from "../json/schema.js";
 import { type AlignedText, prepend } from "./aligned-text.js";
 import { splitBert } from "./bert-text.js";
 import { characterKinds, endOfWord } from "./gpt2-words.js";
+import { type Matcher, matcherOf } from "./matcher.js";
 import { compilePattern } from "./pattern.js";
 
 export type Emit = (aligned: AlignedText, from: number, to: number) => void;
@@ -22,17 +23,19 @@ export function preTokenizerFromJSON(json: PreTokenizerJSON | null): PreTokenize
     case "Split":
       return split(compilePattern(json.pattern, "pre_tokenizer.pattern"), json.behavior, json.invert);
     case "Digits":
-      return split(json.individual_digits ? /\p{N}/gu : /\p{N}+/gu, "Isolated", false);
+      return split(matcherOf(json.individual_digits ? /\p{N}/gu : /\p{N}+/gu), "Isolated", false);
     case "Whitespace":
       return split(
-        /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu,
+        matcherOf(
+          /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu,
+        ),
         "Removed",
         true,
       );
     case "WhitespaceSplit":
-      return split(/\p{White_Space}/gu, "Removed", false);
+      return split(matcherOf(/\p{White_Space}/gu), "Removed", false);
     case "Punctuation": // what ASCII has as symbols counts, as for BERT
-      return split(/[\p{P}$+<=>^`|~]/gu, json.behavior, false);
+      return split(matcherOf(/[\p{P}$+<=>^`|~]/gu), json.behavior, false);
     case "CharDelimiterSplit":
       return split(compilePattern({ String: json.delimiter }, "pre_tokenizer.delimiter"), "Removed", false);
     case "BertPreTokenizer":
@@ -63,8 +66,8 @@ function byteLevel(addPrefixSpace: boolean, useRegex: boolean): PreTokenizer {
   };
 }
 
-/** Cuts at the matches of `pattern` (or, inverted, at what lies between); `behavior` says what becomes of them. */
-function split(pattern: RegExp, behavior: Behavior, invert: boolean): PreTokenizer {
+/** Cuts at the matches (or, inverted, at what lies between); `behavior` says what becomes of them. */
+function split(matches: Matcher, behavior: Behavior, invert: boolean): PreTokenizer {
   return (aligned, from, to, emit) => {
     const stretches: { start: number; end: number; matches: boolean }[] = [];
     const add = (start: number, end: number, matches: boolean) => {
@@ -72,10 +75,11 @@ function split(pattern: RegExp, behavior: Behavior, invert: boolean): PreTokeniz
     };
     const text = aligned.text.slice(from, to);
     let at = 0;
-    for (const match of text.matchAll(pattern)) {
-      add(at, match.index, false);
-      at = match.index + match[0].length;
-      add(match.index, at, true);
+    const places = matches(text);
+    for (let i = 0; i < places.length; i += 2) {
+      add(at, places[i]!, false);
+      at = places[i + 1]!;
+      add(places[i]!, at, true);
     }
     add(at, text.length, false);
 

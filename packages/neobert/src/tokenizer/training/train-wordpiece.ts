@@ -50,7 +50,11 @@ export async function trainWordPiece(
   counter.flush();
   const tokens = learnTokens(counter.counts, Object.values(specialTokens), continuingSubwordPrefix, options);
   const json = bertTokenizerJSON({
-    ...{ tokens, lowercase, handleChineseChars, continuingSubwordPrefix, specialTokens },
+    tokens,
+    lowercase,
+    handleChineseChars,
+    continuingSubwordPrefix,
+    specialTokens,
     stripAccents: options.stripAccents ?? null,
   });
   return Tokenizer.fromJSON(json, { specialTokens, modelMaxLength });
@@ -78,7 +82,13 @@ function learnTokens(
   const symbols = wordSymbols(words, new Set(letters), ids, prefix);
 
   learnMerges({
-    ...{ symbols, frequencies, tokens, ids, vocabSize, minFrequency, onProgress },
+    symbols,
+    frequencies,
+    tokens,
+    ids,
+    vocabSize,
+    minFrequency,
+    onProgress,
     join: (left, right) => left + (right.startsWith(prefix) ? right.slice(prefix.length) : right),
   });
   return tokens;

@@ -1,12 +1,13 @@
 // What runs on a benchmark leave behind: `runs/TASK/POINT/result.json` of each, without its checkpoints, and `models/TASK`, the
 // best model of all the task's runs. Each step can be killed and done again.
 
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { FinishedRun } from "../../evaluate/glue/glue-summary.js";
 import { type BenchmarkTask, mainScore } from "../../evaluate/glue/glue-task.js";
 import type { GridPoint } from "../../evaluate/glue/grid.js";
 import { replaceFolder, writeFileAtomic } from "../../files/atomic.js";
+import { readJsonObject } from "../../files/input-file.js";
 import { checkpointsOf, finishedModelOf, latestFile } from "../../files/run-folder.js";
 import type { ComputeType } from "../../model/torch/torch-compute-weights.js";
 
@@ -43,7 +44,7 @@ export function runFolder(
 /** The result of a finished run, if it is one. Throws where it was made with other settings. */
 export function readResult(folder: string, settings: RunSettings): ResultFile | undefined {
   if (!existsSync(resultFile(folder))) return undefined;
-  const found = JSON.parse(readFileSync(resultFile(folder), "utf8")) as ResultFile;
+  const found = readJsonObject<ResultFile>(resultFile(folder));
   const changed = (Object.keys(settings) as (keyof RunSettings)[]).filter(
     (key) => key in found.settings && found.settings[key] !== settings[key],
   );
@@ -80,5 +81,5 @@ export function settleRun(out: string, task: BenchmarkTask, folder: string, run:
 
 function keptScore(task: BenchmarkTask, kept: string): number {
   if (!existsSync(resultFile(kept))) return Number.NEGATIVE_INFINITY;
-  return mainScore(task, (JSON.parse(readFileSync(resultFile(kept), "utf8")) as FinishedRun).scores);
+  return mainScore(task, readJsonObject<FinishedRun>(resultFile(kept)).scores);
 }

@@ -2,10 +2,11 @@
 // with `training/` beside it (optimizer.safetensors, state.json). Written under a temporary name, synced and renamed; the
 // file `latest` names the newest whole one and is replaced last, so a kill at any moment leaves a whole checkpoint.
 
-import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Adam, fromTypedArray, noGrad, type Tensor, tidy } from "@neobert/torch";
 import { replaceFolder, writeFileAtomic } from "../../files/atomic.js";
+import { readJsonFile } from "../../files/input-file.js";
 import { checkpointsOf, finishedModelOf, latestFile, listCheckpoints } from "../../files/run-folder.js";
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
@@ -63,7 +64,7 @@ const float32 = (tensor: Tensor) => tensor.toTypedArray() as Float32Array<ArrayB
 export function readState<State>(checkpoint: string): State {
   const path = join(checkpoint, stateFile);
   if (!existsSync(path)) throw new Error(`${checkpoint}: expected a checkpoint with ${stateFile}, got none`);
-  return JSON.parse(readFileSync(path, "utf8")) as State;
+  return readJsonFile(path) as State;
 }
 
 /** Puts back the optimizer's state of every parameter, in place. */

@@ -9,13 +9,13 @@ import type { RunConfig } from "./pretrain-config.js";
 /** The config.json of a model that starts from nothing: the run's fields over what its tokenizer and data say. */
 export function freshModelConfig({ model, maxLength }: RunConfig, { vocabSize, specialIds }: Tokenizer): object {
   const { from: _, model_type = "neobert", ...fields } = model;
-  const { pad = 0, cls, sep } = specialIds;
+  const { pad = 0, cls, sep, mask } = specialIds;
   const { freshFields } = architectureOf({ model_type });
   return {
     model_type,
     vocab_size: vocabSize,
     pad_token_id: pad,
-    ...freshFields({ maxLength, pad, cls, sep }),
+    ...freshFields({ maxLength, pad, cls, sep, mask }),
     ...fields,
   };
 }

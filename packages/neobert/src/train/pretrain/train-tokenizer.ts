@@ -21,16 +21,27 @@ interface Files extends Pick<ReadOptions, "format" | "column" | "header" | "spli
 export type TrainTokenizerOptions = Files &
   (({ kind?: "wordpiece" } & WordPieceTrainerOptions) | ({ kind: "bpe" } & BpeTrainerOptions));
 
-/** Trains a vocabulary on `sources` and writes the tokenizer to `out`, as Hugging Face's libraries read it. */
+/**
+ * Trains a vocabulary on `sources` and writes the tokenizer to `out`, as Hugging Face's libraries read it. It has fewer tokens
+ * than `vocabSize` where the text has no more pairs to merge.
+ * @throws an Error where the sources hold no text: nothing is written then
+ */
 export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tokenizer> {
   const { sources, out, format, column, header, split } = options;
   const given = Object.entries({ format, column, header, split }).filter(([, value]) => value !== undefined);
-  const documents = texts(sources, Object.fromEntries(given));
+  let hasText = false;
+  const documents = (async function* () {
+    for await (const { text } of readDocuments(sources, Object.fromEntries(given) as ReadOptions)) {
+      hasText ||= /\S/.test(text);
+      yield text;
+    }
+  })();
   const tokenizer = await (options.kind === "bpe" ? trainBpe(documents, options) : trainWordPiece(documents, options));
+  if (!hasText) {
+    throw new Error(
+      `trainTokenizer: expected text in ${[sources].flat().join(", ")}, got none but white space\nIs it the right file, column and format?`,
+    );
+  }
   saveTokenizer(tokenizer, out);
   return tokenizer;
-}
-
-async function* texts(sources: string | string[], options: ReadOptions): AsyncGenerator<string> {
-  for await (const { text } of readDocuments(sources, options)) yield text;
 }
