@@ -51,7 +51,7 @@ export function readTextFile(path: string): string {
 
 /** What a JSON file holds. Throws as `readTextFile`, and where it is not JSON. */
 export function readJsonFile(path: string): unknown {
-  return parseJson(readTextFile(path), path);
+  return parseJson(readTextFile(path).replace(/^\ufeff/, ""), path);
 }
 
 /** What a JSON text of the file at `path` says. Throws where it is not JSON, or so deep that walking it ends the stack. */

@@ -150,9 +150,16 @@ export interface Bound<Config> extends Facts {
   tokenLogits: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T, head: TokenHead) => T;
 }
 
-/** What binds an architecture to a config.json; it throws naming every wrong field. */
-export function binding<Config>(own: Architecture<Config>): (raw: unknown) => Bound<Config> {
-  return (raw) => {
+/** What binds an architecture to a config.json, and the classes that it goes by in `architectures` there. */
+export interface Binding<Config> {
+  classNames: readonly string[];
+  /** Throws naming every wrong field. */
+  bind(raw: unknown): Bound<Config>;
+}
+
+export function binding<Config>(own: Architecture<Config>): Binding<Config> {
+  const classNames = [...Object.values(own.classNames), ...Object.keys(own.otherClassNames ?? {})];
+  const bind = (raw: unknown): Bound<Config> => {
     const config = own.parseConfig(raw);
     const lengthField = own.lengthFieldOf?.(config) ?? own.lengthField;
     return {
@@ -173,4 +180,5 @@ export function binding<Config>(own: Architecture<Config>): (raw: unknown) => Bo
       tokenLogits: (ops, weights, hidden, head) => own.tokenLogits(ops, weights, config, hidden, head),
     };
   };
+  return { classNames, bind };
 }

@@ -9,12 +9,6 @@ import { neobert } from "./neobert.js";
 import { nomicBert } from "./nomicbert.js";
 import { roberta } from "./roberta.js";
 
-const classNamesOf = Object.fromEntries(
-  [neobert, bert, roberta, nomicBert, modernBert, euroBert].map(({ modelType, classNames, otherClassNames = {} }) => {
-    return [modelType, [...Object.values(classNames), ...Object.keys(otherClassNames)]];
-  }),
-) as Record<string, string[]>;
-
 /** model_type -> what reads a config.json of it. */
 export const architectures = {
   neobert: binding(neobert),
@@ -29,7 +23,7 @@ export type ModelType = keyof typeof architectures;
 export const modelTypes = Object.keys(architectures) as ModelType[];
 
 /** The config of any architecture in the table. */
-export type ModelConfig = ReturnType<(typeof architectures)[ModelType]>["config"];
+export type ModelConfig = ReturnType<(typeof architectures)[ModelType]["bind"]>["config"];
 /** Any architecture in the table, with its config. */
 export type ModelArchitecture = Bound<ModelConfig>;
 
@@ -41,12 +35,12 @@ export function architectureOf(config: unknown): ModelArchitecture {
   const { model_type: modelType, architectures: names, ...rest } = Object(config);
   if (modelType === undefined || modelType === null) {
     const named = Array.isArray(names)
-      ? modelTypes.find((known) => classNamesOf[known]!.some((name) => names.includes(name)))
+      ? modelTypes.find((known) => architectures[known].classNames.some((name) => names.includes(name)))
       : undefined;
-    if (named) return architectures[named]({ ...rest, model_type: named, architectures: names });
+    if (named) return architectures[named].bind({ ...rest, model_type: named, architectures: names });
   }
   const known = modelTypes.find((name) => name === modelType);
-  if (known) return architectures[known](config);
+  if (known) return architectures[known].bind(config);
   const got = modelType === undefined ? "none" : JSON.stringify(modelType);
   throw new Error(
     `config.json: expected model_type to be one of ${modelTypes.join(", ")}, got ${got}\n` +
