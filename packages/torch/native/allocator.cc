@@ -8,6 +8,9 @@
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
 #include <sys/mman.h>
+#if defined(__linux__)
+#include <sys/sysinfo.h>
+#endif
 
 #include <algorithm>
 #include <cstdlib>
@@ -41,6 +44,11 @@ class CachingAllocator final : public c10::Allocator {
     while (cached_ > 0) giveBackOldest();
   }
 
+  void setLimit(size_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    limit_ = bytes;
+  }
+
   // NOTE: never destroyed, since tensors of any thread may be freed until the very end of the process.
   static CachingAllocator& instance() {
     static auto* allocator = new CachingAllocator();
@@ -65,8 +73,9 @@ class CachingAllocator final : public c10::Allocator {
   void* take(size_t bytes) {
     if (bytes == 0) return nullptr;
     if (bytes < kSmallest) return c10::alloc_cpu(bytes);
-    size_t size = classOf(bytes);
     std::lock_guard<std::mutex> lock(mutex_);
+    checkFits(bytes);
+    size_t size = classOf(bytes);
     void* data;
     auto found = waiting_.lower_bound(size);
     if (found != waiting_.end() && found->first <= size + size / 4) {
@@ -84,13 +93,27 @@ class CachingAllocator final : public c10::Allocator {
         while (cached_ > 0) giveBackOldest();
         data = fresh(size);
       }
-      TORCH_CHECK_WITH(OutOfMemoryError, data, "can't allocate memory for a tensor of ", bytes, " bytes beside the ", allocated_,
-                       " in use\nUse smaller batches, or compute blocks again instead of keeping them.");
+      checkFits(bytes, data);
     }
     sizes_.emplace(data, size);
     allocated_ += size;
     peak_ = std::max(peak_, allocated_);
     return data;
+  }
+
+  // NOTE: a system that hands out more memory than it has ends the process when that is written to.
+  void checkFits(size_t bytes, bool found = true) const {
+    TORCH_CHECK_WITH(OutOfMemoryError, found && bytes <= limit_ && allocated_ <= limit_ - bytes,
+                     "can't allocate memory for a tensor of ", bytes, " bytes beside the ", allocated_,
+                     " in use\nUse smaller batches, or compute blocks again instead of keeping them.");
+  }
+
+  static size_t memoryOfSystem() {
+#if defined(__linux__)
+    struct sysinfo info;
+    if (sysinfo(&info) == 0) return (info.totalram + info.totalswap) * info.mem_unit;
+#endif
+    return SIZE_MAX;
   }
 
   static void* fresh(size_t size) {
@@ -134,6 +157,7 @@ class CachingAllocator final : public c10::Allocator {
   std::map<size_t, std::vector<Waiting>> waiting_;  // by class, the one freed last at the end
   uint64_t clock_ = 0;
   size_t allocated_ = 0, peak_ = 0, cached_ = 0;    // bytes of blocks of kSmallest and more
+  size_t limit_ = memoryOfSystem();                 // of allocated_
 };
 
 void defineAllocator(Napi::Object& exports) {
@@ -142,6 +166,10 @@ void defineAllocator(Napi::Object& exports) {
   define(exports, "memoryStats", []() {
     auto [allocated, peak, cached] = CachingAllocator::instance().stats();
     return Shape{allocated, peak, cached};
+  });
+  define(exports, "setMemoryLimit", [](int64_t bytes) {
+    TORCH_CHECK(bytes >= 0, "expected 0 bytes or more, got ", bytes);
+    CachingAllocator::instance().setLimit(static_cast<size_t>(bytes));
   });
   define(exports, "emptyCache", []() { CachingAllocator::instance().emptyCache(); });
 }
