@@ -83,14 +83,16 @@ static Tensor borrow(Napi::TypedArray array, const Shape& shape, at::ScalarType 
   return at::from_blob(bytesOf(array), shape, release, options(dtype, at::kCPU));
 }
 
-// NOTE: libtorch counts the elements of integers in int64: a range beyond it wraps around, or divides its least value by -1.
+// NOTE: libtorch counts the elements of integers in int64: it divides by a step below 1, which is 0 there, and a range beyond
+// int64 wraps around.
 static Tensor arange(at::Scalar start, at::Scalar end, at::Scalar step, at::ScalarType dtype, at::Device device) {
   const double from = start.toDouble(), to = end.toDouble(), by = step.toDouble(), count = (to - from) / by;
   constexpr double exact = 0x1p53, most = static_cast<double>(kMostElements);
   TORCH_CHECK(count <= most, "expected at most 2^38 elements, got ", from, " to ", to, " by ", by);
   if (at::isIntegralType(dtype, true))
-    TORCH_CHECK(std::abs(from) <= exact && std::abs(to) <= exact && std::abs(by) <= exact,
-                "expected integers that a number holds exactly, got ", from, " to ", to, " by ", by);
+    for (double value : {from, to, by})
+      TORCH_CHECK(value == std::floor(value) && std::abs(value) <= exact, "expected integers for ", dtypeName(dtype), ", got ", from,
+                  " to ", to, " by ", by);
   return at::arange(start, end, step, options(dtype, device));
 }
 

@@ -1,5 +1,5 @@
 // Arguments for the addon's functions, drawn by fast-check from the types in native.ts: mostly such as fit each other, so that
-// kernels are reached, often one or two that do not. A tensor is drawn as a description that `materialize` makes one of,
+// kernels are reached, in half of the calls some that do not. A tensor is drawn as a description that `materialize` makes one of,
 // so that a call can be printed, and made again alone.
 
 import fc from "fast-check";
@@ -16,7 +16,7 @@ const ARRAYS = {
 };
 
 const EDGES = [0, -0, 0.5, -1, 623, 624, 2 ** 24, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53, 2 ** 62, 2 ** 63, -(2 ** 31), -(2 ** 63), 1e300, -1e300, 5e-324, NaN, Infinity, -Infinity]; // biome-ignore format: a list
-const ODD = [undefined, null, "", "x", true, 1n, {}, [], ...["symbol", "function", "thrower", "disposed", "generator", "proxy", "array", "detached"].map((odd) => ({ odd }))]; // biome-ignore format: a list
+const ODD = [undefined, null, "", "x", true, 1n, {}, [], ...["symbol", "function", "thrower", "disposed", "generator", "proxy", "array", "detached", "state"].map((odd) => ({ odd }))]; // biome-ignore format: a list
 
 // Shapes that fit each other, by function and parameter, in letters that have one value a call; "Q" is (H + 2K) D, "R" D / 2.
 const SHAPES = {
@@ -45,6 +45,7 @@ const SHAPES = {
   indexCopy_: { x: "N C", index: "N", source: "N C" },
   setGeneratorState: { state: "G" },
   backward: { x: "", gradient: "" },
+  gradients: { outputs: "", gradOutputs: "" },
 };
 const DTYPE_OF = { index: "int64", indices: "int64", target: "int64", labels: "int64", mask: "bool", condition: "bool", cos: "float32", sin: "float32", steps: "float32", copies: "bfloat16", state: "uint8" }; // biome-ignore format: a list
 const SCALARS = new Set(["steps"]);
@@ -53,7 +54,9 @@ const SCALARS = new Set(["steps"]);
 export function argumentsOf({ name, parameters }) {
   return fc.gen().map((g) => {
     const one = (...values) => values[g(fc.nat, values.length - 1)];
-    const chance = (percent) => g(fc.nat, 99) < percent;
+    const chance = (percent) => g(fc.nat, 999) < percent * 10;
+    const strangeness = one(0, 0, 0.3, 1);
+    const strange = (percent) => chance(percent * strangeness);
     const dims = { N: one(1, 2, 3, 5, 17, 0), C: one(4, 1, 2, 8, 16, 19, 0), B: one(1, 2, 0), T: one(3, 1, 4, 0), V: one(5, 1, 3, 32, 0), I: one(4, 1, 7, 16, 0), H: one(2, 1, 4, 3, 0), K: one(1, 2, 4, 0), D: one(4, 2, 8, 16, 3, 0), G: one(5056, 24, 16, 0) }; // biome-ignore format: a list
     const size = (term) => {
       const { H, K, D, I } = dims;
@@ -62,53 +65,57 @@ export function argumentsOf({ name, parameters }) {
     const shapeFrom = (terms) => terms.split(" ").filter(Boolean).map(size);
     const anyShape = () => shapeFrom(one("", "N", "C", "N C", "N C", "C N", "N H D", "B H N D", "V"));
     const usual = { dtype: one("float32", "float32", "bfloat16", ...DTYPES), shape: anyShape() };
-    const number = () => (chance(70) ? one(0, 1, 2, -1, 3, -2, 0.5, 0.1, 0.9, 1e-5) : chance(85) ? one(...EDGES) : one(...ODD));
+    const number = () => {
+      if (strange(40)) return chance(85) ? one(...EDGES) : one(...ODD);
+      return chance(80) ? one(0, 1, 1, 2, -1, 3, -2) : one(0.5, 0.1, 0.9, 1e-5);
+    };
     const tensor = (parameter) => {
-      if (chance(4)) return one(...ODD, ...EDGES);
-      const fits = chance(90);
+      if (strange(5)) return one(...ODD, ...EDGES);
+      if (chance(parameter === "inputs" ? 50 : 4)) return { alias: g(fc.nat, 3) };
+      if (parameter === "state" && !strange(50)) return { odd: "state" };
       const hint = SCALARS.has(parameter) ? "" : SHAPES[name]?.[parameter];
-      const dtype = fits ? (DTYPE_OF[parameter] ?? usual.dtype) : one(...DTYPES);
-      const shape = chance(95) ? (hint === undefined ? usual.shape : shapeFrom(hint)) : anyShape();
-      const layout = chance(70) ? "dense" : one("turned", "spread", "cut", "vast");
+      const dtype = strange(15) ? one(...DTYPES) : (DTYPE_OF[parameter] ?? usual.dtype);
+      const shape = strange(15) ? anyShape() : hint === undefined ? usual.shape : shapeFrom(hint);
+      const layout = strange(40) ? one("turned", "turned", "spread", "cut", "cut", "vast") : "dense";
       return { tensor: dtype, shape, layout, values: one("small", "small", "signed", "wild"), grad: chance(40) };
     };
     const drawn = ({ name: parameter, type: whole }) => {
       const type = whole.replace(/^Optional<(.*)>$/, "$1");
       if (type !== whole && chance(40)) return undefined;
-      if (type === "Handle") return parameter === "generator" && chance(80) ? { odd: "generator" } : tensor(parameter);
+      if (type === "Handle") return parameter === "generator" && !strange(40) ? { odd: "generator" } : tensor(parameter);
       if (/^(Optional<)?Handle>?\[\]$/.test(type)) {
-        if (chance(5)) return one(...ODD, ...EDGES);
-        return Array.from({ length: chance(90) ? 2 : one(0, 1, 3) }, () =>
+        if (strange(5)) return one(...ODD, ...EDGES);
+        return Array.from({ length: strange(10) ? one(0, 1, 3) : 2 }, () =>
           type !== "Handle[]" && chance(30) ? undefined : tensor(parameter),
         );
       }
       if (type === "number[]") {
-        if (chance(5)) return one(...ODD, ...EDGES);
-        if (parameter === "cuSeqlens" && chance(80)) return [0, ...(chance(50) ? [one(0, 1, 2)] : []), dims.N];
+        if (strange(10)) return one(...ODD, ...EDGES);
+        if (parameter === "cuSeqlens" && !strange(30)) return [0, ...(chance(50) ? [one(0, 1, 2)] : []), dims.N];
         const hint = SHAPES[name]?.[parameter];
-        if (hint !== undefined && chance(80)) return shapeFrom(hint);
+        if (hint !== undefined && !strange(30)) return shapeFrom(hint);
         if (chance(40)) return usual.shape.length > 0 && chance(50) ? usual.shape.map((_, i) => i).reverse() : usual.shape;
         return Array.from({ length: one(0, 1, 2, 3) }, number);
       }
       if (type === "number") {
-        if (parameter === "heads" && chance(90)) return dims.H;
-        if (parameter === "kvHeads" && chance(90)) return dims.K;
+        if (parameter === "heads" && !strange(20)) return dims.H;
+        if (parameter === "kvHeads" && !strange(20)) return dims.K;
         return number();
       }
       if (type === "TypedArray") {
-        if (chance(10)) return one(...ODD);
-        return { array: chance(80) ? usual.dtype : one(...DTYPES), length: shapeFrom(SHAPES[name]?.[parameter] ?? "N").reduce((a, b) => a * b, 1) }; // biome-ignore format: one thing
+        if (strange(20)) return one(...ODD);
+        return { array: !strange(20) ? usual.dtype : one(...DTYPES), length: shapeFrom(SHAPES[name]?.[parameter] ?? "N").reduce((a, b) => a * b, 1) }; // biome-ignore format: one thing
       }
-      if (chance(5)) return one(...ODD, ...EDGES);
+      if (strange(10)) return one(...ODD, ...EDGES);
       if (type === "boolean") return chance(50);
-      if (type === "DType") return chance(80) ? usual.dtype : one(...DTYPES, "float16", "complex64");
-      if (type === "Device") return chance(80) ? "cpu" : one("cuda", "cuda:0", "cuda:99", "meta", "cpu:1", "mps", "xla", "cuda:-1");
+      if (type === "DType") return chance(70) ? usual.dtype : one(...DTYPES, ...DTYPES, "float16", "complex64");
+      if (type === "Device") return !strange(30) ? "cpu" : one("cuda", "cuda:0", "cuda:99", "meta", "cpu:1", "mps", "xla", "cuda:-1");
       if (type === "Reduction") return one("none", "mean", "sum");
       const literals = [...type.matchAll(/"([^"]*)"/g)].map(([, text]) => text);
       return one(...literals, "portable", "avx2", "none", "toString");
     };
     const all = parameters.map(drawn);
-    return chance(3) ? all.slice(0, -1) : all;
+    return strange(5) ? all.slice(0, -1) : all;
   });
 }
 
@@ -121,6 +128,7 @@ export function materialize(native, description, made) {
   if (description === null || typeof description !== "object") return description;
   if ("odd" in description) return oddOf(native, description.odd, made);
   if ("array" in description) return arrayOf(description.array, description.length, made);
+  if ("alias" in description) return made.tensors[description.alias];
   if ("tensor" in description) return tensorOf(native, description, made);
   return description;
 }
@@ -140,6 +148,11 @@ function oddOf(native, odd, made) {
     const generator = native.makeGenerator(1, "cpu");
     made.generators.push(generator);
     return generator;
+  }
+  if (odd === "state") {
+    const state = native.generatorState(oddOf(native, "generator", made));
+    made.tensors.push(state);
+    return state;
   }
   const gone = native.empty([2], "float32", "cpu");
   native.dispose(gone);
@@ -178,7 +191,7 @@ function tensorOf(native, { tensor: dtype, shape, layout, values, grad }, made) 
   let handle;
   if (layout === "turned") handle = keep(native.permute(dense([...shape].reverse()), shape.map((_, i) => i).reverse()));
   else if (layout === "spread") handle = keep(native.expand(dense(shape.map(() => 1)), shape));
-  else if (layout === "vast") handle = keep(native.expand(dense(shape.map(() => 1)), shape.map((size, i) => (i === 0 ? 2 ** 22 : size)))); // biome-ignore format: one thing
+  else if (layout === "vast") handle = keep(native.expand(dense(shape.map(() => 1)), shape.map((size, i) => (i === 0 ? 2 ** 23 : size)))); // biome-ignore format: one thing
   else if (layout === "cut") {
     handle = dense(shape.map((size) => size + 2));
     shape.forEach((size, dim) => {
