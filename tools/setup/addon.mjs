@@ -17,7 +17,14 @@ export async function buildAddon({ nativeFolder, libtorch, nodeGyp, logFile, not
   const addon = join(nativeFolder, "build", "Release", "torch.node");
   const stamp = join(nativeFolder, "build", "sources.sha256");
   const sources = listFiles(nativeFolder, () => true);
-  const against = JSON.stringify([libtorch.folder, libtorch.version, libtorch.cuda, process.platform, process.arch, compileEnv]);
+  const against = JSON.stringify([
+    libtorch.folder,
+    libtorch.version,
+    libtorch.cuda,
+    process.platform,
+    process.arch,
+    compileEnv,
+  ]);
   const hash = hashFiles(sources, against);
   const previous = readText(stamp)?.split("\n");
   if (existsSync(addon) && previous?.[0] === hash) return "up to date";

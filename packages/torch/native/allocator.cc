@@ -20,6 +20,14 @@
 
 #include "convert.h"
 
+// Under AddressSanitizer what waits, and what of a block is more than was asked for, is nobody's.
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(data, size)
+#define ASAN_UNPOISON_MEMORY_REGION(data, size)
+#endif
+
 namespace binding {
 
 class CachingAllocator final : public c10::Allocator {
@@ -98,6 +106,8 @@ class CachingAllocator final : public c10::Allocator {
     sizes_.emplace(data, size);
     allocated_ += size;
     peak_ = std::max(peak_, allocated_);
+    ASAN_UNPOISON_MEMORY_REGION(data, bytes);
+    ASAN_POISON_MEMORY_REGION(static_cast<char*>(data) + bytes, size - bytes);
     return data;
   }
 
@@ -130,6 +140,7 @@ class CachingAllocator final : public c10::Allocator {
     auto oldest = waiting_.begin();
     for (auto at = waiting_.begin(); at != waiting_.end(); at++)
       if (at->second.front().since < oldest->second.front().since) oldest = at;
+    ASAN_UNPOISON_MEMORY_REGION(oldest->second.front().data, oldest->first);
     std::free(oldest->second.front().data);
     cached_ -= oldest->first;
     oldest->second.erase(oldest->second.begin());
@@ -148,6 +159,7 @@ class CachingAllocator final : public c10::Allocator {
     const size_t size = held->second;
     self.sizes_.erase(held);
     self.allocated_ -= size;
+    ASAN_POISON_MEMORY_REGION(data, size);
     self.cached_ += size;
     self.waiting_[size].push_back({data, self.clock_++});
   }

@@ -221,6 +221,8 @@ Napi::Value guarded(const char* name, F& f, const Napi::CallbackInfo& info) {
     throw;
   } catch (const c10::Error& error) {
     throw Napi::Error::New(info.Env(), std::string(name) + ": " + cut(error.what_without_backtrace(), 1500));
+  } catch (const std::invalid_argument& error) {
+    throw Napi::TypeError::New(info.Env(), std::string(name) + ": " + cut(error.what(), 1500));
   } catch (const std::bad_alloc&) {
     throw Napi::Error::New(info.Env(), std::string(name) + ": expected arguments whose result fits in memory, got more");
   } catch (const std::exception& error) {

@@ -82,7 +82,8 @@ export function argumentsOf({ name, parameters }) {
     const drawn = ({ name: parameter, type: whole }) => {
       const type = whole.replace(/^Optional<(.*)>$/, "$1");
       if (type !== whole && chance(40)) return undefined;
-      if (type === "Handle") return parameter === "generator" && !strange(40) ? { odd: "generator" } : tensor(parameter);
+      if (type === "Handle")
+        return parameter === "generator" && !strange(40) ? { odd: "generator" } : tensor(parameter);
       if (/^(Optional<)?Handle>?\[\]$/.test(type)) {
         if (strange(5)) return one(...ODD, ...EDGES);
         return Array.from({ length: strange(10) ? one(0, 1, 3) : 2 }, () =>
@@ -94,7 +95,8 @@ export function argumentsOf({ name, parameters }) {
         if (parameter === "cuSeqlens" && !strange(30)) return [0, ...(chance(50) ? [one(0, 1, 2)] : []), dims.N];
         const hint = SHAPES[name]?.[parameter];
         if (hint !== undefined && !strange(30)) return shapeFrom(hint);
-        if (chance(40)) return usual.shape.length > 0 && chance(50) ? usual.shape.map((_, i) => i).reverse() : usual.shape;
+        if (chance(40))
+          return usual.shape.length > 0 && chance(50) ? usual.shape.map((_, i) => i).reverse() : usual.shape;
         return Array.from({ length: one(0, 1, 2, 3) }, number);
       }
       if (type === "number") {
@@ -109,7 +111,8 @@ export function argumentsOf({ name, parameters }) {
       if (strange(10)) return one(...ODD, ...EDGES);
       if (type === "boolean") return chance(50);
       if (type === "DType") return chance(70) ? usual.dtype : one(...DTYPES, ...DTYPES, "float16", "complex64");
-      if (type === "Device") return !strange(30) ? "cpu" : one("cuda", "cuda:0", "cuda:99", "meta", "cpu:1", "mps", "xla", "cuda:-1");
+      if (type === "Device")
+        return !strange(30) ? "cpu" : one("cuda", "cuda:0", "cuda:99", "meta", "cpu:1", "mps", "xla", "cuda:-1");
       if (type === "Reduction") return one("none", "mean", "sum");
       const literals = [...type.matchAll(/"([^"]*)"/g)].map(([, text]) => text);
       return one(...literals, "portable", "avx2", "none", "toString");
@@ -191,7 +194,8 @@ function tensorOf(native, { tensor: dtype, shape, layout, values, grad }, made) 
   let handle;
   if (layout === "turned") handle = keep(native.permute(dense([...shape].reverse()), shape.map((_, i) => i).reverse()));
   else if (layout === "spread") handle = keep(native.expand(dense(shape.map(() => 1)), shape));
-  else if (layout === "vast") handle = keep(native.expand(dense(shape.map(() => 1)), shape.map((size, i) => (i === 0 ? 2 ** 23 : size)))); // biome-ignore format: one thing
+  else if (layout === "vast")
+    handle = keep(native.expand(dense(shape.map(() => 1)), shape.map((size, i) => (i === 0 ? 2 ** 23 : size)))); // biome-ignore format: one thing
   else if (layout === "cut") {
     handle = dense(shape.map((size) => size + 2));
     shape.forEach((size, dim) => {
@@ -211,6 +215,7 @@ export function release(native, made) {
   for (const tensor of made.tensors) native.dispose(tensor);
   for (const generator of made.generators) native.disposeGenerator(generator);
   const isWhole = (bytes) =>
-    bytes.length === 0 || [bytes.subarray(0, MARGIN), bytes.subarray(-MARGIN)].every((margin) => margin.every((byte) => byte === SIGN));
+    bytes.length === 0 ||
+    [bytes.subarray(0, MARGIN), bytes.subarray(-MARGIN)].every((margin) => margin.every((byte) => byte === SIGN));
   return made.bytes.every(isWhole);
 }

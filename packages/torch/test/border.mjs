@@ -82,7 +82,8 @@ function faultOfError(name, error) {
   if (error instanceof TypeError && /Symbol|toString|primitive/.test(error.message)) return undefined;
   const where = { checkAdam: "Adam", checkPackedAttention: "packedAttention" }[name] ?? name;
   if (!error.message.startsWith(`${where}: `)) return `an error without its place: ${error.message}`;
-  if (/Exception raised from|\(most recent call/.test(error.message)) return `an error with libtorch's stack: ${error.message}`;
+  if (/Exception raised from|\(most recent call/.test(error.message))
+    return `an error with libtorch's stack: ${error.message}`;
   if (error.message.length > 2000) return `an error of ${error.message.length} characters`;
   return undefined;
 }
