@@ -23,7 +23,7 @@ interface Ended {
   faults: string[];
 }
 
-const RUNS = Number(process.env.BORDER_RUNS ?? 120);
+const RUNS = Number(process.env.BORDER_RUNS ?? 250);
 const SEED = Number(process.env.BORDER_SEED ?? 1);
 const SILENT_MS = 120_000;
 

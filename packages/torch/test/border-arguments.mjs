@@ -77,7 +77,16 @@ export function argumentsOf({ name, parameters }) {
       const dtype = strange(15) ? one(...DTYPES) : (DTYPE_OF[parameter] ?? usual.dtype);
       const shape = strange(15) ? anyShape() : hint === undefined ? usual.shape : shapeFrom(hint);
       const layout = strange(40) ? one("turned", "turned", "spread", "cut", "cut", "vast") : "dense";
-      return { tensor: dtype, shape, layout, values: one("small", "small", "signed", "wild"), grad: chance(40) };
+      return {
+        tensor: dtype,
+        shape,
+        layout,
+        values:
+          DTYPE_OF[parameter] === "int64"
+            ? one("zero", "zero", "small", "wild")
+            : one("small", "small", "signed", "wild"),
+        grad: chance(40),
+      };
     };
     const drawn = ({ name: parameter, type: whole }) => {
       const type = whole.replace(/^Optional<(.*)>$/, "$1");
@@ -100,6 +109,7 @@ export function argumentsOf({ name, parameters }) {
         return Array.from({ length: one(0, 1, 2, 3) }, number);
       }
       if (type === "number") {
+        if (parameter === "dim" && !strange(40)) return one(0, 0, -1, 1);
         if (parameter === "heads" && !strange(20)) return dims.H;
         if (parameter === "kvHeads" && !strange(20)) return dims.K;
         return number();
@@ -171,8 +181,7 @@ function arrayOf(dtype, length, made) {
   const bytes = new Uint8Array(length * BYTES_PER_ELEMENT + 2 * MARGIN).fill(SIGN);
   made.bytes.push(bytes);
   const array = new ARRAYS[dtype](bytes.buffer, MARGIN, length);
-  array.fill(dtype === "int64" ? 1n : 1);
-  return array;
+  return array.fill(dtype === "int64" ? 0n : 0);
 }
 
 function tensorOf(native, { tensor: dtype, shape, layout, values, grad }, made) {
@@ -185,6 +194,7 @@ function tensorOf(native, { tensor: dtype, shape, layout, values, grad }, made) 
     const wild = dtype === "int64" ? [-1n, 2n ** 62n, -100n, 2n ** 31n] : [-1, NaN, Infinity, 1e30];
     for (let i = 0; i < array.length; i++) {
       const whole = ((i * 7) % 5) - (values === "signed" ? 2 : 0);
+      if (values === "zero") continue;
       if (values === "wild" && i % 3 === 0) array[i] = wild[i % wild.length];
       else if (dtype === "bool") array[i] = i & 1;
       else array[i] = dtype === "int64" ? BigInt(whole) : dtype === "bfloat16" ? bfloat16Bits(whole) : whole;
