@@ -240,8 +240,9 @@ describe.each(native.instructionSets())("with %s instructions,", (set) => {
       for (const [i, value] of got.entries()) {
         const [a, b] = [value, expected[i]!].map((x) => x.detach().to("float64")) as [Tensor, Tensor];
         const scale = b.abs().amax().item();
+        // Sums of 60,000 values in float32; a build that takes them one after another is off by 6e-5.
         expect(a.sub(b).abs().amax().item() / scale, `output or gradient ${i}`).toBeLessThan(
-          dtype === "float32" ? 5e-5 : 2e-2,
+          dtype === "float32" ? 1e-4 : 2e-2,
         );
       }
     });
