@@ -10,13 +10,21 @@ const BYTES_A_COMPILER = 2e9; // libtorch's headers are large
 
 /**
  * Makes `nativeFolder/build/Release/torch.node` and returns what it did. `libtorch` is `findLibtorch`'s result, `nodeGyp`
- * the path of node-gyp's script. Throws SetupError with the compiler's last lines; the rest is in `logFile`.
+ * the path of node-gyp's script. Throws SetupError with the compiler's last lines; the rest is in `logFile`. A build of
+ * another kind adds to the environment of the compiler (`compileEnv`) and of the process that tries the addon (`loadEnv`).
  */
-export async function buildAddon({ nativeFolder, libtorch, nodeGyp, logFile, note = () => {} }) {
+export async function buildAddon({ nativeFolder, libtorch, nodeGyp, logFile, note = () => {}, compileEnv, loadEnv }) {
   const addon = join(nativeFolder, "build", "Release", "torch.node");
   const stamp = join(nativeFolder, "build", "sources.sha256");
   const sources = listFiles(nativeFolder, () => true);
-  const against = JSON.stringify([libtorch.folder, libtorch.version, libtorch.cuda, process.platform, process.arch]);
+  const against = JSON.stringify([
+    libtorch.folder,
+    libtorch.version,
+    libtorch.cuda,
+    process.platform,
+    process.arch,
+    compileEnv,
+  ]);
   const hash = hashFiles(sources, against);
   const previous = readText(stamp)?.split("\n");
   if (existsSync(addon) && previous?.[0] === hash) return "up to date";
@@ -28,6 +36,7 @@ export async function buildAddon({ nativeFolder, libtorch, nodeGyp, logFile, not
   const gyp = (command, args) =>
     run(process.execPath, [nodeGyp, command, ...headers(), ...args], {
       cwd: nativeFolder,
+      env: compileEnv,
       logFile,
       onLine: (line) => line.includes("CXX(target)") && note(`compiling ${line.trim().split("/").at(-1)}`),
     });
@@ -51,7 +60,7 @@ export async function buildAddon({ nativeFolder, libtorch, nodeGyp, logFile, not
       );
     }
   }
-  const loaded = await run(process.execPath, ["-e", `require(${JSON.stringify(addon)})`]);
+  const loaded = await run(process.execPath, ["-e", `require(${JSON.stringify(addon)})`], { env: loadEnv });
   if (loaded.code !== 0) {
     const reason = loaded.output.match(/Error: (.*)/)?.[1] ?? tail(loaded.output, 3);
     throw new SetupError(

@@ -8,6 +8,9 @@
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
 #include <sys/mman.h>
+#if defined(__linux__)
+#include <sys/sysinfo.h>
+#endif
 
 #include <algorithm>
 #include <cstdlib>
@@ -16,6 +19,14 @@
 #include <unordered_map>
 
 #include "convert.h"
+
+// Under AddressSanitizer what waits, and what of a block is more than was asked for, is nobody's.
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(data, size)
+#define ASAN_UNPOISON_MEMORY_REGION(data, size)
+#endif
 
 namespace binding {
 
@@ -39,6 +50,11 @@ class CachingAllocator final : public c10::Allocator {
   void emptyCache() {
     std::lock_guard<std::mutex> lock(mutex_);
     while (cached_ > 0) giveBackOldest();
+  }
+
+  void setLimit(size_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    limit_ = bytes;
   }
 
   // NOTE: never destroyed, since tensors of any thread may be freed until the very end of the process.
@@ -65,8 +81,9 @@ class CachingAllocator final : public c10::Allocator {
   void* take(size_t bytes) {
     if (bytes == 0) return nullptr;
     if (bytes < kSmallest) return c10::alloc_cpu(bytes);
-    size_t size = classOf(bytes);
     std::lock_guard<std::mutex> lock(mutex_);
+    checkFits(bytes);
+    size_t size = classOf(bytes);
     void* data;
     auto found = waiting_.lower_bound(size);
     if (found != waiting_.end() && found->first <= size + size / 4) {
@@ -84,13 +101,29 @@ class CachingAllocator final : public c10::Allocator {
         while (cached_ > 0) giveBackOldest();
         data = fresh(size);
       }
-      TORCH_CHECK_WITH(OutOfMemoryError, data, "can't allocate memory for a tensor of ", bytes, " bytes beside the ", allocated_,
-                       " in use\nUse smaller batches, or compute blocks again instead of keeping them.");
+      checkFits(bytes, data);
     }
     sizes_.emplace(data, size);
     allocated_ += size;
     peak_ = std::max(peak_, allocated_);
+    ASAN_UNPOISON_MEMORY_REGION(data, bytes);
+    ASAN_POISON_MEMORY_REGION(static_cast<char*>(data) + bytes, size - bytes);
     return data;
+  }
+
+  // NOTE: a system that hands out more memory than it has ends the process when that is written to.
+  void checkFits(size_t bytes, bool found = true) const {
+    TORCH_CHECK_WITH(OutOfMemoryError, found && bytes <= limit_ && allocated_ <= limit_ - bytes,
+                     "can't allocate memory for a tensor of ", bytes, " bytes beside the ", allocated_,
+                     " in use\nUse smaller batches, or compute blocks again instead of keeping them.");
+  }
+
+  static size_t memoryOfSystem() {
+#if defined(__linux__)
+    struct sysinfo info;
+    if (sysinfo(&info) == 0) return (info.totalram + info.totalswap) * info.mem_unit;
+#endif
+    return SIZE_MAX;
   }
 
   static void* fresh(size_t size) {
@@ -107,6 +140,7 @@ class CachingAllocator final : public c10::Allocator {
     auto oldest = waiting_.begin();
     for (auto at = waiting_.begin(); at != waiting_.end(); at++)
       if (at->second.front().since < oldest->second.front().since) oldest = at;
+    ASAN_UNPOISON_MEMORY_REGION(oldest->second.front().data, oldest->first);
     std::free(oldest->second.front().data);
     cached_ -= oldest->first;
     oldest->second.erase(oldest->second.begin());
@@ -125,6 +159,7 @@ class CachingAllocator final : public c10::Allocator {
     const size_t size = held->second;
     self.sizes_.erase(held);
     self.allocated_ -= size;
+    ASAN_POISON_MEMORY_REGION(data, size);
     self.cached_ += size;
     self.waiting_[size].push_back({data, self.clock_++});
   }
@@ -134,6 +169,7 @@ class CachingAllocator final : public c10::Allocator {
   std::map<size_t, std::vector<Waiting>> waiting_;  // by class, the one freed last at the end
   uint64_t clock_ = 0;
   size_t allocated_ = 0, peak_ = 0, cached_ = 0;    // bytes of blocks of kSmallest and more
+  size_t limit_ = memoryOfSystem();                 // of allocated_
 };
 
 void defineAllocator(Napi::Object& exports) {
@@ -142,6 +178,10 @@ void defineAllocator(Napi::Object& exports) {
   define(exports, "memoryStats", []() {
     auto [allocated, peak, cached] = CachingAllocator::instance().stats();
     return Shape{allocated, peak, cached};
+  });
+  define(exports, "setMemoryLimit", [](int64_t bytes) {
+    TORCH_CHECK(bytes >= 0, "expected 0 bytes or more, got ", bytes);
+    CachingAllocator::instance().setLimit(static_cast<size_t>(bytes));
   });
   define(exports, "emptyCache", []() { CachingAllocator::instance().emptyCache(); });
 }

@@ -31,8 +31,25 @@ struct FromJs;
 template <class T>
 struct FromJs<const T&> : FromJs<T> {};
 
+// Of a tensor's elements: a view may have any number of them without memory for them, and one op on it take days.
+constexpr int64_t kMostElements = int64_t{1} << 38;
+
+// Tensors and generators of one call's result.
+constexpr int64_t kMostParts = int64_t{1} << 22;
+
+inline std::string cut(std::string text, size_t length) { return text.size() <= length ? text : text.substr(0, length) + " ..."; }
+
+// An argument in a few words. NOTE: an object's toString is a caller's code, which may throw, as a symbol does.
+inline std::string describe(Napi::Value value) {
+  try {
+    return cut(value.ToString().Utf8Value(), 200);
+  } catch (const Napi::Error&) {
+    return value.IsSymbol() ? "a symbol" : "an object";
+  }
+}
+
 inline double numberFrom(Napi::Value value, const char* what) {
-  if (!value.IsNumber()) throw std::invalid_argument(std::string("expected ") + what + ", got " + value.ToString().Utf8Value());
+  if (!value.IsNumber()) throw std::invalid_argument(std::string("expected ") + what + ", got " + describe(value));
   return value.As<Napi::Number>().DoubleValue();
 }
 
@@ -48,7 +65,7 @@ struct FromJs<int64_t> {
   static Held get(Napi::Value value) {
     double number = numberFrom(value, "an integer");
     if (!(number >= -0x1p63 && number < 0x1p63 && number == std::floor(number)))
-      throw std::invalid_argument("expected an integer, got " + value.ToString().Utf8Value());
+      throw std::invalid_argument("expected an integer, got " + describe(value));
     return static_cast<int64_t>(number);
   }
 };
@@ -62,7 +79,7 @@ struct FromJs<bool> {
 template <>
 struct FromJs<std::string> {
   using Held = std::string;
-  static Held get(Napi::Value value) { return value.ToString().Utf8Value(); }
+  static Held get(Napi::Value value) { return describe(value); }
 };
 
 template <>
@@ -96,24 +113,25 @@ struct FromJs<at::Scalar> {
 template <>
 struct FromJs<at::ScalarType> {
   using Held = at::ScalarType;
-  static Held get(Napi::Value value) { return dtypeFromName(value.ToString().Utf8Value()); }
+  static Held get(Napi::Value value) { return dtypeFromName(describe(value)); }
 };
 
 template <>
 struct FromJs<at::Device> {
   using Held = at::Device;
-  static Held get(Napi::Value value) { return deviceFromName(value.ToString().Utf8Value()); }
+  static Held get(Napi::Value value) { return deviceFromName(describe(value)); }
 };
 
 template <class T>
 struct FromJs<std::vector<T>> {
   using Held = std::vector<T>;
   static Held get(Napi::Value value) {
-    if (!value.IsArray()) throw std::invalid_argument("expected an array, got " + value.ToString().Utf8Value());
+    uint32_t length;  // NOTE: a proxy of an array is one to IsArray, and has none
+    if (napi_get_array_length(value.Env(), value, &length) != napi_ok)
+      throw std::invalid_argument("expected an array, got " + describe(value));
     auto array = value.As<Napi::Array>();
     Held items;
-    items.reserve(array.Length());
-    for (uint32_t i = 0; i < array.Length(); i++) items.push_back(FromJs<T>::get(array.Get(i)));
+    for (uint32_t i = 0; i < length; i++) items.push_back(FromJs<T>::get(array.Get(i)));
     return items;
   }
 };
@@ -130,17 +148,24 @@ struct FromJs<std::optional<T>> {
   }
 };
 
+template <>
+struct FromJs<Napi::Value> {
+  using Held = Napi::Value;
+  static Held get(Napi::Value value) { return value; }
+};
+
 // Typed arrays arrive as they are; the op that takes one reads it itself.
 template <>
 struct FromJs<Napi::TypedArray> {
   using Held = Napi::TypedArray;
   static Held get(Napi::Value value) {
-    if (!value.IsTypedArray()) throw std::invalid_argument("expected a typed array, got " + value.ToString().Utf8Value());
+    if (!value.IsTypedArray()) throw std::invalid_argument("expected a typed array, got " + describe(value));
     return value.As<Napi::TypedArray>();
   }
 };
 
 inline Napi::Value toJs(Napi::Env env, Tensor tensor) {
+  TORCH_CHECK(tensor.numel() <= kMostElements, "expected a tensor of at most 2^38 elements, got ", tensor.sizes());
   return Napi::Number::New(env, Environment::of(env).tensors.put(std::move(tensor)));
 }
 inline Napi::Value toJs(Napi::Env env, at::Generator generator) {
@@ -157,6 +182,7 @@ inline Napi::Value toJs(Napi::Env env, const std::optional<Tensor>& tensor) {
 }
 template <class T>
 Napi::Value toJs(Napi::Env env, const std::vector<T>& items) {
+  TORCH_CHECK(static_cast<int64_t>(items.size()) <= kMostParts, "expected at most 2^22 parts, got ", items.size());
   auto array = Napi::Array::New(env, items.size());
   for (size_t i = 0; i < items.size(); i++) array.Set(static_cast<uint32_t>(i), toJs(env, items[i]));
   return array;
@@ -194,9 +220,13 @@ Napi::Value guarded(const char* name, F& f, const Napi::CallbackInfo& info) {
   } catch (const Napi::Error&) {
     throw;
   } catch (const c10::Error& error) {
-    throw Napi::Error::New(info.Env(), std::string(name) + ": " + error.what_without_backtrace());
+    throw Napi::Error::New(info.Env(), std::string(name) + ": " + cut(error.what_without_backtrace(), 1500));
+  } catch (const std::invalid_argument& error) {
+    throw Napi::TypeError::New(info.Env(), std::string(name) + ": " + cut(error.what(), 1500));
+  } catch (const std::bad_alloc&) {
+    throw Napi::Error::New(info.Env(), std::string(name) + ": expected arguments whose result fits in memory, got more");
   } catch (const std::exception& error) {
-    throw Napi::Error::New(info.Env(), std::string(name) + ": " + error.what());
+    throw Napi::Error::New(info.Env(), std::string(name) + ": " + cut(error.what(), 1500));
   }
 }
 

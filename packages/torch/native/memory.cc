@@ -83,6 +83,19 @@ static Tensor borrow(Napi::TypedArray array, const Shape& shape, at::ScalarType 
   return at::from_blob(bytesOf(array), shape, release, options(dtype, at::kCPU));
 }
 
+// NOTE: libtorch counts the elements of integers in int64: it divides by a step below 1, which is 0 there, and a range beyond
+// int64 wraps around.
+static Tensor arange(at::Scalar start, at::Scalar end, at::Scalar step, at::ScalarType dtype, at::Device device) {
+  const double from = start.toDouble(), to = end.toDouble(), by = step.toDouble(), count = (to - from) / by;
+  constexpr double exact = 0x1p53, most = static_cast<double>(kMostElements);
+  TORCH_CHECK(count <= most, "expected at most 2^38 elements, got ", from, " to ", to, " by ", by);
+  if (at::isIntegralType(dtype, true))
+    for (double value : {from, to, by})
+      TORCH_CHECK(value == std::floor(value) && std::abs(value) <= exact, "expected integers for ", dtypeName(dtype), ", got ", from,
+                  " to ", to, " by ", by);
+  return at::arange(start, end, step, options(dtype, device));
+}
+
 void defineMemory(Napi::Object& exports) {
   define(exports, "borrow", borrow);
   define(exports, "copyTo", [](Tensor tensor, Napi::TypedArray array) {
@@ -105,9 +118,7 @@ void defineMemory(Napi::Object& exports) {
   define(exports, "full", [](Shape shape, at::Scalar value, at::ScalarType dtype, at::Device device) {
     return at::full(shape, value, options(dtype, device));
   });
-  define(exports, "arange", [](at::Scalar start, at::Scalar end, at::Scalar step, at::ScalarType dtype, at::Device device) {
-    return at::arange(start, end, step, options(dtype, device));
-  });
+  define(exports, "arange", arange);
   define(exports, "eye", [](int64_t n, at::ScalarType dtype, at::Device device) { return at::eye(n, options(dtype, device)); });
 
   define(exports, "shape", [](Tensor tensor) { return tensor.sizes().vec(); });
@@ -121,11 +132,11 @@ void defineMemory(Napi::Object& exports) {
   define(exports, "contiguous", [](Tensor tensor) { return tensor.contiguous(); });
   define(exports, "clone", [](Tensor tensor) { return tensor.clone(); });
 
-  exports.Set("dispose", Napi::Function::New(exports.Env(), [](const Napi::CallbackInfo& info) {
-    auto& environment = Environment::of(info.Env());
-    environment.tensors.release(info[0].As<Napi::Number>().DoubleValue());
+  define(exports, "dispose", [](Napi::Value handle) {
+    auto& environment = Environment::of(handle.Env());
+    environment.tensors.release(numberFrom(handle, "a tensor"));
     environment.dropReleased();
-  }));
+  });
   exports.Set("liveTensors", Napi::Function::New(exports.Env(), [](const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), static_cast<double>(Environment::of(info.Env()).tensors.live()));
   }));

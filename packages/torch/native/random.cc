@@ -33,9 +33,9 @@ static void setState(at::Generator generator, const Tensor& state) {
 void defineRandom(Napi::Object& exports) {
   using at::Generator;
   define(exports, "makeGenerator", makeGenerator);
-  exports.Set("disposeGenerator", Napi::Function::New(exports.Env(), [](const Napi::CallbackInfo& info) {
-    Environment::of(info.Env()).generators.release(info[0].As<Napi::Number>().DoubleValue());
-  }));
+  define(exports, "disposeGenerator", [](Napi::Value handle) {
+    Environment::of(handle.Env()).generators.release(numberFrom(handle, "a generator"));
+  });
   define(exports, "setSeed", [](Generator generator, int64_t seed) { generator.set_current_seed(static_cast<uint64_t>(seed)); });
   define(exports, "generatorState", [](Generator generator) { return generator.get_state(); });
   define(exports, "setGeneratorState", setState);

@@ -2,7 +2,7 @@
 // computes where those do not reach (another device, another dtype, NEOBERT_FUSED=0). fused.ts documents each op.
 
 import { cat, crossEntropy, layerNorm, linear, rmsNorm, stack } from "./functional.js";
-import type { NormOptions, RotaryOptions, SplitQkvOptions } from "./fused.js";
+import type { NormOptions, RotaryOptions, SplitQkvOptions } from "./fused-options.js";
 import type { DType } from "./native.js";
 import type { Tensor } from "./tensor.js";
 

@@ -104,9 +104,9 @@ tidyTest("an argument of another type is refused with what came instead", () => 
   expect(() => x.reshape(wrong([2]))).toThrow("reshape: expected an integer, got 2");
   expect(() => native.exp(wrong(x))).toThrow("exp: expected a tensor, got Tensor");
   expect(() => native.exp(wrong(undefined))).toThrow("exp: expected a tensor, got undefined");
-  expect(() => native.exp(wrong(Symbol("x")))).toThrow(TypeError);
+  expect(() => native.exp(wrong(Symbol("x")))).toThrow(new TypeError("exp: expected a tensor, got a symbol"));
   expect(() => native.copyTo(x.handle, wrong([1, 2]))).toThrow("copyTo: expected a typed array, got 1,2");
-  expect(() => native.dispose(wrong("x"))).toThrow("number");
+  expect(() => native.dispose(wrong("x"))).toThrow(new TypeError("dispose: expected a tensor, got x"));
 });
 
 tidyTest("a number that is no handle is refused, whatever number it is", () => {

@@ -4,24 +4,9 @@
 
 import * as composed from "./composed.js";
 import { linear } from "./functional.js";
+import type { NormOptions, RotaryOptions, SplitQkvOptions } from "./fused-options.js";
 import { native } from "./native.js";
 import { Tensor } from "./tensor.js";
-
-/** x / sqrt(mean(x^2) + eps) * weight (`rms`), or with the mean subtracted first and `bias` added (`layer`). */
-export interface NormOptions {
-  kind: "rms" | "layer";
-  /** [C], float32 as is `bias`. */
-  weight: Tensor;
-  bias?: Tensor;
-  eps: number;
-}
-
-/** Angles of each token, [.., D/2] float32; pairs of components (2j, 2j + 1) or (j, j + D/2) turn by the j-th. */
-export interface RotaryOptions {
-  cos: Tensor;
-  sin: Tensor;
-  pairing: "adjacent" | "half";
-}
 
 const enabled = process.env.NEOBERT_FUSED !== "0";
 
@@ -70,14 +55,6 @@ export function gatedLinear(unit: Tensor, origin: GatedUnitOrigin, weight: Tenso
   if (!fits(x)) return linear(unit, weight);
   const [first, gelu] = [gate === "first", activation === "gelu"];
   return new Tensor(native.fusedGatedLinear(x.handle, unit.handle, weight.handle, first, gelu));
-}
-
-export interface SplitQkvOptions {
-  layout: "blocks" | "perHead";
-  heads: number;
-  /** Heads of k and of v, of which `heads` is a multiple (Ainslie et al. 2023); as many unless given. */
-  kvHeads?: number;
-  rotary?: RotaryOptions;
 }
 
 /**

@@ -39,12 +39,11 @@ export {
   gatedLinear,
   gatedUnit,
   linearCrossEntropy,
-  type NormOptions,
   norm,
-  type RotaryOptions,
   rotary,
   splitQkv,
 } from "./fused.js";
+export type { NormOptions, RotaryOptions } from "./fused-options.js";
 export type { Device, DType, TypedArray } from "./native.js";
 export {
   Adam,

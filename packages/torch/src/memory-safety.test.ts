@@ -1,5 +1,5 @@
-// No argument makes an op read or write what is not its own: calls that once did, by name, and every op of the addon with
-// arguments drawn at random. Both run in processes of their own, where a failure is a crash.
+// No argument makes an op read or write what is not its own: calls that once did, or never ended, by name, in a process of
+// their own, where a failure is a crash. border.test.ts draws calls of every op at random.
 
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -65,6 +65,19 @@ describe("an error, or the right result, comes of", () => {
     ],
     ["more threads than a system starts", "setNumThreads: expected 1 to 1,024 threads, got 2147483649"],
     ["unequal lists of an optimizer's tensors", "fusedAdam_: internal: expected lists of 2 parameters"],
+    ["integers at steps below one", "arange: expected integers for int64, got -1 to 1 by 0.1"],
+    ["a range of integers beyond int64", "arange: expected at most 2^38 elements, got"],
+    ["repeats whose product wraps around", "repeat: expected a tensor of at most 2^38 elements, got [4] repeated"],
+    ["more parts than a list holds", "chunk: expected at most 2^22 parts, got 1099511627776"],
+    ["parts of next to nothing", "split: expected a whole size of 1 or more, got 1e-9"],
+    [
+      "a view of more elements than are worked through in a day",
+      "expand: expected a tensor of at most 2^38 elements, got [1125899906842624]",
+    ],
+    ["a tensor larger than the machine's memory", "empty: can't allocate memory for a tensor of 549755813888 bytes"],
+    ["a diagonal at the end of int64", 2060],
+    ["an argument that throws when it is written out", "exp: expected a tensor, got an object"],
+    ["a list that is a proxy", "cat: expected an array, got"],
   ];
   let ended: Ended;
   beforeAll(async () => {

@@ -86,6 +86,8 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     instructionSets(): string[];
     setInstructionSet(name: string): void;
     memoryStats(): number[];
+    /** Of CPU tensors, all threads' together; at first all that the machine has. */
+    setMemoryLimit(bytes: number): void;
     emptyCache(): void;
 
     gelu(x: Handle, approximate: "none" | "tanh"): Handle;

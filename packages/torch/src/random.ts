@@ -1,9 +1,6 @@
 // A seeded stream of random numbers whose whole state can be saved and put back (torch.Generator).
 
-import { fromTypedArray } from "./creation.js";
 import { type Device, type Handle, native } from "./native.js";
-import { tidy } from "./scope.js";
-import { Tensor } from "./tensor.js";
 
 const collected = new FinalizationRegistry<Handle>((handle) => native.disposeGenerator(handle));
 
@@ -23,12 +20,25 @@ export class Generator {
 
   /** The whole state (about 5 kB on the CPU); `setState` continues from it exactly. */
   getState(): Uint8Array {
-    return tidy(() => new Tensor(native.generatorState(this.handle)).toTypedArray() as Uint8Array);
+    return disposing(native.generatorState(this.handle), (state) => {
+      const bytes = new Uint8Array(native.shape(state)[0]!);
+      native.copyTo(state, bytes);
+      return bytes;
+    });
   }
 
   setState(state: Uint8Array): this {
-    tidy(() => native.setGeneratorState(this.handle, fromTypedArray(state).handle));
+    disposing(native.borrow(state, [state.length], "uint8"), (bytes) => native.setGeneratorState(this.handle, bytes));
     return this;
+  }
+}
+
+// Not a Tensor, whose methods take generators.
+function disposing<T>(tensor: Handle, use: (tensor: Handle) => T): T {
+  try {
+    return use(tensor);
+  } finally {
+    native.dispose(tensor);
   }
 }
 

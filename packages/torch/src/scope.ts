@@ -1,11 +1,16 @@
 // Lifetime of tensors and grad mode, both as closures. Garbage collection does not keep up with a synchronous loop, so
 // `tidy` frees what was made inside it; a tensor made outside every tidy lives until `dispose()` or its collection.
+// A tensor is here what announces itself by `own`, so that this file needs no class.
 
-import { native } from "./native.js";
-import { Tensor } from "./tensor.js";
+import { type Handle, native } from "./native.js";
+
+interface Owned {
+  readonly handle: Handle;
+  dispose(): void;
+}
 
 interface Scope {
-  readonly tensors: Tensor[];
+  readonly tensors: Set<Owned>;
   readonly outer: Scope | undefined;
 }
 let scope: Scope | undefined;
@@ -13,13 +18,13 @@ let scope: Scope | undefined;
 const collected = new FinalizationRegistry<number>((handle) => native.dispose(handle));
 
 /** Called by the Tensor constructor: the innermost tidy owns it, or the garbage collector. */
-export function own(tensor: Tensor): void {
-  if (scope) scope.tensors.push(tensor);
+export function own(tensor: Owned): void {
+  if (scope) scope.tensors.add(tensor);
   else collected.register(tensor, tensor.handle, tensor);
 }
 
 /** Takes a tensor out of the collector's care, when it is disposed by hand. */
-export function disown(tensor: Tensor): void {
+export function disown(tensor: Owned): void {
   collected.unregister(tensor);
 }
 
@@ -29,8 +34,8 @@ export function disown(tensor: Tensor): void {
  */
 export function tidy<T>(fn: () => T): T {
   const outer = scope;
-  const mine: Scope = { tensors: [], outer };
-  const kept = new Set<Tensor>();
+  const mine: Scope = { tensors: new Set(), outer };
+  const kept = new Set<Owned>();
   scope = mine;
   try {
     const result = fn();
@@ -40,31 +45,27 @@ export function tidy<T>(fn: () => T): T {
         "tidy: expected a synchronous function, got one that returns a promise\nAwait outside of tidy.",
       );
     }
-    collectTensors(result, kept);
+    moveOwned(result, mine.tensors, kept);
     return result;
   } finally {
     scope = outer;
-    for (const tensor of mine.tensors) {
-      if (kept.has(tensor)) own(tensor);
-      else tensor.dispose();
-    }
+    for (const tensor of kept) own(tensor);
+    for (const tensor of mine.tensors) tensor.dispose();
   }
 }
 
-function collectTensors(value: unknown, into: Set<Tensor>): void {
-  if (value instanceof Tensor) into.add(value);
-  else if (Array.isArray(value)) for (const item of value) collectTensors(item, into);
-  else if (value instanceof Map) for (const item of value.values()) collectTensors(item, into);
-  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype)
-    for (const item of Object.values(value)) collectTensors(item, into);
+function moveOwned(value: unknown, from: Set<Owned>, to: Set<Owned>): void {
+  if (value === null || typeof value !== "object") return;
+  if (from.delete(value as Owned)) to.add(value as Owned);
+  else if (Array.isArray(value) || value instanceof Map) for (const item of value.values()) moveOwned(item, from, to);
+  else if (Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) moveOwned(item, from, to);
 }
 
 /** Keeps a tensor beyond every tidy around this call, until `dispose()` or its collection: for parameters and state. */
-export function keep<T extends Tensor>(tensor: T): T {
+export function keep<T extends Owned>(tensor: T): T {
   for (let owner = scope; owner; owner = owner.outer) {
-    const index = owner.tensors.lastIndexOf(tensor);
-    if (index < 0) continue;
-    owner.tensors.splice(index, 1);
+    if (!owner.tensors.delete(tensor)) continue;
     collected.register(tensor, tensor.handle, tensor);
     break;
   }

@@ -355,6 +355,8 @@ export class Tensor {
   /** Views of the given sizes along `dim`, or of one size (the last may be smaller). */
   split(sizes: number | number[], dim = 0): Tensor[] {
     if (typeof sizes === "number") {
+      if (!Number.isInteger(sizes) || sizes < 1)
+        throw new RangeError(`split: expected a whole size of 1 or more, got ${sizes}`);
       const total = this.shape.at(dim) ?? 0;
       const step = sizes;
       sizes = Array.from({ length: Math.ceil(total / step) }, (_, i) => Math.min(step, total - i * step));

@@ -75,6 +75,20 @@ const calls = {
     const x = ones([2]).handle;
     native.fusedAdam_([x, x], [x], [x], [x], [x], [undefined], 0.1, 0.9, 0.9, 0, 1e-8, 1, true);
   },
+  "integers at steps below one": () => torch.arange(-1, 1, 0.1, { dtype: "int64" }).toArray(),
+  "a range of integers beyond int64": () => torch.arange(2 ** 62, -(2 ** 62), -1).shape,
+  "repeats whose product wraps around": () => ones([4]).repeat(2 ** 62).shape,
+  "more parts than a list holds": () => zeros([0]).chunk(2 ** 40).length,
+  "parts of next to nothing": () => ones([2]).split(1e-9).length,
+  "a view of more elements than are worked through in a day": () => ones([1]).expand(2 ** 50).shape,
+  "a tensor larger than the machine's memory": () => torch.empty([2 ** 37]).shape,
+  "a diagonal at the end of int64": () =>
+    ones([2, 1030])
+      .triu(-(2 ** 63))
+      .sum()
+      .item(),
+  "an argument that throws when it is written out": () => native.exp({ toString: () => 1n.x.y }),
+  "a list that is a proxy": () => native.cat(new Proxy([ones([1]).handle], {}), 0),
 };
 
 for (const [name, call] of Object.entries(calls)) {

@@ -22,6 +22,7 @@ constexpr int LANES = 4;
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Words __attribute__((vector_size(4 * LANES)));  // of bits, whose sums may wrap around
 typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
 
 template <class V, class T>
@@ -54,8 +55,8 @@ INLINE Halves toHalves(Floats x) {
 #if defined(__AVX512BF16__)
   return (Halves)_mm512_cvtneps_pbh((__m512)x);
 #else
-  Ints bits = (Ints)x;
-  Ints rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  Words bits = (Words)x;
+  Words rounded = bits + 0x7fff + ((bits >> 16) & 1);
   return __builtin_convertvector((x == x ? rounded : bits | 0x400000) >> 16, Halves);
 #endif
 }
@@ -88,7 +89,7 @@ INLINE Floats exp2(Floats x) {
     p = p * r + 6.9326099e-1f;
     p = p * r + 9.9992807e-1f;
   }
-  return (Floats)((Ints)p + ((Ints)shifted << 23));
+  return (Floats)((Words)p + ((Words)shifted << 23));
 }
 
 }  // namespace binding::KERNEL_NAMESPACE
