@@ -54,7 +54,10 @@ export function saveCheckpoint<State>(run: string, options: CheckpointOptions<St
   writeFileAtomic(join(temporary, stateFile), `${JSON.stringify(state, null, 1)}\n`);
   replaceFolder(temporary, folder);
   writeFileAtomic(latestFile(run), `${basename(folder)}\n`);
-  for (const old of listCheckpoints(run).slice(0, -keep)) rmSync(old, { recursive: true });
+  // After a kill before `latest` was replaced there are checkpoints of later steps too, which this run takes again.
+  const all = listCheckpoints(run);
+  const kept = all.slice(0, all.indexOf(folder) + 1).slice(-keep);
+  for (const path of all) if (!kept.includes(path)) rmSync(path, { recursive: true });
   return folder;
 }
 

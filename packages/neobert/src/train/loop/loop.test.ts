@@ -1,11 +1,11 @@
 // Oracles: the unbroken run for resumed ones, bit for bit; files on disk; the batches' own provenance.
 
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { liveTensors } from "@neobert/torch";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { createBatches } from "../../data/index.js";
-import { listCheckpoints, modelFolder } from "../../files/run-folder.js";
+import { latestCheckpoint, listCheckpoints, modelFolder } from "../../files/run-folder.js";
 import { openSafetensors } from "../../files/safetensors.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
@@ -238,6 +238,23 @@ test("half-written checkpoints of a killed run are cleared away and never resume
   const result = await runPretraining(config, { resume: true });
   expect(result.finished).toBe(true);
   expect(existsSync(torn)).toBe(false);
+});
+
+test("with keep 1 a run killed before `latest` was replaced, resumed and stopped keeps the checkpoint that `latest` names", async () => {
+  const config = smallRun(root, "keep-one", "checkpoint.keep=1");
+  await runPretraining(config, stopAfter(4));
+  const latest = bytes(config.out, "latest");
+  const copy = join(root, "keep-one-copy");
+  cpSync(join(config.out, "checkpoints/step-00000004"), copy, { recursive: true });
+  await runPretraining(config, { resume: true, ...stopAfter(4) });
+  // As the kill leaves it: the checkpoint of step 8 is whole, `latest` still names that of step 4.
+  writeFileSync(join(config.out, "latest"), latest);
+  cpSync(copy, join(config.out, "checkpoints/step-00000004"), { recursive: true });
+  const stopped = await runPretraining(config, { resume: true, ...stopAfter(2) });
+  expect(stopped.checkpoint).toBe(join(config.out, "checkpoints/step-00000006"));
+  expect(listCheckpoints(config.out)).toEqual([stopped.checkpoint]);
+  expect(latestCheckpoint(config.out)).toBe(stopped.checkpoint);
+  expect((await runPretraining(config, { resume: true })).finished).toBe(true);
 });
 
 test("the same run twice gives the same weights, bit for bit, with two threads", async () => {
