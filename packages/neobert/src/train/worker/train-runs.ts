@@ -21,7 +21,7 @@ import type { RunConfig } from "../pretrain/pretrain-config.js";
 import type { PretrainResult } from "../pretrain/pretrain-task.js";
 
 export interface WorkerRunOptions extends Omit<LoopOptions, "shouldStop"> {
-  /** Aborting it writes a checkpoint and ends the run early, without an error. */
+  /** Aborting it writes a checkpoint and ends the run early, without an error; while a model is fetched it rejects. */
   signal?: AbortSignal;
 }
 
@@ -42,7 +42,7 @@ export interface FinetuneBenchmarkOptions extends BenchmarkOptions {
  * Rejects when settings, data and folder do not fit together, and on a loss that is not finite.
  */
 export async function pretrain(config: RunConfig, options: PretrainOptions = {}): Promise<PretrainResult> {
-  return runInWorker<PretrainResult>("pretrain", await withLocalModel(config), options);
+  return runInWorker<PretrainResult>("pretrain", await withLocalModel(config, options), options);
 }
 
 /**
@@ -55,7 +55,7 @@ export async function finetuneContrastive(
   config: ContrastiveConfig,
   options: WorkerRunOptions = {},
 ): Promise<ContrastiveResult> {
-  return runInWorker<ContrastiveResult>("contrastive", await withLocalModel(config), options);
+  return runInWorker<ContrastiveResult>("contrastive", await withLocalModel(config, options), options);
 }
 
 /**
@@ -67,7 +67,7 @@ export async function finetuneClassifier(
   config: ClassifyConfig,
   options: WorkerRunOptions = {},
 ): Promise<ClassifyResult> {
-  return runInWorker<ClassifyResult>("classify", await withLocalModel(config), options);
+  return runInWorker<ClassifyResult>("classify", await withLocalModel(config, options), options);
 }
 
 /**
@@ -88,8 +88,9 @@ async function finetuneBenchmark(benchmark: Benchmark, options: FinetuneBenchmar
   if (config.data !== undefined && !existsSync(config.data)) {
     throw new Error(`finetune ${benchmark.id}: expected data to be a folder, got ${config.data}, which is none`);
   }
-  const model = await resolveModel(config.model);
-  const mnli = config.mnli === undefined ? undefined : await resolveModel(config.mnli);
+  const hub = signal ? { signal } : {};
+  const model = await resolveModel(config.model, hub);
+  const mnli = config.mnli === undefined ? undefined : await resolveModel(config.mnli, hub);
   const local = { ...config, model, ...(mnli !== undefined && { mnli }) };
   return runInWorker<BenchmarkResult>(benchmark.id, local, {
     ...(onStep && { onStep: (progress) => onStep(progress as BenchmarkProgress) }),
@@ -154,8 +155,13 @@ async function runInWorker<Result extends object>(
 }
 
 /** The config with a `model.from` on the Hub fetched, as a worker takes it. */
-async function withLocalModel<C extends { model: { from?: string | undefined } }>(config: C): Promise<C> {
+async function withLocalModel<C extends { model: { from?: string | undefined } }>(
+  config: C,
+  { signal }: WorkerRunOptions,
+): Promise<C> {
   const { from } = config.model;
   const isOnHub = from !== undefined && !isAbsolute(from) && !existsSync(from);
-  return isOnHub ? { ...config, model: { ...config.model, from: await resolveModel(from) } } : config;
+  return isOnHub
+    ? { ...config, model: { ...config.model, from: await resolveModel(from, signal ? { signal } : {}) } }
+    : config;
 }
