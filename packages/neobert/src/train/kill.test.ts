@@ -98,18 +98,22 @@ test(`a run killed at ${kills} random moments and resumed ends with the bytes of
 test.each([
   ["SIGINT", 130],
   ["SIGTERM", 143],
-] as const)("%s writes a checkpoint of the last whole step, ends with status %i, and the run goes on from there", {
-  timeout: 120_000,
-}, async (signal, status) => {
-  const { file, out } = writeRun(`interrupted-${signal}`);
-  const { code, output } = await pretrain(file, { signal, due: () => latestCheckpoint(out) !== undefined });
-  expect(code, output).toBe(status);
-  expect(output).toMatch(/stopped after \d+ steps.*the same command with --resume goes on/s);
-  const { step } = readState<RunState>(latestCheckpoint(out)!);
-  expect(output).toContain(`stopped after ${step} steps`);
-  expect(existsSync(join(out, "model"))).toBe(false);
-  const rest = await pretrain(file);
-  expect(rest.output).toContain(`resumed after step ${step}`);
-  expect(rest.output).toContain("finished 1500 steps");
-  expect(rest.code).toBe(0);
-});
+] as const)(
+  "%s writes a checkpoint of the last whole step, ends with status %i, and the run goes on from there",
+  {
+    timeout: 120_000,
+  },
+  async (signal, status) => {
+    const { file, out } = writeRun(`interrupted-${signal}`);
+    const { code, output } = await pretrain(file, { signal, due: () => latestCheckpoint(out) !== undefined });
+    expect(code, output).toBe(status);
+    expect(output).toMatch(/stopped after \d+ steps.*the same command with --resume goes on/s);
+    const { step } = readState<RunState>(latestCheckpoint(out)!);
+    expect(output).toContain(`stopped after ${step} steps`);
+    expect(existsSync(join(out, "model"))).toBe(false);
+    const rest = await pretrain(file);
+    expect(rest.output).toContain(`resumed after step ${step}`);
+    expect(rest.output).toContain("finished 1500 steps");
+    expect(rest.code).toBe(0);
+  },
+);

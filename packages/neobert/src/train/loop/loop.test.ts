@@ -1,6 +1,6 @@
 // Oracles: the unbroken run for resumed ones, bit for bit; files on disk; the batches' own provenance.
 
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { liveTensors } from "@neobert/torch";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -255,6 +255,37 @@ test("with keep 1 a run killed before `latest` was replaced, resumed and stopped
   expect(listCheckpoints(config.out)).toEqual([stopped.checkpoint]);
   expect(latestCheckpoint(config.out)).toBe(stopped.checkpoint);
   expect((await runPretraining(config, { resume: true })).finished).toBe(true);
+});
+
+test("a second run on the folder of one that goes on is refused and disturbs nothing", async () => {
+  const config = smallRun(root, "shared", "steps=6");
+  let second: Promise<unknown> | undefined;
+  const first = await runPretraining(config, {
+    onStep: () => {
+      second ??= runPretraining(config, { resume: true }).catch((error: Error) => error.message);
+    },
+  });
+  expect(await second).toMatch(/^\S+shared: expected a folder that no one else is writing.*\nWait for it, or stop it/);
+  const unbroken = await runPretraining(smallRun(root, "not-shared", "steps=6"));
+  expectSameCheckpoint(first.checkpoint!, unbroken.checkpoint!);
+  expect(existsSync(join(config.out, ".lock"))).toBe(false);
+});
+
+test("a run that fails at its start frees its tensors and its files", async () => {
+  const openFiles = () => (existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0);
+  const config = smallRun(root, "fails-at-start", "steps=4", "dtype=bf16");
+  await runPretraining(config, stopAfter(2));
+  const events = join(config.out, "events");
+  renameSync(events, `${events}-aside`);
+  writeFileSync(events, "a file in the way");
+  const before = openFiles();
+  await expect(runPretraining(config, { resume: true })).rejects.toThrow(events);
+  expect(liveTensors()).toBe(0);
+  rmSync(events);
+  writeFileSync(join(latestCheckpoint(config.out)!, "training/optimizer.safetensors"), "damaged");
+  await expect(runPretraining(config, { resume: true })).rejects.toThrow("optimizer.safetensors");
+  expect(liveTensors()).toBe(0);
+  expect(openFiles()).toBe(before);
 });
 
 test("the same run twice gives the same weights, bit for bit, with two threads", async () => {
