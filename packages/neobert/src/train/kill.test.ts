@@ -9,7 +9,6 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { latestCheckpoint } from "../files/run-folder.js";
 import { smallRun, writePreparedFolder } from "./fixture-train.js";
 import { readState } from "./loop/checkpoint.js";
-import type { RunState } from "./output/run-record.js";
 import { formatRunConfig } from "./run-file/run-file.js";
 
 const program = fileURLToPath(new URL("../../bin/neobert.js", import.meta.url));
@@ -108,7 +107,7 @@ test.each([
     const { code, output } = await pretrain(file, { signal, due: () => latestCheckpoint(out) !== undefined });
     expect(code, output).toBe(status);
     expect(output).toMatch(/stopped after \d+ steps.*the same command with --resume goes on/s);
-    const { step } = readState<RunState>(latestCheckpoint(out)!);
+    const { step } = readState(latestCheckpoint(out)!);
     expect(output).toContain(`stopped after ${step} steps`);
     expect(existsSync(join(out, "model"))).toBe(false);
     const rest = await pretrain(file);

@@ -139,15 +139,19 @@ class Store {
 
   #newSegment() {
     const base = join(this.#folder, randomBytes(6).toString("hex"));
-    const [keys, vectors] = [openSync(`${base}.keys`, "wx"), openSync(`${base}.vectors`, "wx+")];
+    // The vectors first: a file of keys, by which others find the segment, always has them beside it.
+    const vectors = openSync(`${base}.vectors`, "wx+");
+    const keys = openSync(`${base}.keys`, "wx");
     this.#open.push(keys, vectors);
     return { keys, vectors, rows: 0 };
   }
 
   #readSegment(name: string): void {
     const path = join(this.#folder, name);
+    const vectors = path.replace(/\.keys$/, ".vectors");
+    if (!existsSync(vectors)) return; // a kill between the two: nothing was kept
     const keys = readFileSync(path);
-    const fd = openSync(path.replace(/\.keys$/, ".vectors"), "r");
+    const fd = openSync(vectors, "r");
     this.#open.push(fd);
     const whole = this.#dimension === 0 ? 0 : Math.floor(fstatSync(fd).size / (4 * this.#dimension));
     const rows = Math.min(whole, Math.floor(keys.length / KEY_BYTES));

@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { modelFolder } from "../../files/run-folder.js";
+import { pinnedFolder } from "../../hub/pinned.js";
 import { readArchitecture } from "../../model/config-file.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
@@ -14,7 +15,7 @@ import { Trainer } from "../loop/step.js";
 import type { TaskScores, TrainTask } from "../loop/train-task.js";
 import { BestSoFar, type Evaluated, keepBest, publishBest } from "./best.js";
 import { classifierCard } from "./classifier-card.js";
-import { type EpochCursor, epochSteps } from "./epochs.js";
+import { type EpochCursor, epochCursorSchema, epochSteps } from "./epochs.js";
 import { Examples } from "./examples.js";
 import type { FineTuning } from "./fine-tuning.js";
 import { predict } from "./predict.js";
@@ -35,7 +36,7 @@ export async function fineTune(work: FineTuning, options: LoopOptions = {}): Pro
 
 function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBatch> {
   const { name, config, problem, train, validation } = work;
-  const from = modelFolder(config.model.from);
+  const from = modelFolder(pinnedFolder(config.model.from));
   const architecture = readArchitecture(from);
   const maxTokens = Math.min(config.maxLength, architecture.maxPositions());
   const tokenizing = { where: name, maxTokens, stride: config.stride, vocabSize: architecture.config.vocab_size };
@@ -63,6 +64,7 @@ function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBa
       const { microBatches, targets } = epochSteps(examples, options).next().value;
       return { microBatch: microBatches[0]!, targets };
     },
+    cursor: epochCursorSchema,
     async *steps(cursor, tokenizer) {
       for (const step of epochSteps(await trainingExamples(tokenizer), epochs, cursor as EpochCursor | undefined)) {
         if (best.hasGivenUp) return;

@@ -1,8 +1,10 @@
 // Oracles: the unbroken run for resumed ones, bit for bit; files on disk; the batches' own provenance.
 
+import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { liveTensors } from "@neobert/torch";
+import { fileURLToPath } from "node:url";
+import { fusedKernels, liveTensors } from "@neobert/torch";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { createBatches } from "../../data/index.js";
 import { latestCheckpoint, listCheckpoints, modelFolder } from "../../files/run-folder.js";
@@ -12,6 +14,7 @@ import { loadTokenizer } from "../../tokenizer/index.js";
 import { smallRun, writePreparedFolder } from "../fixture-train.js";
 import { heldOutScores } from "../pretrain/masked-scores.js";
 import { runPretraining } from "../pretrain/pretrain-task.js";
+import { formatRunConfig } from "../run-file/run-file.js";
 import type { LoopOptions } from "./loop.js";
 
 let root: string;
@@ -269,6 +272,51 @@ test("a second run on the folder of one that goes on is refused and disturbs not
   const unbroken = await runPretraining(smallRun(root, "not-shared", "steps=6"));
   expectSameCheckpoint(first.checkpoint!, unbroken.checkpoint!);
   expect(existsSync(join(config.out, ".lock"))).toBe(false);
+});
+
+test("a resume on other kernels says so", async () => {
+  const config = smallRun(root, "other-kernels", "steps=4");
+  await runPretraining(config, stopAfter(2));
+  const file = join(root, "other-kernels.yaml");
+  writeFileSync(file, formatRunConfig(config));
+  const program = fileURLToPath(new URL("../../../bin/neobert.js", import.meta.url));
+  const resume = (fused: boolean, steps: number) =>
+    spawnSync(process.execPath, [program, "pretrain", file, "--resume", "schedule.decaySteps=4", `steps=${steps}`], {
+      env: { ...process.env, NEOBERT_FUSED: fused ? "1" : "0" },
+      encoding: "utf8",
+    }).stderr;
+  const [same, other] = [fusedKernels(), !fusedKernels()];
+  expect(resume(same, 3)).not.toContain("not the run's own machine");
+  expect(resume(other, 4)).toContain(`may not continue bit for bit: fusedKernels: was ${same}, is ${other}`);
+});
+
+test("a damaged state.json is an error that names the file, what is wrong and the way out", async () => {
+  const config = smallRun(root, "damaged", "steps=4");
+  await runPretraining(config, stopAfter(2));
+  const file = join(latestCheckpoint(config.out)!, "training/state.json");
+  const whole = JSON.parse(readFileSync(file, "utf8"));
+  expect(whole).toMatchObject({ format: "neobert-run", version: 1, step: 2 });
+  const { generator: _, ...withoutGenerator } = whole;
+  const { record: __, ...withoutRecord } = whole;
+  const { format: ___, version: ____, ...uncounted } = whole;
+  for (const [state, complaint] of [
+    [{ ...whole, step: "2" }, "step: .*expected number"],
+    [{ ...whole, step: -5 }, "step: "],
+    [{ ...whole, step: null }, "step: "],
+    [{ ...whole, version: 2 }, "version: "],
+    [{ ...whole, cursor: {} }, "cursor.step: .*cursor.draws: "],
+    [withoutGenerator, "generator: "],
+    [withoutRecord, "record: "],
+    [[], "the whole: "],
+  ] as const) {
+    writeFileSync(file, JSON.stringify(state));
+    const expected = new RegExp(`^${file}: expected the state of a run, got .*${complaint}.*\n.*\`latest\``);
+    await expect(runPretraining(config, { resume: true })).rejects.toThrow(expected);
+  }
+  writeFileSync(file, JSON.stringify(whole).slice(0, 40));
+  await expect(runPretraining(config, { resume: true })).rejects.toThrow(/state.json: expected .*JSON/);
+  writeFileSync(file, JSON.stringify(uncounted));
+  expect((await runPretraining(config, { resume: true })).finished).toBe(true);
 });
 
 test("a run that fails at its start frees its tensors and its files", async () => {

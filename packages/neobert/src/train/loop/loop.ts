@@ -136,6 +136,8 @@ function takeStep<B, Scores extends object>(
   const seconds = { data: batch.waitMs / 1000, ...result.seconds };
   const { cursor, targets, tokens } = batch;
   run.state = {
+    format: "neobert-run",
+    version: 1,
     step: done + 1,
     cursor,
     generator: Buffer.from(generator.getState()).toString("base64"),

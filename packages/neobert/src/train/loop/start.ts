@@ -30,7 +30,7 @@ export async function startRun<B, Scores extends object>(
 ): Promise<RunOf<B>> {
   const { config } = task;
   const checkpoint = prepareFolder(config.out, resume);
-  const state = checkpoint === undefined ? undefined : readState<RunState>(checkpoint);
+  const state = checkpoint === undefined ? undefined : readState(checkpoint, task.cursor);
   if (state) checkSettings(state, config);
   const threads = state?.record.threads ?? config.threads;
   setNumThreads(threads);

@@ -141,6 +141,11 @@ describe("a file that extends another", () => {
     expect(run.data.train.map(({ path }) => path)).toEqual(["a", "b"]);
   });
 
+  test("an absolute path is itself", () => {
+    const base = file("elsewhere/base.yaml", `${minimal}seed: 7\n`);
+    expect(loadRunConfig(file("more/of-absolute.yaml", `extends: ${base}\n`)).seed).toBe(7);
+  });
+
   test("a mistake names the file of the chain that made it, with its line", () => {
     const last = file("wrong.yaml", "extends: more/middle.yaml\n\noptimizer:\n  lrr: 1\nmasking: { rate: 2 }\n");
     const message = messageOf(() => loadRunConfig(last));

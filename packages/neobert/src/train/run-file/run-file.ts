@@ -4,7 +4,7 @@
 // options of a file that `extends: BASE.yaml`, a path seen from its own folder.
 
 import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { type Document, isMap, isNode, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
 import { z } from "zod";
 import { type Complaint, describeComplaints, describeIssues, dotted, type SettingSource } from "./complaints.js";
@@ -58,7 +58,7 @@ function readSource(yamlText: string, file: string, extending: readonly string[]
   if (base === undefined) return own;
   if (typeof base !== "string") throw new Error(`${file}: extends: expected a run file, got ${JSON.stringify(base)}`);
   document.delete("extends");
-  const path = join(dirname(file), base);
+  const path = isAbsolute(base) ? base : join(dirname(file), base);
   if ([...extending, file].includes(path)) {
     throw new Error(`${file}: extends: expected a file that does not extend this one, got ${base}`);
   }

@@ -2,13 +2,15 @@
 // computed: `pretrain`, `finetuneContrastive`, `finetuneClassifier`, `finetuneGlue`, `finetuneSuperglue`. Progress comes back
 // as messages; stopping is a flag in shared memory, read between micro-batches.
 
-import { existsSync } from "node:fs";
-import { isAbsolute } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
 import { SHARE_ENV, Worker } from "node:worker_threads";
+import { parse } from "yaml";
 import { glue } from "../../evaluate/glue/glue.js";
 import type { Benchmark } from "../../evaluate/glue/glue-task.js";
 import { superglue } from "../../evaluate/glue/superglue.js";
 import { compiledFile } from "../../files/package.js";
+import { pinnedName } from "../../hub/pinned.js";
 import { resolveModel } from "../../hub/resolve.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../classify/benchmark.js";
 import { type BenchmarkOptions, benchmarkConfig } from "../classify/benchmark-config.js";
@@ -89,8 +91,8 @@ async function finetuneBenchmark(benchmark: Benchmark, options: FinetuneBenchmar
     throw new Error(`finetune ${benchmark.id}: expected data to be a folder, got ${config.data}, which is none`);
   }
   const hub = signal ? { signal } : {};
-  const model = await resolveModel(config.model, hub);
-  const mnli = config.mnli === undefined ? undefined : await resolveModel(config.mnli, hub);
+  const model = pinnedName(await resolveModel(config.model, hub));
+  const mnli = config.mnli === undefined ? undefined : pinnedName(await resolveModel(config.mnli, hub));
   const local = { ...config, model, ...(mnli !== undefined && { mnli }) };
   return runInWorker<BenchmarkResult>(benchmark.id, local, {
     ...(onStep && { onStep: (progress) => onStep(progress as BenchmarkProgress) }),
@@ -154,14 +156,25 @@ async function runInWorker<Result extends object>(
   }
 }
 
-/** The config with a `model.from` on the Hub fetched, as a worker takes it. */
-async function withLocalModel<C extends { model: { from?: string | undefined } }>(
+/**
+ * The config with a `model.from` on the Hub fetched and named with its commit. A run that is resumed goes on with the commit
+ * that it began with, whatever the newest is.
+ */
+async function withLocalModel<C extends { out: string; model: { from?: string | undefined } }>(
   config: C,
-  { signal }: WorkerRunOptions,
+  { signal, resume }: WorkerRunOptions,
 ): Promise<C> {
   const { from } = config.model;
-  const isOnHub = from !== undefined && !isAbsolute(from) && !existsSync(from);
-  return isOnHub
-    ? { ...config, model: { ...config.model, from: await resolveModel(from, signal ? { signal } : {}) } }
-    : config;
+  if (from === undefined || isAbsolute(from) || existsSync(from)) return config;
+  const began = resume ? startOfRun(config.out) : undefined;
+  const wanted = began?.startsWith(`${from}@`) ? began : from;
+  const folder = await resolveModel(wanted, signal ? { signal } : {});
+  return { ...config, model: { ...config.model, from: pinnedName(folder) } };
+}
+
+/** What the run of a folder started from. */
+function startOfRun(out: string): string | undefined {
+  const file = join(out, "run.yaml");
+  const from = existsSync(file) ? parse(readFileSync(file, "utf8"))?.model?.from : undefined;
+  return typeof from === "string" ? pinnedName(from) : undefined;
 }
