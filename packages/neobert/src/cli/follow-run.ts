@@ -10,22 +10,26 @@ import type { WorkerRunOptions } from "../train/worker/train-runs.js";
 export const stoppingNote =
   "stopping after this micro-batch (Ctrl-C again: at once, losing the steps since the last checkpoint)";
 
-/** Starts a run with these options and shows it until it ends. */
-export async function followRun(start: (options: WorkerRunOptions) => Promise<RunResult<object>>): Promise<void> {
+/** Starts a run with these options and shows it until it ends; returns its result. */
+export async function followRun<Result extends RunResult<object>>(
+  start: (options: WorkerRunOptions) => Promise<Result>,
+): Promise<Result> {
   const progress = new Progress({});
   const how = {
     message: "stopped before the first step: nothing was written",
     onStop: () => progress.note(stoppingNote),
-    isDone: ({ finished }: RunResult<object>) => finished,
+    isDone: ({ finished }: Result) => finished,
   };
   try {
-    const { finished, step, model, checkpoint } = await interruptible(how, (signal) =>
+    const result = await interruptible(how, (signal) =>
       start({ signal, onStep: (state) => progress.update(state), onNote: (text) => progress.note(text) }),
     );
     progress.end();
+    const { finished, step, model, checkpoint } = result;
     if (finished) console.log(`finished ${step} steps: ${model}`);
     else if (checkpoint === undefined) console.log(`stopped before the first step: nothing was written`);
     else console.log(`stopped after ${step} steps: ${checkpoint}; the same command with --resume goes on`);
+    return result;
   } finally {
     progress.end();
   }

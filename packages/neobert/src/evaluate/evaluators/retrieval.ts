@@ -70,6 +70,7 @@ export async function evaluateRetrieval(
       const average = mean(values);
       scores[name] = measure === "mrr" ? average : Number(average.toFixed(5));
       for (const [key, value] of Object.entries(nAUCScores(name, confidence, values))) naucs[key.toLowerCase()] = value;
+      await pause();
     }
   }
   return { ...scores, ...naucs, main_score: scores.ndcg_at_10! };

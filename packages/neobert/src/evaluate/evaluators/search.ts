@@ -56,7 +56,8 @@ export async function searchRankings(
         await pause();
         for (let i = 0; i < n; i++) {
           found[i]!.add(scores, i * (to - from), to - from, start + from);
-          if (i % 64 === 63) await pause();
+          const paused = pause();
+          if (paused) await paused;
         }
       }
     }

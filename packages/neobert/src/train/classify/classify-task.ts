@@ -28,13 +28,17 @@ export interface FineTuningResult extends RunResult {
 
 /** Fine-tunes in this thread, to the end of its epochs or until evaluations bring no more gain. */
 export async function fineTune(work: FineTuning, options: LoopOptions = {}): Promise<FineTuningResult> {
-  const best = new BestSoFar(work.config.patience);
-  const result = await runLoop(classification(work, best), options);
+  const best = new BestSoFar(work.config.patience, { lossDecides: work.lossDecides ?? false });
+  const result = await runLoop(classification(work, best, options), options);
   if (result.finished) publishBest(work.config.out);
   return { ...result, best: best.best };
 }
 
-function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBatch> {
+function classification(
+  work: FineTuning,
+  best: BestSoFar,
+  { onNote = () => {} }: LoopOptions,
+): TrainTask<LabelledBatch> {
   const { name, config, problem, train, validation } = work;
   const from = modelFolder(pinnedFolder(config.model.from));
   const architecture = readArchitecture(from);
@@ -67,7 +71,10 @@ function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBa
     cursor: epochCursorSchema,
     async *steps(cursor, tokenizer) {
       for (const step of epochSteps(await trainingExamples(tokenizer), epochs, cursor as EpochCursor | undefined)) {
-        if (best.hasGivenUp) return;
+        if (best.hasGivenUp) {
+          onNote(earlyEnd(work, best));
+          return;
+        }
         yield step;
       }
     },
@@ -91,6 +98,7 @@ function evaluate(work: FineTuning, run: Run, examples: Examples, best: BestSoFa
   });
   const scores = { ...work.score(outputs, examples), loss: outputs.loss };
   if (best.add({ step: run.state!.step, scores })) {
+    work.keepDetails?.(outputs, examples, run.state!.step);
     keepBest(config.out, (folder) => {
       run.model.save(folder);
       saveTokenizer(run.tokenizer, folder);
@@ -98,6 +106,15 @@ function evaluate(work: FineTuning, run: Run, examples: Examples, best: BestSoFa
     });
   }
   return scores;
+}
+
+function earlyEnd({ config, describeScores }: FineTuning, { best, withoutGain }: BestSoFar): string {
+  const { step, scores } = best!;
+  const last = step + withoutGain * config.evaluate.everySteps;
+  return (
+    `ended early, after step ${last} of ${config.steps}: ${withoutGain} evaluations in a row (patience) brought no gain ` +
+    `over step ${step}, whose model is kept: ${describeScores(scores)}`
+  );
 }
 
 function startModel({ config, problem }: FineTuning, from: string): TorchModel {
