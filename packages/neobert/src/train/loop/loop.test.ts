@@ -2,6 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fusedKernels, liveTensors } from "@neobert/torch";
@@ -14,6 +15,7 @@ import { loadTokenizer } from "../../tokenizer/index.js";
 import { smallRun, writePreparedFolder } from "../fixture-train.js";
 import { heldOutScores } from "../pretrain/masked-scores.js";
 import { runPretraining } from "../pretrain/pretrain-task.js";
+import { measureStep } from "../pretrain/step-time.js";
 import { formatRunConfig } from "../run-file/run-file.js";
 import type { LoopOptions } from "./loop.js";
 
@@ -334,6 +336,18 @@ test("a run that fails at its start frees its tensors and its files", async () =
   await expect(runPretraining(config, { resume: true })).rejects.toThrow("optimizer.safetensors");
   expect(liveTensors()).toBe(0);
   expect(openFiles()).toBe(before);
+});
+
+test("the time that a dry run measures is that of the run, and it leaves nothing behind", async () => {
+  const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith("neobert-dry-run-"));
+  const before = left();
+  const config = smallRun(root, "timed", "steps=40", "checkpoint.everySteps=40");
+  const { runSeconds, dtype } = await measureStep(config);
+  const { trainingSeconds } = await runPretraining(config);
+  expect(dtype).toBe("fp32");
+  expect(runSeconds / trainingSeconds).toBeGreaterThan(0.2);
+  expect(runSeconds / trainingSeconds).toBeLessThan(5);
+  expect(left()).toEqual(before);
 });
 
 test("the same run twice gives the same weights, bit for bit, with two threads", async () => {

@@ -19,6 +19,8 @@ export interface ParseOptions {
 /** A kind of run file: its options, what they must fulfil together, and the defaults that depend on other options. */
 export interface RunFile<C> {
   schema: z.ZodType<C>;
+  /** Fills in what the file leaves out and what follows from the rest of it, before anything is checked. */
+  complete?(raw: unknown): unknown;
   check(config: C): Complaint[];
   resolve(config: C): C;
 }
@@ -96,13 +98,18 @@ function readRunText(path: string): string {
  * The run that YAML text and overrides describe, with every default filled in. Paths stay relative to the working
  * directory. Throws one error naming every unknown key, wrong type and contradiction with its line or override.
  */
-export function parseRunFile<C>({ schema, check, resolve }: RunFile<C>, yamlText: string, options: ParseOptions): C {
+export function parseRunFile<C>(
+  { schema, complete, check, resolve }: RunFile<C>,
+  yamlText: string,
+  options: ParseOptions,
+): C {
   const { file, overrides = [] } = options;
   const source = readSource(yamlText, file);
   const { document } = source;
   source.overrides.push(...overrides.map((text) => applyOverride(document, text)));
 
-  const parsed = schema.safeParse(document.toJS());
+  const raw: unknown = document.toJS();
+  const parsed = schema.safeParse(complete ? complete(raw) : raw);
   if (!parsed.success) throw new Error(describeIssues(parsed.error.issues, schema, source));
   const complaints = check(parsed.data);
   if (complaints.length > 0) throw new Error(describeComplaints(complaints, source));
