@@ -1,10 +1,8 @@
 // Fine-tuning a classifier on an own labelled file, in the thread that calls it: what the worker runs.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { modelFolder } from "../../files/run-folder.js";
 import { pinnedFolder } from "../../hub/pinned.js";
-import { architectureOf } from "../../model/architectures.js";
+import { readArchitecture } from "../../model/config-file.js";
 import type { LoopOptions } from "../loop/loop.js";
 import { type ClassScores, classScoresOf, readClassScores, writeClassScores } from "./class-scores.js";
 import { type ClassifyConfig, resolveClassify } from "./classify-config.js";
@@ -60,6 +58,5 @@ export async function runClassify(config: ClassifyConfig, options: LoopOptions =
 
 /** The hidden size of the model that is fine-tuned. */
 function widthOf({ model }: ClassifyConfig): number {
-  const file = join(modelFolder(pinnedFolder(model.from)), "config.json");
-  return architectureOf(JSON.parse(readFileSync(file, "utf8"))).config.hidden_size;
+  return readArchitecture(modelFolder(pinnedFolder(model.from))).config.hidden_size;
 }
