@@ -1,6 +1,6 @@
 // The set-up's search for libtorch, on made-up folders and a made-up answer of the archive's host: nothing is fetched here.
 // Python 3 itself is used (to ask for its torch, and to unpack), so these need one on the PATH.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -101,6 +101,44 @@ describe.skipIf(!hasPython || !["linux-x64", "darwin-arm64"].includes(platform))
     await expect(fetched).rejects.toThrow(/pip download torch==2\.9\.1 failed\ninstall Python's pip/);
     expect(readdirSync(cache)).toEqual([]);
   });
+});
+
+test("a set-up takes over an empty lock, which a kill has left, at once", { timeout: 5_000 }, async () => {
+  const lock = join(folder, "lock");
+  writeFileSync(lock, "");
+  expect(await withLock(lock, async () => readFileSync(lock, "utf8"))).toBe(String(process.pid));
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("of set-ups that find a dead one's lock at once, one at a time runs", { timeout: 60_000 }, async () => {
+  const lock = join(folder, "lock");
+  const log = join(folder, "log");
+  writeFileSync(lock, "999999999");
+  // Each is stalled between reading the dead lock and taking it over, where a lock of another would be removed.
+  const script = `
+    import { appendFileSync } from "node:fs";
+    const pause = (milliseconds) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+    const kill = process.kill;
+    process.kill = (pid, signal) => {
+      if (pid === 999999999) pause(Number(process.argv[1]));
+      return kill(pid, signal);
+    };
+    const { withLock } = await import(${JSON.stringify(new URL("../tools/setup/steps.mjs", import.meta.url).href)});
+    pause(Math.max(0, ${Date.now() + 2000} - Date.now()));
+    await withLock(${JSON.stringify(lock)}, async () => {
+      appendFileSync(${JSON.stringify(log)}, "in\\n");
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      appendFileSync(${JSON.stringify(log)}, "out\\n");
+    });`;
+  const run = (stallMs: number) =>
+    new Promise((resolve) => {
+      const child = spawn(process.execPath, ["--input-type=module", "-e", script, String(stallMs)], {
+        stdio: "ignore",
+      });
+      child.on("exit", resolve);
+    });
+  expect(await Promise.all([run(300), run(600), run(900)])).toEqual([0, 0, 0]);
+  expect(readFileSync(log, "utf8")).toBe("in\nout\n".repeat(3));
 });
 
 test("a set-up takes over the lock of one that was killed, and frees it when it fails", async () => {

@@ -3,7 +3,16 @@
 // Plain JavaScript on Node's own modules: it runs before any package is installed.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -104,19 +113,47 @@ export function isAlive(pid) {
   }
 }
 
+/** Makes the file with all its text at once, so that no one reads it half written; false where there is one. */
+function createWhole(file, text) {
+  const whole = `${file}.${process.pid}`;
+  writeFileSync(whole, text);
+  try {
+    linkSync(whole, file);
+    return true;
+  } catch (error) {
+    if (error.code === "EEXIST") return false;
+    throw error;
+  } finally {
+    rmSync(whole);
+  }
+}
+
+/** Removes a lock that says `text`. Whoever finds that it was another's by then puts that one back. */
+function removeIfStill(file, text) {
+  const aside = `${file}.${process.pid}.aside`;
+  try {
+    renameSync(file, aside);
+  } catch (error) {
+    if (error.code === "ENOENT") return;
+    throw error;
+  }
+  const removed = readText(aside);
+  if (removed !== text) createWhole(file, removed);
+  rmSync(aside);
+}
+
 /** Runs `work` while holding `file`; waits for another living holder, and takes over from a dead one. */
 export async function withLock(file, work) {
   mkdirSync(dirname(file), { recursive: true });
-  for (let waited = false; ; waited = true) {
-    try {
-      writeFileSync(file, String(process.pid), { flag: "wx" });
-      break;
-    } catch (error) {
-      if (error.code !== "EEXIST") throw error;
+  for (let waited = false; !createWhole(file, String(process.pid)); waited = true) {
+    const text = readText(file);
+    if (text === undefined) continue; // given back in the meantime
+    const holder = Number(text);
+    if (!(holder > 0) || !isAlive(holder)) {
+      removeIfStill(file, text);
+      continue;
     }
-    const holder = Number(readText(file));
-    if (holder > 0 && !isAlive(holder)) rmSync(file, { force: true });
-    else if (!waited) console.log(`waiting for the set-up that process ${holder} runs (it holds ${file})`);
+    if (!waited) console.log(`waiting for the set-up that process ${holder} runs (it holds ${file})`);
     await sleep(300);
   }
   try {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The `neobert` program. Exit status 0 when the command did its work, 1 when it did not, 141 when
-// the reader of its output went away before the end. npm links this file when it installs
+// The `neobert` program. Exit status 0 when the command did its work, 1 when it did not, 130 when
+// Ctrl-C stopped it, 143 when SIGTERM did, 141 when the reader of its output went away before the end. npm links this file when it installs
 // the package, before the sources are compiled: hence JavaScript, which is always there.
 import { buildProgram, errorText } from "../dist/cli/program.js";
 import { endWithOutput } from "../dist/terminal/output.js";
@@ -13,5 +13,5 @@ try {
   await program.parseAsync(args, { from: "user" });
 } catch (error) {
   console.error(errorText(error));
-  process.exitCode = 1;
+  process.exitCode ??= 1;
 }

@@ -7,6 +7,7 @@ import { manifestFile } from "../data/manifest.js";
 import type { LongDocuments } from "../data/pieces.js";
 import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
 import { quoteStyles } from "../data/read/records.js";
+import { interruptible } from "../terminal/interrupt.js";
 import { ProgressLine } from "../terminal/progress-line.js";
 import { wholeNumber } from "./option-values.js";
 
@@ -84,27 +85,26 @@ export function dataCommand(): Command {
 }
 
 async function prepare(sources: string[], { validationFraction, validationSeed, ...flags }: PrepareFlags) {
-  const stop = new AbortController();
-  const onSignal = () => stop.abort(new Error("stopped: the finished shards are kept, and the same command goes on"));
-  process.once("SIGINT", onSignal);
+  const message = "stopped: the finished shards are kept, and the same command goes on";
   const line = new ProgressLine(progressLine);
   try {
     const validation =
       validationFraction === undefined ? undefined : { fraction: validationFraction, seed: validationSeed };
-    const result = await prepareData({
-      ...flags,
-      sources,
-      ...(validation && { validation }),
-      onProgress: (progress) => line.show(progress),
-      signal: stop.signal,
-    });
+    const result = await interruptible({ message }, (signal) =>
+      prepareData({
+        ...flags,
+        sources,
+        ...(validation && { validation }),
+        onProgress: (progress) => line.show(progress),
+        signal,
+      }),
+    );
     line.end();
     console.log(summary(result));
   } catch (error) {
     throw error instanceof Error ? inFlags(error) : error;
   } finally {
     line.end();
-    process.off("SIGINT", onSignal);
   }
 }
 

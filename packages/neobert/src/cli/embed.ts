@@ -4,6 +4,7 @@
 import { Command, Option } from "commander";
 import { type EncodeOptions, Encoder } from "../encoder/encoder.js";
 import { createVectorFile, jsonLine, vectorFormat } from "../files/vector-file.js";
+import { interruptible } from "../terminal/interrupt.js";
 import { writeOut } from "../terminal/output.js";
 import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
 import { type PoolingMode, poolingModes } from "../vectors/pooling.js";
@@ -49,13 +50,16 @@ export function embedCommand(): Command {
 }
 
 async function run(model: string, file: string, flags: EmbedFlags): Promise<void> {
-  const { out, pooling, normalize, role, promptName, prompt, dimensions, output, maxTokens } = flags;
+  const { out } = flags;
   if (out !== undefined) vectorFormat(out); // before the work
+  const message = out === undefined ? "stopped before the last vector" : `stopped: ${out} was not written`;
+  await interruptible({ message }, (signal) => embed(model, file, flags, signal));
+}
+
+async function embed(model: string, file: string, flags: EmbedFlags, signal: AbortSignal): Promise<void> {
+  const { out, pooling, normalize, role, promptName, prompt, dimensions, output, maxTokens } = flags;
   const total = await countTexts(file, flags);
-  const stop = new AbortController();
-  const interrupt = () => stop.abort(new Error("stopped: nothing was written"));
-  process.once("SIGINT", interrupt);
-  const encoder = await Encoder.load(model, loadOptions(flags));
+  const encoder = await Encoder.load(model, loadOptions(flags, signal));
   const line = new ProgressLine(progressText);
   const sink = out === undefined ? undefined : createVectorFile(out);
   try {
@@ -68,7 +72,7 @@ async function run(model: string, file: string, flags: EmbedFlags): Promise<void
       dimensions,
       output,
       maxTokens,
-      signal: stop.signal,
+      signal,
       calibration: flags.calibration === undefined ? undefined : await allTexts(flags.calibration, flags),
     });
     const waiting: string[] = [];
@@ -100,8 +104,8 @@ async function run(model: string, file: string, flags: EmbedFlags): Promise<void
   } finally {
     line.end();
     sink?.abandon();
-    process.off("SIGINT", interrupt);
     await encoder.dispose();
+    if (signal.aborted) process.stdin.destroy(); // else it keeps the program waiting for texts
   }
 }
 

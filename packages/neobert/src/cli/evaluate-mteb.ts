@@ -21,6 +21,7 @@ import {
 import { defaultInstructionFormat, promptSources } from "../evaluate/mteb/model.js";
 import { comparisonLines, outcomeLine } from "../evaluate/mteb/mteb-summary.js";
 import type { Settings } from "../evaluate/mteb/result-file.js";
+import { interruptible } from "../terminal/interrupt.js";
 import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
 import { given, positive } from "./option-values.js";
@@ -84,16 +85,11 @@ async function run(models: string[], flags: MtebFlags): Promise<void> {
     return;
   }
   if (models.length === 0) throw new Error("evaluate mteb: expected at least one model, got none");
-  const stop = new AbortController();
-  const interrupt = () =>
-    stop.abort(new Error(`stopped: what was computed is in ${flags.out}; the same command goes on`));
-  process.once("SIGINT", interrupt);
+  const message = `stopped: what was computed is in ${flags.out}; the same command goes on`;
   const reports: MtebReport[] = [];
-  try {
-    for (const name of models) reports.push(await evaluateOne(name, flags, stop.signal, reports));
-  } finally {
-    process.off("SIGINT", interrupt);
-  }
+  await interruptible({ message }, async (signal) => {
+    for (const name of models) reports.push(await evaluateOne(name, flags, signal, reports));
+  });
   const summaries = reports.map(summarize);
   if (flags.json) console.log(JSON.stringify(summaries, null, 2));
   else {
@@ -112,7 +108,7 @@ async function evaluateOne(
 ): Promise<MtebReport> {
   const { tasks, types, instructions, instructionFormat, data, dataRoot, out, cache, force, maxTokens, offline } =
     flags;
-  const { model, about, settings, dispose } = await openModel(name, flags);
+  const { model, about, settings, dispose } = await openModel(name, flags, signal);
   if (before.some((report) => report.about.name === about.name && report.about.revision === about.revision)) {
     await dispose();
     throw new Error(`evaluate mteb: expected models of different names, got ${about.name} twice\nRename one's folder.`);
@@ -148,7 +144,7 @@ interface OpenModel {
   dispose: () => Promise<void>;
 }
 
-async function openModel(name: string, flags: MtebFlags): Promise<OpenModel> {
+async function openModel(name: string, flags: MtebFlags, signal: AbortSignal): Promise<OpenModel> {
   const isAddress = /^https?:\/\//.test(name);
   if (isAddress || flags.endpoint !== undefined) {
     const apiKey = process.env[flags.apiKeyEnv];
@@ -163,7 +159,7 @@ async function openModel(name: string, flags: MtebFlags): Promise<OpenModel> {
       dispose: async () => {},
     };
   }
-  const model = await Encoder.load(name, loadOptions(flags));
+  const model = await Encoder.load(name, loadOptions(flags, signal));
   const { folder, maxTokens, dimension, similarityFunction: similarity } = model;
   const revision = /[/\\]snapshots[/\\]([0-9a-f]{40})$/.exec(folder)?.[1];
   return {

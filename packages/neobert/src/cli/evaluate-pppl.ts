@@ -8,6 +8,7 @@ import { evaluatePseudoPerplexity, type PplProgress, type PplReport } from "../e
 import { writeFileAtomic } from "../files/atomic.js";
 import { weightsIdentity } from "../files/weights-identity.js";
 import { pseudoPerplexityFigure, readPseudoPerplexity } from "../report/index.js";
+import { interruptible } from "../terminal/interrupt.js";
 import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
 import { folderName } from "./evaluate-mteb.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
@@ -65,12 +66,10 @@ async function run(name: string, files: string[], flags: PpplFlags): Promise<voi
   const { out, engine, dtype, sample, seed, lengths, everyLength, force, batchTokens, beside = [] } = flags;
   const { maxLength = flags.maxTokens } = flags;
   const others = beside.map(readPseudoPerplexity);
-  const stop = new AbortController();
-  const interrupt = () => stop.abort(new Error(`stopped: scored texts are kept in ${out}; the same command goes on`));
-  process.once("SIGINT", interrupt);
   const line = new ProgressLine(progressText);
-  try {
-    await using model = await FillMask.load(name, loadOptions(flags));
+  const message = `stopped: scored texts are kept in ${out}; the same command goes on`;
+  await interruptible({ message }, async (signal) => {
+    await using model = await FillMask.load(name, loadOptions(flags, signal));
     const report = await evaluatePseudoPerplexity({
       model,
       name: folderName(name),
@@ -83,17 +82,14 @@ async function run(name: string, files: string[], flags: PpplFlags): Promise<voi
       everyLength,
       force,
       batchTokens,
-      signal: stop.signal,
+      signal,
       settings: { weights: await weightsIdentity(model.folder), engine, dtype },
       onProgress: (progress) => line.show(progress),
     });
     writeFileAtomic(`${out}/pppl.svg`, pseudoPerplexityFigure([report, ...others]));
     line.end();
     console.log(reportText(report, out));
-  } finally {
-    line.end();
-    process.off("SIGINT", interrupt);
-  }
+  }).finally(() => line.end());
 }
 
 async function* textsOf(files: string[], { column, format, header, quotes, split, limit }: PpplFlags) {

@@ -7,10 +7,11 @@ import { summaryTable } from "../evaluate/glue/glue-summary.js";
 import type { Benchmark } from "../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../evaluate/glue/grid.js";
 import { superglue } from "../evaluate/glue/superglue.js";
+import { interruptible } from "../terminal/interrupt.js";
 import { barOf, ProgressLine } from "../terminal/progress-line.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../train/classify/benchmark.js";
 import { type FinetuneBenchmarkOptions, finetuneGlue, finetuneSuperglue } from "../train/worker/train-runs.js";
-import { interruptible } from "./follow-run.js";
+import { stoppingNote } from "./follow-run.js";
 import { given, list, positive, wholeNumber } from "./option-values.js";
 
 interface BenchmarkFlags {
@@ -86,7 +87,12 @@ async function run(finetune: Finetune, model: string, flags: BenchmarkFlags): Pr
       `loss ${loss.toFixed(3)}`,
     ].join("  "),
   );
-  const { summary, finished } = await interruptible(progress, (signal) =>
+  const how = {
+    message: "stopped; the same command goes on where it was",
+    onStop: () => progress.note(stoppingNote),
+    isDone: ({ finished }: BenchmarkResult) => finished,
+  };
+  const work = (signal: AbortSignal) =>
     finetune({
       ...given(rest),
       model,
@@ -95,8 +101,8 @@ async function run(finetune: Finetune, model: string, flags: BenchmarkFlags): Pr
       signal,
       onStep: (step) => progress.show(step),
       onNote: (text) => progress.note(text),
-    }),
-  );
+    });
+  const { summary, finished } = await interruptible(how, work).finally(() => progress.end());
   console.log(summaryTable(summary));
-  if (!finished) console.log("stopped; the same command goes on where it was");
+  if (!finished) console.log(how.message);
 }

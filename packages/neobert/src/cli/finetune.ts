@@ -2,6 +2,7 @@
 
 import { Command, Option } from "commander";
 import { stringify } from "yaml";
+import { classScoreLines } from "../train/classify/class-scores.js";
 import { classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
 import { problemTypes } from "../train/classify/problem.js";
 import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/contrastive-config.js";
@@ -113,5 +114,6 @@ async function runClassifier(
   }
   const yaml = stringify({ out, model: { from: model }, data: { train: data, ...columns } });
   const config = parseClassifyConfig(yaml, { file: "finetune classify", overrides });
-  await followRun((options) => finetuneClassifier(config, { ...options, resume }));
+  const { classScores } = await followRun((options) => finetuneClassifier(config, { ...options, resume }));
+  if (classScores) console.log(["", ...classScoreLines(classScores)].join("\n"));
 }

@@ -31,12 +31,12 @@ export function addModelOptions(command: Command): Command {
     .option("--offline", "take the model from the local cache only");
 }
 
-/** The options of `load`, with downloads shown on standard error. */
-export function loadOptions(flags: ModelFlags): LoadOptions {
+/** The options of `load`, with downloads shown on standard error; `signal` ends them. */
+export function loadOptions(flags: ModelFlags, signal?: AbortSignal): LoadOptions {
   const { engine, dtype, onnxFile, revision, threads, offline, batchTokens } = flags;
   const line = new ProgressLine(downloadLine);
   return {
-    ...given({ engine, dtype, onnxFile, revision, threads, offline, batchTokens }),
+    ...given({ engine, dtype, onnxFile, revision, threads, offline, batchTokens, signal }),
     onProgress: (progress) => {
       line.show(progress);
       if (progress.receivedBytes === progress.fileBytes) line.end();

@@ -2,6 +2,7 @@
 // the options, the seed and the data alone; the state between two steps is a cursor of plain JSON (draw counts, and the
 // few hundred pieces that wait for a bin), so a run continues at any step, across epochs, with the batches it would have had.
 import { createHash } from "node:crypto";
+import { z } from "zod";
 import { forcedMaskOf, type MicroBatch, makeBatch, type Packing, type PieceItem } from "./batch.js";
 import { Masker, type MaskingOptions } from "./masking.js";
 import { Mixture } from "./mixture.js";
@@ -29,17 +30,21 @@ export interface BatchOptions {
   lookAheadPieces?: number;
 }
 
+const count = z.int().nonnegative();
+
 /** Where a run's data stand between two steps: plain JSON. */
-export interface BatchCursor {
+export const batchCursorSchema = z.object({
   /** The step that comes next. */
-  step: number;
+  step: count,
   /** How many pieces each source has given. */
-  draws: number[];
+  draws: z.array(count),
   /** The pieces drawn but not yet used: source and draw number. */
-  waiting: [source: number, draw: number][];
+  waiting: z.array(z.tuple([count, count])),
   /** Hash of the data and of the options that decide the order of the pieces. */
-  fingerprint: string;
-}
+  fingerprint: z.string(),
+});
+
+export type BatchCursor = z.infer<typeof batchCursorSchema>;
 
 /** All micro-batches of one optimizer step. */
 export interface StepBatch {

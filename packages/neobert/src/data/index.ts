@@ -1,6 +1,13 @@
 // The public face of `data`: text to token shards, token shards to batches.
 export { describePieces, type MicroBatch, type Packing } from "./batch.js";
-export { type BatchCursor, type BatchOptions, createBatches, type StepBatch, StepBatches } from "./batches.js";
+export {
+  type BatchCursor,
+  type BatchOptions,
+  batchCursorSchema,
+  createBatches,
+  type StepBatch,
+  StepBatches,
+} from "./batches.js";
 export { type EvaluationOptions, evaluationBatches } from "./evaluation.js";
 export { type DataReport, inspectData } from "./inspect.js";
 export type { Manifest, ManifestIds, PrepareSettings } from "./manifest.js";

@@ -19,6 +19,7 @@ import {
   nameText,
   waitingOf,
 } from "./loaded-model.js";
+import { untilAborted } from "./until-aborted.js";
 
 export interface TokenOptions extends CallOptions {
   /** What the text is in a search; chooses the model's prompt for it, if it has one. */
@@ -147,7 +148,7 @@ export class Encoder extends LoadedModel {
       return vectors;
     };
     try {
-      for await (const chunk of chunksOf(texts, chunkTexts)) {
+      for await (const chunk of untilAborted(chunksOf(texts, chunkTexts), signal)) {
         const firstIndex = given;
         const next = this.thread.call("encode", () => this.#encodeAll(chunk, settings as EncodeOptions<O>, firstIndex));
         next.catch(() => {}); // it is awaited below

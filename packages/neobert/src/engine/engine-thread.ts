@@ -169,7 +169,7 @@ export class EngineThread {
       if (reply.kind !== "result" && reply.kind !== "failed") return;
       const { resolve, reject } = this.#pending.get(reply.id)!;
       this.#pending.delete(reply.id);
-      if (this.#pending.size === 0) worker.unref();
+      if (this.#pending.size === 0 && !this.#disposal) worker.unref(); // dispose() waits for its reply
       this.#deaths = 0;
       if (reply.kind === "result") resolve(reply);
       else reject(reply.error);

@@ -6,10 +6,11 @@ export {
   evaluateClassification,
 } from "./evaluators/classification.js";
 export { type ClusteringData, evaluateClustering } from "./evaluators/clustering.js";
+export { type Document, DocumentStore, type Documents } from "./evaluators/documents.js";
 export { evaluatePairClassification, type PairClassificationData } from "./evaluators/pair-classification.js";
 export { evaluateReranking, type RerankingData } from "./evaluators/reranking.js";
 export { evaluateRetrieval, type RetrievalData, type RetrievalOptions } from "./evaluators/retrieval.js";
-export { type Document, type SearchOptions, searchExact } from "./evaluators/search.js";
+export { type SearchOptions, searchExact } from "./evaluators/search.js";
 export { evaluateSts, type StsData } from "./evaluators/sts.js";
 export { evaluateSummarization, type SummarizationData } from "./evaluators/summarization.js";
 export type { Encode, Scores, VectorRows } from "./evaluators/types.js";

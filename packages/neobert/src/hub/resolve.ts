@@ -10,6 +10,7 @@ import { globToRegExp, walkFiles } from "../files/glob.js";
 import { modelFolder } from "../files/run-folder.js";
 import { isHash, isUnwritable, type RemoteFile, RepoCache, type RepoType } from "./cache.js";
 import { hubCachePath, hubFetch, isOffline } from "./environment.js";
+import { splitRevision } from "./pinned.js";
 
 export interface HubOptions {
   /** Branch, tag or commit; default `main`. */
@@ -53,15 +54,17 @@ interface Snapshot {
 
 /**
  * Returns the local folder of a model: `nameOrFolder` itself (or its model, if it is a run's) if such a folder exists, else the snapshot of the
- * Hub's repository of this name (`owner/name`), with config, tokenizer and safetensors files or those of `files`.
+ * Hub's repository of this name (`owner/name`, or `owner/name@revision`), with config, tokenizer and safetensors files or those of `files`.
  * Throws where it is neither, saying where it looked.
  */
 export async function resolveModel(nameOrFolder: string, options: HubOptions & FileChoice = {}): Promise<string> {
   if (isFolder(nameOrFolder)) return modelFolder(nameOrFolder);
+  const { name, revision } = splitRevision(nameOrFolder);
   const { onnxFile } = options;
   const chosen = onnxFile === undefined ? MODEL_FILES : [...SMALL_FILES, ...graphFiles(onnxFile)];
   const patterns = options.files ?? chosen;
-  return (await fetchSnapshot("model", nameOrFolder, patterns, { ...options, needed: onnxFile })).folder;
+  const how = { ...options, ...(revision !== undefined && { revision }), needed: onnxFile };
+  return (await fetchSnapshot("model", name, patterns, how)).folder;
 }
 
 /**

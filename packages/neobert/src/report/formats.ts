@@ -10,6 +10,16 @@ const settings = z.record(z.string(), z.unknown()).default({});
 const score = z.number().nullable();
 const scores = z.record(z.string(), score);
 
+const classScores = z.object({
+  step: z.number(),
+  labels: z
+    .array(
+      z.object({ label: z.string(), precision: z.number(), recall: z.number(), f1: z.number(), count: z.number() }),
+    )
+    .min(1),
+  confusion: z.array(z.array(z.number())).optional(),
+});
+
 const ablations = z.object({
   scale: z.string(),
   versions,
@@ -88,10 +98,12 @@ const taskResult = z.object({
   scores: z.record(z.string(), z.array(z.looseObject({ main_score: score, hf_subset: z.string() }))),
 });
 
-export const formats = { ablations, comparison, pseudoPerplexity, glue, taskResult };
+export const formats = { ablations, classScores, comparison, pseudoPerplexity, glue, taskResult };
 
 /** `ablations.json` of a series: each run is one change, scores from 0 to 1. */
 export type Ablations = z.output<typeof ablations>;
+/** `scores.json` of a classifier: how well each label is told from the others. */
+export type ClassScoresFile = z.output<typeof classScores>;
 /** `compare.json`: encoders after the same fine-tuning and evaluation, scores from 0 to 1. */
 export type Comparison = z.output<typeof comparison>;
 /** `pppl.json`: pseudo-perplexity by length. */

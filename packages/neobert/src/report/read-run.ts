@@ -8,6 +8,7 @@ import { readJsonObject } from "../files/input-file.js";
 import { latestCheckpoint } from "../files/run-folder.js";
 import {
   type Ablations,
+  type ClassScoresFile,
   type Comparison,
   formats,
   type Glue,
@@ -33,6 +34,8 @@ export interface TrainingRun {
   validation: { step: number; scores: Record<string, number> }[];
   settings: Record<string, unknown>;
   versions: Record<string, unknown>;
+  /** Of a classifier that has been evaluated. */
+  classScores?: ClassScoresFile;
 }
 
 export interface MtebResults {
@@ -114,7 +117,16 @@ function readTrainingRun(folder: string, name: string): TrainingRun {
   }
   const settingsFile = join(folder, "run.yaml");
   const settings = existsSync(settingsFile) ? parse(readFileSync(settingsFile, "utf8")) : {};
-  return { kind: "training", name, steps, validation, settings: settings ?? {}, versions: recordOf(folder) };
+  const scoresFile = join(folder, "scores.json");
+  return {
+    kind: "training",
+    name,
+    steps,
+    validation,
+    settings: settings ?? {},
+    versions: recordOf(folder),
+    ...(existsSync(scoresFile) && { classScores: readFormat(scoresFile, formats.classScores) }),
+  };
 }
 
 /** The machine's part of a run (type, threads, versions), as its newest checkpoint has it. */

@@ -192,6 +192,36 @@ test("a training run is read with its held-out scores, up to a line that is stil
   expect(found!.kind === "training" && found!.steps.map(({ step }) => step)).toEqual([4, 8, 12]);
 });
 
+test("a classifier's page shows each pair of labels with its count, darker the more of the row it has, and a table", () => {
+  put("classifier/metrics.jsonl", { step: 1, loss: 1, lr: 1, tokensPerSecond: 1, tokensSeen: 1 });
+  const label = (label: string, f1: number, count: number) => ({ label, precision: f1, recall: f1, f1, count });
+  const labels = [label("peace", 0.75, 11), label("<war>", 0.625, 7)];
+  put("classifier/scores.json", {
+    step: 30,
+    labels,
+    confusion: [
+      [8, 3],
+      [2, 5],
+    ],
+  });
+  const { document } = parseHTML(reportHtml([at("classifier")]));
+  const figures = [...document.querySelectorAll("figure")].filter(({ textContent }) =>
+    textContent!.includes("after step 30"),
+  );
+  expect(figures).toHaveLength(1);
+  const [svg] = figures[0]!.querySelectorAll("svg");
+  const shades = [...svg!.querySelectorAll("rect")].map((cell) => Number(cell.getAttribute("fill-opacity")));
+  expect(shades).toHaveLength(4);
+  expect(shades[0]).toBeGreaterThan(shades[3]!);
+  expect(shades[1]).toBeLessThan(shades[3]!);
+  const counts = [...svg!.querySelectorAll("text")]
+    .map(({ textContent }) => textContent)
+    .filter((text) => /^\d+$/.test(text!));
+  expect(counts).toEqual(["8", "3", "2", "5"]);
+  expect(figures[0]!.querySelector("tbody")!.textContent).toContain("peace0.7500.7500.75011");
+  expect(document.querySelectorAll("war")).toHaveLength(0);
+});
+
 test("folders of no known kind are refused, saying what was looked for", () => {
   put("unknown/notes.txt", "");
   expect(() => reportHtml([at("unknown")])).toThrow(

@@ -2,6 +2,7 @@
 
 import * as Plot from "@observablehq/plot";
 import { type Chart, colorOf, dashOf } from "./chart.js";
+import { confusionFigure } from "./confusion.js";
 import { figure, type Section, type Table } from "./html.js";
 import type { StepMetrics, TrainingRun } from "./read-run.js";
 
@@ -42,6 +43,7 @@ export function trainingSection(runs: readonly TrainingRun[]): Section {
             figure(...timeChart(runs)),
           ]
         : []),
+      ...runs.flatMap(({ name, classScores }) => (classScores ? [confusionFigure(name, classScores)] : [])),
     ].join("\n"),
   };
 }

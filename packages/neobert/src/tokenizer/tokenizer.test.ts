@@ -239,3 +239,9 @@ describe("added tokens", () => {
     ]);
   });
 });
+
+test("a batch may have more texts than a function takes arguments", () => {
+  const batch = tokenizer.encodeBatch(new Array<string>(200_000).fill("a"), { padding: "longest" });
+  expect(batch.length).toBe(200_000);
+  expect(batch.every(({ ids }) => ids.length === 3)).toBe(true);
+});

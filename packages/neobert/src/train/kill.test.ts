@@ -1,5 +1,5 @@
 // The command line killed (SIGKILL) at 20 random moments and resumed each time, against the run that nobody disturbed;
-// and Ctrl-C, which writes a checkpoint first. Oracle: the unbroken run's bytes.
+// and Ctrl-C and SIGTERM, which write a checkpoint first. Oracle: the unbroken run's bytes.
 
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -9,7 +9,6 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { latestCheckpoint } from "../files/run-folder.js";
 import { smallRun, writePreparedFolder } from "./fixture-train.js";
 import { readState } from "./loop/checkpoint.js";
-import type { RunState } from "./output/run-record.js";
 import { formatRunConfig } from "./run-file/run-file.js";
 
 const program = fileURLToPath(new URL("../../bin/neobert.js", import.meta.url));
@@ -95,17 +94,25 @@ test(`a run killed at ${kills} random moments and resumed ends with the bytes of
   expectSameBytes();
 });
 
-test("Ctrl-C writes a checkpoint of the last whole step, and the run goes on from there", {
-  timeout: 120_000,
-}, async () => {
-  const { file, out } = writeRun("interrupted");
-  const { code, output } = await pretrain(file, { signal: "SIGINT", due: () => latestCheckpoint(out) !== undefined });
-  expect(code, output).toBe(0);
-  expect(output).toMatch(/stopped after \d+ steps.*go on with --resume/s);
-  const { step } = readState<RunState>(latestCheckpoint(out)!);
-  expect(output).toContain(`stopped after ${step} steps`);
-  expect(existsSync(join(out, "model"))).toBe(false);
-  const rest = await pretrain(file);
-  expect(rest.output).toContain(`resumed after step ${step}`);
-  expect(rest.output).toContain("finished 1500 steps");
-});
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)(
+  "%s writes a checkpoint of the last whole step, ends with status %i, and the run goes on from there",
+  {
+    timeout: 120_000,
+  },
+  async (signal, status) => {
+    const { file, out } = writeRun(`interrupted-${signal}`);
+    const { code, output } = await pretrain(file, { signal, due: () => latestCheckpoint(out) !== undefined });
+    expect(code, output).toBe(status);
+    expect(output).toMatch(/stopped after \d+ steps.*the same command with --resume goes on/s);
+    const { step } = readState(latestCheckpoint(out)!);
+    expect(output).toContain(`stopped after ${step} steps`);
+    expect(existsSync(join(out, "model"))).toBe(false);
+    const rest = await pretrain(file);
+    expect(rest.output).toContain(`resumed after step ${step}`);
+    expect(rest.output).toContain("finished 1500 steps");
+    expect(rest.code).toBe(0);
+  },
+);

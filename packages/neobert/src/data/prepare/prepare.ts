@@ -78,7 +78,7 @@ export async function prepareData(options: PrepareOptions): Promise<PrepareResul
   const { out, signal, onProgress = () => {} } = options;
   const settings = settingsOf(options);
   const tokenizer = loadTokenizer(options.tokenizer);
-  const files = await fetchSources(options.sources);
+  const files = await fetchSources(options.sources, options.signal ? { signal: options.signal } : {});
   const previous = options.force ? undefined : stateWithShards(out);
   const empty = { filesDone: 0, files: files.length, documents: 0, tokens: 0, textBytes: 0, seconds: 0 };
   const sources = await hashSources(files, previous?.sources ?? [], (filesDone) => {

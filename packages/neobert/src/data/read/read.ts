@@ -38,7 +38,7 @@ export async function* readDocuments(
 ): AsyncGenerator<SourceDocument> {
   const { limit = Number.POSITIVE_INFINITY, signal } = options;
   signal?.throwIfAborted();
-  const files = await fetchSources(sources);
+  const files = await fetchSources(sources, signal ? { signal } : {});
   let count = 0;
   for (const source of files) {
     if (count >= limit) return;

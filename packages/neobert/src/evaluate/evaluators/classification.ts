@@ -6,6 +6,7 @@ import { chooseProducts } from "../learn/choose-products.js";
 import { LogisticRegression } from "../learn/logistic-regression.js";
 import type { Products } from "../learn/products.js";
 import { RandomState } from "../learn/random-state.js";
+import { inSlices } from "../learn/slices.js";
 import { accuracy, averagePrecision, f1Macro, f1Weighted } from "../metrics/classification-metrics.js";
 import type { Encode, Scores } from "./types.js";
 import { encodeAll, encodeUnique, gatherRows, mean } from "./vectors.js";
@@ -29,6 +30,7 @@ export interface ClassificationOptions {
   /** The name of the main score: accuracy unless said. */
   scores?: string;
   products?: Products;
+  signal?: AbortSignal | undefined;
 }
 
 export async function evaluateClassification(
@@ -43,7 +45,7 @@ export async function evaluateClassification(
       );
     }
   }
-  const { samplesPerLabel = 8, experiments = 10, seed = 42, scores: mainScore = "accuracy" } = options;
+  const { samplesPerLabel = 8, experiments = 10, seed = 42, scores: mainScore = "accuracy", signal } = options;
   const products = options.products ?? (await chooseProducts());
   const samples = drawSamples(train.labels, samplesPerLabel, experiments, seed);
   const used = [...new Set(samples.flat())];
@@ -56,15 +58,16 @@ export async function evaluateClassification(
   const testVectors = await encodeAll(test.texts, encode, "query");
   const d = testVectors.shape[1];
   const testMatrix = products.matrix(testVectors.data, d);
-  const results = samples.map((sample) => {
+  const results: Record<string, number>[] = [];
+  for (const sample of samples) {
     const labels = sample.map((row) => train.labels[row]!);
     const x = gatherRows(
       vectors,
       sample.map((row) => rows[place.get(row)!]!),
     );
-    const predictions = LogisticRegression.fit(x.data, d, labels, { products }).predict(testMatrix);
-    return experimentScores(test.labels, predictions, new Set(labels).size === 2);
-  });
+    const model = await inSlices(LogisticRegression.fitSteps(x.data, d, labels, { products }), signal);
+    results.push(experimentScores(test.labels, model.predict(testMatrix), new Set(labels).size === 2));
+  }
   testMatrix.dispose();
   const means = Object.fromEntries(
     Object.keys(results[0]!).map((name) => [name, mean(results.map((result) => result[name]!))]),

@@ -2,9 +2,10 @@
 // over the sets. mteb seeds NumPy anew for every set, so each starts from the same seed.
 
 import { chooseProducts } from "../learn/choose-products.js";
-import { miniBatchKMeans } from "../learn/mini-batch-kmeans.js";
+import { miniBatchKMeansSteps } from "../learn/mini-batch-kmeans.js";
 import type { Products } from "../learn/products.js";
 import { RandomState } from "../learn/random-state.js";
+import { inSlices } from "../learn/slices.js";
 import { vMeasure } from "../metrics/clustering-metrics.js";
 import type { Encode, Scores } from "./types.js";
 import { encodeAll, mean } from "./vectors.js";
@@ -18,7 +19,7 @@ const BATCH_SIZE = 500;
 export async function evaluateClustering(
   { sets }: ClusteringData,
   encode: Encode,
-  options: { seed?: number; products?: Products } = {},
+  options: { seed?: number; products?: Products; signal?: AbortSignal | undefined } = {},
 ): Promise<Scores> {
   const products = options.products ?? (await chooseProducts());
   const measures: number[] = [];
@@ -31,8 +32,9 @@ export async function evaluateClustering(
     const { data, shape } = await encodeAll(sentences, encode, "query");
     const random = new RandomState(options.seed ?? 42);
     const k = new Set(labels).size;
-    const clusters = miniBatchKMeans(data, shape[1], k, { products, random, batchSize: BATCH_SIZE }).labels;
-    measures.push(vMeasure(labels, clusters));
+    const work = miniBatchKMeansSteps(data, shape[1], k, { products, random, batchSize: BATCH_SIZE });
+    const clusters = await inSlices(work, options.signal);
+    measures.push(vMeasure(labels, clusters.labels));
   }
   const average = mean(measures);
   const deviation = Math.sqrt(mean(measures.map((value) => (value - average) ** 2)));

@@ -2,7 +2,8 @@
 // rank at 10, in the mean over queries, and how well the scores tell when to abstain. A query of several texts takes the largest
 // similarity over them; samples without a positive or without a negative are left out.
 
-import { confidenceOf, nAUCScores } from "../metrics/abstention.js";
+import { pauses } from "../learn/slices.js";
+import { type Confidence, confidenceOf, nAUCScores } from "../metrics/abstention.js";
 import { averagePrecision } from "../metrics/classification-metrics.js";
 import type { Encode, Scores } from "./types.js";
 import { encodeUnique, mean, normalized, rowProduct } from "./vectors.js";
@@ -13,7 +14,11 @@ export interface RerankingData {
 
 const MRR_CUTOFF = 10;
 
-export async function evaluateReranking(data: RerankingData, encode: Encode): Promise<Scores> {
+export async function evaluateReranking(
+  data: RerankingData,
+  encode: Encode,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<Scores> {
   const samples = data.samples.filter(({ positive, negative }) => positive.length > 0 && negative.length > 0);
   if (samples.length === 0) {
     throw new RangeError("evaluateReranking: expected a sample with a positive and a negative, got none");
@@ -27,7 +32,9 @@ export async function evaluateReranking(data: RerankingData, encode: Encode): Pr
   let [atQuery, atDocument] = [0, 0];
   const ap: number[] = [];
   const mrr: number[] = [];
-  const confidence = samples.map(({ query, positive, negative }) => {
+  const confidence: Confidence[] = [];
+  const pause = pauses(signal);
+  for (const { query, positive, negative } of samples) {
     const parts = queries.rows.subarray(atQuery, (atQuery += typeof query === "string" ? 1 : query.length));
     const rows = documents.rows.subarray(atDocument, (atDocument += positive.length + negative.length));
     const scores = Float32Array.from(rows, (row) =>
@@ -38,8 +45,9 @@ export async function evaluateReranking(data: RerankingData, encode: Encode): Pr
     const order = Array.from(scores, (_, i) => i).sort((i, j) => scores[j]! - scores[i]!);
     const place = order.slice(0, MRR_CUTOFF).findIndex((i) => isRelevant[i]);
     mrr.push(place < 0 ? 0 : 1 / (place + 1));
-    return confidenceOf(scores);
-  });
+    confidence.push(confidenceOf(scores));
+    await pause();
+  }
   return {
     map: mean(ap),
     mrr: mean(mrr),

@@ -3,14 +3,16 @@
 
 import { chooseProducts } from "../learn/choose-products.js";
 import type { Products } from "../learn/products.js";
-import { confidenceOf, nAUCScores } from "../metrics/abstention.js";
-import { CUTOFFS, rankingMeasures, rankingScores } from "../metrics/ranking.js";
-import { type Document, searchExact } from "./search.js";
+import { pauses } from "../learn/slices.js";
+import { type Confidence, confidenceOf, nAUCScores } from "../metrics/abstention.js";
+import { CUTOFFS, type RankingScores, rankingMeasures, rankingScores } from "../metrics/ranking.js";
+import type { Document, Documents } from "./documents.js";
+import { searchRankings } from "./search.js";
 import type { Encode, Scores } from "./types.js";
 import { encodeAll, mean } from "./vectors.js";
 
 export interface RetrievalData {
-  corpus: readonly Document[];
+  corpus: readonly Document[] | Documents;
   queries: readonly Document[];
   judgements: ReadonlyMap<string, ReadonlyMap<string, number>>;
   /** Removes a document that has the query's id, after the search. */
@@ -22,6 +24,7 @@ export interface RetrievalOptions {
   topK?: number;
   chunkSize?: number;
   products?: Products;
+  signal?: AbortSignal | undefined;
 }
 
 export async function evaluateRetrieval(
@@ -41,16 +44,23 @@ export async function evaluateRetrieval(
     encode,
     "query",
   );
-  const { topK = 1000, chunkSize } = options;
-  const rankings = await searchExact(vectors, data.corpus, encode, {
+  const { topK = 1000, chunkSize, signal } = options;
+  const rankings = await searchRankings(vectors, data.corpus, encode, {
     products,
     topK,
+    signal,
     ...(chunkSize === undefined ? {} : { chunkSize }),
   });
-  if (data.ignoreIdenticalIds) for (const [i, { id }] of queries.entries()) rankings[i]!.delete(id);
-
-  const perQuery = queries.map(({ id }, i) => rankingScores(rankings[i]!, data.judgements.get(id)!));
-  const confidence = rankings.map((ranking) => confidenceOf([...ranking.values()]));
+  const perQuery: RankingScores[] = [];
+  const confidence: Confidence[] = [];
+  const pause = pauses(signal);
+  for (const ranking of rankings) {
+    const { id } = queries[perQuery.length]!;
+    if (data.ignoreIdenticalIds) ranking.delete(id);
+    perQuery.push(rankingScores(ranking, data.judgements.get(id)!));
+    confidence.push(confidenceOf([...ranking.values()]));
+    await pause();
+  }
   const scores: Record<string, number> = {};
   const naucs: Record<string, number> = {};
   for (const measure of rankingMeasures) {
@@ -60,6 +70,7 @@ export async function evaluateRetrieval(
       const average = mean(values);
       scores[name] = measure === "mrr" ? average : Number(average.toFixed(5));
       for (const [key, value] of Object.entries(nAUCScores(name, confidence, values))) naucs[key.toLowerCase()] = value;
+      await pause();
     }
   }
   return { ...scores, ...naucs, main_score: scores.ndcg_at_10! };

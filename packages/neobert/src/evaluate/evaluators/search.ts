@@ -3,52 +3,72 @@
 // Among equal scores the larger id is kept (in Python's order of strings), which is what mteb's search does.
 
 import type { Products } from "../learn/products.js";
-import { compareIds } from "../metrics/ranking.js";
+import { inSlices, pauses } from "../learn/slices.js";
+import { type Document, type Documents, documentsOf } from "./documents.js";
 import type { Encode, VectorRows } from "./types.js";
 import { encodeAll, normalized } from "./vectors.js";
-
-export interface Document {
-  id: string;
-  text: string;
-}
 
 export interface SearchOptions {
   products: Products;
   topK: number;
   /** Documents that are encoded together: 50,000 unless said. */
   chunkSize?: number;
+  signal?: AbortSignal | undefined;
 }
 
-/** At most this many scores at once: 16 MB. */
+/** At most this many scores at once: 16 MB; of plain loops so many take as long as libtorch's. */
 const MAX_SCORES = 4 << 20;
+const MAX_PLAIN_SCORES = 1 << 16;
 
 /** For each query vector the best documents by falling score, then falling id. */
 export async function searchExact(
   queries: VectorRows,
-  corpus: readonly Document[],
+  corpus: readonly Document[] | Documents,
   encode: Encode,
   options: SearchOptions,
 ): Promise<Map<string, number>[]> {
-  const { products, topK, chunkSize = 50_000 } = options;
+  return Array.from(await searchRankings(queries, corpus, encode, options));
+}
+
+/** The same, each query's documents made when they are asked for: of many queries all at once are large. */
+export async function searchRankings(
+  queries: VectorRows,
+  corpus: readonly Document[] | Documents,
+  encode: Encode,
+  options: SearchOptions,
+): Promise<Iterable<Map<string, number>>> {
+  const { products, topK, chunkSize = 50_000, signal } = options;
   const [n, d] = queries.shape;
-  const documents = [...corpus].sort((a, b) => -compareIds(a.id, b.id));
+  const documents = "byFallingId" in corpus ? corpus : documentsOf(corpus);
+  const order = await inSlices(documents.byFallingId(), signal);
   const matrix = products.matrix(normalized(queries).data, d);
   const found = Array.from({ length: n }, () => new BestDocuments(topK));
-  const blockSize = Math.max(1, Math.floor(MAX_SCORES / Math.max(1, n)));
+  const maxScores = products.name === "plain" ? MAX_PLAIN_SCORES : MAX_SCORES;
+  const blockSize = Math.max(1, Math.floor(maxScores / Math.max(1, n)));
+  const pause = pauses(signal);
   try {
-    for (let start = 0; start < documents.length; start += chunkSize) {
-      const texts = documents.slice(start, start + chunkSize).map(({ text }) => text);
+    for (let start = 0; start < order.length; start += chunkSize) {
+      const texts = Array.from(order.subarray(start, start + chunkSize), (place) => documents.text(place));
       const { data } = normalized(await encodeAll(texts, encode, "document"));
       for (let from = 0; from < texts.length; from += blockSize) {
         const to = Math.min(texts.length, from + blockSize);
         const scores = matrix.timesTransposed(data.subarray(from * d, to * d)); // [n, block]
-        for (let i = 0; i < n; i++) found[i]!.add(scores, i * (to - from), to - from, start + from);
+        await pause();
+        for (let i = 0; i < n; i++) {
+          found[i]!.add(scores, i * (to - from), to - from, start + from);
+          const paused = pause();
+          if (paused) await paused;
+        }
       }
     }
   } finally {
     matrix.dispose();
   }
-  return found.map((best) => new Map(best.sorted().map(([place, score]) => [documents[place]!.id, score])));
+  return mapped(found, (best) => new Map(best.sorted().map(([at, score]) => [documents.id(order[at]!), score])));
+}
+
+function* mapped<T, R>(values: readonly T[], change: (value: T) => R): Generator<R> {
+  for (const value of values) yield change(value);
 }
 
 /** The k best of a stream of scores, of equal ones the first that came. Holds up to 2 k and then drops the worse half. */

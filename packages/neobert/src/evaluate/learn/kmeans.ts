@@ -3,6 +3,7 @@
 // themselves. Clusters that run empty take the rows furthest from their centres, as scikit-learn's KMeans does.
 
 import { dot, type Products, rowsOf } from "./products.js";
+import { finish, type Sliced } from "./slices.js";
 
 export interface Clustering {
   /** The cluster of each row. */
@@ -13,24 +14,25 @@ export interface Clustering {
   inertia: number;
 }
 
-/** At most this many products at once: 16 MB. */
+/** At most this many products at once: 16 MB; of plain loops so many take as long as libtorch's. */
 const MAX_PRODUCTS = 4 << 20;
+const MAX_PLAIN_PRODUCTS = 1 << 16;
 
 /**
  * Which of the centres [k, d] is nearest to each row of x [n, d], among equals the first; and the sum over the rows of
  * ||x - c||^2 - ||x||^2, which the products give for nothing.
  */
-export function nearestCenters(
+export function* nearestCenters(
   x: Float32Array,
   d: number,
   centers: Float32Array,
   products: Products,
-): { labels: Int32Array; relativeInertia: number } {
+): Sliced<{ labels: Int32Array; relativeInertia: number }> {
   const [n, k] = [rowsOf(x, d), rowsOf(centers, d)];
   const halfNorms = Float64Array.from({ length: k }, (_, j) => dot(centers, j * d, centers, j * d, d) / 2);
   const labels = new Int32Array(n);
   let relativeInertia = 0;
-  const rows = Math.max(1, Math.floor(MAX_PRODUCTS / k));
+  const rows = Math.max(1, Math.floor((products.name === "plain" ? MAX_PLAIN_PRODUCTS : MAX_PRODUCTS) / k));
   for (let start = 0; start < n; start += rows) {
     const end = Math.min(n, start + rows);
     const matrix = products.matrix(x.subarray(start * d, end * d), d);
@@ -50,6 +52,7 @@ export function nearestCenters(
       labels[start + i] = best;
       relativeInertia += 2 * least;
     }
+    yield;
   }
   return { labels, relativeInertia };
 }
@@ -95,7 +98,7 @@ export function lloyd(
   let centers = start;
   let before: Int32Array | undefined;
   for (let iterations = 1; ; iterations++) {
-    const { labels } = nearestCenters(x, d, centers, products);
+    const { labels } = finish(nearestCenters(x, d, centers, products));
     const next = meansOf(x, d, centers, labels);
     let shift = 0;
     for (let j = 0; j < next.length / d; j++) shift += squaredDistance(next, j, centers, j, d);
@@ -104,7 +107,7 @@ export function lloyd(
       return { labels, centers, inertia: inertiaOf(x, d, centers, labels), iterations };
     }
     if (shift <= limit || iterations === maxIter) {
-      const { labels: final } = nearestCenters(x, d, centers, products);
+      const { labels: final } = finish(nearestCenters(x, d, centers, products));
       return { labels: final, centers, inertia: inertiaOf(x, d, centers, final), iterations };
     }
     before = labels;

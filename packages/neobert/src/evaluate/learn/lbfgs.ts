@@ -4,6 +4,7 @@
 
 import { lineSearch } from "./line-search.js";
 import { dot } from "./products.js";
+import { finish, type Sliced } from "./slices.js";
 
 export interface LbfgsOptions {
   maxIterations: number;
@@ -33,12 +34,15 @@ interface CurvaturePair {
   curvature: number;
 }
 
+type Objective = (x: Float64Array, gradient: Float64Array) => number;
+
 /** Minimizes from `start`; `evaluate` returns the value at x and writes its gradient. */
-export function lbfgs(
-  evaluate: (x: Float64Array, gradient: Float64Array) => number,
-  start: Float64Array,
-  options: LbfgsOptions,
-): LbfgsResult {
+export function lbfgs(evaluate: Objective, start: Float64Array, options: LbfgsOptions): LbfgsResult {
+  return finish(lbfgsSteps(evaluate, start, options));
+}
+
+/** The same, a step at a time. */
+export function* lbfgsSteps(evaluate: Objective, start: Float64Array, options: LbfgsOptions): Sliced<LbfgsResult> {
   const size = start.length;
   let x = start.slice();
   let gradient = new Float64Array(size);
@@ -48,6 +52,7 @@ export function lbfgs(
   if (maxAbs(gradient) <= options.gradientTolerance) return { x, value, iterations, isConverged: true };
 
   while (iterations < options.maxIterations) {
+    yield;
     const direction = descend(gradient, pairs);
     const slope = dot(gradient, 0, direction, 0, size);
     const firstStep = iterations === 0 ? 1 / Math.sqrt(dot(direction, 0, direction, 0, size)) : 1;

@@ -3,8 +3,9 @@
 // in float64; the solver's early stop is part of the result. Both products of an iteration are of the kept matrix X.
 
 import type { Labels } from "../metrics/classification-metrics.js";
-import { lbfgs } from "./lbfgs.js";
+import { lbfgsSteps } from "./lbfgs.js";
 import type { Matrix, Products } from "./products.js";
+import { finish, type Sliced } from "./slices.js";
 
 export interface LogisticRegressionOptions {
   products: Products;
@@ -41,6 +42,16 @@ export class LogisticRegression {
 
   /** Fits rows `x` [n, d] to their labels, of two classes or more. */
   static fit(x: ArrayLike<number>, d: number, labels: Labels, options: LogisticRegressionOptions): LogisticRegression {
+    return finish(LogisticRegression.fitSteps(x, d, labels, options));
+  }
+
+  /** The same, a step at a time. */
+  static *fitSteps(
+    x: ArrayLike<number>,
+    d: number,
+    labels: Labels,
+    options: LogisticRegressionOptions,
+  ): Sliced<LogisticRegression> {
     const { products, C = 1, maxIter = 100, tol = 1e-4 } = options;
     const n = labels.length;
     if (x.length !== n * d) {
@@ -55,7 +66,7 @@ export class LogisticRegression {
     const K = classes.length === 2 ? 1 : classes.length;
     const matrix = products.matrix(new Float64Array(x), d);
     try {
-      const result = lbfgs(
+      const result = yield* lbfgsSteps(
         (parameters, gradient) => lossAndGradient(matrix, targets, K, 1 / (C * n), parameters, gradient),
         new Float64Array(K * d + K),
         { maxIterations: maxIter, gradientTolerance: tol, valueTolerance: 64 * 2 ** -52 },

@@ -5,8 +5,9 @@
 
 import { argsort } from "../metrics/ranks.js";
 import { type Clustering, nearestCenters } from "./kmeans.js";
-import { dot, type Products, rowsOf } from "./products.js";
+import { dot, type Matrix, type Products, rowsOf } from "./products.js";
 import type { RandomState } from "./random-state.js";
+import { finish, type Sliced } from "./slices.js";
 
 export interface MiniBatchKMeansOptions {
   products: Products;
@@ -28,6 +29,16 @@ export function miniBatchKMeans(
   k: number,
   options: MiniBatchKMeansOptions,
 ): Clustering & { steps: number } {
+  return finish(miniBatchKMeansSteps(x, d, k, options));
+}
+
+/** The same, a batch at a time. */
+export function* miniBatchKMeansSteps(
+  x: Float32Array,
+  d: number,
+  k: number,
+  options: MiniBatchKMeansOptions,
+): Sliced<Clustering & { steps: number }> {
   const { products, random, maxIter = 100, maxNoImprovement = 10, reassignmentRatio = 0.01 } = options;
   const n = rowsOf(x, d);
   if (!(Number.isInteger(k) && k >= 1 && k <= n)) {
@@ -38,7 +49,7 @@ export function miniBatchKMeans(
   // scikit-learn draws a validation sample first, to choose among several starts; here is one start, and only the draws count.
   random.choice(n, initSize);
   const sample = initSize < n ? gather(x, d, random.choice(n, initSize)) : x;
-  const centers = gather(sample, d, kMeansPlusPlus(sample, d, k, random, products));
+  const centers = gather(sample, d, yield* farRows(sample, d, k, random, products));
 
   const counts = new Float32Array(k);
   const steps = Math.floor((maxIter * n) / batchSize);
@@ -50,6 +61,7 @@ export function miniBatchKMeans(
   let step = 0;
   while (step < steps) {
     step++;
+    yield;
     let square = 0;
     for (let i = 0; i < batchSize; i++) {
       const row = evenChoice(random, n);
@@ -60,7 +72,7 @@ export function miniBatchKMeans(
     const reassigns = sinceReassignment >= 10 * k || counts.includes(0);
     if (reassigns) sinceReassignment = 0;
 
-    const { labels, relativeInertia } = nearestCenters(batch, d, centers, products);
+    const { labels, relativeInertia } = yield* nearestCenters(batch, d, centers, products);
     const inertia = (square + relativeInertia) / batchSize;
     moveCenters(batch, d, centers, counts, labels);
     if (reassigns) reassign(batch, d, centers, counts, random, reassignmentRatio);
@@ -71,7 +83,7 @@ export function miniBatchKMeans(
     if (smoothed < least) [least, noImprovement] = [smoothed, 0];
     else if (++noImprovement >= maxNoImprovement) break;
   }
-  const { labels, relativeInertia } = nearestCenters(x, d, centers, products);
+  const { labels, relativeInertia } = yield* nearestCenters(x, d, centers, products);
   const inertia = squares.reduce((a, b) => a + b, 0) + relativeInertia;
   return { labels, centers, inertia, steps: step };
 }
@@ -110,9 +122,27 @@ export function kMeansPlusPlus(
   random: RandomState,
   products: Products,
 ): Int32Array {
+  return finish(farRows(x, d, k, random, products));
+}
+
+function* farRows(x: Float32Array, d: number, k: number, random: RandomState, products: Products): Sliced<Int32Array> {
+  const matrix = products.matrix(x, d);
+  try {
+    return yield* chooseFar(x, d, k, random, matrix);
+  } finally {
+    matrix.dispose();
+  }
+}
+
+function* chooseFar(
+  x: Float32Array,
+  d: number,
+  k: number,
+  random: RandomState,
+  matrix: Matrix<Float32Array>,
+): Sliced<Int32Array> {
   const n = rowsOf(x, d);
   const trials = 2 + Math.floor(Math.log(k));
-  const matrix = products.matrix(x, d);
   const norms = squaredLengths(x, d);
   const chosen = new Int32Array(k);
   chosen[0] = evenChoice(random, n);
@@ -132,6 +162,7 @@ export function kMeansPlusPlus(
   let total = sumOf(nearest);
   const sums = new Float32Array(n);
   for (let c = 1; c < k; c++) {
+    yield;
     for (let i = 0, sum = 0; i < n; i++) sums[i] = sum = Math.fround(sum + nearest[i]!);
     const candidates = Array.from({ length: trials }, () => firstNotBelow(sums, random.randomSample() * total));
     let best: { total: number; distances: Float32Array; row: number } | undefined;
@@ -142,7 +173,6 @@ export function kMeansPlusPlus(
     }
     ({ total, distances: nearest, row: chosen[c] } = best!);
   }
-  matrix.dispose();
   return chosen;
 }
 

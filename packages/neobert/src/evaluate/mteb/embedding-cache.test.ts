@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -67,6 +67,18 @@ test("of files that a kill cut off, the whole vectors count and the others are c
     [3, 99],
   ]);
   expect(computed).toEqual(["ccc"]);
+});
+
+test("keys that a kill has left without vectors are passed over", async () => {
+  await encode(["a", "bb"]);
+  const [store] = readdirSync(folder);
+  writeFileSync(join(folder, store!, "0123456789ab.keys"), "");
+  writeFileSync(join(folder, store!, "ba9876543210.keys"), Buffer.alloc(32));
+  expect(await encode(["bb", "c"])).toEqual([
+    [2, 98],
+    [1, 99],
+  ]);
+  expect(computed).toEqual(["a", "bb", "c"]);
 });
 
 test("without a folder nothing is kept", async () => {

@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { writeAll, writeFileAtomic } from "../../files/atomic.js";
 import { readJsonObject } from "../../files/input-file.js";
 import type { VectorRows } from "../evaluators/types.js";
+import { pauses } from "../learn/slices.js";
+import { KEY_BYTES, KeyTable } from "./key-table.js";
 
-const KEY_BYTES = 16;
 const CHUNK_TEXTS = 2048;
 const CHUNK_CHARACTERS = 2 ** 20;
 
@@ -47,6 +48,7 @@ export class EmbeddingCache {
       for (const row of places.get(text)!) result.data.set(vector, row * result.d);
     };
     const missing: string[] = [];
+    const pause = pauses();
     for (const [text, rows] of places) {
       const vector = store?.read(text);
       if (!vector) missing.push(text);
@@ -54,6 +56,7 @@ export class EmbeddingCache {
         put(text, vector);
         done += rows.length;
       }
+      await pause();
     }
     if (done > 0) call.onProgress?.(done);
     for (const chunk of chunksOf(missing)) {
@@ -91,10 +94,12 @@ export class EmbeddingCache {
 /** The vectors after one prompt: `about.json`, and segments of `NAME.keys` with `NAME.vectors` beside it. */
 class Store {
   readonly #folder: string;
-  readonly #places = new Map<string, { fd: number; row: number }>();
+  readonly #places = new KeyTable();
+  /** The open files of vectors, a segment each. */
+  readonly #vectors: number[] = [];
   readonly #open: number[] = [];
   #dimension = 0;
-  #segment: { keys: number; vectors: number; rows: number } | undefined;
+  #segment: { number: number; keys: number; vectors: number; rows: number } | undefined;
 
   constructor(folder: string, about: { model: string; prompt: string }) {
     this.#folder = folder;
@@ -106,10 +111,16 @@ class Store {
   }
 
   read(text: string): Float32Array | undefined {
-    const place = this.#places.get(keyOf(text).toString("latin1"));
+    const place = this.#places.get(keyOf(text));
     if (!place) return undefined;
     const vector = new Float32Array(this.#dimension);
-    readSync(place.fd, new Uint8Array(vector.buffer), 0, vector.byteLength, place.row * vector.byteLength);
+    readSync(
+      this.#vectors[place.segment]!,
+      new Uint8Array(vector.buffer),
+      0,
+      vector.byteLength,
+      place.row * vector.byteLength,
+    );
     return vector;
   }
 
@@ -123,8 +134,7 @@ class Store {
     const keys = texts.map(keyOf);
     writeAll(this.#segment.vectors, new Uint8Array(data.buffer, data.byteOffset, texts.length * d * 4));
     writeAll(this.#segment.keys, Buffer.concat(keys));
-    for (const key of keys)
-      this.#places.set(key.toString("latin1"), { fd: this.#segment.vectors, row: this.#segment.rows++ });
+    for (const key of keys) this.#places.set(key, 0, this.#segment.number, this.#segment.rows++);
   }
 
   close(): void {
@@ -139,21 +149,24 @@ class Store {
 
   #newSegment() {
     const base = join(this.#folder, randomBytes(6).toString("hex"));
-    const [keys, vectors] = [openSync(`${base}.keys`, "wx"), openSync(`${base}.vectors`, "wx+")];
+    // The vectors first: a file of keys, by which others find the segment, always has them beside it.
+    const vectors = openSync(`${base}.vectors`, "wx+");
+    const keys = openSync(`${base}.keys`, "wx");
     this.#open.push(keys, vectors);
-    return { keys, vectors, rows: 0 };
+    return { number: this.#vectors.push(vectors) - 1, keys, vectors, rows: 0 };
   }
 
   #readSegment(name: string): void {
     const path = join(this.#folder, name);
+    const vectors = path.replace(/\.keys$/, ".vectors");
+    if (!existsSync(vectors)) return; // a kill between the two: nothing was kept
     const keys = readFileSync(path);
-    const fd = openSync(path.replace(/\.keys$/, ".vectors"), "r");
+    const fd = openSync(vectors, "r");
     this.#open.push(fd);
     const whole = this.#dimension === 0 ? 0 : Math.floor(fstatSync(fd).size / (4 * this.#dimension));
     const rows = Math.min(whole, Math.floor(keys.length / KEY_BYTES));
-    for (let row = 0; row < rows; row++) {
-      this.#places.set(keys.toString("latin1", row * KEY_BYTES, (row + 1) * KEY_BYTES), { fd, row });
-    }
+    const number = this.#vectors.push(fd) - 1;
+    for (let row = 0; row < rows; row++) this.#places.set(keys, row * KEY_BYTES, number, row);
   }
 }
 

@@ -201,7 +201,7 @@ async function runTask(task: MtebTask, run: TaskRun): Promise<{ result: TaskResu
     show("scoring");
     return vectors;
   };
-  const scores = await evaluateTask(task, data, encode);
+  const scores = await evaluateTask(task, data, encode, signal);
   if (!Number.isFinite(scores.main_score)) {
     throw new Error(
       `${task.name}: expected a number as ${task.mainScore}, got ${scores.main_score}\nAre the vectors finite, and do they differ?`,

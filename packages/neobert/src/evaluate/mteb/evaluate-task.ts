@@ -11,18 +11,18 @@ import type { Encode, Scores } from "../evaluators/types.js";
 import type { MtebTask } from "./mteb-tasks.js";
 import type { TaskData } from "./task-data.js";
 
-export function evaluateTask(task: MtebTask, data: TaskData, encode: Encode): Promise<Scores> {
+export function evaluateTask(task: MtebTask, data: TaskData, encode: Encode, signal?: AbortSignal): Promise<Scores> {
   switch (data.type) {
     case "Classification":
-      return evaluateClassification(data, encode, { samplesPerLabel: task.samplesPerLabel });
+      return evaluateClassification(data, encode, { samplesPerLabel: task.samplesPerLabel, signal });
     case "Clustering":
-      return evaluateClustering(data, encode);
+      return evaluateClustering(data, encode, { signal });
     case "PairClassification":
       return evaluatePairClassification(data, encode);
     case "Reranking":
-      return evaluateReranking(data, encode);
+      return evaluateReranking(data, encode, { signal });
     case "Retrieval":
-      return evaluateRetrieval({ ...data, ignoreIdenticalIds: task.ignoreIdenticalIds }, encode);
+      return evaluateRetrieval({ ...data, ignoreIdenticalIds: task.ignoreIdenticalIds }, encode, { signal });
     case "STS":
       return evaluateSts(data, encode);
     case "Summarization":

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { chooseFiles, configurationsOf, fetchHubData } from "./hub-data.js";
 import { taskOf } from "./mteb-tasks.js";
-import { readTaskData } from "./task-data.js";
+import { readTaskData, type TaskData } from "./task-data.js";
 
 let folder: string;
 beforeEach(() => {
@@ -55,12 +55,14 @@ test("a retrieval set's corpus, queries and judgements are found by the card's c
     { _id: "q1", text: "which?" },
     { _id: "q2", text: "not judged in this split" },
   ]);
-  expect(await load(taskOf("Find", "Retrieval", { hub: hub() }))).toEqual({
+  const data = await load(taskOf("Find", "Retrieval", { hub: hub() }));
+  const { corpus, ...rest } = data as Extract<TaskData, { type: "Retrieval" }>;
+  expect(Array.from({ length: corpus.length }, (_, place) => [corpus.id(place), corpus.text(place)])).toEqual([
+    ["d1", "One first"],
+    ["d2", " second"],
+  ]);
+  expect(rest).toEqual({
     type: "Retrieval",
-    corpus: [
-      { id: "d1", text: "One first" },
-      { id: "d2", text: " second" },
-    ],
     queries: [{ id: "q1", text: "which?" }],
     judgements: new Map([["q1", new Map([["d2", 2]])]]),
   });

@@ -38,30 +38,46 @@ export type Row = Record<string, unknown>;
 
 /** The rows of a source; of several, side by side: the first rows together, the second, and so on. */
 export async function readRows(source: Source | readonly Source[]): Promise<Row[]> {
-  const sides = await Promise.all([source].flat().map(rowsOf));
+  const rows: Row[] = [];
+  for await (const row of streamRows(source)) rows.push(row);
+  return rows;
+}
+
+/** The same one by one; several sources, which stand side by side, are held. */
+export async function* streamRows(source: Source | readonly Source[]): AsyncGenerator<Row> {
+  const sources = [source].flat();
+  if (sources.length === 1) {
+    yield* rowsOf(sources[0]!);
+    return;
+  }
+  const sides = await Promise.all(sources.map(allRowsOf));
   const [first = [], ...others] = sides;
   const other = others.find(({ length }) => length !== first.length);
   if (other) {
-    const names = [source].flat().map(({ files }) => files.join(" "));
+    const names = sources.map(({ files }) => files.join(" "));
     throw new Error(
       `${names.join(" and ")}: expected as many rows in each, got ${sides.map(({ length }) => length).join(" and ")}`,
     );
   }
-  return others.length === 0 ? first : first.map((row, i) => Object.assign({}, row, ...others.map((rows) => rows[i])));
+  for (const [i, row] of first.entries()) yield Object.assign({}, row, ...others.map((rows) => rows[i]));
 }
 
-async function rowsOf(source: Source): Promise<Row[]> {
-  const { columns, require = [], only = {} } = source;
+async function allRowsOf(source: Source): Promise<Row[]> {
   const rows: Row[] = [];
+  for await (const row of rowsOf(source)) rows.push(row);
+  return rows;
+}
+
+async function* rowsOf(source: Source): AsyncGenerator<Row> {
+  const { columns, require = [], only = {} } = source;
   for (const file of listSourceFiles([...source.files])) {
     for await (const { record, where } of recordsOf(file, source)) {
       if (Object.entries(only).some(([key, value]) => Object.hasOwn(record, key) && record[key] !== value)) continue;
       const entries = Object.entries(columns).map(([name, spec]) => [name, columnOf(record, spec, where)]);
       const values = Object.fromEntries(entries) as Row;
-      if (require.every((name) => values[name] !== "" && values[name] != null)) rows.push(values);
+      if (require.every((name) => values[name] !== "" && values[name] != null)) yield values;
     }
   }
-  return rows;
 }
 
 async function* recordsOf(file: string, source: Source): AsyncGenerator<{ record: Row; where: string }> {

@@ -2,8 +2,9 @@
 // text, a pair, or a whole list of them; both forms are read.
 
 import { exactText, shown } from "../../data/read/json-values.js";
+import { type Document, DocumentStore } from "../evaluators/documents.js";
 import { type MtebTask, partsOf, type TaskType } from "./mteb-tasks.js";
-import { numberOf, type Row, readRows, type Source } from "./source.js";
+import { numberOf, type Row, readRows, type Source, streamRows } from "./source.js";
 import { stratifiedSample } from "./stratified.js";
 
 type Label = string | number;
@@ -11,17 +12,13 @@ export interface LabelledPart {
   texts: string[];
   labels: Label[];
 }
-export interface TaskDocument {
-  id: string;
-  text: string;
-}
 
 export type TaskData =
   | { type: "Classification"; train: LabelledPart; test: LabelledPart }
   | { type: "Clustering"; sets: { sentences: string[]; labels: Label[] }[] }
   | { type: "PairClassification"; sentences1: string[]; sentences2: string[]; labels: number[] }
   | { type: "Reranking"; samples: { query: string | string[]; positive: string[]; negative: string[] }[] }
-  | { type: "Retrieval"; corpus: TaskDocument[]; queries: TaskDocument[]; judgements: Map<string, Map<string, number>> }
+  | { type: "Retrieval"; corpus: DocumentStore; queries: Document[]; judgements: Map<string, Map<string, number>> }
   | { type: "STS"; sentences1: string[]; sentences2: string[]; scores: number[]; min: number; max: number }
   | { type: "Summarization"; samples: { human: string[]; machine: string[]; relevance: number[] }[] };
 
@@ -30,15 +27,43 @@ export type TaskSources = Readonly<Record<string, Source | readonly Source[]>>;
 
 /** Reads a task's data. Rejects naming the file, the row and the column that is missing or of another kind. */
 export async function readTaskData(task: MtebTask, sources: TaskSources): Promise<TaskData> {
+  if (task.type === "Retrieval") return readRetrieval(task, sources);
   const parts: Record<string, Row[]> = {};
   for (const part of partsOf(task.type)) {
     parts[part] = await readRows(sources[part]!);
-    if (parts[part].length === 0) throw new Error(`${task.name}: expected rows in its part ${part}, got none`);
+    if (parts[part].length === 0) throw noRows(task, part);
   }
   return readers[task.type](parts, task);
 }
 
-const readers: Record<TaskType, (parts: Record<string, Row[]>, task: MtebTask) => TaskData> = {
+const noRows = ({ name }: MtebTask, part: string) => new Error(`${name}: expected rows in its part ${part}, got none`);
+
+/** Row by row: a corpus may have millions of documents, and queries that nobody has judged are many. */
+async function readRetrieval(task: MtebTask, { corpus, queries, qrels }: TaskSources): Promise<TaskData> {
+  const judgements = new Map<string, Map<string, number>>();
+  for await (const { query, document, score } of streamRows(qrels!)) {
+    const id = idOf(query, task);
+    if (!judgements.has(id)) judgements.set(id, new Map());
+    judgements.get(id)!.set(idOf(document, task), Math.trunc(numberOf(score, task.name)));
+  }
+  if (judgements.size === 0) throw noRows(task, "qrels");
+  const judged: Document[] = [];
+  let asked = 0;
+  for await (const { id, text } of streamRows(queries!)) {
+    asked++;
+    const query = { id: idOf(id, task), text: textOf(text, task) };
+    if (judgements.has(query.id)) judged.push(query);
+  }
+  if (asked === 0) throw noRows(task, "queries");
+  const documents = new DocumentStore();
+  for await (const { id, title, text } of streamRows(corpus!)) {
+    documents.add({ id: idOf(id, task), text: `${title ?? ""} ${textOf(text, task)}` });
+  }
+  if (documents.length === 0) throw noRows(task, "corpus");
+  return { type: "Retrieval", corpus: documents, queries: judged, judgements };
+}
+
+const readers: Record<Exclude<TaskType, "Retrieval">, (parts: Record<string, Row[]>, task: MtebTask) => TaskData> = {
   Classification: ({ train, test }, task) => {
     const sides = [train!, test!].map((rows): LabelledPart => {
       return {
@@ -85,25 +110,6 @@ const readers: Record<TaskType, (parts: Record<string, Row[]>, task: MtebTask) =
         positive: textsOf(positive, task),
         negative: textsOf(negative, task),
       })),
-    };
-  },
-  Retrieval: ({ corpus, queries, qrels }, task) => {
-    const judgements = new Map<string, Map<string, number>>();
-    for (const { query, document, score } of qrels!) {
-      const id = idOf(query, task);
-      if (!judgements.has(id)) judgements.set(id, new Map());
-      judgements.get(id)!.set(idOf(document, task), Math.trunc(numberOf(score, task.name)));
-    }
-    return {
-      type: "Retrieval",
-      corpus: corpus!.map(({ id, title, text }) => ({
-        id: idOf(id, task),
-        text: `${title ?? ""} ${textOf(text, task)}`,
-      })),
-      queries: queries!
-        .map(({ id, text }) => ({ id: idOf(id, task), text: textOf(text, task) }))
-        .filter(({ id }) => judgements.has(id)),
-      judgements,
     };
   },
   STS: ({ test }, task) => ({

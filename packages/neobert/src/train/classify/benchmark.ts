@@ -20,6 +20,7 @@ import { writeFileAtomic } from "../../files/atomic.js";
 import { packageVersion } from "../../files/package.js";
 import { modelFolder } from "../../files/run-folder.js";
 import { weightsIdentity } from "../../files/weights-identity.js";
+import { pinnedFolder } from "../../hub/pinned.js";
 import type { LoopOptions } from "../loop/loop.js";
 import type { BenchmarkConfig } from "./benchmark-config.js";
 import { answersOf, labelledOf, loadOptionsOf, problemOf } from "./benchmark-examples.js";
@@ -138,7 +139,7 @@ async function runTask(work: Work, task: BenchmarkTask): Promise<boolean> {
 async function startOf({ config, options, summary }: Work, task: BenchmarkTask): Promise<Start> {
   const { onNote = () => {} } = options;
   const given = async (from: string, startsFrom: Start["startsFrom"]) => {
-    return { from, startsFrom, identity: await weightsIdentity(modelFolder(from)) };
+    return { from, startsFrom, identity: await weightsIdentity(modelFolder(pinnedFolder(from))) };
   };
   if (!task.startsFromMnli) return given(config.model, "model");
   if (config.mnli) return given(config.mnli, "mnli");

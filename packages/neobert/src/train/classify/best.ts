@@ -14,18 +14,23 @@ export interface Evaluated {
 
 export class BestSoFar {
   readonly #patience: number;
+  readonly #rank: (evaluated: Evaluated) => number[];
   best: Evaluated | undefined;
   /** Evaluations since the best one. */
   withoutGain = 0;
 
-  /** Gives up after `patience` evaluations in a row that were no better than the best. */
-  constructor(patience: number) {
+  /**
+   * Gives up after `patience` evaluations in a row that were no better than the best. With `lossDecides` a lower loss is
+   * better where the main scores are equal, as on few held-out texts they often are.
+   */
+  constructor(patience: number, { lossDecides = false } = {}) {
     this.#patience = patience;
+    this.#rank = (evaluated) => [rank(evaluated), ...(lossDecides ? [-(evaluated.scores.loss ?? 0)] : [])];
   }
 
   /** Takes note of an evaluation; true where it is the best so far. A score that is no number never is. */
   add(evaluated: Evaluated): boolean {
-    const isBest = !this.best || rank(evaluated) > rank(this.best);
+    const isBest = !this.best || isHigher(this.#rank(evaluated), this.#rank(this.best));
     if (isBest) [this.best, this.withoutGain] = [evaluated, 0];
     else this.withoutGain++;
     return isBest;
@@ -48,6 +53,11 @@ export class BestSoFar {
 
 // JSON has no NaN: what was written as one is read as null.
 const rank = ({ scores }: Evaluated) => (Number.isFinite(scores.main) ? scores.main! : Number.NEGATIVE_INFINITY);
+
+function isHigher(a: readonly number[], b: readonly number[]): boolean {
+  const place = a.findIndex((value, i) => value !== b[i]);
+  return place >= 0 && a[place]! > b[place]!;
+}
 
 const bestFolder = (out: string) => join(out, "best");
 

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { quoteStyles } from "../../data/read/records.js";
 import { fineTuningSchedule, runLength } from "../../evaluate/glue/grid.js";
-import { common, count, folder, optimizerSchema } from "../run-file/common-options.js";
+import { common, count, folder, optimizerFields } from "../run-file/common-options.js";
 import { complaining } from "../run-file/complaints.js";
 import { type ParseOptions, parseRunFile, type RunFile } from "../run-file/run-file.js";
 import type { FineTuningConfig } from "./fine-tuning.js";
@@ -51,8 +51,14 @@ export const classifySchema = z.strictObject({
       .optional()
       .meta({ description: "What double quotes are in CSV and TSV", fallback: "doubled in CSV, none in TSV" }),
   }),
-  epochs: count.default(3).describe("Times that each text is seen at most"),
-  batchSize: count.default(32).describe("Texts of an optimizer step"),
+  epochs: count.optional().meta({
+    description: "Times that each text is seen at most",
+    fallback: "3, of small files more: 300 steps in all, at most 40 times",
+  }),
+  batchSize: count.optional().meta({
+    description: "Texts of an optimizer step",
+    fallback: "32, of fewer than 256 texts an eighth of them, at least 4",
+  }),
   maxLength: z
     .int()
     .min(3)
@@ -64,13 +70,26 @@ export const classifySchema = z.strictObject({
     .optional()
     .meta({ description: "Tokens that windows of a long context share", fallback: "128, or half of `maxLength`" }),
   microBatchTokens: count.default(16_384).describe("Tokens of a forward pass"),
-  patience: count.default(15).describe("Evaluations without gain after which the run ends"),
-  optimizer: optimizerSchema({ lr: 2e-5, weightDecay: 0.01 }),
+  patience: count.optional().meta({
+    description: "Evaluations without gain after which the run ends",
+    fallback: "15, or half of all that the run has",
+  }),
+  optimizer: z
+    .strictObject({
+      ...optimizerFields({ lr: 2e-5, weightDecay: 0.01 }),
+      lr: z.number().positive().optional().meta({
+        description: "Peak learning rate",
+        fallback: "2e-5, more in models narrower than 768: 4e-5 at 384",
+      }),
+    })
+    .prefault({})
+    .describe("Optimizer"),
   evaluate: z
     .strictObject({
-      everySteps: count
-        .optional()
-        .meta({ description: "Steps between evaluations", fallback: "twice an epoch, at most 500" }),
+      everySteps: count.optional().meta({
+        description: "Steps between evaluations",
+        fallback: "twice an epoch, 30 times in all at most, but every 500 steps",
+      }),
     })
     .prefault({})
     .describe("Held-out evaluation"),
@@ -101,16 +120,43 @@ const classifyFile: RunFile<ClassifyConfig> = {
 export const parseClassifyConfig = (yamlText: string, options: ParseOptions): ClassifyConfig =>
   parseRunFile(classifyFile, yamlText, options);
 
-/** The run over so many texts: what follows from their number filled in, and the problem that was found. */
-export function resolveClassify(config: ClassifyConfig, texts: number, problem: Problem): FineTuningConfig {
-  const { steps, stepsPerEpoch } = runLength(texts, config.batchSize, config.epochs);
+// A pretrained model needs some hundred steps to learn any labels, however few texts show them.
+const LEAST_STEPS = 300;
+const LEAST_EPOCHS = 3;
+const MOST_EPOCHS = 40;
+const MOST_EVALUATIONS = 30;
+const BASE_WIDTH = 768;
+
+/**
+ * The run over so many texts, of a model of this hidden size: what follows from them filled in, and the problem that was
+ * found.
+ */
+export function resolveClassify(
+  config: ClassifyConfig,
+  texts: number,
+  problem: Problem,
+  hiddenSize: number,
+): FineTuningConfig {
+  const batchSize = config.batchSize ?? Math.min(32, Math.max(4, Math.floor(texts / 8)));
+  const stepsPerEpoch = Math.ceil(texts / batchSize);
+  const wanted = Math.min(MOST_EPOCHS, Math.max(LEAST_EPOCHS, Math.ceil(LEAST_STEPS / stepsPerEpoch)));
+  const epochs = config.epochs ?? wanted;
+  const { steps } = runLength(texts, batchSize, epochs);
   // Ten times an epoch, as in the paper, would end runs over small files before they have learnt.
-  const evaluateEverySteps = Math.max(1, Math.min(500, Math.ceil(stepsPerEpoch / 2)));
+  const spread = Math.max(Math.ceil(stepsPerEpoch / 2), Math.ceil(steps / MOST_EVALUATIONS));
+  const everySteps = config.evaluate.everySteps ?? Math.max(1, Math.min(500, spread));
   return {
     ...config,
+    batchSize,
+    epochs,
     steps,
     schedule: fineTuningSchedule(steps),
     problem,
-    evaluate: { everySteps: config.evaluate.everySteps ?? evaluateEverySteps },
+    optimizer: {
+      ...config.optimizer,
+      lr: config.optimizer.lr ?? (2e-5 * BASE_WIDTH) / Math.min(BASE_WIDTH, hiddenSize),
+    },
+    evaluate: { everySteps },
+    patience: config.patience ?? Math.max(15, Math.ceil(steps / everySteps / 2)),
   } as FineTuningConfig;
 }

@@ -207,6 +207,26 @@ describe("early stopping", () => {
     expect(weightsOf(again.model!).equals(weightsOf(unbroken.model!))).toBe(true);
   });
 
+  test("is said, with the reason", async () => {
+    const notes: string[] = [];
+    const work = smallFineTuning(bert, join(root, "said"), { patience: 2 });
+    const same = { ...work, score: () => ({ main: 0.5 }), describeScores: () => "half" };
+    const { step } = await fineTune(same, { onNote: (note) => notes.push(note) });
+    expect(step).toBe(15);
+    expect(notes).toContain(
+      "ended early, after step 15 of 40: 2 evaluations in a row (patience) brought no gain over step 5, whose model is kept: half",
+    );
+  });
+
+  test("takes a lower loss for a gain where it is told to and the scores are equal", async () => {
+    const work = { ...smallFineTuning(bert, join(root, "by-loss"), { steps: 20 }), score: () => ({ main: 0.5 }) };
+    const { best } = await fineTune({ ...work, lossDecides: true });
+    const lines = readFileSync(join(root, "by-loss/metrics.jsonl"), "utf8").trim().split("\n");
+    const losses = lines.map((line) => JSON.parse(line).validation?.loss).filter((loss) => loss !== undefined);
+    expect(best!.scores.loss).toBe(Math.min(...losses));
+    expect(losses[0]).toBeGreaterThan(best!.scores.loss!);
+  });
+
   test("without held-out texts the last model is the finished one", async () => {
     const work = smallFineTuning(bert, join(root, "no-validation"), { steps: 3 });
     const { best, model, checkpoint } = await fineTune({ ...work, validation: undefined });

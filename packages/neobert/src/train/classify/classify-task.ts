@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { modelFolder } from "../../files/run-folder.js";
+import { pinnedFolder } from "../../hub/pinned.js";
 import { readArchitecture } from "../../model/config-file.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
@@ -14,7 +15,7 @@ import { Trainer } from "../loop/step.js";
 import type { TaskScores, TrainTask } from "../loop/train-task.js";
 import { BestSoFar, type Evaluated, keepBest, publishBest } from "./best.js";
 import { classifierCard } from "./classifier-card.js";
-import { type EpochCursor, epochSteps } from "./epochs.js";
+import { type EpochCursor, epochCursorSchema, epochSteps } from "./epochs.js";
 import { Examples } from "./examples.js";
 import type { FineTuning } from "./fine-tuning.js";
 import { predict } from "./predict.js";
@@ -27,15 +28,19 @@ export interface FineTuningResult extends RunResult {
 
 /** Fine-tunes in this thread, to the end of its epochs or until evaluations bring no more gain. */
 export async function fineTune(work: FineTuning, options: LoopOptions = {}): Promise<FineTuningResult> {
-  const best = new BestSoFar(work.config.patience);
-  const result = await runLoop(classification(work, best), options);
+  const best = new BestSoFar(work.config.patience, { lossDecides: work.lossDecides ?? false });
+  const result = await runLoop(classification(work, best, options), options);
   if (result.finished) publishBest(work.config.out);
   return { ...result, best: best.best };
 }
 
-function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBatch> {
+function classification(
+  work: FineTuning,
+  best: BestSoFar,
+  { onNote = () => {} }: LoopOptions,
+): TrainTask<LabelledBatch> {
   const { name, config, problem, train, validation } = work;
-  const from = modelFolder(config.model.from);
+  const from = modelFolder(pinnedFolder(config.model.from));
   const architecture = readArchitecture(from);
   const maxTokens = Math.min(config.maxLength, architecture.maxPositions());
   const tokenizing = { where: name, maxTokens, stride: config.stride, vocabSize: architecture.config.vocab_size };
@@ -63,9 +68,13 @@ function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBa
       const { microBatches, targets } = epochSteps(examples, options).next().value;
       return { microBatch: microBatches[0]!, targets };
     },
+    cursor: epochCursorSchema,
     async *steps(cursor, tokenizer) {
       for (const step of epochSteps(await trainingExamples(tokenizer), epochs, cursor as EpochCursor | undefined)) {
-        if (best.hasGivenUp) return;
+        if (best.hasGivenUp) {
+          onNote(earlyEnd(work, best));
+          return;
+        }
         yield step;
       }
     },
@@ -89,6 +98,7 @@ function evaluate(work: FineTuning, run: Run, examples: Examples, best: BestSoFa
   });
   const scores = { ...work.score(outputs, examples), loss: outputs.loss };
   if (best.add({ step: run.state!.step, scores })) {
+    work.keepDetails?.(outputs, examples, run.state!.step);
     keepBest(config.out, (folder) => {
       run.model.save(folder);
       saveTokenizer(run.tokenizer, folder);
@@ -96,6 +106,15 @@ function evaluate(work: FineTuning, run: Run, examples: Examples, best: BestSoFa
     });
   }
   return scores;
+}
+
+function earlyEnd({ config, describeScores }: FineTuning, { best, withoutGain }: BestSoFar): string {
+  const { step, scores } = best!;
+  const last = step + withoutGain * config.evaluate.everySteps;
+  return (
+    `ended early, after step ${last} of ${config.steps}: ${withoutGain} evaluations in a row (patience) brought no gain ` +
+    `over step ${step}, whose model is kept: ${describeScores(scores)}`
+  );
 }
 
 function startModel({ config, problem }: FineTuning, from: string): TorchModel {

@@ -55,7 +55,9 @@ test("the command makes a Classifier of a CSV file, which tells the labels by na
   const args = ["finetune", "classify", model, file, "--text", "words", "--label", "what", "--out", join(root, "one")];
   const own = ["optimizer.lr=5e-3", "epochs=8", "batchSize=8", "dtype=fp32", "threads=1"];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args, ...own]);
-  expect(stderr).toContain("108 texts to learn from, 12 held out; one label a text: peace, war; 112 steps");
+  expect(stderr).toContain(
+    "108 texts to learn from, 12 held out; one label a text: peace, war; 112 steps of 8 texts, 8 epochs",
+  );
   expect(stdout).toContain(`finished 112 steps: ${join(root, "one/model")}`);
   await using classifier = await Classifier.load(join(root, "one/model"), { threads: 1 });
   const unseen = warOrPeace(20, 5000);
@@ -70,6 +72,38 @@ test("the command makes a Classifier of a CSV file, which tells the labels by na
     label2id: { peace: 0, war: 1 },
     problem_type: "single_label_classification",
   });
+});
+
+test("forty texts are learnt with defaults alone; the end shows each label's scores and what was taken for what", async () => {
+  const file = jsonl(
+    "forty.jsonl",
+    warOrPeace(40).map(({ text, label }) => ({ text, label: label === 1 ? "peace" : "war" })),
+  );
+  const held = warOrPeace(60, 2000).map(({ text, label }) => ({ text, label: label === 1 ? "peace" : "war" }));
+  const out = join(root, "forty");
+  const args = ["finetune", "classify", model, file, "--validation", jsonl("held.jsonl", held), "--out", out];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args, "dtype=fp32", "threads=1"]);
+  expect(stderr).toContain("40 texts to learn from, 60 held out");
+
+  await using classifier = await Classifier.load(join(out, "model"), { threads: 1 });
+  const given = (await classifier.classify(held.map(({ text }) => text))).map(([best]) => best!.label);
+  const times = (label: string, got: string) => held.filter((row, i) => row.label === label && given[i] === got).length;
+  const confusion = ["peace", "war"].map((label) => ["peace", "war"].map((got) => times(label, got)));
+  expect((confusion[0]![0]! + confusion[1]![1]!) / 60).toBeGreaterThan(0.85);
+  const scores = JSON.parse(readFileSync(join(out, "scores.json"), "utf8"));
+  expect(scores.confusion).toEqual(confusion);
+  const [right, taken] = [confusion[0]![0]!, confusion[1]![0]!];
+  const count = confusion[0]![0]! + confusion[0]![1]!;
+  expect(scores.labels[0]).toMatchObject({
+    label: "peace",
+    recall: right / count,
+    precision: right / (right + taken),
+    count,
+  });
+  expect(stdout).toMatch(
+    new RegExp(`^peace +${(right / (right + taken)).toFixed(2)} +${(right / count).toFixed(2)} `, "m"),
+  );
+  expect(stdout).toMatch(new RegExp(`^war +${confusion[1]!.join(" +")}$`, "m"));
 });
 
 test("several labels a text are learnt each on its own", async () => {

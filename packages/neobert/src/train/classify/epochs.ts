@@ -1,17 +1,20 @@
 // The order in which a run sees its examples: each epoch a fresh shuffle of all of them, none twice and none left out. A
 // step is a batch of so many texts, cut into micro-batches of bounded size; where it stands is two numbers.
 
+import { z } from "zod";
 import { Permutation, randomStreams } from "../../data/random.js";
 import { cutByTokens } from "../../engine/planner.js";
 import type { TaskStep } from "../loop/train-task.js";
 import type { Examples } from "./examples.js";
 import { type LabelledBatch, type Problem, targetCount } from "./problem.js";
 
-export interface EpochCursor {
-  epoch: number;
+export const epochCursorSchema = z.object({
+  epoch: z.int().nonnegative(),
   /** Examples of the epoch that were seen. */
-  seen: number;
-}
+  seen: z.int().nonnegative(),
+});
+
+export type EpochCursor = z.infer<typeof epochCursorSchema>;
 
 export interface EpochOptions {
   problem: Problem;

@@ -31,6 +31,10 @@ export interface FineTuning {
   validation?: LabelledInputs | undefined;
   /** Held-out scores, among them `main`, by which the best model is chosen. */
   score(outputs: Outputs, examples: Examples): TaskScores;
+  /** Takes the outputs of an evaluation that is the best so far. */
+  keepDetails?(outputs: Outputs, examples: Examples, step: number): void;
+  /** Whether among equal main scores the lower loss is better. */
+  lossDecides?: boolean;
   describeScores(scores: TaskScores): string;
   /** Names a text of the training data, for the report of a loss that is not finite. */
   describeText(text: number): string;

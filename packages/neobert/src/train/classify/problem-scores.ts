@@ -111,7 +111,8 @@ function spanScores(logits: readonly Float32Array[], examples: Examples): TaskSc
   return { exactMatch: mean("exactMatch"), f1: mean("f1"), main: mean("f1") };
 }
 
-function highest(row: Float32Array): number {
+/** The place of the highest value. */
+export function highest(row: Float32Array): number {
   let best = 0;
   for (let i = 1; i < row.length; i++) if (row[i]! > row[best]!) best = i;
   return best;

@@ -6,6 +6,7 @@ import { prefetchSteps } from "../../data/index.js";
 import { writeSentenceFiles } from "../../export/modules.js";
 import { compiledFile } from "../../files/package.js";
 import { modelFolder } from "../../files/run-folder.js";
+import { pinnedFolder } from "../../hub/pinned.js";
 import { readArchitecture } from "../../model/config-file.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
@@ -19,7 +20,13 @@ import type { ContrastiveConfig } from "./contrastive-config.js";
 import { batchLoss, ContrastiveTrainer, pooledVectors } from "./contrastive-trainer.js";
 import { contrastiveCard } from "./embedder-card.js";
 import { contrastLogits } from "./loss.js";
-import { createPairBatches, type PairBatch, type PairBatchOptions, type PairStep } from "./pair-batches.js";
+import {
+  createPairBatches,
+  type PairBatch,
+  type PairBatchOptions,
+  type PairStep,
+  pairCursorSchema,
+} from "./pair-batches.js";
 
 export interface ContrastiveScores {
   /** Mean over the held-out queries of the loss that is trained. */
@@ -76,6 +83,7 @@ export function contrastive(
       const [part] = microBatches[0]!.parts;
       return trialBatch(microBatches[0]!, part!);
     },
+    cursor: pairCursorSchema,
     steps: (cursor) => {
       const entry = compiledFile("train/contrastive/pair-worker");
       return prefetchSteps<PairStep>(entry, { options: batchOptions(), cursor });
@@ -107,7 +115,7 @@ export function contrastive(
 
 /** The Hugging Face folder of the model to start from; a sentence-transformers folder may hold it below. */
 function encoderFolder({ model: { from } }: ContrastiveConfig): string {
-  const folder = modelFolder(from);
+  const folder = modelFolder(pinnedFolder(from));
   const { modelFolder: encoder, modules } = readSentenceFolder(folder);
   if (modules.some(({ kind }) => kind === "dense")) {
     throw new Error(

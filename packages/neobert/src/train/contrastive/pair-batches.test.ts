@@ -172,6 +172,17 @@ describe("batches", () => {
     expect(first).not.toEqual(second);
   });
 
+  test("a held-out set is scored to its last row, in batches of near-equal size", async () => {
+    for (const count of [1, 4, 5, 21, 24]) {
+      const batches = await createPairBatches(options([setOf(`held-out-${count}`, count)]));
+      const all = await batches.allBatches();
+      expect(all.flatMap(({ rows }) => rows)).toEqual(Array.from({ length: count }, (_, i) => i));
+      const sizes = all.map(({ queries }) => queries);
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(4);
+      expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
+    }
+  });
+
   test("a cursor continues with the batches that would have come, and refuses other data", async () => {
     const sets = () => [setOf("one", 30, 2), setOf("two", 13)];
     const unbroken = await createPairBatches(options(sets()));

@@ -3,6 +3,7 @@
 // steps stands a cursor of plain JSON. Equal documents of a step are one document, so a duplicate is never a negative.
 
 import { createHash } from "node:crypto";
+import { z } from "zod";
 import { Permutation, randomBelow, randomStreams, uniform } from "../../data/random.js";
 import { cutByTokens } from "../../engine/planner.js";
 import type { PackedBatch } from "../../model/packed-batch.js";
@@ -57,12 +58,14 @@ export interface PairBatch {
   excluded: Uint8Array<ArrayBuffer>;
 }
 
-export interface PairCursor {
-  step: number;
+export const pairCursorSchema = z.object({
+  step: z.int().nonnegative(),
   /** Rows that each set has given. */
-  draws: number[];
-  fingerprint: string;
-}
+  draws: z.array(z.int().nonnegative()),
+  fingerprint: z.string(),
+});
+
+export type PairCursor = z.infer<typeof pairCursorSchema>;
 
 export interface PairStep {
   microBatches: PairBatch[];
@@ -144,13 +147,18 @@ export class PairBatches {
     };
   }
 
-  /** Every row once, in the sets' order, as batches of a step's size: for held-out scores. */
+  /**
+   * Every row once, in the sets' order, in batches of at most a step's size: for held-out scores. They are of near-equal
+   * size, so that the last rows are not scored among few candidates.
+   */
   async allBatches(): Promise<PairBatch[]> {
     const batches: PairBatch[] = [];
     for (const [set, store] of this.#stores.entries()) {
-      const size = this.queriesOf(set);
-      for (let start = 0; start + size <= store.length; start += size) {
-        const draws = Array.from({ length: size }, (_, i) => ({ row: start + i, draw: start + i }));
+      const { length } = store;
+      const count = Math.ceil(length / this.queriesOf(set));
+      for (let i = 0; i < count; i++) {
+        const [start, end] = [Math.floor((i * length) / count), Math.floor(((i + 1) * length) / count)];
+        const draws = Array.from({ length: end - start }, (_, i) => ({ row: start + i, draw: start + i }));
         batches.push(await this.#batchOf(set, draws));
       }
     }

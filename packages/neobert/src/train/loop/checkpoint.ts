@@ -5,25 +5,27 @@
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Adam, fromTypedArray, noGrad, type Tensor, tidy } from "@neobert/torch";
+import { z } from "zod";
 import { replaceFolder, writeFileAtomic } from "../../files/atomic.js";
 import { readJsonFile } from "../../files/input-file.js";
 import { checkpointsOf, finishedModelOf, latestFile, listCheckpoints } from "../../files/run-folder.js";
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import { saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
+import { type RunState, stateSchema } from "../output/run-record.js";
 
 const trainingFolder = "training";
 const optimizerFile = `${trainingFolder}/optimizer.safetensors`;
 const stateFile = `${trainingFolder}/state.json`;
 const parts = ["expAvg", "expAvgSq", "step"] as const;
 
-export interface CheckpointOptions<State> {
+export interface CheckpointOptions {
   /** Optimizer steps taken. */
   step: number;
   model: TorchModel;
   optimizer: Adam;
   /** Everything else that the run needs to go on: plain JSON. */
-  state: State;
+  state: RunState;
   tokenizer: Tokenizer;
   /** The model card, README.md. */
   card: string;
@@ -34,7 +36,7 @@ export interface CheckpointOptions<State> {
 }
 
 /** Writes a checkpoint into the run's folder, makes it the latest, deletes those beyond `keep`; returns its folder. */
-export function saveCheckpoint<State>(run: string, options: CheckpointOptions<State>): string {
+export function saveCheckpoint(run: string, options: CheckpointOptions): string {
   const { step, model, optimizer, tokenizer, card, extras, state, keep } = options;
   const folder = join(checkpointsOf(run), `step-${String(step).padStart(8, "0")}`);
   const temporary = `${folder}.tmp`;
@@ -54,17 +56,36 @@ export function saveCheckpoint<State>(run: string, options: CheckpointOptions<St
   writeFileAtomic(join(temporary, stateFile), `${JSON.stringify(state, null, 1)}\n`);
   replaceFolder(temporary, folder);
   writeFileAtomic(latestFile(run), `${basename(folder)}\n`);
-  for (const old of listCheckpoints(run).slice(0, -keep)) rmSync(old, { recursive: true });
+  // After a kill before `latest` was replaced there are checkpoints of later steps too, which this run takes again.
+  const all = listCheckpoints(run);
+  const kept = all.slice(0, all.indexOf(folder) + 1).slice(-keep);
+  for (const path of all) if (!kept.includes(path)) rmSync(path, { recursive: true });
   return folder;
 }
 
 const float32 = (tensor: Tensor) => tensor.toTypedArray() as Float32Array<ArrayBuffer>;
 
-/** What was saved as `state`. Throws naming the folder when it is no checkpoint. */
-export function readState<State>(checkpoint: string): State {
+/** What was saved as `state`; `cursor` is the task's part of it. Throws naming the file where it is missing or damaged. */
+export function readState(checkpoint: string, cursor: z.ZodType = z.unknown()): RunState {
   const path = join(checkpoint, stateFile);
   if (!existsSync(path)) throw new Error(`${checkpoint}: expected a checkpoint with ${stateFile}, got none`);
-  return readJsonFile(path) as State;
+  let raw: unknown;
+  try {
+    raw = readJsonFile(path);
+  } catch (error) {
+    throw damagedState(path, (error as Error).message);
+  }
+  const { data, error } = stateSchema.extend({ cursor }).safeParse(raw);
+  if (data) return data;
+  const complaints = error.issues.map(({ path, message }) => `${path.join(".") || "the whole"}: ${message}`);
+  throw damagedState(path, complaints.join("; "));
+}
+
+function damagedState(path: string, got: string): Error {
+  return new Error(
+    `${path}: expected the state of a run, got ${got}\n` +
+      "Name an earlier checkpoint of the run in its file `latest`, or start another run with model.from=CHECKPOINT.",
+  );
 }
 
 /** Puts back the optimizer's state of every parameter, in place. */

@@ -30,9 +30,12 @@ export function fasterType<B>(
       const compute = new ComputeWeights(model, dtype);
       const trainer = trainerWith(compute);
       const start = performance.now();
-      trainer.tryOut(microBatch, targets);
+      try {
+        trainer.tryOut(microBatch, targets);
+      } finally {
+        compute.dispose();
+      }
       best[dtype] = Math.min(best[dtype], performance.now() - start);
-      compute.dispose();
     }
   }
   const text = `${best.fp32.toFixed(1)} ms in fp32 and ${best.bf16.toFixed(1)} ms in bf16`;

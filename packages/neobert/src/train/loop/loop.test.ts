@@ -1,17 +1,22 @@
 // Oracles: the unbroken run for resumed ones, bit for bit; files on disk; the batches' own provenance.
 
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { liveTensors } from "@neobert/torch";
+import { fileURLToPath } from "node:url";
+import { fusedKernels, liveTensors } from "@neobert/torch";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { createBatches } from "../../data/index.js";
-import { listCheckpoints, modelFolder } from "../../files/run-folder.js";
+import { latestCheckpoint, listCheckpoints, modelFolder } from "../../files/run-folder.js";
 import { openSafetensors } from "../../files/safetensors.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { smallRun, writePreparedFolder } from "../fixture-train.js";
 import { heldOutScores } from "../pretrain/masked-scores.js";
 import { runPretraining } from "../pretrain/pretrain-task.js";
+import { measureStep } from "../pretrain/step-time.js";
+import { formatRunConfig } from "../run-file/run-file.js";
 import type { LoopOptions } from "./loop.js";
 
 let root: string;
@@ -238,6 +243,111 @@ test("half-written checkpoints of a killed run are cleared away and never resume
   const result = await runPretraining(config, { resume: true });
   expect(result.finished).toBe(true);
   expect(existsSync(torn)).toBe(false);
+});
+
+test("with keep 1 a run killed before `latest` was replaced, resumed and stopped keeps the checkpoint that `latest` names", async () => {
+  const config = smallRun(root, "keep-one", "checkpoint.keep=1");
+  await runPretraining(config, stopAfter(4));
+  const latest = bytes(config.out, "latest");
+  const copy = join(root, "keep-one-copy");
+  cpSync(join(config.out, "checkpoints/step-00000004"), copy, { recursive: true });
+  await runPretraining(config, { resume: true, ...stopAfter(4) });
+  // As the kill leaves it: the checkpoint of step 8 is whole, `latest` still names that of step 4.
+  writeFileSync(join(config.out, "latest"), latest);
+  cpSync(copy, join(config.out, "checkpoints/step-00000004"), { recursive: true });
+  const stopped = await runPretraining(config, { resume: true, ...stopAfter(2) });
+  expect(stopped.checkpoint).toBe(join(config.out, "checkpoints/step-00000006"));
+  expect(listCheckpoints(config.out)).toEqual([stopped.checkpoint]);
+  expect(latestCheckpoint(config.out)).toBe(stopped.checkpoint);
+  expect((await runPretraining(config, { resume: true })).finished).toBe(true);
+});
+
+test("a second run on the folder of one that goes on is refused and disturbs nothing", async () => {
+  const config = smallRun(root, "shared", "steps=6");
+  let second: Promise<unknown> | undefined;
+  const first = await runPretraining(config, {
+    onStep: () => {
+      second ??= runPretraining(config, { resume: true }).catch((error: Error) => error.message);
+    },
+  });
+  expect(await second).toMatch(/^\S+shared: expected a folder that no one else is writing.*\nWait for it, or stop it/);
+  const unbroken = await runPretraining(smallRun(root, "not-shared", "steps=6"));
+  expectSameCheckpoint(first.checkpoint!, unbroken.checkpoint!);
+  expect(existsSync(join(config.out, ".lock"))).toBe(false);
+});
+
+test("a resume on other kernels says so", async () => {
+  const config = smallRun(root, "other-kernels", "steps=4");
+  await runPretraining(config, stopAfter(2));
+  const file = join(root, "other-kernels.yaml");
+  writeFileSync(file, formatRunConfig(config));
+  const program = fileURLToPath(new URL("../../../bin/neobert.js", import.meta.url));
+  const resume = (fused: boolean, steps: number) =>
+    spawnSync(process.execPath, [program, "pretrain", file, "--resume", "schedule.decaySteps=4", `steps=${steps}`], {
+      env: { ...process.env, NEOBERT_FUSED: fused ? "1" : "0" },
+      encoding: "utf8",
+    }).stderr;
+  const [same, other] = [fusedKernels(), !fusedKernels()];
+  expect(resume(same, 3)).not.toContain("not the run's own machine");
+  expect(resume(other, 4)).toContain(`may not continue bit for bit: fusedKernels: was ${same}, is ${other}`);
+});
+
+test("a damaged state.json is an error that names the file, what is wrong and the way out", async () => {
+  const config = smallRun(root, "damaged", "steps=4");
+  await runPretraining(config, stopAfter(2));
+  const file = join(latestCheckpoint(config.out)!, "training/state.json");
+  const whole = JSON.parse(readFileSync(file, "utf8"));
+  expect(whole).toMatchObject({ format: "neobert-run", version: 1, step: 2 });
+  const { generator: _, ...withoutGenerator } = whole;
+  const { record: __, ...withoutRecord } = whole;
+  const { format: ___, version: ____, ...uncounted } = whole;
+  for (const [state, complaint] of [
+    [{ ...whole, step: "2" }, "step: .*expected number"],
+    [{ ...whole, step: -5 }, "step: "],
+    [{ ...whole, step: null }, "step: "],
+    [{ ...whole, version: 2 }, "version: "],
+    [{ ...whole, cursor: {} }, "cursor.step: .*cursor.draws: "],
+    [withoutGenerator, "generator: "],
+    [withoutRecord, "record: "],
+    [[], "the whole: "],
+  ] as const) {
+    writeFileSync(file, JSON.stringify(state));
+    const expected = new RegExp(`^${file}: expected the state of a run, got .*${complaint}.*\n.*\`latest\``);
+    await expect(runPretraining(config, { resume: true })).rejects.toThrow(expected);
+  }
+  writeFileSync(file, JSON.stringify(whole).slice(0, 40));
+  await expect(runPretraining(config, { resume: true })).rejects.toThrow(/state.json: expected .*JSON/);
+  writeFileSync(file, JSON.stringify(uncounted));
+  expect((await runPretraining(config, { resume: true })).finished).toBe(true);
+});
+
+test("a run that fails at its start frees its tensors and its files", async () => {
+  const openFiles = () => (existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0);
+  const config = smallRun(root, "fails-at-start", "steps=4", "dtype=bf16");
+  await runPretraining(config, stopAfter(2));
+  const events = join(config.out, "events");
+  renameSync(events, `${events}-aside`);
+  writeFileSync(events, "a file in the way");
+  const before = openFiles();
+  await expect(runPretraining(config, { resume: true })).rejects.toThrow(events);
+  expect(liveTensors()).toBe(0);
+  rmSync(events);
+  writeFileSync(join(latestCheckpoint(config.out)!, "training/optimizer.safetensors"), "damaged");
+  await expect(runPretraining(config, { resume: true })).rejects.toThrow("optimizer.safetensors");
+  expect(liveTensors()).toBe(0);
+  expect(openFiles()).toBe(before);
+});
+
+test("the time that a dry run measures is that of the run, and it leaves nothing behind", async () => {
+  const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith("neobert-dry-run-"));
+  const before = left();
+  const config = smallRun(root, "timed", "steps=40", "checkpoint.everySteps=40");
+  const { runSeconds, dtype } = await measureStep(config);
+  const { trainingSeconds } = await runPretraining(config);
+  expect(dtype).toBe("fp32");
+  expect(runSeconds / trainingSeconds).toBeGreaterThan(0.2);
+  expect(runSeconds / trainingSeconds).toBeLessThan(5);
+  expect(left()).toEqual(before);
 });
 
 test("the same run twice gives the same weights, bit for bit, with two threads", async () => {

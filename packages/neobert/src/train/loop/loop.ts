@@ -3,6 +3,7 @@
 // takes the steps that an unbroken one would have taken, bit for bit.
 
 import { join } from "node:path";
+import { lockFolder } from "../../files/folder-lock.js";
 import type { ProgressState } from "../../terminal/run-progress.js";
 import { EventFile } from "../output/events.js";
 import { MetricsFile } from "../output/metrics-file.js";
@@ -50,7 +51,8 @@ interface RunOutputs {
 
 /**
  * Trains to the end of `config.steps`, or until it is told to stop. Throws when folder, data or settings do not fit
- * together, and on a loss that is not finite, naming step, texts and the last good checkpoint.
+ * together, where another process writes into the folder, and on a loss that is not finite, naming step, texts and the
+ * last good checkpoint.
  */
 export async function runLoop<B, Scores extends object>(
   task: TrainTask<B, Scores>,
@@ -58,13 +60,13 @@ export async function runLoop<B, Scores extends object>(
 ): Promise<RunResult<Scores>> {
   const { resume = false, onStep = () => {}, onNote = () => {}, shouldStop = () => false } = options;
   const { config } = task;
-  const run = await startRun(task, { resume, onNote, shouldStop });
-  const resumeStep = run.state?.step;
-  const outputs: RunOutputs = {
-    metrics: new MetricsFile(join(config.out, "metrics.jsonl"), { resumeStep }),
-    events: new EventFile(join(config.out, "events"), { resumeStep }),
-  };
+  const release = lockFolder(config.out, onNote);
+  let run: RunOf<B> | undefined;
+  let outputs: RunOutputs | undefined;
   try {
+    run = await startRun(task, { resume, onNote, shouldStop });
+    const resumeStep = run.state?.step;
+    outputs = openOutputs(config.out, resumeStep);
     const evaluate = await task.evaluation(run);
     let validation: Scores | undefined;
     let stopped = false;
@@ -91,9 +93,20 @@ export async function runLoop<B, Scores extends object>(
     if (run.state && run.state.step > run.savedStep) save(task, run, onNote);
     return result(run, !stopped, validation);
   } finally {
-    outputs.metrics.close();
-    outputs.events.close();
-    endRun(run);
+    outputs?.metrics.close();
+    outputs?.events.close();
+    if (run) endRun(run);
+    release();
+  }
+}
+
+function openOutputs(out: string, resumeStep: number | undefined): RunOutputs {
+  const metrics = new MetricsFile(join(out, "metrics.jsonl"), { resumeStep });
+  try {
+    return { metrics, events: new EventFile(join(out, "events"), { resumeStep }) };
+  } catch (error) {
+    metrics.close();
+    throw error;
   }
 }
 
@@ -123,6 +136,8 @@ function takeStep<B, Scores extends object>(
   const seconds = { data: batch.waitMs / 1000, ...result.seconds };
   const { cursor, targets, tokens } = batch;
   run.state = {
+    format: "neobert-run",
+    version: 1,
     step: done + 1,
     cursor,
     generator: Buffer.from(generator.getState()).toString("base64"),

@@ -30,7 +30,7 @@ export async function startRun<B, Scores extends object>(
 ): Promise<RunOf<B>> {
   const { config } = task;
   const checkpoint = prepareFolder(config.out, resume);
-  const state = checkpoint === undefined ? undefined : readState<RunState>(checkpoint);
+  const state = checkpoint === undefined ? undefined : readState(checkpoint, task.cursor);
   if (state) checkSettings(state, config);
   const threads = state?.record.threads ?? config.threads;
   setNumThreads(threads);
@@ -38,9 +38,37 @@ export async function startRun<B, Scores extends object>(
   const tokenizer = task.loadTokenizer(checkpoint);
   const { device } = config;
   const model = checkpoint === undefined ? task.startModel(tokenizer) : TorchModel.load(checkpoint, { device });
+  const owned: { dispose(): void }[] = [model];
+  try {
+    return await startWith(
+      task,
+      { model, tokenizer, threads, state, checkpoint, owned },
+      { resume, onNote, shouldStop },
+    );
+  } catch (error) {
+    for (const part of owned.reverse()) part.dispose();
+    throw error;
+  }
+}
+
+/** What is there before the optimizer. */
+interface Beginning extends Pick<Run, "model" | "tokenizer" | "state" | "checkpoint"> {
+  threads: number;
+  /** What is freed where the start fails. */
+  owned: { dispose(): void }[];
+}
+
+async function startWith<B, Scores extends object>(
+  task: TrainTask<B, Scores>,
+  { model, tokenizer, threads, state, checkpoint, owned }: Beginning,
+  { onNote, shouldStop }: StartOptions,
+): Promise<RunOf<B>> {
+  const { config } = task;
+  const { device } = config;
   const { name, betas, eps, weightDecay } = config.optimizer;
   const Optimizer = name === "adamw" ? AdamW : Adam;
   const optimizer = new Optimizer([...model.weights.values()], { betas, eps, weightDecay });
+  owned.push(optimizer);
   const generator = new Generator(config.seed, device);
   const ops = new TorchOps({ checkpoint: config.activationCheckpointing, generator });
 
@@ -53,6 +81,7 @@ export async function startRun<B, Scores extends object>(
     onNote(`dtype auto: ${dtype}, as a forward and backward pass took ${measured.text}`);
   }
   const compute = new ComputeWeights(model, dtype);
+  owned.push(compute);
   const record = recordOf(config, dtype, threads);
   if (state) {
     for (const difference of recordChanged(state.record, record)) {

@@ -85,8 +85,11 @@ export abstract class StepTrainer<B> {
 
   /** Gradients of one batch, for timing; they are dropped. */
   tryOut(microBatch: B, targets: number): void {
-    this.gradients([microBatch], targets, { forward: 0, backward: 0 });
-    this.#zeroGrad();
+    try {
+      this.gradients([microBatch], targets, { forward: 0, backward: 0 });
+    } finally {
+      this.#zeroGrad();
+    }
   }
 
   #zeroGrad(): void {

@@ -1,6 +1,7 @@
 // What a run trains, as the loop sees it: everything that it does not know itself. Pretraining, contrastive fine-tuning and
 // the classifiers are a `Task` each; run folder, steps, schedule, metrics, checkpoints and resume are the loop's.
 
+import type { z } from "zod";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { Tokenizer } from "../../tokenizer/index.js";
 import type { CommonRunConfig } from "../run-file/common-options.js";
@@ -34,6 +35,8 @@ export interface TrainTask<B, Scores extends object = TaskScores> {
   makeTrainer(parts: TrainerParts): StepTrainer<B>;
   /** A small real batch, on which `dtype: auto` times both types. */
   trial(tokenizer: Tokenizer): Promise<{ microBatch: B; targets: number }>;
+  /** What a cursor of its data looks like. */
+  cursor: z.ZodType;
   /** The steps from a cursor on, without end; leaving the iteration frees what makes them. */
   steps(cursor: unknown, tokenizer: Tokenizer): AsyncIterable<TaskStep<B>>;
   /** Reads the held-out data; the function scores the run's model on it. Undefined where the run has none. */

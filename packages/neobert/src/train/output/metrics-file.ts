@@ -1,7 +1,7 @@
 // `metrics.jsonl` of a run: one JSON object a line, in the order of the steps, appended as the run goes. On resume from
 // step k everything after step k is cut off, torn last line included, so the file is as of a run that never stopped.
 
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeSync } from "node:fs";
 
 /** One line; a number that JSON cannot hold (NaN, infinite) is written as null. */
 export interface MetricsRecord {
@@ -35,8 +35,8 @@ export class MetricsFile {
    */
   constructor(path: string, { resumeStep }: { resumeStep?: number | undefined } = {}) {
     const kept = resumeStep !== undefined && existsSync(path) ? bytesUpTo(readFileSync(path), resumeStep) : 0;
-    this.#fd = openSync(path, "a");
-    ftruncateSync(this.#fd, kept);
+    if (kept > 0) truncateSync(path, kept);
+    this.#fd = openSync(path, kept > 0 ? "a" : "w");
   }
 
   /** Appends one line in one write, so that a kill tears at most the last line. */

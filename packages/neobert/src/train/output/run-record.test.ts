@@ -38,6 +38,9 @@ test("another machine, build or thread count is named", () => {
     threads: 2,
     device: "cpu",
     kernels: "AVX512",
+    instructionSet: "avx512",
+    fusedKernels: true,
+    processor: "some",
     libtorch: "2.9.1",
     neobert: "0.1.0",
   };
@@ -46,4 +49,9 @@ test("another machine, build or thread count is named", () => {
     "threads: was 2, is 4",
     "kernels: was AVX512, is AVX2",
   ]);
+  expect(recordChanged(record, { ...record, instructionSet: "avx2", fusedKernels: false, processor: "other" })).toEqual(
+    ["instructionSet: was avx512, is avx2", "fusedKernels: was true, is false", "processor: was some, is other"],
+  );
+  const { instructionSet: _, ...old } = record;
+  expect(recordChanged(old, record)).toEqual(["instructionSet: was not recorded, is avx512"]);
 });

@@ -1,49 +1,77 @@
 // What a run must keep so that it can be repeated and continued bit for bit: the machine's part of it (compute type,
 // threads, kernels, versions), what its settings were, and where its data and counters stand.
 
-import { cpuCapability, version } from "@neobert/torch";
+import { cpus } from "node:os";
+import { cpuCapability, fusedKernels, instructionSet, version } from "@neobert/torch";
+import { z } from "zod";
 import { packageVersion } from "../../files/package.js";
+import { pinnedName } from "../../hub/pinned.js";
 import type { ComputeType } from "../../model/torch/torch-compute-weights.js";
 import type { CommonRunConfig } from "../run-file/common-options.js";
 
 /** Same record, same bits: a run repeats on the same processor kind, thread count and build. */
-export interface RunRecord {
-  dtype: ComputeType;
-  threads: number;
-  device: CommonRunConfig["device"];
+const recordSchema = z.object({
+  dtype: z.enum(["fp32", "bf16"]) satisfies z.ZodType<ComputeType>,
+  threads: z.int().positive(),
+  device: z.enum(["cpu", "cuda"]),
   /** The vector instructions of libtorch's kernels. */
-  kernels: string;
-  libtorch: string;
-  neobert: string;
-}
+  kernels: z.string(),
+  /** Those of our own, and whether they are used (NEOBERT_FUSED). Absent in the first versions' records, as `processor`. */
+  instructionSet: z.string().optional(),
+  fusedKernels: z.boolean().optional(),
+  /** Both libraries choose among their kernels by maker and model too. */
+  processor: z.string().optional(),
+  libtorch: z.string(),
+  neobert: z.string(),
+});
+
+export type RunRecord = z.infer<typeof recordSchema>;
+
+const count = z.int().nonnegative();
+const seconds = z.number().nonnegative();
 
 /** Sums since the last line of metrics, so that a line after a resume covers the same steps. */
-export interface MetricsWindow {
-  lossSum: number;
-  targets: number;
-  tokens: number;
-  seconds: { data: number; forward: number; backward: number; optimizer: number };
-}
+const windowSchema = z.object({
+  lossSum: z.number(),
+  targets: count,
+  tokens: count,
+  seconds: z.object({ data: seconds, forward: seconds, backward: seconds, optimizer: seconds }),
+});
 
-/** What a checkpoint holds besides the model and the optimizer. */
-export interface RunState {
+export type MetricsWindow = z.infer<typeof windowSchema>;
+
+/** What a checkpoint holds besides the model and the optimizer: its state.json. */
+export const stateSchema = z.object({
+  format: z.literal("neobert-run").default("neobert-run"),
+  version: z.literal(1).default(1), // states of before it was counted are of this form too
   /** Optimizer steps taken. */
-  step: number;
+  step: z.int().positive(),
   /** Where the data stand, as the task says it. */
-  cursor: unknown;
+  cursor: z.unknown(),
   /** State of dropout's generator, base64; null in records of models without dropout. */
-  generator: string | null;
-  window: MetricsWindow;
-  tokensSeen: number;
+  generator: z.base64().nullable(),
+  window: windowSchema,
+  tokensSeen: count,
   /** Seconds spent in steps, all sessions of the run together. */
-  trainingSeconds: number;
-  record: RunRecord;
-  config: CommonRunConfig;
-}
+  trainingSeconds: seconds,
+  record: recordSchema,
+  config: z.custom<CommonRunConfig>((value) => typeof value === "object" && value !== null, "expected settings"),
+});
+
+export type RunState = z.infer<typeof stateSchema>;
 
 export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: number): RunRecord {
-  const { device } = config;
-  return { dtype, threads, device, kernels: cpuCapability(), libtorch: version(), neobert: packageVersion() };
+  return {
+    dtype,
+    threads,
+    device: config.device,
+    kernels: cpuCapability(),
+    instructionSet: instructionSet(),
+    fusedKernels: fusedKernels(),
+    processor: cpus()[0]?.model ?? "unknown",
+    libtorch: version(),
+    neobert: packageVersion(),
+  };
 }
 
 // These do not change what is learned, so a resumed run may set them anew.
@@ -65,14 +93,15 @@ export function settingsChanged(before: CommonRunConfig, now: CommonRunConfig): 
 
 /** The differences between the machine that a run was on and this one, likewise. */
 export function recordChanged(before: RunRecord, now: RunRecord): string[] {
-  return (Object.keys(before) as (keyof RunRecord)[])
+  return (Object.keys(now) as (keyof RunRecord)[])
     .filter((key) => before[key] !== now[key])
-    .map((key) => `${key}: was ${before[key]}, is ${now[key]}`);
+    .map((key) => `${key}: was ${before[key] ?? "not recorded"}, is ${now[key]}`);
 }
 
 function flatten(value: unknown, prefix = "", into = new Map<string, string>()): Map<string, string> {
   if (value !== null && typeof value === "object") {
     for (const [key, item] of Object.entries(value)) flatten(item, prefix ? `${prefix}.${key}` : key, into);
-  } else if (value !== undefined) into.set(prefix, JSON.stringify(value));
+  } else if (prefix === "model.from" && typeof value === "string") into.set(prefix, pinnedName(value));
+  else if (value !== undefined) into.set(prefix, JSON.stringify(value));
   return into;
 }

@@ -60,6 +60,35 @@ const maskingSchema = z.strictObject({
   keepShare: share.default(0).describe("Of these, left as they are"),
 });
 
+const FULL_STEP = 2_097_152;
+const FULL_SIZE = { layers: 28, width: 768 };
+const LEAST_STEP = 4096;
+const FULL_WARMUP = 2000;
+
+/**
+ * Steps of two million tokens and a warm-up over two thousand of them are of the published size: a small model learns in
+ * smaller ones, and a short run warms up in a tenth of its steps.
+ */
+function completeSizes(raw: unknown): unknown {
+  if (!isRecord(raw)) return raw;
+  const { model = {}, schedule = {}, tokensPerStep, steps, maxLength } = raw;
+  const added: Record<string, unknown> = {};
+  if (tokensPerStep === undefined && isRecord(model) && model.from === undefined) {
+    const { num_hidden_layers: layers = FULL_SIZE.layers, hidden_size: width = FULL_SIZE.width } = model;
+    const share = (Number(layers) * Number(width) ** 2) / (FULL_SIZE.layers * FULL_SIZE.width ** 2);
+    const least = Math.max(LEAST_STEP, Number(maxLength ?? 1024));
+    if (share < 1) added.tokensPerStep = Math.max(least, 2 ** Math.round(Math.log2(FULL_STEP * share)));
+  }
+  if (isRecord(schedule) && schedule.warmupSteps === undefined && schedule.name !== "constant") {
+    const tenth = Math.ceil(Number(schedule.decaySteps ?? steps) / 10);
+    if (tenth < FULL_WARMUP) added.schedule = { ...schedule, warmupSteps: tenth };
+  }
+  return { ...raw, ...added };
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** The options as written in YAML; keys of the outer object are in the order in which they are documented. */
 export const pretrainSchema = z.strictObject({
   out: common.out,
@@ -75,7 +104,10 @@ export const pretrainSchema = z.strictObject({
       "Pieces of a batch attend to themselves alone, or across borders in rows of `maxLength` (the paper's M6)",
     ),
   steps: common.steps,
-  tokensPerStep: count.default(2_097_152).describe("Tokens of an optimizer step, all micro-batches together"),
+  tokensPerStep: count.default(FULL_STEP).meta({
+    description: "Tokens of an optimizer step, all micro-batches together",
+    fallback: "2,097,152 of the published 28 x 768, less of smaller models by their size",
+  }),
   microBatchTokens: count.default(16_384).describe("Tokens of a forward pass; at most `tokensPerStep`"),
   activationCheckpointing: common.activationCheckpointing,
   masking: maskingSchema.prefault({}).describe("Masked-language-model targets"),
@@ -136,7 +168,12 @@ function resolveDefaults(run: RunConfig): RunConfig {
 }
 
 /** A pretraining run's file. */
-const pretrainFile: RunFile<RunConfig> = { schema: pretrainSchema, check: checkCombinations, resolve: resolveDefaults };
+const pretrainFile: RunFile<RunConfig> = {
+  schema: pretrainSchema,
+  complete: completeSizes,
+  check: checkCombinations,
+  resolve: resolveDefaults,
+};
 
 /** The pretraining run of a YAML text; see `parseRunFile`. */
 export const parseRunConfig = (yamlText: string, options: ParseOptions): RunConfig =>

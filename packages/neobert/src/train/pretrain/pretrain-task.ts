@@ -4,6 +4,7 @@
 import {
   type BatchCursor,
   type BatchOptions,
+  batchCursorSchema,
   createBatches,
   describePieces,
   evaluationBatches,
@@ -12,6 +13,7 @@ import {
   prefetchBatches,
 } from "../../data/index.js";
 import { modelFolder } from "../../files/run-folder.js";
+import { pinnedFolder } from "../../hub/pinned.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import { ENOUGH_TOKENS } from "../loop/compute-type.js";
@@ -46,6 +48,7 @@ export function pretraining(config: RunConfig): TrainTask<MicroBatch, MaskedScor
       const microBatch = firstBatch(config);
       return { microBatch, targets: microBatch.labels.length };
     },
+    cursor: batchCursorSchema,
     steps: (cursor) => prefetchBatches(batchOptions(config), cursor as BatchCursor | undefined),
     async evaluation({ model, compute }) {
       const { data, evaluate, maxLength, microBatchTokens, masking, seed } = config;
@@ -105,7 +108,7 @@ function startModel(config: RunConfig, tokenizer: Tokenizer): TorchModel {
     checkMaxLength(config.maxLength, model.architecture.maxPositions());
     return model;
   }
-  const model = TorchModel.load(modelFolder(from), { device, seed, head: "maskedLM", freshHead: true });
+  const model = TorchModel.load(modelFolder(pinnedFolder(from)), { device, seed, head: "maskedLM", freshHead: true });
   const { vocab_size: V } = model.config;
   if (V < tokenizer.vocabSize) {
     throw new Error(`${from}: expected a model of at least ${tokenizer.vocabSize} tokens, its tokenizer's, got ${V}`);

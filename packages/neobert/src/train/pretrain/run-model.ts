@@ -2,6 +2,7 @@
 
 import { preparedTokenizer } from "../../data/index.js";
 import { modelFolder } from "../../files/run-folder.js";
+import { pinnedFolder } from "../../hub/pinned.js";
 import { architectureOf, type ModelArchitecture } from "../../model/index.js";
 import type { Tokenizer } from "../../tokenizer/index.js";
 import type { RunConfig } from "./pretrain-config.js";
@@ -24,7 +25,7 @@ export function freshModelConfig({ model, maxLength }: RunConfig, { vocabSize, s
 export function tokenizerFolder(config: RunConfig, checkpoint: string | undefined): string {
   if (checkpoint !== undefined) return checkpoint;
   if (config.tokenizer !== undefined) return config.tokenizer;
-  if (config.model.from !== undefined) return modelFolder(config.model.from);
+  if (config.model.from !== undefined) return modelFolder(pinnedFolder(config.model.from));
   return preparedTokenizer(config.data.train[0]!.path);
 }
 

@@ -141,6 +141,11 @@ describe("a file that extends another", () => {
     expect(run.data.train.map(({ path }) => path)).toEqual(["a", "b"]);
   });
 
+  test("an absolute path is itself", () => {
+    const base = file("elsewhere/base.yaml", `${minimal}seed: 7\n`);
+    expect(loadRunConfig(file("more/of-absolute.yaml", `extends: ${base}\n`)).seed).toBe(7);
+  });
+
   test("a mistake names the file of the chain that made it, with its line", () => {
     const last = file("wrong.yaml", "extends: more/middle.yaml\n\noptimizer:\n  lrr: 1\nmasking: { rate: 2 }\n");
     const message = messageOf(() => loadRunConfig(last));
@@ -208,7 +213,7 @@ describe("a mistake in the file", () => {
     expect(messageOf(() => parse(`${minimal}schedule: { name: wsd }\n`))).toContain(
       "expected stableSteps with name: wsd",
     );
-    expect(messageOf(() => parse(`${minimal}schedule: { decaySteps: 100 }\n`))).toContain(
+    expect(messageOf(() => parse(`${minimal}schedule: { warmupSteps: 2000, decaySteps: 100 }\n`))).toContain(
       "schedule.decaySteps: expected at least warmupSteps + stableSteps (2000), got 100",
     );
     expect(messageOf(() => parse(minimal, "microBatchTokens=512"))).toBe(
@@ -295,4 +300,20 @@ describe("runs/", () => {
       expect([run.steps, run.tokensPerStep, run.microBatchTokens]).toEqual([3, 8192, 4096]);
     }
   });
+});
+
+test("a small model's run has steps and a warm-up of its size; the published size has the published ones", () => {
+  const parse = (...overrides: string[]) => {
+    const text = "out: o\nmodel: {}\ndata: d\nsteps: 1000000\n";
+    const { tokensPerStep, schedule } = parseRunConfig(text, { file: "RUN.yaml", overrides });
+    return [tokensPerStep, schedule.warmupSteps];
+  };
+  expect(parse()).toEqual([2_097_152, 2000]);
+  // 2 x 64 is 1/2016 of 28 x 768: 1,040 tokens, fewer than a step should have.
+  const tiny = "model={ hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 2 }";
+  expect(parse(tiny, "steps=300", "maxLength=128")).toEqual([4096, 30]);
+  expect(parse(tiny, "maxLength=8192")[0]).toBe(8192);
+  // 12 x 384 is 1/9.3.
+  expect(parse("model={ hidden_size: 384, num_hidden_layers: 12 }")[0]).toBe(262_144);
+  expect(parse(tiny, "tokensPerStep=65536", "steps=300", "schedule.warmupSteps=7")).toEqual([65_536, 7]);
 });

@@ -4,7 +4,7 @@
 // options of a file that `extends: BASE.yaml`, a path seen from its own folder.
 
 import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { type Document, isMap, isNode, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
 import { z } from "zod";
 import { type Complaint, describeComplaints, describeIssues, dotted, type SettingSource } from "./complaints.js";
@@ -19,6 +19,8 @@ export interface ParseOptions {
 /** A kind of run file: its options, what they must fulfil together, and the defaults that depend on other options. */
 export interface RunFile<C> {
   schema: z.ZodType<C>;
+  /** Fills in what the file leaves out and what follows from the rest of it, before anything is checked. */
+  complete?(raw: unknown): unknown;
   check(config: C): Complaint[];
   resolve(config: C): C;
 }
@@ -58,7 +60,7 @@ function readSource(yamlText: string, file: string, extending: readonly string[]
   if (base === undefined) return own;
   if (typeof base !== "string") throw new Error(`${file}: extends: expected a run file, got ${JSON.stringify(base)}`);
   document.delete("extends");
-  const path = join(dirname(file), base);
+  const path = isAbsolute(base) ? base : join(dirname(file), base);
   if ([...extending, file].includes(path)) {
     throw new Error(`${file}: extends: expected a file that does not extend this one, got ${base}`);
   }
@@ -96,13 +98,18 @@ function readRunText(path: string): string {
  * The run that YAML text and overrides describe, with every default filled in. Paths stay relative to the working
  * directory. Throws one error naming every unknown key, wrong type and contradiction with its line or override.
  */
-export function parseRunFile<C>({ schema, check, resolve }: RunFile<C>, yamlText: string, options: ParseOptions): C {
+export function parseRunFile<C>(
+  { schema, complete, check, resolve }: RunFile<C>,
+  yamlText: string,
+  options: ParseOptions,
+): C {
   const { file, overrides = [] } = options;
   const source = readSource(yamlText, file);
   const { document } = source;
   source.overrides.push(...overrides.map((text) => applyOverride(document, text)));
 
-  const parsed = schema.safeParse(document.toJS());
+  const raw: unknown = document.toJS();
+  const parsed = schema.safeParse(complete ? complete(raw) : raw);
   if (!parsed.success) throw new Error(describeIssues(parsed.error.issues, schema, source));
   const complaints = check(parsed.data);
   if (complaints.length > 0) throw new Error(describeComplaints(complaints, source));

@@ -2,13 +2,15 @@
 // computed: `pretrain`, `finetuneContrastive`, `finetuneClassifier`, `finetuneGlue`, `finetuneSuperglue`. Progress comes back
 // as messages; stopping is a flag in shared memory, read between micro-batches.
 
-import { existsSync } from "node:fs";
-import { isAbsolute } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
 import { SHARE_ENV, Worker } from "node:worker_threads";
+import { parse } from "yaml";
 import { glue } from "../../evaluate/glue/glue.js";
 import type { Benchmark } from "../../evaluate/glue/glue-task.js";
 import { superglue } from "../../evaluate/glue/superglue.js";
 import { compiledFile } from "../../files/package.js";
+import { pinnedName } from "../../hub/pinned.js";
 import { resolveModel } from "../../hub/resolve.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../classify/benchmark.js";
 import { type BenchmarkOptions, benchmarkConfig } from "../classify/benchmark-config.js";
@@ -21,7 +23,7 @@ import type { RunConfig } from "../pretrain/pretrain-config.js";
 import type { PretrainResult } from "../pretrain/pretrain-task.js";
 
 export interface WorkerRunOptions extends Omit<LoopOptions, "shouldStop"> {
-  /** Aborting it writes a checkpoint and ends the run early, without an error. */
+  /** Aborting it writes a checkpoint and ends the run early, without an error; while a model is fetched it rejects. */
   signal?: AbortSignal;
 }
 
@@ -42,7 +44,7 @@ export interface FinetuneBenchmarkOptions extends BenchmarkOptions {
  * Rejects when settings, data and folder do not fit together, and on a loss that is not finite.
  */
 export async function pretrain(config: RunConfig, options: PretrainOptions = {}): Promise<PretrainResult> {
-  return runInWorker<PretrainResult>("pretrain", await withLocalModel(config), options);
+  return runInWorker<PretrainResult>("pretrain", await withLocalModel(config, options), options);
 }
 
 /**
@@ -55,7 +57,7 @@ export async function finetuneContrastive(
   config: ContrastiveConfig,
   options: WorkerRunOptions = {},
 ): Promise<ContrastiveResult> {
-  return runInWorker<ContrastiveResult>("contrastive", await withLocalModel(config), options);
+  return runInWorker<ContrastiveResult>("contrastive", await withLocalModel(config, options), options);
 }
 
 /**
@@ -67,7 +69,7 @@ export async function finetuneClassifier(
   config: ClassifyConfig,
   options: WorkerRunOptions = {},
 ): Promise<ClassifyResult> {
-  return runInWorker<ClassifyResult>("classify", await withLocalModel(config), options);
+  return runInWorker<ClassifyResult>("classify", await withLocalModel(config, options), options);
 }
 
 /**
@@ -88,8 +90,9 @@ async function finetuneBenchmark(benchmark: Benchmark, options: FinetuneBenchmar
   if (config.data !== undefined && !existsSync(config.data)) {
     throw new Error(`finetune ${benchmark.id}: expected data to be a folder, got ${config.data}, which is none`);
   }
-  const model = await resolveModel(config.model);
-  const mnli = config.mnli === undefined ? undefined : await resolveModel(config.mnli);
+  const hub = signal ? { signal } : {};
+  const model = pinnedName(await resolveModel(config.model, hub));
+  const mnli = config.mnli === undefined ? undefined : pinnedName(await resolveModel(config.mnli, hub));
   const local = { ...config, model, ...(mnli !== undefined && { mnli }) };
   return runInWorker<BenchmarkResult>(benchmark.id, local, {
     ...(onStep && { onStep: (progress) => onStep(progress as BenchmarkProgress) }),
@@ -153,9 +156,25 @@ async function runInWorker<Result extends object>(
   }
 }
 
-/** The config with a `model.from` on the Hub fetched, as a worker takes it. */
-async function withLocalModel<C extends { model: { from?: string | undefined } }>(config: C): Promise<C> {
+/**
+ * The config with a `model.from` on the Hub fetched and named with its commit. A run that is resumed goes on with the commit
+ * that it began with, whatever the newest is.
+ */
+async function withLocalModel<C extends { out: string; model: { from?: string | undefined } }>(
+  config: C,
+  { signal, resume }: WorkerRunOptions,
+): Promise<C> {
   const { from } = config.model;
-  const isOnHub = from !== undefined && !isAbsolute(from) && !existsSync(from);
-  return isOnHub ? { ...config, model: { ...config.model, from: await resolveModel(from) } } : config;
+  if (from === undefined || isAbsolute(from) || existsSync(from)) return config;
+  const began = resume ? startOfRun(config.out) : undefined;
+  const wanted = began?.startsWith(`${from}@`) ? began : from;
+  const folder = await resolveModel(wanted, signal ? { signal } : {});
+  return { ...config, model: { ...config.model, from: pinnedName(folder) } };
+}
+
+/** What the run of a folder started from. */
+function startOfRun(out: string): string | undefined {
+  const file = join(out, "run.yaml");
+  const from = existsSync(file) ? parse(readFileSync(file, "utf8"))?.model?.from : undefined;
+  return typeof from === "string" ? pinnedName(from) : undefined;
 }

@@ -1,0 +1,130 @@
+// One writer of a folder at a time: the file `.lock` in it says who. A lock whose process is gone, on this machine, is taken
+// over; of another machine's process that cannot be known, so it is named, and a person decides. NOTE: a heartbeat by timers
+// would stop while libtorch computes, hence the process itself is looked for.
+
+import { linkSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { temporaryPath } from "./atomic.js";
+
+interface Holder {
+  pid: number;
+  host: string;
+  /** When the process began, in the system's own count: another one of the same number began at another time. */
+  began: string | null;
+  /** For a person. */
+  since: string;
+}
+
+/** Takes the folder, which is made if it is not there; the function gives it back. Throws where another one is writing. */
+export function lockFolder(folder: string, onNote: (text: string) => void = () => {}): () => void {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, ".lock");
+  const own: Holder = {
+    pid: process.pid,
+    host: hostname(),
+    began: beginningOf(process.pid),
+    since: new Date().toISOString(),
+  };
+  const text = `${JSON.stringify(own)}\n`;
+  while (!createWhole(path, text)) {
+    const found = readIfThere(path);
+    if (found === undefined) continue; // given back in the meantime
+    const holder = parseHolder(found);
+    if (holder && (holder.host !== own.host || isRunning(holder))) throw takenError(folder, path, holder, own.host);
+    if (removeIfStill(path, found)) {
+      onNote(`${folder}: took over from process ${holder?.pid ?? "unknown"}, which is gone and had not finished`);
+    }
+  }
+  return () => {
+    if (readIfThere(path) === text) rmSync(path);
+    try {
+      rmdirSync(folder); // where nothing was written
+    } catch {}
+  };
+}
+
+function takenError(folder: string, path: string, { pid, host, since }: Holder, here: string): Error {
+  const where = host === here ? "" : ` on ${host}`;
+  const wayOut = `Wait for it, or stop it (kill ${pid}${where}); if it is gone, delete ${path}.`;
+  return new Error(
+    `${folder}: expected a folder that no one else is writing, got one that process ${pid}${where} has been writing since ${since}\n${wayOut}`,
+  );
+}
+
+/** Makes the file with all its text at once; false where there is one. */
+function createWhole(path: string, text: string): boolean {
+  const temporary = temporaryPath(path);
+  writeFileSync(temporary, text, { flag: "wx" });
+  try {
+    linkSync(temporary, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    return createByName(path, text); // a disk without hard links
+  } finally {
+    rmSync(temporary);
+  }
+}
+
+function createByName(path: string, text: string): boolean {
+  try {
+    writeFileSync(path, text, { flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Removes a lock that says `text`. Whoever finds that it was another's by then puts that one back. */
+function removeIfStill(path: string, text: string): boolean {
+  const aside = temporaryPath(path);
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+  const removed = readFileSync(aside, "utf8");
+  if (removed !== text) createWhole(path, removed);
+  rmSync(aside);
+  return removed === text;
+}
+
+function parseHolder(text: string): Holder | undefined {
+  try {
+    const { pid, host, began, since } = JSON.parse(text);
+    return Number.isInteger(pid) && typeof host === "string" ? { pid, host, began, since } : undefined;
+  } catch {
+    return undefined; // torn, by a kill
+  }
+}
+
+function isRunning({ pid, began }: Holder): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  return began === null || beginningOf(pid) === null || beginningOf(pid) === began;
+}
+
+/** Ticks since the machine's start at which a process began: field 22 of its stat, see proc(5). Linux only. */
+function beginningOf(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+  } catch {
+    return null;
+  }
+}
