@@ -31,7 +31,10 @@ export interface LoadOptions extends HubOptions {
   batchTokens?: number;
   /** Most tokens that wait for being computed; further calls wait before that, or fail with `wait: false`. Default 2^20. */
   maxWaitingTokens?: number;
-  /** Most milliseconds of one computation where more than one call waits. Default 25. */
+  /**
+   * Most milliseconds of one computation where more than one call waits. Default 25, or as many as are needed to lose no
+   * more than about a tenth of the throughput.
+   */
   maxRunMs?: number;
 }
 
