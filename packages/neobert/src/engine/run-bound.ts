@@ -9,7 +9,7 @@ const LEAST_VARIATION = 0.25;
 /** Milliseconds of a run, unless its fixed time is more than its share of that. */
 const RUN_MS = 25;
 /** The share of a run that may be fixed time: what short runs cost in throughput. */
-const FIXED_SHARE = 1 / 12;
+const FIXED_SHARE = 1 / 16;
 /** Fewer tokens are not worth a run of their own, whatever the engine's rate. */
 const LEAST_TOKENS = 128;
 
