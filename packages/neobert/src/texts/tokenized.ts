@@ -202,6 +202,7 @@ export class TextTokenizer {
           "The tokenizer has more tokens than the model: take the one that it was trained with.",
       );
     }
+    if (texts.length > FEW_TEXTS) await ownTurn(); // what the caller does with so many is not of the last slice's turn
   }
 
   #encode(input: TextInput, options: TokenizeOptions): Encoding {
