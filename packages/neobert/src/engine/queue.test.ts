@@ -1,7 +1,8 @@
 // The queue with a computation that the test holds in its hands, and with a real engine in its thread.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test } from "vitest";
+import { Worker } from "node:worker_threads";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
 import { DeadlineError, Encoder, QueueFullError } from "../index.js";
 import type { PackedBatch } from "../model/packed-batch.js";
@@ -203,6 +204,51 @@ describe("the engine's thread", () => {
       await expect(encoder.encode("the house")).rejects.toThrow("disposed of");
     },
   );
+
+  describe.each(["onnx", "torch"] as const)("on %s", (engine) => {
+    test("a worker that dies fails the call that it held, with the reason; a new one answers the calls that waited", async () => {
+      const post = vi.spyOn(Worker.prototype, "postMessage");
+      // So few tokens may wait that the second call is in no run before the first is over.
+      await using encoder = await Encoder.load(folder, { engine, batchTokens: 40, maxWaitingTokens: 1 });
+      const alone = await encoder.encode("a free people");
+      const worker = post.mock.contexts.at(-1) as Worker;
+      post.mockRestore();
+      const death = new Promise((resolve) => worker.once("exit", resolve));
+      let done = 0;
+      const held = encoder.encode(texts, {
+        onProgress: (progress) => {
+          if (done === 0) worker.postMessage(null); // no request: the worker fails on it between two runs
+          done = progress.done;
+        },
+      });
+      const waited = encoder.encode("a free people");
+      await expect(held).rejects.toThrow(/encode: .*null/);
+      expect(done).toBeGreaterThan(0);
+      expect(done).toBeLessThan(300);
+      await death;
+      expect(await waited).toEqual(alone);
+      expect(await encoder.encode("a free people")).toEqual(alone);
+    });
+
+    test("a hundred calls at once, some of which are aborted, each end with their own vectors or their own reason", async () => {
+      await using encoder = await Encoder.load(folder, { engine, batchTokens: 64 });
+      const expected = [...(await encoder.encode(texts))];
+      const calls = Array.from({ length: 100 }, async (_, i) => {
+        const stop = new AbortController();
+        const own = texts.slice(i, i + 1 + (i % 5));
+        const vectors = encoder.encode(own, { signal: stop.signal });
+        if (i % 7 === 3) {
+          setTimeout(() => stop.abort(new Error(`call ${i}`)), i % 3);
+          const end = await vectors.catch((error: Error) => error);
+          if (end instanceof Error) return expect(end.message).toBe(`call ${i}`);
+        }
+        for (const [k, vector] of [...(await vectors)].entries()) {
+          for (const [c, value] of vector.entries()) expect(value).toBeCloseTo(expected[i + k]![c]!, 4);
+        }
+      });
+      await Promise.all(calls);
+    });
+  });
 
   test("a single text beside a long call is answered before it, with the vector it has alone", async () => {
     await using encoder = await Encoder.load(folder, { batchTokens: 64 });
