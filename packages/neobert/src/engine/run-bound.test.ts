@@ -51,6 +51,11 @@ describe("RunBound", () => {
     expect(bound).toBeLessThan(320);
   });
 
+  test("runs without tokens change nothing", () => {
+    const law = (tokens: number) => 1 + 0.1 * tokens;
+    expect(boundAfter([0, ...mixed, 0], law)).toBe(boundAfter(mixed, law));
+  });
+
   test("an engine that became slower has shorter runs soon", () => {
     const bound = new RunBound();
     for (let i = 0; i < 100; i++) bound.learn(mixed[i % 6]!, 1 + 0.05 * mixed[i % 6]!);

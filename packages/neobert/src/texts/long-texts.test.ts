@@ -69,6 +69,23 @@ describe("long texts", () => {
     await longTexts.dispose();
   });
 
+  test("a long text with a token that the model has no row for is refused by name, as a short one is", async () => {
+    const tokenizer = loadTokenizer(folder);
+    const longTexts = new LongTexts(folder);
+    const elsewhere = new TextTokenizer(tokenizer, tokenizer.maxId, longTexts);
+    const last = tokenizer.idToToken(tokenizer.maxId)!;
+    const foreign = Array.from({ length: tokenizer.maxId + 1 }, (_, id) => tokenizer.idToToken(id)!).find((token) =>
+      tokenizer.encodeIds(token).includes(tokenizer.maxId),
+    )!;
+    const how = { where: "test", maxTokens: 30_000 };
+    for (const input of [foreign, `${foreign} ${long(1)}`]) {
+      const message = `expected tokens with ids below the model's vocab_size ${tokenizer.maxId}, got ${last}`;
+      await expect(elsewhere.tokenizeAll([input], how)).rejects.toThrow(message);
+      await expect(elsewhere.encodeAll([input], how)).rejects.toThrow(message);
+    }
+    await longTexts.dispose();
+  });
+
   test("an abort rejects at once with its reason, and the next text has its ids", async () => {
     const { here, elsewhere, longTexts } = tokenizers();
     const stop = new AbortController();

@@ -191,6 +191,7 @@ export class TextTokenizer {
         );
       }
     }
+    if (texts.length > FEW_TEXTS) await ownTurn(); // what the caller does with so many is not of the last slice's turn
   }
 
   #checkRows(where: string, pieces: Int32Array[], rows: number): void {
@@ -202,7 +203,6 @@ export class TextTokenizer {
           "The tokenizer has more tokens than the model: take the one that it was trained with.",
       );
     }
-    if (texts.length > FEW_TEXTS) await ownTurn(); // what the caller does with so many is not of the last slice's turn
   }
 
   #encode(input: TextInput, options: TokenizeOptions): Encoding {
