@@ -18,7 +18,7 @@ const ALLOWED: Record<string, string[]> = {
   terminal: [],
   tokenizer: ["files"],
   hub: ["files"],
-  texts: ["tokenizer", "type model"],
+  texts: ["files", "tokenizer", "type model"],
   data: ["files", "hub", "tokenizer"],
   model: ["files", "torch*"],
   vectors: ["files", "model"],

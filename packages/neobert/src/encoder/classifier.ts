@@ -1,6 +1,6 @@
 // Classifier: labels of texts or pairs of texts with their scores, from a model with a sequence-classification head.
 
-import type { TextInput } from "../texts/tokenized.js";
+import type { TextInput } from "../texts/text-input.js";
 import { activationOf, labelNames, type ScoreActivation, scoresOf } from "./labels.js";
 import { type CallOptions, type LoadOptions, loadWith } from "./loaded-model.js";
 import { SequenceModel } from "./sequence-model.js";

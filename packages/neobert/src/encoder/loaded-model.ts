@@ -10,6 +10,7 @@ import { walkFiles } from "../files/glob.js";
 import { type HubOptions, resolveModel } from "../hub/resolve.js";
 import type { Head } from "../model/architecture.js";
 import { architectureOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
+import { LongTexts } from "../texts/long-texts.js";
 import { TextTokenizer } from "../texts/tokenized.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import { readSentenceFolder, type SentenceFolder } from "../vectors/sentence-transformers.js";
@@ -31,7 +32,10 @@ export interface LoadOptions extends HubOptions {
   batchTokens?: number;
   /** Most tokens that wait for being computed; further calls wait before that, or fail with `wait: false`. Default 2^20. */
   maxWaitingTokens?: number;
-  /** Most milliseconds of one computation where more than one call waits. Default 25. */
+  /**
+   * Most milliseconds of one computation where more than one call waits. Default 25, or as many as are needed to lose no
+   * more than about a tenth of the throughput.
+   */
   maxRunMs?: number;
 }
 
@@ -164,13 +168,15 @@ export abstract class LoadedModel implements AsyncDisposable {
   readonly maxPositions: number;
   protected readonly thread: EngineThread;
   protected readonly texts: TextTokenizer;
+  readonly #longTexts: LongTexts;
 
   constructor({ folder, sentence, tokenizer, thread }: ModelParts) {
     this.folder = folder;
     this.tokenizer = tokenizer;
     this.thread = thread;
     this.config = thread.config;
-    this.texts = new TextTokenizer(tokenizer, this.config.vocab_size);
+    this.#longTexts = new LongTexts(sentence.modelFolder);
+    this.texts = new TextTokenizer(tokenizer, this.config.vocab_size, this.#longTexts);
     const architecture = architectureOf(this.config);
     this.maxPositions = architecture.maxPositions();
     this.maxTokens = maxTokensOf(architecture, sentence.maxTokens, tokenizer.modelMaxLength);
@@ -182,8 +188,9 @@ export abstract class LoadedModel implements AsyncDisposable {
   }
 
   /** Frees the model when the calls so far are done. Later calls are refused. */
-  dispose(): Promise<void> {
-    return this.thread.dispose();
+  async dispose(): Promise<void> {
+    await this.thread.dispose();
+    await this.#longTexts.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

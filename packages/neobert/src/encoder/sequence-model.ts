@@ -1,7 +1,7 @@
 // What Classifier and ZeroShotClassifier have in common: logits of texts or pairs of texts from a model with a
 // sequence-classification head.
 
-import type { TextInput } from "../texts/tokenized.js";
+import type { TextInput } from "../texts/text-input.js";
 import type { TruncationStrategy } from "../tokenizer/index.js";
 import { type CallOptions, LoadedModel, nameText, waitingOf } from "./loaded-model.js";
 

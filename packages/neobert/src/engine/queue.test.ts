@@ -1,12 +1,18 @@
 // The queue with a computation that the test holds in its hands, and with a real engine in its thread.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test } from "vitest";
+import { Worker } from "node:worker_threads";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
 import { DeadlineError, Encoder, QueueFullError } from "../index.js";
 import type { PackedBatch } from "../model/packed-batch.js";
 import type { EngineResult } from "./engine-tasks.js";
 import { EngineQueue, type QueueCall } from "./queue.js";
+
+/** Runs are planned at the end of a turn of the event loop. */
+async function aTurn(): Promise<void> {
+  for (let i = 0; i < 2; i++) await new Promise(setImmediate);
+}
 
 /** A queue whose runs wait until `step` lets the oldest one end; its hidden states are the ids themselves. */
 function heldQueue(options: ConstructorParameters<typeof EngineQueue>[2] = {}) {
@@ -22,7 +28,7 @@ function heldQueue(options: ConstructorParameters<typeof EngineQueue>[2] = {}) {
   );
   const step = async () => {
     runs.shift()!.end();
-    await new Promise(setImmediate);
+    await aTurn();
   };
   return { queue, runs, step };
 }
@@ -56,7 +62,10 @@ describe("the queue", () => {
     const { queue, runs, step } = heldQueue();
     const first = callOf(1, new Array(30).fill(10));
     const second = callOf(2, [3, 4]);
-    const both = [queue.submit(first.call), queue.submit(second.call)];
+    const both = [queue.submit(first.call)];
+    await aTurn();
+    both.push(queue.submit(second.call));
+    await aTurn();
     expect(runs.length).toBe(2);
     await step();
     await step();
@@ -71,11 +80,37 @@ describe("the queue", () => {
     ]);
   });
 
+  test("calls of one turn of the event loop share the first run", async () => {
+    const { queue, runs, step } = heldQueue();
+    const calls = [1, 2, 3, 4].map((id) => callOf(id, [5, 6]));
+    const all = calls.map(({ call }) => queue.submit(call));
+    await aTurn();
+    expect(runs.length).toBe(1);
+    expect(runs[0]!.batch.cuSeqlens.length - 1).toBe(8);
+    await step();
+    await Promise.all(all);
+    for (const [i, { taken }] of calls.entries()) {
+      expect([taken.get(0), taken.get(1)]).toEqual([new Array(5).fill(i + 1), new Array(6).fill(i + 1)]);
+    }
+  });
+
+  test("a call that is aborted in the turn in which it came is never computed", async () => {
+    const { queue, runs } = heldQueue();
+    const stop = new AbortController();
+    const one = queue.submit(callOf(1, [5], { signal: stop.signal }).call);
+    stop.abort(new Error("no longer wanted"));
+    await expect(one).rejects.toThrow("no longer wanted");
+    await aTurn();
+    expect(runs.length).toBe(0);
+    expect(queue.waitingTokens).toBe(0);
+  });
+
   test("an aborted call rejects at once and its waiting texts are never computed", async () => {
     const { queue, runs, step } = heldQueue();
     const stop = new AbortController();
     const long = queue.submit(callOf(1, new Array(50).fill(10), { signal: stop.signal }).call);
     const other = callOf(2, [5]);
+    await aTurn();
     const short = queue.submit(other.call);
     stop.abort(new Error("no longer wanted"));
     await expect(long).rejects.toThrow("no longer wanted");
@@ -93,6 +128,7 @@ describe("the queue", () => {
   test("beyond maxWaitingTokens a call waits for its place, or is refused where it would not wait", async () => {
     const { queue, runs, step } = heldQueue({ maxWaitingTokens: 100 });
     const first = queue.submit(callOf(1, new Array(30).fill(10)).call); // more than fits, but alone
+    await aTurn();
     const refused = queue.submit(callOf(2, [10], { wait: false }).call);
     await expect(refused).rejects.toBeInstanceOf(QueueFullError);
     const stop = new AbortController();
@@ -109,6 +145,7 @@ describe("the queue", () => {
   test("a call past its deadline rejects, and none of its texts is computed afterwards", async () => {
     const { queue, runs, step } = heldQueue();
     const before = queue.submit(callOf(1, new Array(20).fill(10)).call);
+    await aTurn();
     const late = queue.submit(callOf(2, [10], { timeoutMs: 20 }).call);
     await expect(late).rejects.toBeInstanceOf(DeadlineError);
     while (runs.length > 0) {
@@ -121,6 +158,7 @@ describe("the queue", () => {
   test("a run that fails is halved: the text that fails is named, other calls have their results", async () => {
     const { queue, runs } = heldQueue();
     const held = queue.submit(callOf(0, [100, 100]).call);
+    await aTurn();
     const good = callOf(1, [2, 2]);
     const bad = queue.submit(callOf(9, [3, 3]).call);
     const fine = queue.submit(good.call);
@@ -129,7 +167,7 @@ describe("the queue", () => {
       const { batch, end, fail } = runs.shift()!;
       if (batch.ids.includes(9)) fail(new Error("no nines"));
       else end();
-      await new Promise(setImmediate);
+      await aTurn();
     }
     await Promise.all([held, fine, refusal]);
     expect(good.taken.size).toBe(2);
@@ -142,6 +180,7 @@ describe("the queue", () => {
     };
     const one = expect(queue.submit(callOf(1, [5], { onProgress }).call)).rejects.toThrow("mine");
     const other = queue.submit(callOf(2, [5]).call);
+    await aTurn();
     while (runs.length > 0) await step();
     await Promise.all([one, other]);
   });
@@ -165,6 +204,51 @@ describe("the engine's thread", () => {
       await expect(encoder.encode("the house")).rejects.toThrow("disposed of");
     },
   );
+
+  describe.each(["onnx", "torch"] as const)("on %s", (engine) => {
+    test("a worker that dies fails the call that it held, with the reason; a new one answers the calls that waited", async () => {
+      const post = vi.spyOn(Worker.prototype, "postMessage");
+      // So few tokens may wait that the second call is in no run before the first is over.
+      await using encoder = await Encoder.load(folder, { engine, batchTokens: 40, maxWaitingTokens: 1 });
+      const alone = await encoder.encode("a free people");
+      const worker = post.mock.contexts.at(-1) as Worker;
+      post.mockRestore();
+      const death = new Promise((resolve) => worker.once("exit", resolve));
+      let done = 0;
+      const held = encoder.encode(texts, {
+        onProgress: (progress) => {
+          if (done === 0) worker.postMessage(null); // no request: the worker fails on it between two runs
+          done = progress.done;
+        },
+      });
+      const waited = encoder.encode("a free people");
+      await expect(held).rejects.toThrow(/encode: .*null/);
+      expect(done).toBeGreaterThan(0);
+      expect(done).toBeLessThan(300);
+      await death;
+      expect(await waited).toEqual(alone);
+      expect(await encoder.encode("a free people")).toEqual(alone);
+    });
+
+    test("a hundred calls at once, some of which are aborted, each end with their own vectors or their own reason", async () => {
+      await using encoder = await Encoder.load(folder, { engine, batchTokens: 64 });
+      const expected = [...(await encoder.encode(texts))];
+      const calls = Array.from({ length: 100 }, async (_, i) => {
+        const stop = new AbortController();
+        const own = texts.slice(i, i + 1 + (i % 5));
+        const vectors = encoder.encode(own, { signal: stop.signal });
+        if (i % 7 === 3) {
+          setTimeout(() => stop.abort(new Error(`call ${i}`)), i % 3);
+          const end = await vectors.catch((error: Error) => error);
+          if (end instanceof Error) return expect(end.message).toBe(`call ${i}`);
+        }
+        for (const [k, vector] of [...(await vectors)].entries()) {
+          for (const [c, value] of vector.entries()) expect(value).toBeCloseTo(expected[i + k]![c]!, 4);
+        }
+      });
+      await Promise.all(calls);
+    });
+  });
 
   test("a single text beside a long call is answered before it, with the vector it has alone", async () => {
     await using encoder = await Encoder.load(folder, { batchTokens: 64 });

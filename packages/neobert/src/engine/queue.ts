@@ -1,26 +1,26 @@
 // Where the texts of all calls of a model meet: what waits is bounded in tokens, each run is shared out by planner.ts, and
 // results go back to the calls they belong to. A call leaves at once when it is aborted or past its deadline; its texts
-// that are not yet in a run are never computed. Two runs are on their way at once, so that the worker never waits.
+// that are not yet in a run are never computed. Two runs are on their way at once, so that the worker never waits. Runs are
+// planned once in a turn of the event loop, so calls of the same turn share the first.
 
 import type { PackedBatch } from "../model/packed-batch.js";
 import { combineParts, type EngineResult, type EngineTask, keyOf, splitResult } from "./engine-tasks.js";
 import { longestFirst, planRun } from "./planner.js";
+import { RunBound } from "./run-bound.js";
 
 /** Tokens that may wait at once, unless a single call has more. */
 const MAX_WAITING_TOKENS = 2 ** 20;
-/** Milliseconds of one run where more than one call waits. */
-const MAX_RUN_MS = 25;
-
 const RUNS_AHEAD = 2;
-/** Fewer tokens are not worth a run of their own, whatever the engine's rate. */
-const LEAST_RUN_TOKENS = 128;
 
 export interface QueueOptions {
   /** Most tokens of a run, unless a single text has more. Default: as many as the engine is fastest with. */
   batchTokens?: number | undefined;
   /** Most tokens that wait; a further call waits for its turn to wait. Default 2^20. */
   maxWaitingTokens?: number | undefined;
-  /** Most milliseconds of a run where more than one call waits. Default 25. */
+  /**
+   * Most milliseconds of a run where more than one call waits. Default 25, or as many as are needed to lose no more than
+   * about a tenth of the throughput.
+   */
   maxRunMs?: number | undefined;
 }
 
@@ -83,22 +83,24 @@ interface Part {
 
 export class EngineQueue {
   readonly #run: RunBatch;
-  readonly #options: Required<{ [K in keyof QueueOptions]: number }>;
+  readonly #batchTokens: number;
+  readonly #maxWaitingTokens: number;
+  readonly #bound: RunBound;
   readonly #waiting: Entry[] = [];
   /** Calls that have no place yet, in their order. */
   readonly #outside: Entry[] = [];
+  #waitingTokens = 0;
   #running = 0;
-  #tokensPerMs = 0;
+  #planning: NodeJS.Immediate | undefined;
 
   /** `mostTokens` is the engine's own number of tokens of a run. */
   constructor(run: RunBatch, mostTokens: number, { batchTokens, maxWaitingTokens, maxRunMs }: QueueOptions = {}) {
     this.#run = run;
-    this.#options = {
-      batchTokens: batchTokens ?? mostTokens,
-      maxWaitingTokens: maxWaitingTokens ?? MAX_WAITING_TOKENS,
-      maxRunMs: maxRunMs ?? MAX_RUN_MS,
-    };
-    for (const [name, value] of Object.entries(this.#options)) {
+    this.#batchTokens = batchTokens ?? mostTokens;
+    this.#maxWaitingTokens = maxWaitingTokens ?? MAX_WAITING_TOKENS;
+    this.#bound = new RunBound(maxRunMs);
+    for (const [name, value] of Object.entries({ batchTokens, maxWaitingTokens, maxRunMs })) {
+      if (value === undefined) continue;
       if (!(value >= 1) || (name !== "maxRunMs" && !Number.isInteger(value))) {
         throw new RangeError(`load: expected ${name} of 1 or more, got ${value}`);
       }
@@ -107,7 +109,7 @@ export class EngineQueue {
 
   /** Tokens that wait for a run. */
   get waitingTokens(): number {
-    return this.#waiting.reduce((sum, { tokens }) => sum + tokens, 0);
+    return this.#waitingTokens;
   }
 
   /** Computes all texts of a call. Rejects naming the text that fails, when aborted, past the deadline, or where full. */
@@ -120,13 +122,12 @@ export class EngineQueue {
     if (texts.length === 0) return Promise.resolve();
     const order = longestFirst(texts);
     const tokens = order.reduce((sum, text) => sum + texts.tokenCount(text), 0);
-    const { maxWaitingTokens } = this.#options;
     const isFull = this.#outside.length > 0 || !this.#hasRoomFor(tokens);
     if (isFull && !wait) {
       const got = `${tokens} more beside ${this.waitingTokens}`;
       const way = "Ask again later, or leave out `wait: false`.";
       return Promise.reject(
-        new QueueFullError(`${where}: expected at most ${maxWaitingTokens} waiting tokens, got ${got}\n${way}`),
+        new QueueFullError(`${where}: expected at most ${this.#maxWaitingTokens} waiting tokens, got ${got}\n${way}`),
       );
     }
     return new Promise((resolve, reject) => {
@@ -149,7 +150,7 @@ export class EngineQueue {
           entry.isSettled = true;
           clearTimeout(timer);
           signal?.removeEventListener("abort", onAbort);
-          remove(this.#waiting, entry);
+          if (remove(this.#waiting, entry)) this.#waitingTokens -= entry.tokens;
           remove(this.#outside, entry);
           if (error === undefined) resolve();
           else reject(error);
@@ -157,28 +158,39 @@ export class EngineQueue {
         },
       };
       signal?.addEventListener("abort", onAbort, { once: true });
-      (isFull ? this.#outside : this.#waiting).push(entry);
-      this.#fill();
+      if (isFull) this.#outside.push(entry);
+      else this.#enter(entry);
     });
   }
 
   #hasRoomFor(tokens: number): boolean {
-    const { waitingTokens } = this;
-    return waitingTokens === 0 || waitingTokens + tokens <= this.#options.maxWaitingTokens;
+    return this.#waitingTokens === 0 || this.#waitingTokens + tokens <= this.#maxWaitingTokens;
+  }
+
+  #enter(entry: Entry): void {
+    this.#waiting.push(entry);
+    this.#waitingTokens += entry.tokens;
+    this.#planSoon();
   }
 
   #admit(): void {
-    while (this.#outside.length > 0 && this.#hasRoomFor(this.#outside[0]!.tokens))
-      this.#waiting.push(this.#outside.shift()!);
-    this.#fill();
+    while (this.#outside.length > 0 && this.#hasRoomFor(this.#outside[0]!.tokens)) this.#enter(this.#outside.shift()!);
+    this.#planSoon();
   }
 
-  #fill(): void {
+  /** Plans at the end of this turn of the event loop, when all calls of the turn are there. */
+  #planSoon(): void {
+    if (this.#waiting.length === 0 || this.#running === RUNS_AHEAD) return;
+    this.#planning ??= setImmediate(() => {
+      this.#planning = undefined;
+      this.#plan();
+    });
+  }
+
+  #plan(): void {
     while (this.#running < RUNS_AHEAD && this.#waiting.length > 0) {
-      const parts = this.#nextParts();
-      if (parts.length === 0) return;
       this.#running++;
-      this.#compute(parts).finally(() => {
+      this.#compute(this.#nextParts()).finally(() => {
         this.#running--;
         this.#admit();
       });
@@ -186,10 +198,8 @@ export class EngineQueue {
   }
 
   #nextParts(): Part[] {
-    const { batchTokens, maxRunMs } = this.#options;
     const isShared = this.#waiting.length > 1;
-    const inTime = Math.max(LEAST_RUN_TOKENS, Math.floor(this.#tokensPerMs * maxRunMs));
-    const maxTokens = isShared && this.#tokensPerMs > 0 ? Math.min(batchTokens, inTime) : batchTokens;
+    const maxTokens = isShared ? Math.min(this.#batchTokens, this.#bound.mostTokens) : this.#batchTokens;
     const entries = [...this.#waiting];
     const waiting = entries.map(({ call, key, deadlineMs, servedMs, order, head }) => ({
       length: order.length - head,
@@ -202,7 +212,9 @@ export class EngineQueue {
       const entry = entries[call]!;
       const order = entry.order.slice(entry.head, entry.head + texts);
       entry.head += texts;
-      entry.tokens -= order.reduce((sum, text) => sum + entry.call.texts.tokenCount(text), 0);
+      const tokens = order.reduce((sum, text) => sum + entry.call.texts.tokenCount(text), 0);
+      entry.tokens -= tokens;
+      this.#waitingTokens -= tokens;
       entry.servedMs = performance.now();
       if (entry.head === entry.order.length) remove(this.#waiting, entry);
       return { entry, order };
@@ -223,10 +235,9 @@ export class EngineQueue {
       });
       const sizes = prepared.map(({ cuSeqlens, task }) => ({ cuSeqlens, task }));
       const { batch, task } = combineParts(batches, sizes);
-      const tokens = batch.ids.length;
+      const tokens = batch.ids.length; // before its arrays are given away
       const { result, ms } = await this.#run(batch, task);
-      if (ms > 0 && tokens > 0)
-        this.#tokensPerMs = this.#tokensPerMs === 0 ? tokens / ms : 0.8 * this.#tokensPerMs + (0.2 * tokens) / ms;
+      this.#bound.learn(tokens, ms);
       results = splitResult(result, sizes);
     } catch (error) {
       return this.#retry(parts, error as Error & { fatal?: boolean });
@@ -265,7 +276,9 @@ export class EngineQueue {
   }
 }
 
-function remove(list: Entry[], entry: Entry): void {
+/** Whether the entry was there. */
+function remove(list: Entry[], entry: Entry): boolean {
   const at = list.indexOf(entry);
   if (at >= 0) list.splice(at, 1);
+  return at >= 0;
 }

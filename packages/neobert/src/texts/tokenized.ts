@@ -1,32 +1,14 @@
 // Many texts as token ids, one after another in one array, made in slices of a few milliseconds so that the caller's
-// event loop stays free. Single texts go through the tokenizer's fast path, which gives ids alone; what the template
-// puts around a text is learnt once from an example.
+// event loop stays free; of all calls, one has a slice in a turn. Single texts go through the tokenizer's fast path, which
+// gives ids alone; what the template puts around a text is learnt once from an example.
 
-import { setImmediate } from "node:timers/promises";
-import { type Encoding, IdBuffer, type Tokenizer, type TruncationStrategy } from "../tokenizer/index.js";
+import { type Encoding, IdBuffer, type Tokenizer } from "../tokenizer/index.js";
+import { isLong, type LongTexts, type PackedTexts } from "./long-texts.js";
+import { isText, kindOf, type TextInput, type TokenizeOptions } from "./text-input.js";
 
-const SLICE_MS = 8;
-
-/** A text, or a pair whose second text a model tells from the first by segment or separator. */
-export type TextInput = string | { text: string; pair: string };
-
-export interface TokenizeOptions {
-  /** The caller, for errors. */
-  where: string;
-  /** Greatest number of tokens of a text (or pair), special ones included. */
-  maxTokens: number;
-  signal?: AbortSignal | undefined;
-  /** Number of the first text, for errors. */
-  firstIndex?: number;
-  /** What is done to each text before: trimming, lower case, a prompt. */
-  prepare?: (text: string) => string;
-  /** Tokens that neighbouring overflowing pieces share. */
-  stride?: number | undefined;
-  /** Which text of a pair is cut; default the longer one. */
-  truncation?: TruncationStrategy | undefined;
-  /** Reject where a text has no tokens at all, as an empty one where the tokenizer adds none. */
-  needsTokens?: boolean;
-}
+const SLICE_MS = 4;
+/** A call of so few texts does not wait for a turn of its own. */
+const FEW_TEXTS = 16;
 
 /** Texts with their special tokens, cut to the greatest length. */
 export class TokenizedTexts {
@@ -70,7 +52,7 @@ export class TokenizedTexts {
   }
 
   /** The texts named by `order`, packed. */
-  pack(order: readonly number[]): { ids: Int32Array; cuSeqlens: Int32Array; tokenTypes?: Int32Array } {
+  pack(order: readonly number[]): PackedTexts {
     const cuSeqlens = new Int32Array(order.length + 1);
     for (const [i, text] of order.entries()) cuSeqlens[i + 1] = cuSeqlens[i]! + this.tokenCount(text);
     const gather = (buffer: IdBuffer) => {
@@ -92,11 +74,16 @@ export class TextTokenizer {
   readonly #cutsLeft: boolean;
   readonly #fast: boolean;
   readonly #rows: number | undefined;
+  readonly #longTexts: LongTexts | undefined;
 
-  /** `rows` is the number of tokens that the model knows: texts with others are refused. */
-  constructor(tokenizer: Tokenizer, rows: number = Number.POSITIVE_INFINITY) {
+  /**
+   * `rows` is the number of tokens that the model knows: texts with others are refused. Without `longTexts` long texts are
+   * tokenized here like others.
+   */
+  constructor(tokenizer: Tokenizer, rows: number = Number.POSITIVE_INFINITY, longTexts?: LongTexts) {
     this.tokenizer = tokenizer;
     this.#rows = tokenizer.maxId >= rows ? rows : undefined;
+    this.#longTexts = longTexts;
     const { ids, specialTokensMask, typeIds } = tokenizer.encode("a", { padding: false, truncation: false });
     const first = specialTokensMask.indexOf(0);
     const last = specialTokensMask.lastIndexOf(0);
@@ -125,16 +112,26 @@ export class TextTokenizer {
     const ids = new IdBuffer(64 * texts.length);
     const types = texts.some((text) => typeof text !== "string") ? new IdBuffer(64 * texts.length) : undefined;
     const starts = [0];
-    await this.#inSlices(texts, options, (input) => {
-      if (typeof input === "string" && this.#fast) {
+    const append = (own: Int32Array, ownTypes: Int32Array | undefined) => {
+      for (const id of own) ids.push(id);
+      if (types) for (let i = 0; i < own.length; i++) types.push(ownTypes?.[i] ?? 0);
+      starts.push(ids.length);
+      return [own];
+    };
+    await this.#inSlices(texts, options, {
+      short: (input) => {
+        if (typeof input !== "string" || !this.#fast) {
+          const encoding = this.#encode(input, options);
+          return append(encoding.ids, encoding.typeIds);
+        }
         this.#append(prepare(input), maxTokens, ids);
         while (types && types.length < ids.length) types.push(0);
-      } else {
-        const encoding = this.#encode(input, options);
-        for (const id of encoding.ids) ids.push(id);
-        if (types) for (const type of encoding.typeIds) types.push(type);
-      }
-      return [ids.ids.subarray(starts[starts.push(ids.length) - 2]!, ids.length)];
+        return [ids.ids.subarray(starts[starts.push(ids.length) - 2]!, ids.length)];
+      },
+      long: async (input, longTexts) => {
+        const packed = await longTexts.tokenize("packed", input, options);
+        return append(packed.ids, packed.tokenTypes);
+      },
     });
     const segments = types?.ids.subarray(0, types.length).some((type) => type !== 0) ? types : undefined;
     return new TokenizedTexts(ids, segments, starts);
@@ -143,34 +140,47 @@ export class TextTokenizer {
   /** As `tokenizeAll`, with tokens and offsets (in UTF-16 units of the prepared text). */
   async encodeAll(texts: readonly TextInput[], options: TokenizeOptions): Promise<Encoding[]> {
     const encodings: Encoding[] = [];
-    await this.#inSlices(texts, options, (input) => {
-      const encoding = this.#encode(input, options);
+    const take = (encoding: Encoding) => {
       encodings.push(encoding);
       return [encoding, ...encoding.overflowing].map(({ ids }) => ids);
+    };
+    await this.#inSlices(texts, options, {
+      short: (input) => take(this.#encode(input, options)),
+      long: async (input, longTexts) => take(await longTexts.tokenize("encoding", input, options)),
     });
     return encodings;
   }
 
   async #inSlices(
     texts: readonly TextInput[],
-    { where, maxTokens, signal, firstIndex = 0, needsTokens = false }: TokenizeOptions,
-    take: (input: TextInput) => Int32Array[],
+    { where, maxTokens, signal, firstIndex = 0, prepare = (text) => text, needsTokens = false }: TokenizeOptions,
+    take: {
+      short(input: TextInput): Int32Array[];
+      long(input: TextInput, longTexts: LongTexts): Promise<Int32Array[]>;
+    },
   ): Promise<void> {
     const least = this.#before.length + this.#after.length;
     if (!Number.isInteger(maxTokens) || maxTokens <= least) {
       throw new RangeError(`${where}: expected maxTokens above the ${least} special tokens, got ${maxTokens}`);
     }
+    if (texts.length > FEW_TEXTS) await ownTurn();
     let sliceEnd = performance.now() + SLICE_MS;
     for (const [i, input] of texts.entries()) {
-      signal?.throwIfAborted();
       if (performance.now() > sliceEnd) {
-        await setImmediate();
+        await ownTurn();
         sliceEnd = performance.now() + SLICE_MS;
       }
+      signal?.throwIfAborted();
       if (!isText(input)) {
         throw new TypeError(`${where}: expected a text at index ${firstIndex + i}, got ${kindOf(input)}`);
       }
-      const pieces = take(input);
+      let pieces: Int32Array[];
+      if (this.#longTexts && isLong(input) && this.#longTexts.isSame) {
+        const prepared =
+          typeof input === "string" ? prepare(input) : { text: prepare(input.text), pair: prepare(input.pair) };
+        pieces = await take.long(prepared, this.#longTexts);
+        sliceEnd = 0;
+      } else pieces = take.short(input);
       if (this.#rows !== undefined) {
         this.#checkRows(`${where}: text ${firstIndex + i} (${quoted(input)})`, pieces, this.#rows);
       }
@@ -181,6 +191,7 @@ export class TextTokenizer {
         );
       }
     }
+    if (texts.length > FEW_TEXTS) await ownTurn(); // what the caller does with so many is not of the last slice's turn
   }
 
   #checkRows(where: string, pieces: Int32Array[], rows: number): void {
@@ -197,7 +208,7 @@ export class TextTokenizer {
   #encode(input: TextInput, options: TokenizeOptions): Encoding {
     const { maxTokens, stride, truncation = "longestFirst", prepare = (text) => text } = options;
     const { text, pair } = typeof input === "string" ? { text: input, pair: undefined } : input;
-    return this.tokenizer.encode(prepare(text), {
+    const encoding = this.tokenizer.encode(prepare(text), {
       maxLength: maxTokens,
       truncation,
       padding: false,
@@ -205,6 +216,8 @@ export class TextTokenizer {
       ...(pair !== undefined && { pair: prepare(pair) }),
       ...(stride !== undefined && { stride }),
     });
+    if (stride === undefined) encoding.overflowing = []; // a long text's would be many, and nobody asked for them
+    return encoding;
   }
 
   #append(text: string, maxTokens: number, ids: IdBuffer): void {
@@ -225,13 +238,16 @@ function quoted(input: TextInput): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text);
 }
 
-function isText(value: unknown): value is TextInput {
-  if (typeof value === "string") return true;
-  const { text, pair } = Object(value);
-  return typeof text === "string" && typeof pair === "string";
+/** Those that wait for a turn of the event loop in which no other call tokenizes. */
+const waiters: (() => void)[] = [];
+
+function ownTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (waiters.push(resolve) === 1) setImmediate(giveTurn);
+  });
 }
 
-function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  return typeof value === "object" ? `an object with ${Object.keys(value).join(", ") || "no keys"}` : typeof value;
+function giveTurn(): void {
+  waiters.shift()!();
+  if (waiters.length > 0) setImmediate(giveTurn);
 }

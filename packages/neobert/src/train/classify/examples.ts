@@ -3,7 +3,8 @@
 
 import { type AnswerWindow, answerWindows, defaultStride } from "../../encoder/answers.js";
 import { cutByTokens, longestFirst } from "../../engine/planner.js";
-import { type TextInput, TextTokenizer, TokenizedTexts } from "../../texts/tokenized.js";
+import type { TextInput } from "../../texts/text-input.js";
+import { TextTokenizer, TokenizedTexts } from "../../texts/tokenized.js";
 import type { Encoding, Tokenizer } from "../../tokenizer/index.js";
 import { IGNORED, type LabelledBatch, type Problem } from "./problem.js";
 

@@ -1,0 +1,54 @@
+// How many tokens a run may have where calls share the engine. A run takes a fixed time and one that grows with its tokens;
+// both are learnt from the runs as they end. The fit is of the time per token, fixed / tokens + perToken, by least squares
+// in which older runs fade, so that runs of all sizes count alike.
+
+/** What is left of a run's weight when the next one is learnt. */
+const FADING = 0.95;
+/** Runs tell fixed time from time per token where their 1 / tokens vary by this share of the mean. */
+const LEAST_VARIATION = 0.25;
+/** Milliseconds of a run, unless its fixed time is more than its share of that. */
+const RUN_MS = 25;
+/** The share of a run that may be fixed time: what short runs cost in throughput. */
+const FIXED_SHARE = 1 / 16;
+/** Fewer tokens are not worth a run of their own, whatever the engine's rate. */
+const LEAST_TOKENS = 128;
+
+export class RunBound {
+  readonly #maxRunMs: number | undefined;
+  /** Weighted sums over the runs: x is 1 / tokens, y milliseconds per token. */
+  #sums = { weight: 0, x: 0, y: 0, xx: 0, xy: 0 };
+  #fixedMs = 0;
+
+  /** `maxRunMs` holds where it is given; else runs are as long as is needed to lose little to their fixed time. */
+  constructor(maxRunMs?: number) {
+    this.#maxRunMs = maxRunMs;
+  }
+
+  /** Takes notice of a run; one without tokens or time tells nothing. */
+  learn(tokens: number, ms: number): void {
+    if (!(ms > 0 && tokens > 0)) return;
+    const [x, y] = [1 / tokens, ms / tokens];
+    const { weight, ...old } = this.#sums;
+    this.#sums = {
+      weight: FADING * weight + 1,
+      x: FADING * old.x + x,
+      y: FADING * old.y + y,
+      xx: FADING * old.xx + x * x,
+      xy: FADING * old.xy + x * y,
+    };
+  }
+
+  /** Most tokens of the next run; infinite before the first has ended. */
+  get mostTokens(): number {
+    const { weight, x, y, xx, xy } = this.#sums;
+    if (weight === 0) return Number.POSITIVE_INFINITY;
+    const [meanX, meanY] = [x / weight, y / weight];
+    const variance = xx / weight - meanX ** 2;
+    if (variance > (LEAST_VARIATION * meanX) ** 2) this.#fixedMs = (xy / weight - meanX * meanY) / variance;
+    // A fit of noisy times must leave some time to the tokens, and none that is negative to the rest.
+    const fixedMs = Math.max(0, Math.min(this.#fixedMs, (0.9 * meanY) / meanX));
+    const msPerToken = meanY - fixedMs * meanX;
+    const runMs = this.#maxRunMs ?? Math.max(RUN_MS, fixedMs / FIXED_SHARE);
+    return Math.max(LEAST_TOKENS, Math.floor((runMs - fixedMs) / msPerToken));
+  }
+}

@@ -1,0 +1,36 @@
+// What callers give to be tokenized, and how; and what they give that is no text.
+
+import type { TruncationStrategy } from "../tokenizer/index.js";
+
+/** A text, or a pair whose second text a model tells from the first by segment or separator. */
+export type TextInput = string | { text: string; pair: string };
+
+export interface TokenizeOptions {
+  /** The caller, for errors. */
+  where: string;
+  /** Greatest number of tokens of a text (or pair), special ones included. */
+  maxTokens: number;
+  signal?: AbortSignal | undefined;
+  /** Number of the first text, for errors. */
+  firstIndex?: number;
+  /** What is done to each text before: trimming, lower case, a prompt. */
+  prepare?: (text: string) => string;
+  /** Tokens that neighbouring overflowing pieces share. */
+  stride?: number | undefined;
+  /** Which text of a pair is cut; default the longer one. */
+  truncation?: TruncationStrategy | undefined;
+  /** Reject where a text has no tokens at all, as an empty one where the tokenizer adds none. */
+  needsTokens?: boolean;
+}
+
+export function isText(value: unknown): value is TextInput {
+  if (typeof value === "string") return true;
+  const { text, pair } = Object(value);
+  return typeof text === "string" && typeof pair === "string";
+}
+
+/** What a value is that is no text, for errors. */
+export function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return typeof value === "object" ? `an object with ${Object.keys(value).join(", ") || "no keys"}` : typeof value;
+}
