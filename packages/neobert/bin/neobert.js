@@ -7,11 +7,15 @@ import { endWithOutput } from "../dist/terminal/output.js";
 
 endWithOutput();
 
+let options = [];
 try {
   const args = process.argv.slice(2);
   const program = await buildProgram(args);
+  program.hook("preAction", (_, command) => {
+    options = command.options;
+  });
   await program.parseAsync(args, { from: "user" });
 } catch (error) {
-  console.error(errorText(error));
+  console.error(errorText(error, undefined, options));
   process.exitCode ??= 1;
 }

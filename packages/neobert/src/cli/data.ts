@@ -101,20 +101,9 @@ async function prepare(sources: string[], { validationFraction, validationSeed, 
     );
     line.end();
     console.log(summary(result));
-  } catch (error) {
-    throw error instanceof Error ? inFlags(error) : error;
   } finally {
     line.end();
   }
-}
-
-/** An error of `prepareData` in the words of the command line. */
-function inFlags(error: Error): Error {
-  const message = error.message
-    .replace(/^prepareData: /, "data prepare: ")
-    .replace("set split: line or paragraph", "use --split line or --split paragraph")
-    .replace("or force: true", "or --force");
-  return message === error.message ? error : new Error(message);
 }
 
 /** `tokenizing 3/10 files, 12,345 documents, 5.2M tokens, 1.3M tokens/s, 5.4 MB/s` */

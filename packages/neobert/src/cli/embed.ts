@@ -98,7 +98,10 @@ async function embed(model: string, file: string, flags: EmbedFlags, signal: Abo
       console.error(`${done.toLocaleString("en-US")} vectors: standard output`);
       return;
     }
-    if (done === 0) throw new Error(`${file}: expected at least one text, got none`);
+    if (done === 0)
+      throw new Error(
+        `${file}: expected at least one text, got none\nName a file of texts, one a line, or pipe them in.`,
+      );
     sink.close();
     console.log(`${done.toLocaleString("en-US")} vectors: ${out}`);
   } finally {

@@ -84,7 +84,10 @@ async function run(models: string[], flags: MtebFlags): Promise<void> {
     for (const { name, type, hub } of mtebTasks) console.log(`${name.padEnd(40)} ${type.padEnd(20)} ${hub?.name}`);
     return;
   }
-  if (models.length === 0) throw new Error("evaluate mteb: expected at least one model, got none");
+  if (models.length === 0)
+    throw new Error(
+      "evaluate mteb: expected at least one model, got none\nName a model's folder, or its name on the Hub.",
+    );
   const message = `stopped: what was computed is in ${flags.out}; the same command goes on`;
   const reports: MtebReport[] = [];
   await interruptible({ message }, async (signal) => {

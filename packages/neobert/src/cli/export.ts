@@ -37,7 +37,9 @@ function hfCommand(): Command {
 
 async function writeHf(model: string, out: string, options: HfExportOptions): Promise<void> {
   if (!options.pooling && (options.normalize || options.maxTokens)) {
-    throw new Error("export hf: expected --pooling with --normalize and --max-tokens, got none");
+    throw new Error(
+      "export hf: expected --pooling with --normalize and --max-tokens, got none\nName how tokens become a vector: --pooling mean.",
+    );
   }
   const { files, className, parameters } = exportHf(await resolveModel(model), out, options);
   console.log(`${out}: ${className}, ${parameters.toLocaleString("en-US")} parameters`);

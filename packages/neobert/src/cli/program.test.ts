@@ -1,4 +1,6 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { Command, type CommanderError } from "commander";
+import ts from "typescript";
 import { expect, test } from "vitest";
 import { buildProgram, errorText } from "./program.js";
 
@@ -80,3 +82,29 @@ test("a known error shows its message and cause, a bug or NEOBERT_DEBUG=1 the st
   );
   expect(errorText("stopped", false)).toBe("neobert: stopped");
 });
+
+test("the options that an error names are flags of the command that was run", async () => {
+  const { options } = new Command().option("--max-tokens <n>").option("--no-force");
+  const error = new Error("encode: expected `maxTokens` above 0, got -1\nLeave it out, or see `modules`.");
+  expect(errorText(error, false, options)).toBe(
+    "encode: expected --max-tokens above 0, got -1\nLeave it out, or see `modules`.",
+  );
+});
+
+test("every error of a command says the way out in a second line", () => {
+  const folder = new URL(".", import.meta.url);
+  const found = readdirSync(folder).filter((name) => /(?<!\.test)\.ts$/.test(name));
+  const errors = found.flatMap((name) => {
+    const source = ts.createSourceFile(name, readFileSync(new URL(name, folder), "utf8"), ts.ScriptTarget.Latest, true);
+    return [...newErrors(source)].map((text) => ({ name, text }));
+  });
+  expect(errors.length).toBeGreaterThan(10);
+  const oneLine = errors.filter(({ text }) => text.includes("expected") && !text.includes("\\n"));
+  expect(oneLine).toEqual([]);
+});
+
+/** The text of each `new ...Error(...)`. */
+function* newErrors(node: ts.Node): Generator<string> {
+  if (ts.isNewExpression(node) && /Error$/.test(node.expression.getText())) yield node.getText();
+  for (const child of node.getChildren()) yield* newErrors(child);
+}

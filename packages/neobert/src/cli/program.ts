@@ -1,7 +1,7 @@
 // The table of `neobert`'s commands and what happens to their errors. A command's module is imported only when that
 // command is asked for, so `neobert --help` starts at once and libtorch is loaded by the commands that need it.
 
-import { Command } from "commander";
+import { Command, type Option } from "commander";
 import { packageVersion } from "../files/package.js";
 import { portableError } from "../files/portable-error.js";
 
@@ -100,15 +100,26 @@ export async function buildProgram(args: readonly string[], table = commands): P
 
 /**
  * What the user reads about an error: its message and, in brackets, its cause. Our own broken invariants, plain bugs
- * and every error under `NEOBERT_DEBUG=1` come with the stack.
+ * and every error under `NEOBERT_DEBUG=1` come with the stack. Options that the message names are those of the command.
  */
-export function errorText(error: unknown, debug = process.env.NEOBERT_DEBUG === "1"): string {
+export function errorText(
+  error: unknown,
+  debug = process.env.NEOBERT_DEBUG === "1",
+  options: readonly Option[] = [],
+): string {
   if (!(error instanceof Error)) return `neobert: ${portableError(error).message}`;
   const { message, stack, cause } = error;
   const isBug = message.startsWith("internal:") || error.name === "ReferenceError" || isPlainTypeError(error);
   if (isBug || debug) return stack ?? message;
   const reason = cause instanceof Error && !message.includes(cause.message) ? ` (${cause.message})` : "";
-  return `${message}${reason}`;
+  return inFlags(`${message}${reason}`, options);
+}
+
+/** A message with the command's flags where it has `options`, which is how the library calls them. */
+function inFlags(message: string, options: readonly Option[]): string {
+  return message.replace(/`([a-zA-Z]+)`/g, (word, name) => {
+    return options.find((option) => option.attributeName() === name)?.long ?? word;
+  });
 }
 
 // A failed fetch is a TypeError too, but has a cause; wrong arguments of ours say what was expected.

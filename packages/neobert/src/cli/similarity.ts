@@ -15,7 +15,10 @@ export function similarityCommand(): Command {
 }
 
 async function run(model: string, texts: string[], flags: ModelFlags & { json?: boolean }): Promise<void> {
-  if (texts.length < 2) throw new Error(`similarity: expected two texts or more, got ${texts.length}`);
+  if (texts.length < 2)
+    throw new Error(
+      `similarity: expected two texts or more, got ${texts.length}\nGive them as arguments, each in quotes.`,
+    );
   await using encoder = await Encoder.load(model, loadOptions(flags));
   const vectors = await encoder.encode(texts, given({ maxTokens: flags.maxTokens }));
   const scores = encoder.similarity(vectors, vectors);

@@ -117,7 +117,7 @@ function examplesOf(shards: TokenShards, options: InspectOptions): DataReport["e
   if (tokenizer.hash !== hash) {
     throw new Error(
       `inspectData: expected the tokenizer that the data were made with (${hash}), got ${tokenizer.hash}\n` +
-        "Name its folder with --tokenizer.",
+        "Name its folder with `tokenizer`.",
     );
   }
   const order = new Permutation(shards.documents, seed, randomStreams.order, 0);

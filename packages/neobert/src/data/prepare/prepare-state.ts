@@ -38,7 +38,7 @@ export function readState(out: string): PrepareState | undefined {
   } catch (error) {
     throw new Error(
       `prepareData: expected the state of a preparation in ${path}, got ${(error as Error).message}\n` +
-        "Use another folder, or force: true to make this one anew.",
+        "Use another folder, or `force` to make this one anew.",
     );
   }
 }

@@ -236,7 +236,7 @@ test("text files of one document each, none of them held out, are told of splitt
   const options = optionsOf({ split: "file", sources: files, validation: { fraction: 0.01, seed: 0 } });
   await expect(prepareData(options)).rejects.toThrow(
     "prepareData: expected documents for validation, got none of 2 (0 too short, 0 too long)\n" +
-      "Each text file is one document: set split: line or paragraph to have more.",
+      "Each text file is one document: set `split` to line or paragraph to have more.",
   );
   const { status, validation } = await prepareData({
     ...options,

@@ -101,7 +101,7 @@ export async function prepareData(options: PrepareOptions): Promise<PrepareResul
   if (changes.length > 0) {
     throw new Error(
       `prepareData: expected the settings and inputs that ${out} was made with, got others\n  ${changes.join("\n  ")}\n` +
-        "Use another folder, or force: true to make this one anew.",
+        "Use another folder, or `force` to make this one anew.",
     );
   }
   if (previous?.complete) return resultOf(out, previous, "unchanged");
@@ -248,7 +248,7 @@ class Preparation {
       `prepareData: expected documents for ${split}, got none of ${this.#next.document} ` +
         `(${this.#dropped.short} too short, ${this.#dropped.long} too long)\n` +
         (isWhole && this.#dropped.short + this.#dropped.long === 0
-          ? "Each text file is one document: set split: line or paragraph to have more."
+          ? "Each text file is one document: set `split` to line or paragraph to have more."
           : "Check the sources and length filters, or change the validation fraction or seed."),
     );
   }

@@ -92,7 +92,7 @@ test("a server that stays broken is given up after the tries, with its own words
 test("a refusal is not asked again and says what to do", async () => {
   const model = await open();
   troubles = [(response) => json(response, 401, { error: { message: "no such key" } })];
-  await expect(model.encode(["a"])).rejects.toThrow(/status 401: no such key\n.*--api-key-env/);
+  await expect(model.encode(["a"])).rejects.toThrow(/status 401: no such key\nGive its key/);
   troubles = [(response) => json(response, 400, { error: "text too long" })];
   await expect(model.encode(["a"])).rejects.toThrow(/status 400: text too long/);
   expect(calls.length).toBe(2);

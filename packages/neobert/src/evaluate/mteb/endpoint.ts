@@ -41,7 +41,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<HttpEmbedd
   const names = (Array.isArray(data) ? data : []).map(({ id }) => String(id));
   if (names.length === 1) return new HttpEmbedder(base, names[0]!, settings);
   throw new Error(
-    `${base}/models: expected one model, got ${names.slice(0, 10).join(", ") || "none"}\nName the model (--endpoint URL, and MODEL is its name there).`,
+    `${base}/models: expected one model, got ${names.slice(0, 10).join(", ") || "none"}\nName the model as it is called there.`,
   );
 }
 
@@ -185,7 +185,7 @@ async function request(
 }
 
 function wayOutOf(status: number): string {
-  if (status === 401 || status === 403) return "\nGive its key in the environment (--api-key-env names the variable).";
+  if (status === 401 || status === 403) return "\nGive its key.";
   if (status === 404) return "\nCheck the address and the model's name.";
   return "";
 }

@@ -184,7 +184,7 @@ test("--force computes again from the vectors that are kept; without a cache it 
 test("results of other weights or instructions are not taken for these", async () => {
   await run(new WordModel(), { settings: { weights: "aa" }, tasks: ["STS12"] });
   await expect(run(new WordModel(), { settings: { weights: "bb" } })).rejects.toThrow(
-    /expected results of the same model and settings, got weights aa \(now bb\)\n.*--force/,
+    /expected results of the same model and settings, got weights aa \(now bb\)\n.*`force`/,
   );
   await expect(run(new WordModel(), { settings: { weights: "aa" }, instructions: "paper" })).rejects.toThrow(
     "instructions model (now paper)",

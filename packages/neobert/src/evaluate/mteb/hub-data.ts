@@ -45,7 +45,7 @@ export async function fetchHubData(task: MtebTask, options: HubOptions = {}): Pr
     if (paths.length === 0) {
       throw new Error(
         `${task.name}: expected files of ${wanted.configuration}, split ${wanted.split}, in the data set ${name} at ${revision}, got ${all.join(", ")}\n` +
-          "Name the task's files in a mapping file (--data).",
+          "Name the task's files in a mapping file (`data`).",
       );
     }
     const files = await resolveDataset(name, { ...where, files: () => [...paths] });

@@ -91,7 +91,7 @@ export class ResultFolder {
         const list = changed.map((key) => `${key} ${before.settings[key]} (now ${settings[key]})`);
         throw new Error(
           `${this.path}: expected results of the same model and settings, got ${list.join(", ")}\n` +
-            "Choose another --out, or compute all of them again with --force.",
+            "Choose another `out`, or compute all of them again with `force`.",
         );
       }
       if (changed.length === 0) this.#record.tasks = before.tasks;

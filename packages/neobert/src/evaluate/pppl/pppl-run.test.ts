@@ -72,7 +72,7 @@ test("scores of another model or sample are not mixed in, but thrown away by for
   await expect(run({ texts: ["abc"], settings: { weights: "2" } })).rejects.toThrow(
     /"weights":"2".*got.*"weights":"1"/,
   );
-  await expect(run({ texts: ["abc"], settings: { weights: "1" }, sample: 2 })).rejects.toThrow(/--force/);
+  await expect(run({ texts: ["abc"], settings: { weights: "1" }, sample: 2 })).rejects.toThrow(/`force`/);
   const report = await run({ texts: ["abcdef"], settings: { weights: "2" }, sample: 2, force: true });
   expect(report.settings).toMatchObject({ weights: "2", sample: 2, seed: 0, trainedLength: 8 });
 });

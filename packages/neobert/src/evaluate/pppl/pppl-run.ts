@@ -135,7 +135,7 @@ class KeptScores {
     if (before !== undefined && before !== head) {
       throw new Error(
         `${this.#file}: expected scores with the settings ${head}, got ${before}\n` +
-          "Choose another folder, or compute all anew with --force.",
+          "Choose another folder, or compute all anew with `force`.",
       );
     }
     for (const line of lines) {

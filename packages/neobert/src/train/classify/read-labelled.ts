@@ -90,7 +90,7 @@ function labelledRow({ record, where }: RecordRow, { text, label, pair }: Labell
     const value = valueAt(record, column);
     if (value !== undefined) return value;
     throw new Error(
-      `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName it with --text, --label or --pair.`,
+      `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName it with \`text\`, \`label\` or \`pair\`.`,
     );
   };
   const several = Array.isArray(label) && label.length > 1 ? label : undefined;

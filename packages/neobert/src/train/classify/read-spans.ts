@@ -42,7 +42,7 @@ function valueIn(record: DataRecord, column: string, where: string): unknown {
   if (Object.hasOwn(record, column)) return record[column];
   throw new Error(
     `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\n` +
-      "Name it with --question, --context, --answers or --answer-start.",
+      "Name it with `question`, `context`, `answers` or `answerStart`.",
   );
 }
 

@@ -193,7 +193,7 @@ test("continuing from a run starts with its weights and records the new length",
 test("a folder that holds a run is not overwritten without --resume", async () => {
   await runPretraining(smallRun(root, "taken", "steps=1"));
   await expect(runPretraining(smallRun(root, "taken", "steps=1"))).rejects.toThrow(
-    /expected a folder without a run.*\n.*--resume/,
+    /expected a folder without a run.*\n.*`resume`/,
   );
 });
 

@@ -124,7 +124,7 @@ function prepareFolder(out: string, resume: boolean): string | undefined {
   if (checkpoint !== undefined && !resume) {
     throw new Error(
       `${out}: expected a folder without a run, got one with ${checkpoint}\n` +
-        "Go on with it by --resume, choose another out=FOLDER, or delete it.",
+        "Go on with it by `resume`, choose another folder for out, or delete it.",
     );
   }
   const checkpoints = checkpointsOf(out);
