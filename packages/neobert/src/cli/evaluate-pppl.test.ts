@@ -44,7 +44,7 @@ test("evaluate pppl scores each text of the files, keeps the scores, and report 
     const name = JSON.stringify(report.model).slice(1, -1);
     expect(readFileSync(join(work, "other/pppl.svg"), "utf8").split(`${name}: median`)).toHaveLength(3);
     await expect(run(...args, "--beside", work)).rejects.toThrow(/pppl\.json: expected a file, got none/);
-    await expect(run(...args, "--sample", "2")).rejects.toThrow(/expected scores with the settings.*\n.*--force/);
+    await expect(run(...args, "--sample", "2")).rejects.toThrow(/expected scores with the settings.*\n.*`force`/);
     await expect(run(...args, "--max-length", "65")).rejects.toThrow(/at most the model's 64 positions, got 65/);
     await run("report", join(work, "pppl"), "--out", join(work, "page.html"), "--title", "Words");
     expect(readFileSync(join(work, "page.html"), "utf8")).toContain("<h1>Words</h1>");

@@ -161,7 +161,7 @@ test("a second run does nothing and says so; other settings or inputs are refuse
   expect(await prepareData(options)).toEqual({ ...first, status: "unchanged" });
   expect(filesOf(options.out)).toEqual(before);
   await expect(prepareData({ ...options, minTokens: 5 })).rejects.toThrow(
-    /got others\n {2}minTokens: 1, now 5\n.*force: true/,
+    /got others\n {2}minTokens: 1, now 5\n.*`force`/,
   );
   writeFileSync(sources, jsonLines(documents.slice(0, 40)));
   await expect(prepareData(options)).rejects.toThrow(
