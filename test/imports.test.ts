@@ -28,7 +28,7 @@ const ALLOWED: Record<string, string[]> = {
   evaluate: ["data", "engine/planner", "files", "hub", "tokenizer", "type encoder", "torch*"],
   export: ["files", "hub", "model", "onnx", "tokenizer", "vectors"],
   report: ["evaluate", "files"],
-  serve: ["type encoder"],
+  serve: ["files", "type encoder"],
   train: [
     "data",
     "encoder",

@@ -182,6 +182,11 @@ export abstract class LoadedModel implements AsyncDisposable {
     this.maxTokens = maxTokensOf(architecture, sentence.maxTokens, tokenizer.modelMaxLength);
   }
 
+  /** Tokens of all calls that wait to be computed. */
+  get waitingTokens(): number {
+    return this.thread.waitingTokens;
+  }
+
   /** Number of tokens of a text, special ones included, before it is cut. */
   countTokens(text: string): number {
     return this.texts.count(text);

@@ -106,6 +106,11 @@ export class EngineThread {
     return this.#queue.submit(call);
   }
 
+  /** Tokens of calls that wait to be computed. */
+  get waitingTokens(): number {
+    return this.#queue.waitingTokens;
+  }
+
   /** Frees the model and ends the thread once all that was asked for before is done. */
   dispose(): Promise<void> {
     this.#disposal ??= this.#dispose();

@@ -1,0 +1,71 @@
+// A request's body as a JSON value, read under limits: bytes are counted as they come, and nesting is measured before
+// anything is parsed, so that a body of a million brackets costs one pass over it.
+
+import { RequestError, shorten } from "./request-error.js";
+
+const MOST_DEPTH = 16;
+
+/** Reads and parses. Throws a `RequestError`: 415 for another type, 413 over `mostBytes`, 400 for what is no JSON. */
+export async function readJson(request: Request, mostBytes: number): Promise<unknown> {
+  const type = request.headers.get("content-type") ?? "application/json";
+  if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)) {
+    const got = shorten(type, 60);
+    throw new RequestError(
+      "wrongMedia",
+      `content-type: expected application/json, got ${got}\nSend the header content-type: application/json.`,
+    );
+  }
+  const bytes = await readBytes(request, mostBytes);
+  if (depthOf(bytes) > MOST_DEPTH) {
+    throw new RequestError("malformed", `body: expected JSON of at most ${MOST_DEPTH} levels, got more`);
+  }
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new RequestError("malformed", "body: expected UTF-8, got other bytes");
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new RequestError("malformed", shorten(`body: expected JSON, got ${(error as Error).message}`));
+  }
+}
+
+async function readBytes(request: Request, mostBytes: number): Promise<Uint8Array> {
+  const tooLarge = () => new RequestError("tooLarge", `body: expected at most ${mostBytes} bytes, got more`);
+  if (Number(request.headers.get("content-length")) > mostBytes) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  if (request.body) {
+    const reader = (request.body as ReadableStream<Uint8Array>).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      length += value.length;
+      if (length > mostBytes) {
+        await reader.cancel();
+        throw tooLarge();
+      }
+      chunks.push(value);
+    }
+  }
+  return Buffer.concat(chunks, length);
+}
+
+/** Levels of brackets outside strings; JSON or not. */
+function depthOf(bytes: Uint8Array): number {
+  const [quote, backslash, bracket, brace] = [0x22, 0x5c, 0x5b, 0x7b];
+  let [depth, most] = [0, 0];
+  let isInString = false;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (isInString) {
+      if (byte === backslash) i++;
+      else if (byte === quote) isInString = false;
+    } else if (byte === quote) isInString = true;
+    else if (byte === bracket || byte === brace) most = Math.max(most, ++depth);
+    else if (byte === bracket + 2 || byte === brace + 2) depth--;
+  }
+  return most;
+}

@@ -1,0 +1,99 @@
+// Ollama's routes for embeddings. Here a model must be called by its name, and an error is one string.
+
+import { z } from "zod";
+import type { Encoder } from "../encoder/encoder.js";
+import { embedTexts, rowsOf } from "./embed-texts.js";
+import { RequestError } from "./request-error.js";
+import { checkCount } from "./request-texts.js";
+import { type Context, dimensions, number, type Route, route, text, vector } from "./route.js";
+import { findModel, partsOf, unknownModel } from "./served-models.js";
+
+const embedBody = z.object({
+  model: text,
+  input: z.union([text, z.array(text)], { error: "expected a text or a list of texts" }),
+  truncate: z.boolean().nullish(),
+  dimensions,
+});
+
+async function embed(body: z.output<typeof embedBody>, encoder: Encoder, context: Context) {
+  checkName(body.model, context);
+  const start = performance.now();
+  const texts = [body.input].flat();
+  if (texts.length > 0) checkCount("input", texts.length, context);
+  const truncate = body.truncate ?? true;
+  const wishes = { truncate, dimensions: body.dimensions };
+  const { vectors, tokens } = await embedTexts(texts, encoder, wishes, context);
+  return {
+    model: body.model,
+    embeddings: rowsOf(vectors),
+    total_duration: Math.round((performance.now() - start) * 1e6),
+    load_duration: 0,
+    prompt_eval_count: tokens,
+  };
+}
+
+const oldBody = z.object({ model: text, prompt: text });
+
+async function embedOne({ model, prompt }: z.output<typeof oldBody>, encoder: Encoder, context: Context) {
+  checkName(model, context);
+  const { vectors } = await embedTexts([prompt], encoder, { truncate: true }, context);
+  return { embedding: Array.from(vectors.row(0)) };
+}
+
+function checkName(name: string, { models }: Context): void {
+  if (!findModel(models, name)) throw unknownModel(models, name);
+}
+
+const startedAt = new Date().toISOString();
+
+function tags(_: unknown, __: unknown, { models, isReady }: Context) {
+  if (!isReady) throw new RequestError("unhealthy", "the model is loading, or the server is shutting down");
+  return {
+    models: models.map((model) => ({
+      name: model.name,
+      model: model.name,
+      modified_at: startedAt,
+      size: 0,
+      digest: model.revision ?? "",
+      details: { format: "safetensors", family: partsOf(model)[0]?.config.model_type ?? "" },
+    })),
+  };
+}
+
+export const ollamaRoutes: readonly Route[] = [
+  route({
+    method: "POST",
+    family: "ollama",
+    paths: ["/api/embed"],
+    summary: "A vector of length 1 for each text, in Ollama's body.",
+    task: "encoder",
+    body: embedBody,
+    answer: z.object({
+      model: text,
+      embeddings: z.array(vector),
+      total_duration: number,
+      load_duration: number,
+      prompt_eval_count: z.int(),
+    }),
+    run: embed,
+  }),
+  route({
+    method: "POST",
+    family: "ollama",
+    paths: ["/api/embeddings"],
+    summary: "The vector of a text, of length 1, in Ollama's older body.",
+    task: "encoder",
+    body: oldBody,
+    answer: z.object({ embedding: vector }),
+    run: embedOne,
+  }),
+  {
+    method: "GET",
+    family: "ollama",
+    paths: ["/api/tags"],
+    summary: "The models that are served, in Ollama's answer.",
+    isOpen: true,
+    answer: z.object({ models: z.array(z.object({ name: text, model: text, modified_at: text })) }),
+    run: tags,
+  },
+];

@@ -1,0 +1,87 @@
+// What a client reads when its request is refused: one table of kinds with their statuses, one body that OpenAI's clients and
+// Text Embeddings Inference's both find their fields in. Errors of the library are sentences for its caller, so those about
+// arguments go out as they are, shortened; anything else is ours, and says nothing of the inside.
+
+/** Kind -> status, OpenAI's type, Text Embeddings Inference's type. */
+const kinds = {
+  invalid: [422, "invalid_request_error", "Validation"],
+  empty: [400, "invalid_request_error", "Empty"],
+  malformed: [400, "invalid_request_error", "Validation"],
+  unauthorized: [401, "authentication_error", "Unauthorized"],
+  notFound: [404, "invalid_request_error", "NotFound"],
+  wrongMethod: [405, "invalid_request_error", "Validation"],
+  tooLarge: [413, "invalid_request_error", "Validation"],
+  wrongMedia: [415, "invalid_request_error", "Validation"],
+  wrongModel: [424, "invalid_request_error", "Backend"],
+  failed: [424, "server_error", "Backend"],
+  overloaded: [429, "rate_limit_error", "Overloaded"],
+  dropped: [499, "invalid_request_error", "Dropped"],
+  internal: [500, "server_error", "Internal"],
+  unhealthy: [503, "server_error", "Unhealthy"],
+  late: [503, "server_error", "Overloaded"],
+} as const satisfies Record<string, readonly [number, string, string]>;
+
+export type ErrorKind = keyof typeof kinds;
+/** Whose contract a route keeps; it decides the status of an invalid body and the shape of an error. */
+export type Family = "tei" | "openai" | "ollama";
+
+/** Characters of a message that goes out: what it repeats of the request ends there. */
+const MOST_CHARACTERS = 200;
+const RETRY_SECONDS = 1;
+
+export class RequestError extends Error {
+  override readonly name = "RequestError";
+  readonly kind: ErrorKind;
+  /** Field of the body that is wrong. */
+  readonly param: string | null;
+
+  constructor(
+    kind: ErrorKind,
+    message: string,
+    { param = null, cause }: { param?: string | null; cause?: unknown } = {},
+  ) {
+    super(message, { cause });
+    this.kind = kind;
+    this.param = param;
+  }
+}
+
+/** The text, or its beginning where it is longer than what an error may repeat of a request. */
+export function shorten(text: string, mostCharacters = MOST_CHARACTERS): string {
+  return text.length > mostCharacters ? `${text.slice(0, mostCharacters - 3)}...` : text;
+}
+
+/** Any error as one that can be answered. */
+export function requestErrorOf(error: unknown, signal: AbortSignal): RequestError {
+  if (error instanceof RequestError) return error;
+  if (signal.aborted) return new RequestError("dropped", "the client has gone away", { cause: error });
+  if (!(error instanceof Error)) return new RequestError("internal", "internal error", { cause: error });
+  const { name, message, cause } = error as Error & { cause?: Error & { fatal?: boolean } };
+  if (name === "QueueFullError") return new RequestError("overloaded", "Model is overloaded", { cause: error });
+  if (name === "DeadlineError") {
+    return new RequestError("late", "Model is overloaded: no answer in time", { cause: error });
+  }
+  if (cause?.fatal) return new RequestError("unhealthy", "the engine has stopped and starts anew", { cause: error });
+  if (cause) return new RequestError("failed", shorten(message), { cause: error });
+  // Of the arguments: `where: expected WHAT, got WHAT`.
+  if (/^\w+: expected /.test(message)) return new RequestError("invalid", shorten(message), { cause: error });
+  return new RequestError("internal", "internal error", { cause: error });
+}
+
+function statusOf({ kind }: RequestError, family: Family): number {
+  return kind === "invalid" && family !== "tei" ? 400 : kinds[kind][0];
+}
+
+export function errorResponse(error: RequestError, family: Family): Response {
+  const { kind, message, param } = error;
+  const [, openaiType, type] = kinds[kind];
+  const status = statusOf(error, family);
+  const code = kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const body =
+    family === "ollama"
+      ? { error: message }
+      : { error: { message, type: openaiType, param, code }, message, code: status, type };
+  const headers: Record<string, string> = status === 429 || status === 503 ? { "retry-after": `${RETRY_SECONDS}` } : {};
+  if (status === 401) headers["www-authenticate"] = "Bearer";
+  return Response.json(body, { status, headers });
+}

@@ -1,0 +1,92 @@
+// Ranking in the bodies that other services made common, told apart by their fields: Cohere's, Jina's and vLLM's say
+// `documents`, Weaviate's adds `property` and names no model. (Text Embeddings Inference's says `texts`: tei-routes.ts.)
+
+import { z } from "zod";
+import type { CrossEncoder } from "../encoder/cross-encoder.js";
+import { checkCount, finite, measure } from "./request-texts.js";
+import { type Context, flag, hasField, number, type Route, route, text, topN } from "./route.js";
+
+const documents = z.array(z.union([text, z.object({ text })], { error: "expected a text or { text }" }));
+
+const body = z.object({
+  model: text.nullish(),
+  query: text,
+  documents,
+  top_n: topN,
+  return_documents: flag(false),
+  truncate: z.boolean().nullish(),
+});
+
+async function rank(
+  query: string,
+  documents: readonly (string | { text: string })[],
+  model: CrossEncoder,
+  context: Context,
+  more: { truncate?: boolean | null | undefined; topK?: number } = {},
+) {
+  checkCount("documents", documents.length, context);
+  const texts = documents.map((document) => (typeof document === "string" ? document : document.text));
+  const pairs = texts.map((pair) => ({ text: query, pair }));
+  const tokens = await measure(pairs, model, { truncate: more.truncate }, context);
+  const ranked = await model.rerank(query, texts, {
+    ...context.call,
+    ...(more.topK !== undefined && { topK: more.topK }),
+  });
+  finite(
+    "score",
+    ranked.map(({ score }) => score),
+  );
+  context.count({ inputs: texts.length, tokens });
+  return { ranked, tokens };
+}
+
+async function rerank(wanted: z.output<typeof body>, model: CrossEncoder, context: Context) {
+  const { query, documents, top_n, return_documents, truncate } = wanted;
+  const { ranked, tokens } = await rank(query, documents, model, context, {
+    truncate,
+    topK: top_n ?? documents.length,
+  });
+  const results = ranked.map(({ index, score, text }) => {
+    return { index, relevance_score: score, ...(return_documents && { document: { text } }) };
+  });
+  const usage = { prompt_tokens: tokens, total_tokens: tokens };
+  return { id: context.id, model: context.served.name, results, usage, meta: {} };
+}
+
+const weaviateBody = z.object({ query: text, documents: z.array(text), property: text.nullish() });
+
+async function score({ query, documents }: z.output<typeof weaviateBody>, model: CrossEncoder, context: Context) {
+  const { ranked } = await rank(query, documents, model, context);
+  const scores = ranked.sort((a, b) => a.index - b.index).map(({ text, score }) => ({ document: text, score }));
+  return { query, scores };
+}
+
+export const rerankRoutes: readonly Route[] = [
+  route({
+    method: "POST",
+    family: "openai",
+    paths: ["/rerank"],
+    summary: "The score of each document, in Weaviate's body.",
+    task: "reranker",
+    when: (body) => hasField(body, "property") && !hasField(body, "model"),
+    body: weaviateBody,
+    answer: z.object({ query: text, scores: z.array(z.object({ document: text, score: number })) }),
+    run: score,
+  }),
+  route({
+    method: "POST",
+    family: "openai",
+    paths: ["/v1/rerank", "/v2/rerank", "/rerank"],
+    summary: "Documents sorted by how well they answer a query.",
+    task: "reranker",
+    body,
+    answer: z.object({
+      id: text,
+      model: text,
+      results: z.array(z.object({ index: z.int(), relevance_score: number, document: z.object({ text }).optional() })),
+      usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
+      meta: z.object({}),
+    }),
+    run: rerank,
+  }),
+];

@@ -1,0 +1,85 @@
+// What a route is: a row of data with its body and answer as zod schemas, and a function from the one to the other. The
+// schemas are what requests are checked by and what /openapi.json is made of.
+
+import { z } from "zod";
+import type { CallOptions } from "../encoder/loaded-model.js";
+import type { Family } from "./request-error.js";
+import type { RequestMetrics } from "./request-metrics.js";
+import type { HandlerSettings } from "./serve-options.js";
+import type { ServedModel, Task, TaskModels } from "./served-models.js";
+
+/** What a route may use besides its body and its model. */
+export interface Context {
+  models: readonly ServedModel[];
+  /** The one that the request is for. */
+  served: ServedModel;
+  settings: HandlerSettings;
+  metrics: RequestMetrics;
+  id: string;
+  signal: AbortSignal;
+  /** False while models load, and once the server drains. */
+  isReady: boolean;
+  /** What every call of the library gets: the client's signal, the time limit, the cut. */
+  call: CallOptions;
+  /** Notes what the request is worth, for the log and the metrics. */
+  count(work: { inputs?: number; tokens?: number }): void;
+  /** The OpenAPI document. */
+  document(): object;
+}
+
+export interface Route {
+  method: "GET" | "POST";
+  paths: readonly string[];
+  family: Family;
+  summary: string;
+  /** What the model must do; absent: no model is asked. */
+  task?: Task;
+  /** Needs no key, and answers while models load. */
+  isOpen?: boolean;
+  /** Whether this row of a path is for this body; the last row of a path takes what is left. */
+  when?(body: unknown, models: readonly ServedModel[]): boolean;
+  body?: z.ZodType;
+  /** Absent: the answer is a `Response` of its own. */
+  answer?: z.ZodType;
+  run(body: never, model: never, context: Context): unknown;
+}
+
+type Typed<B extends z.ZodType, T extends Task> = Omit<Route, "run" | "body" | "task"> & {
+  body: B;
+  task: T;
+  run(body: z.output<B>, model: TaskModels[T], context: Context): unknown;
+};
+
+/** A row whose function has the types of its body and task. */
+export function route<B extends z.ZodType, T extends Task>(row: Typed<B, T>): Route {
+  return row;
+}
+
+/** Whether a body is an object with this field. */
+export function hasField(body: unknown, field: string): boolean {
+  return typeof body === "object" && body !== null && Object.hasOwn(body, field);
+}
+
+// Pieces that many bodies have.
+
+export const text = z.string();
+const ids = z.array(
+  z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1),
+);
+/** A text, the ids of one, or a list of either. */
+export const inputs = z.union([text, ids, z.array(z.union([text, ids]))], {
+  error: "expected a text, a list of token ids, or a list of texts or of lists of token ids",
+});
+export const dimensions = z.int().min(1, "`dimensions` should be positive").nullish();
+export const topN = z.int().min(1).nullish();
+/** As `nullish`, with the default in place of null and undefined. */
+export const flag = (otherwise: boolean) =>
+  z
+    .boolean()
+    .nullish()
+    .transform((value) => value ?? otherwise);
+export const number = z.number();
+export const vector = z.array(z.number());

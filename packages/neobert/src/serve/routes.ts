@@ -1,0 +1,18 @@
+// All routes. Where rows share a path, the first whose `when` fits the body answers.
+
+import { ollamaRoutes } from "./ollama-routes.js";
+import { openaiRoutes } from "./openai-routes.js";
+import { ownRoutes } from "./own-routes.js";
+import { rerankRoutes } from "./rerank-routes.js";
+import type { Route } from "./route.js";
+import { statusRoutes } from "./status-routes.js";
+import { teiRoutes } from "./tei-routes.js";
+
+export const routes: readonly Route[] = [
+  ...statusRoutes,
+  ...teiRoutes,
+  ...openaiRoutes,
+  ...rerankRoutes,
+  ...ollamaRoutes,
+  ...ownRoutes,
+];

@@ -1,0 +1,231 @@
+// From a Web `Request` to a `Response`: the one way that every request goes. Route, key, readiness, number at once, body,
+// schema, model, work, answer, log; what throws on the way is answered by request-error.ts. A request that is refused
+// before its body is read costs nothing.
+
+import { randomUUID } from "node:crypto";
+import type { z } from "zod";
+import type { CallOptions } from "../encoder/loaded-model.js";
+import { ApiKeys } from "./api-keys.js";
+import { readJson } from "./json-body.js";
+import { openApi } from "./open-api.js";
+import { errorResponse, type Family, RequestError, requestErrorOf, shorten } from "./request-error.js";
+import { RequestMetrics } from "./request-metrics.js";
+import type { Context, Route } from "./route.js";
+import { routes } from "./routes.js";
+import {
+  type HandlerOptions,
+  type HandlerSettings,
+  type RequestRecord,
+  serveOptions,
+  settingsOf,
+} from "./serve-options.js";
+import { partOf, partsOf, pickModel, type ServedModel } from "./served-models.js";
+
+/** Answers requests; never rejects. */
+export type Handler = (request: Request) => Promise<Response>;
+export type Models = readonly ServedModel[];
+
+/**
+ * A function that answers requests with these models; until they are loaded, with 503. Throws where an option is wrong.
+ */
+export function createHandler(models: Models | Promise<Models>, options: HandlerOptions = {}): Handler {
+  const service = new Service(models, options);
+  return (request) => service.answer(request);
+}
+
+/** A request on its way. */
+interface Work {
+  id: string;
+  route?: Route;
+  served?: ServedModel;
+  inputs?: number;
+  tokens?: number;
+}
+
+export class Service {
+  readonly #settings: HandlerSettings;
+  readonly #keys: ApiKeys;
+  readonly #metrics: RequestMetrics;
+  #models: Models = [];
+  #isLoading = true;
+  #isDraining = false;
+  #inFlight = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor(models: Models | Promise<Models>, options: HandlerOptions = {}) {
+    this.#settings = settingsOf(serveOptions, options);
+    this.#keys = new ApiKeys(this.#settings.apiKeys);
+    this.#metrics = new RequestMetrics(() => {
+      const parts = this.#models.flatMap(partsOf);
+      return {
+        inFlight: this.#inFlight,
+        waitingTokens: parts.reduce((sum, part) => sum + part.waitingTokens, 0),
+      };
+    });
+    const take = (loaded: Models) => {
+      this.#models = loaded;
+      this.#isLoading = false;
+    };
+    if (models instanceof Promise)
+      models.then(take, () => {}); // the caller sees a rejection
+    else take(models);
+  }
+
+  /** Refuses requests from now on; resolves when those that have begun are answered. */
+  drain(): Promise<void> {
+    this.#isDraining = true;
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#inFlight === 0) resolve();
+    });
+  }
+
+  async answer(request: Request): Promise<Response> {
+    const start = performance.now();
+    const time = new Date().toISOString();
+    const asked = request.headers.get("x-request-id") ?? "";
+    const work: Work = { id: /^[\w.-]{1,64}$/.test(asked) ? asked : randomUUID() };
+    const { pathname } = new URL(request.url);
+    let response: Response;
+    let error: RequestError | undefined;
+    this.#inFlight++;
+    try {
+      response = preflight(request, this.#settings) ?? (await this.#answer(request, pathname, work));
+    } catch (thrown) {
+      error = requestErrorOf(thrown, request.signal);
+      const family = work.route?.family ?? familyOf(pathname);
+      response = errorResponse(error, family);
+      if (error.kind === "wrongMethod") response.headers.set("allow", methodsOf(pathname).join(", "));
+    } finally {
+      this.#inFlight--;
+      if (this.#inFlight === 0) this.#onIdle?.();
+    }
+    const ms = performance.now() - start;
+    response.headers.set("x-request-id", work.id);
+    response.headers.set("x-total-time", ms.toFixed(0));
+    const origin = allowedOrigin(request, this.#settings);
+    if (origin !== undefined) {
+      response.headers.set("access-control-allow-origin", origin);
+      response.headers.append("vary", "origin");
+    }
+    const { inputs, tokens, served, route } = work;
+    const done = { ...(inputs !== undefined && { inputs }), ...(tokens !== undefined && { tokens }) };
+    this.#metrics.end(route?.paths[0] ?? "none", ms / 1000, { ...done, ...(error && { error: error.kind }) });
+    const record: RequestRecord = {
+      time,
+      id: work.id,
+      method: request.method,
+      path: shorten(pathname),
+      status: response.status,
+      ms: Math.round(ms * 10) / 10,
+      ...(served && { model: served.name }),
+      ...done,
+      ...(error && { error: error.message.split("\n")[0]! }),
+    };
+    const { cause } = error ?? {};
+    if (error?.kind === "internal") record.stack = cause instanceof Error ? (cause.stack ?? "") : String(cause);
+    this.#settings.log?.(record);
+    return response;
+  }
+
+  async #answer(request: Request, pathname: string, work: Work): Promise<Response> {
+    const { method, signal, headers } = request;
+    const path = pathname.length > 1 ? pathname.replace(/\/$/, "") : pathname;
+    const rows = routes.filter(({ paths }) => paths.includes(path));
+    if (rows.length === 0) {
+      const way = "GET /openapi.json lists the routes.";
+      throw new RequestError("notFound", `${shorten(pathname, 100)}: expected a route, got none of them\n${way}`);
+    }
+    const wanted = method === "HEAD" ? "GET" : method;
+    const able = rows.filter((row) => row.method === wanted);
+    if (able.length === 0) {
+      throw new RequestError("wrongMethod", `${path}: expected ${methodsOf(path).join(" or ")}, got ${method}`);
+    }
+    work.route = able[0]!;
+    if (!able[0]!.isOpen && !this.#keys.allows(headers.get("authorization"))) {
+      const way = "Send the header authorization: Bearer KEY.";
+      throw new RequestError("unauthorized", `expected one of the server's API keys, got none of them\n${way}`);
+    }
+    if (wanted === "GET") return this.#respond(able[0]!, undefined, request, work);
+    this.#checkReady();
+    if (this.#inFlight > this.#settings.maxConcurrentRequests) {
+      throw new RequestError("overloaded", "Model is overloaded: too many requests at once");
+    }
+    const body = await readJson(request, this.#settings.payloadLimit);
+    signal.throwIfAborted();
+    const row = able.find(({ when }) => !when || when(body, this.#models))!;
+    work.route = row;
+    return this.#respond(row, body, request, work);
+  }
+
+  #checkReady(): void {
+    if (this.#isDraining) throw new RequestError("unhealthy", "the server is shutting down");
+    if (this.#isLoading) throw new RequestError("unhealthy", "the model is loading");
+  }
+
+  async #respond(row: Route, raw: unknown, { signal }: Request, work: Work): Promise<Response> {
+    const body = row.body ? checked(row.body, raw) : undefined;
+    const name = (body as { model?: string | null } | undefined)?.model ?? undefined;
+    const picked = row.task && pickModel(this.#models, row.task, name, routesOf);
+    if (picked) work.served = picked.served;
+    const { queueTimeoutMs } = this.#settings;
+    const call: CallOptions = { signal, wait: false, ...(queueTimeoutMs > 0 && { timeoutMs: queueTimeoutMs }) };
+    const { maxTokens } = this.#settings;
+    if (picked && maxTokens !== undefined) call.maxTokens = Math.min(maxTokens, picked.model.maxTokens);
+    const context: Context = {
+      models: this.#models,
+      served: picked?.served ?? this.#models[0]!,
+      settings: this.#settings,
+      metrics: this.#metrics,
+      id: work.id,
+      signal,
+      isReady: !this.#isLoading && !this.#isDraining,
+      call,
+      count: (counts) => Object.assign(work, counts),
+      document: () => openApi(routes),
+    };
+    const answer = await row.run(body as never, picked?.model as never, context);
+    return answer instanceof Response ? answer : Response.json(answer);
+  }
+}
+
+/** The body as its schema gives it. Throws naming the first field that is wrong. */
+function checked(schema: z.ZodType, raw: unknown): unknown {
+  const { data, error } = schema.safeParse(raw);
+  if (!error) return data;
+  const { path, message } = error.issues[0]!;
+  const field = path.join(".");
+  throw new RequestError("invalid", shorten(field === "" ? message : `\`${field}\`: ${message}`), {
+    param: field === "" ? null : shorten(field, 100),
+  });
+}
+
+function routesOf(model: ServedModel): string[] {
+  const able = routes.filter(({ task }) => task !== undefined && partOf(model, task) !== undefined);
+  return [...new Set(able.map(({ method, paths }) => `${method} ${paths[0]}`))];
+}
+
+function methodsOf(path: string): string[] {
+  return [...new Set(routes.filter(({ paths }) => paths.includes(path)).map(({ method }) => method))];
+}
+
+function familyOf(path: string): Family {
+  return path.startsWith("/api/") ? "ollama" : path.startsWith("/v1/") || path.startsWith("/v2/") ? "openai" : "tei";
+}
+
+function allowedOrigin({ headers }: Request, { corsAllowOrigins }: HandlerSettings): string | undefined {
+  const origin = headers.get("origin");
+  if (origin === null) return undefined;
+  return corsAllowOrigins.includes("*") ? "*" : corsAllowOrigins.find((one) => one === origin);
+}
+
+/** What a browser asks before it sends a request to another origin. */
+function preflight(request: Request, settings: HandlerSettings): Response | undefined {
+  if (request.method !== "OPTIONS" || allowedOrigin(request, settings) === undefined) return undefined;
+  const headers = {
+    "access-control-allow-methods": "GET, POST",
+    "access-control-allow-headers": "authorization, content-type, x-request-id",
+    "access-control-max-age": "86400",
+  };
+  return new Response(null, { status: 204, headers });
+}
