@@ -63,6 +63,10 @@ const commands: Record<string, CommandEntry> = {
     summary: "fill the [MASK] tokens of a text",
     load: async () => (await import("./fill-mask.js")).fillMaskCommand(),
   },
+  serve: {
+    summary: "answer HTTP requests with models",
+    load: async () => (await import("./serve.js")).serveCommand(),
+  },
   report: {
     summary: "write a page of what runs and evaluations have left",
     load: async () => (await import("./report.js")).reportCommand(),

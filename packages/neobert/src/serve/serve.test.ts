@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Answer, ask as askAt, disposeServed, loadServed, type SmallServed, servedOf } from "./fixture-serve.js";
 import { createHandler, type Handler, type HandlerOptions } from "./index.js";
+import { routes } from "./routes.js";
 
 const texts = ["the house of a united people", "law", "war and peace shall govern the free states"];
 const long = "house ".repeat(100);
@@ -123,5 +124,178 @@ describe("Text Embeddings Inference", () => {
       (await ask("/embed", { inputs: long }, { by: shorter })).json,
       await encoder.encode([long], { normalize: true, maxTokens: 8 }),
     );
+  });
+});
+
+describe("OpenAI and vLLM", () => {
+  test("/v1/embeddings gives the same vectors as numbers and as base64 of little-endian float32", async () => {
+    const expected = await encoder.encode(texts, { normalize: true });
+    const { status, json } = await ask("/v1/embeddings", { input: texts, model: "text-embedding-3-small" });
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ object: "list", model: "embed" });
+    expect(json.data.map(({ index }: { index: number }) => index)).toEqual([0, 1, 2]);
+    expectRows(
+      json.data.map(({ embedding }: { embedding: number[] }) => embedding),
+      expected,
+    );
+    const tokens = texts.reduce((sum, text) => sum + encoder.countTokens(text), 0);
+    expect(json.usage).toEqual({ prompt_tokens: tokens, total_tokens: tokens });
+    const base64 = await ask("/v1/embeddings", { input: texts, encoding_format: "base64", dimensions: 8 });
+    const rows = base64.json.data.map(({ embedding }: { embedding: string }) => {
+      const bytes = Buffer.from(embedding, "base64");
+      return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
+    });
+    expectRows(rows, await encoder.encode(texts, { normalize: true, dimensions: 8 }));
+  });
+
+  test("a text, its token ids, and lists of either are inputs", async () => {
+    const ids = Array.from(encoder.tokenizer.encodeIds(texts[0]!));
+    const of = async (input: unknown) => (await ask("/v1/embeddings", { input })).json.data;
+    const [{ embedding }] = await of(texts[0]);
+    expect(await of(ids)).toEqual([{ object: "embedding", index: 0, embedding }]);
+    expect((await of([texts[1], ids]))[1].embedding).toEqual(embedding);
+    expect(await of([""])).toHaveLength(1);
+  });
+
+  test("a text that is too long is refused in OpenAI's words, and cut where the request says how", async () => {
+    const refused = await ask("/v1/embeddings", { input: [texts[0], long] });
+    expect(refused.status).toBe(400);
+    expect(refused.json.error).toMatchObject({ type: "invalid_request_error", param: null });
+    expect(refused.json.error.message).toBe(
+      "This model's maximum context length is 64 tokens, however you requested 102 tokens " +
+        "(102 in your prompt; 0 for the completion). Please reduce your prompt; or completion length.",
+    );
+    const cut = await ask("/v1/embeddings", { input: long, truncate_prompt_tokens: 8 });
+    expectRows([cut.json.data[0].embedding], await encoder.encode([long], { normalize: true, maxTokens: 8 }));
+    const whole = await ask("/v1/embeddings", { input: long, truncate_prompt_tokens: -1 });
+    expect(whole.json.usage.total_tokens).toBe(64);
+  });
+
+  test("/v1/models names the models and the tokens they read", async () => {
+    const { json } = await ask("/v1/models");
+    expect(json.data.map(({ id }: { id: string }) => id)).toEqual(["embed", "labels", "rank", "masks", "tags"]);
+    expect(json.data[0]).toMatchObject({ object: "model", max_model_len: 64, dimension: 32, revision: "abc" });
+  });
+
+  test("/score repeats a single first text, in three spellings", async () => {
+    const expected = await reranker.scores(texts.map((text) => ["law", text] as const));
+    for (const [first, second] of ["text_1 text_2", "queries documents", "data_1 data_2"].map((names) =>
+      names.split(" "),
+    )) {
+      const { json } = await ask("/score", { [first!]: "law", [second!]: texts });
+      expect(json.data).toEqual(Array.from(expected, (score, index) => ({ index, object: "score", score })));
+    }
+    const paired = await ask("/score", { text_1: ["law", "law"], text_2: texts.slice(1) });
+    expect(paired.json.data.map(({ score }: { score: number }) => score)).toEqual([...expected.slice(1)]);
+    expect((await ask("/score", { text_1: ["a", "b"], text_2: texts })).status).toBe(400);
+    expect((await ask("/score", { text_1: "a", documents: texts })).status).toBe(400);
+  });
+
+  test("/classify gives the best label and the scores by the labels' index", async () => {
+    const { json } = await ask("/classify", { input: texts });
+    const expected = await classifier.classify(texts);
+    for (const [i, { label, probs, num_classes }] of json.data.entries()) {
+      expect(label).toBe(expected[i]![0]!.label);
+      expect(num_classes).toBe(3);
+      for (const { index, score } of expected[i]!) expect(probs[index]).toBe(score);
+    }
+  });
+});
+
+describe("Cohere, Jina and Weaviate", () => {
+  test.each(["/v1/rerank", "/v2/rerank", "/rerank"])("%s takes documents as texts or objects", async (path) => {
+    const expected = await reranker.rerank("law", texts, { topK: 2 });
+    const documents = [texts[0], { text: texts[1] }, texts[2]];
+    const { status, json } = await ask(path, {
+      model: "rank",
+      query: "law",
+      documents,
+      top_n: 2,
+      return_documents: true,
+    });
+    expect(status).toBe(200);
+    const results = expected.map(({ index, score, text }) => ({ index, relevance_score: score, document: { text } }));
+    expect(json).toMatchObject({ model: "rank", results });
+    expect(json.results).toHaveLength(2);
+  });
+
+  test("a body with a property and no model is Weaviate's: scores in the documents' order", async () => {
+    const { json } = await ask("/rerank", { query: "law", documents: texts, property: "" });
+    const expected = await reranker.scores(texts.map((text) => ["law", text] as const));
+    expect(json).toEqual({ query: "law", scores: texts.map((document, i) => ({ document, score: expected[i] })) });
+  });
+});
+
+describe("Ollama", () => {
+  test("/api/embed and /api/embeddings give the vectors, to those who know the model's name", async () => {
+    const { json } = await ask("/api/embed", { model: "embed:latest", input: texts });
+    const expected = await encoder.encode(texts, { normalize: true });
+    expectRows(json.embeddings, expected);
+    expect(json.model).toBe("embed:latest");
+    expect((await ask("/api/embed", { model: "embed", input: [] })).json.embeddings).toEqual([]);
+    const old = await ask("/api/embeddings", { model: "embed", prompt: texts[0] });
+    expectRows([old.json.embedding], await encoder.encode([texts[0]!], { normalize: true }));
+    const unknown = await ask("/api/embed", { model: "llama", input: texts });
+    expect(unknown.status).toBe(404);
+    expect(Object.keys(unknown.json)).toEqual(["error"]);
+    expect((await ask("/api/tags")).json.models[0]).toMatchObject({ name: "embed", digest: "abc" });
+  });
+});
+
+describe("routes of our own", () => {
+  test("/fill-mask and /tag give what the library gives", async () => {
+    const masked = "the [MASK] of a [MASK]";
+    const one = await ask("/fill-mask", { inputs: masked, top_k: 3 });
+    expect(one.json).toEqual(await fillMask.fill(masked, { topK: 3 }));
+    expect((await ask("/fill-mask", { inputs: [masked] })).json).toEqual(await fillMask.fill([masked]));
+    const none = await ask("/fill-mask", { inputs: "no mask" });
+    expect([none.status, none.json.message.includes("[MASK]")]).toEqual([422, true]);
+    expect((await ask("/tag", { inputs: texts })).json).toEqual(await tagger.tag(texts));
+    const tokenwise = await ask("/tag", { inputs: texts[0], aggregation: "none", ignore: [] });
+    expect(tokenwise.json).toEqual(await tagger.tag(texts[0]!, { aggregation: "none", ignore: [] }));
+  });
+});
+
+describe("what a server says of itself", () => {
+  test("/info has the limits, and each model's task", async () => {
+    const { json } = await ask("/info");
+    expect(json).toMatchObject({
+      model_id: "embed",
+      model_sha: "abc",
+      max_input_length: 64,
+      max_client_batch_size: 2048,
+    });
+    expect(json.model_type.embedding).toMatchObject({ dimension: 32, prompts: { query: "query: " } });
+    expect(json.models[1].model_type.classifier.id2label).toEqual({ 0: "A", 1: "B", 2: "C" });
+  });
+
+  test("/metrics counts answers by route and refusals by kind", async () => {
+    const by = withOptions({});
+    await ask("/embed", { inputs: texts }, { by });
+    await ask("/v1/embeddings", { input: texts }, { by });
+    await ask("/embed", { inputs: [] }, { by });
+    const { json, headers } = await ask("/metrics", undefined, { by });
+    expect(headers.get("content-type")).toMatch(/^text\/plain; version=0\.0\.4/);
+    const lines = json.split("\n");
+    expect(lines).toContain('te_request_success{method="/embed"} 1');
+    expect(lines).toContain('te_request_failure{err="empty"} 1');
+    expect(lines).toContain("te_request_count 3");
+    expect(lines).toContain("neobert_inputs_total 6");
+    expect(lines).toContain('te_request_duration_bucket{le="+Inf"} 2');
+  });
+
+  test("/openapi.json describes every route by the schemas that check it", async () => {
+    const { json } = await ask("/openapi.json");
+    expect(json.openapi).toBe("3.1.0");
+    for (const { method, paths, body } of routes) {
+      for (const path of paths) {
+        const operation = json.paths[path][method.toLowerCase()];
+        expect(operation.summary.length).toBeGreaterThan(0);
+        expect("requestBody" in operation).toBe(body !== undefined);
+      }
+    }
+    const { schema } = json.paths["/v1/embeddings"].post.requestBody.content["application/json"];
+    expect(schema.required).toEqual(["input"]);
+    expect(json.paths["/rerank"].post.requestBody.content["application/json"].schema.anyOf).toHaveLength(3);
   });
 });
