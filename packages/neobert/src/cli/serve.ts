@@ -80,7 +80,7 @@ export function serveCommand(): Command {
     )
     .addOption(whole("--max-client-batch-size <n>", "most texts of a request (default: 2048)", "MAX_CLIENT_BATCH_SIZE"))
     .addOption(whole("--payload-limit <bytes>", "most bytes of a request (default: 16000000)", "PAYLOAD_LIMIT"))
-    .option("--queue-timeout <seconds>", "answer 503 after this time; 0: never", wholeNumber, 60)
+    .option("--queue-timeout <seconds>", "answer 503 after this time; 0: never", wholeNumber, 300)
     .option("--drain-timeout <seconds>", "time that requests have to end after SIGTERM", wholeNumber, 30)
     .addOption(
       new Option("--auto-truncate [bool]", "cut texts that are too long where a request does not say")

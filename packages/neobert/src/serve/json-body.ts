@@ -5,8 +5,8 @@ import { RequestError, shorten } from "./request-error.js";
 
 const MOST_DEPTH = 16;
 
-/** Reads and parses. Throws a `RequestError`: 415 for another type, 413 over `mostBytes`, 400 for what is no JSON. */
-export async function readJson(request: Request, mostBytes: number): Promise<unknown> {
+/** Reads and parses; `hold` is told of bytes as they come, and may throw. Throws a `RequestError`: 415 for another type, 413 over `mostBytes`, 400 for what is no JSON. */
+export async function readJson(request: Request, mostBytes: number, hold: (bytes: number) => void): Promise<unknown> {
   const type = request.headers.get("content-type") ?? "application/json";
   if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)) {
     const got = shorten(type, 60);
@@ -15,7 +15,7 @@ export async function readJson(request: Request, mostBytes: number): Promise<unk
       `content-type: expected application/json, got ${got}\nSend the header content-type: application/json.`,
     );
   }
-  const bytes = await readBytes(request, mostBytes);
+  const bytes = await readBytes(request, mostBytes, hold);
   if (depthOf(bytes) > MOST_DEPTH) {
     throw new RequestError("malformed", `body: expected JSON of at most ${MOST_DEPTH} levels, got more`);
   }
@@ -32,7 +32,7 @@ export async function readJson(request: Request, mostBytes: number): Promise<unk
   }
 }
 
-async function readBytes(request: Request, mostBytes: number): Promise<Uint8Array> {
+async function readBytes(request: Request, mostBytes: number, hold: (bytes: number) => void): Promise<Uint8Array> {
   const tooLarge = () => new RequestError("tooLarge", `body: expected at most ${mostBytes} bytes, got more`);
   if (Number(request.headers.get("content-length")) > mostBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
@@ -43,9 +43,12 @@ async function readBytes(request: Request, mostBytes: number): Promise<Uint8Arra
       const { done, value } = await reader.read();
       if (done) break;
       length += value.length;
-      if (length > mostBytes) {
+      try {
+        if (length > mostBytes) throw tooLarge();
+        hold(value.length);
+      } catch (error) {
         await reader.cancel();
-        throw tooLarge();
+        throw error;
       }
       chunks.push(value);
     }

@@ -2,15 +2,16 @@
 
 import { z } from "zod";
 import type { Encoder } from "../encoder/encoder.js";
+import { dimensions, number, text, textOrTexts, vector } from "./body-fields.js";
 import { embedTexts, rowsOf } from "./embed-texts.js";
 import { RequestError } from "./request-error.js";
-import { checkCount } from "./request-texts.js";
-import { type Context, dimensions, number, type Route, route, text, vector } from "./route.js";
+import { textsOf } from "./request-texts.js";
+import { type Context, type Route, route } from "./route.js";
 import { findModel, partsOf, unknownModel } from "./served-models.js";
 
 const embedBody = z.object({
   model: text,
-  input: z.union([text, z.array(text)], { error: "expected a text or a list of texts" }),
+  input: textOrTexts,
   truncate: z.boolean().nullish(),
   dimensions,
 });
@@ -19,7 +20,7 @@ async function embed(body: z.output<typeof embedBody>, encoder: Encoder, context
   checkName(body.model, context);
   const start = performance.now();
   const texts = [body.input].flat();
-  if (texts.length > 0) checkCount("input", texts.length, context);
+  if (texts.length > 0) textsOf("input", texts, encoder, context);
   const truncate = body.truncate ?? true;
   const wishes = { truncate, dimensions: body.dimensions };
   const { vectors, tokens } = await embedTexts(texts, encoder, wishes, context);
@@ -36,7 +37,8 @@ const oldBody = z.object({ model: text, prompt: text });
 
 async function embedOne({ model, prompt }: z.output<typeof oldBody>, encoder: Encoder, context: Context) {
   checkName(model, context);
-  const { vectors } = await embedTexts([prompt], encoder, { truncate: true }, context);
+  const texts = textsOf("prompt", [prompt], encoder, context);
+  const { vectors } = await embedTexts(texts, encoder, { truncate: true }, context);
   return { embedding: Array.from(vectors.row(0)) };
 }
 

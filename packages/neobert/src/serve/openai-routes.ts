@@ -6,10 +6,11 @@ import { z } from "zod";
 import type { Classifier } from "../encoder/classifier.js";
 import type { CrossEncoder } from "../encoder/cross-encoder.js";
 import type { Encoder } from "../encoder/encoder.js";
+import { dimensions, inputs, number, text, textOrTexts } from "./body-fields.js";
 import { embedTexts } from "./embed-texts.js";
 import { RequestError } from "./request-error.js";
 import { checkCount, finite, listOf, measure, textsOf } from "./request-texts.js";
-import { type Context, dimensions, inputs, number, type Route, route, text } from "./route.js";
+import { type Context, type Route, route } from "./route.js";
 
 const cut = {
   /** Greatest number of tokens; -1: as many as the model reads. */
@@ -66,7 +67,7 @@ function base64Of(row: Float32Array): string {
   return Buffer.from(row.buffer, row.byteOffset, row.byteLength).toString("base64");
 }
 
-const side = z.union([text, z.array(text)], { error: "expected a text or a list of texts" }).optional();
+const side = textOrTexts.optional();
 const scoreBody = z.object({
   model,
   text_1: side,
@@ -108,7 +109,7 @@ async function score(body: z.output<typeof scoreBody>, reranker: CrossEncoder, c
 
 const classifyBody = z.object({
   model,
-  input: z.union([text, z.array(text)], { error: "expected a text or a list of texts" }),
+  input: textOrTexts,
   ...cut,
 });
 

@@ -3,14 +3,15 @@
 import { z } from "zod";
 import type { FillMask } from "../encoder/fill-mask.js";
 import type { TokenClassifier } from "../encoder/token-classifier.js";
+import { number, text, textOrTexts, texts } from "./body-fields.js";
 import { RequestError } from "./request-error.js";
 import { checkCount, measure } from "./request-texts.js";
-import { type Context, number, type Route, route, text } from "./route.js";
+import { type Context, type Route, route } from "./route.js";
 
 /** Characters of all filled texts of an answer. */
 const MOST_CHARACTERS = 2 ** 22;
 
-const inputs = z.union([text, z.array(text)], { error: "expected a text or a list of texts" });
+const inputs = textOrTexts;
 const model = text.nullish();
 const truncate = z.boolean().nullish();
 
@@ -38,7 +39,7 @@ const tagBody = z.object({
   inputs,
   model,
   aggregation: z.enum(["none", "simple", "first", "average", "max"]).default("simple"),
-  ignore: z.array(text).max(1000).default(["O"]),
+  ignore: texts.default(["O"]),
 });
 const entities = z.array(z.object({ label: text, score: number, text, start: z.int(), end: z.int() }));
 

@@ -6,6 +6,11 @@ import type { LoadedModel } from "../encoder/loaded-model.js";
 import { RequestError } from "./request-error.js";
 import type { Context } from "./route.js";
 
+/** Characters of one text, and of all pairs: a query stands in each of its own. A tokenizer reads a text in one go. */
+const MOST_CHARACTERS = 2 ** 20;
+const MOST_PAIR_CHARACTERS = 2 ** 24;
+/** Token ids of a request. */
+const MOST_IDS = 2 ** 20;
 /** Milliseconds of counting before other requests have their turn. */
 const SLICE_MS = 8;
 
@@ -34,7 +39,11 @@ export function checkCount(field: string, count: number, { settings }: Context):
 /** Inputs as texts: lists of ids are decoded, without special tokens, by the model's own tokenizer. */
 export function textsOf(field: string, inputs: readonly Input[], model: LoadedModel, context: Context): string[] {
   checkCount(field, inputs.length, context);
-  return inputs.map((input) => {
+  checkIds(
+    field,
+    inputs.filter((input) => typeof input !== "string"),
+  );
+  const texts = inputs.map((input) => {
     if (typeof input === "string") return input;
     const { tokenizer } = model;
     const foreign = input.find((id) => id > tokenizer.maxId);
@@ -47,6 +56,30 @@ export function textsOf(field: string, inputs: readonly Input[], model: LoadedMo
     }
     return tokenizer.decode(input, { skipSpecialTokens: true });
   });
+  checkCharacters(field, texts);
+  return texts;
+}
+
+/** Throws where lists of ids are longer than a request's work may be. */
+export function checkIds(field: string, lists: readonly (readonly number[])[]): void {
+  const count = lists.reduce((sum, { length }) => sum + length, 0);
+  if (count > MOST_IDS) throw tooLarge(field, `${MOST_IDS} token ids`, count);
+}
+
+/** Throws where a text is too long to be read at all, or pairs are together. */
+export function checkCharacters(field: string, texts: readonly (string | Pair)[]): void {
+  let paired = 0;
+  for (const input of texts) {
+    const [first, second] = typeof input === "string" ? [input, ""] : [input.text, input.pair];
+    const longest = Math.max(first.length, second.length);
+    if (longest > MOST_CHARACTERS) throw tooLarge(field, `${MOST_CHARACTERS} characters a text`, longest);
+    if (typeof input !== "string") paired += first.length + second.length;
+  }
+  if (paired > MOST_PAIR_CHARACTERS) throw tooLarge(field, `${MOST_PAIR_CHARACTERS} characters of pairs`, paired);
+}
+
+function tooLarge(field: string, expected: string, got: number): RequestError {
+  return new RequestError("tooLarge", `\`${field}\`: expected at most ${expected}, got ${got}`, { param: field });
 }
 
 export interface Truncation {
@@ -55,8 +88,9 @@ export interface Truncation {
 }
 
 /** Greatest number of tokens of a text. */
-export function mostTokens(model: LoadedModel, { settings }: Pick<Context, "settings">): number {
-  return Math.min(model.maxTokens, settings.maxTokens ?? Number.POSITIVE_INFINITY);
+export function mostTokens(model: LoadedModel, { settings, call }: Context): number {
+  const limits = [settings.maxTokens, call.maxTokens].filter((limit) => limit !== undefined);
+  return Math.min(model.maxTokens, ...limits);
 }
 
 /** Tokens of a text or pair, nothing cut. */
@@ -76,6 +110,7 @@ export async function measure(
   context: Context,
   tooLong = (tokens: number, most: number) => `\`inputs\` must have less than ${most} tokens. Given: ${tokens}`,
 ): Promise<number> {
+  checkCharacters("inputs", inputs);
   const side = model.tokenizer.truncationSide;
   if (truncation_direction && truncation_direction.toLowerCase() !== side) {
     const message = `truncation_direction: expected ${side}, the side that this model's tokenizer cuts, got ${truncation_direction}`;

@@ -3,10 +3,17 @@
 
 import { z } from "zod";
 import type { CrossEncoder } from "../encoder/cross-encoder.js";
+import { flag, list, number, text, texts, topN } from "./body-fields.js";
 import { checkCount, finite, measure } from "./request-texts.js";
-import { type Context, flag, hasField, number, type Route, route, text, topN } from "./route.js";
+import { type Context, hasField, type Route, route } from "./route.js";
 
-const documents = z.array(z.union([text, z.object({ text })], { error: "expected a text or { text }" }));
+type Document = string | { text: string };
+
+const documents = list(
+  (value): value is Document => typeof (typeof value === "string" ? value : Object(value).text) === "string",
+  { anyOf: [{ type: "string" }, { type: "object", properties: { text: { type: "string" } }, required: ["text"] }] },
+  "a list of texts or { text }",
+);
 
 const body = z.object({
   model: text.nullish(),
@@ -19,7 +26,7 @@ const body = z.object({
 
 async function rank(
   query: string,
-  documents: readonly (string | { text: string })[],
+  documents: readonly Document[],
   model: CrossEncoder,
   context: Context,
   more: { truncate?: boolean | null | undefined; topK?: number } = {},
@@ -53,7 +60,7 @@ async function rerank(wanted: z.output<typeof body>, model: CrossEncoder, contex
   return { id: context.id, model: context.served.name, results, usage, meta: {} };
 }
 
-const weaviateBody = z.object({ query: text, documents: z.array(text), property: text.nullish() });
+const weaviateBody = z.object({ query: text, documents: texts, property: text.nullish() });
 
 async function score({ query, documents }: z.output<typeof weaviateBody>, model: CrossEncoder, context: Context) {
   const { ranked } = await rank(query, documents, model, context);

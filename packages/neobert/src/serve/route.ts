@@ -1,7 +1,7 @@
 // What a route is: a row of data with its body and answer as zod schemas, and a function from the one to the other. The
 // schemas are what requests are checked by and what /openapi.json is made of.
 
-import { z } from "zod";
+import type { z } from "zod";
 import type { CallOptions } from "../encoder/loaded-model.js";
 import type { Family } from "./request-error.js";
 import type { RequestMetrics } from "./request-metrics.js";
@@ -59,27 +59,3 @@ export function route<B extends z.ZodType, T extends Task>(row: Typed<B, T>): Ro
 export function hasField(body: unknown, field: string): boolean {
   return typeof body === "object" && body !== null && Object.hasOwn(body, field);
 }
-
-// Pieces that many bodies have.
-
-export const text = z.string();
-const ids = z.array(
-  z
-    .int()
-    .min(0)
-    .max(2 ** 31 - 1),
-);
-/** A text, the ids of one, or a list of either. */
-export const inputs = z.union([text, ids, z.array(z.union([text, ids]))], {
-  error: "expected a text, a list of token ids, or a list of texts or of lists of token ids",
-});
-export const dimensions = z.int().min(1, "`dimensions` should be positive").nullish();
-export const topN = z.int().min(1).nullish();
-/** As `nullish`, with the default in place of null and undefined. */
-export const flag = (otherwise: boolean) =>
-  z
-    .boolean()
-    .nullish()
-    .transform((value) => value ?? otherwise);
-export const number = z.number();
-export const vector = z.array(z.number());

@@ -14,7 +14,7 @@ export const serveOptions = z.strictObject({
   /** Most requests at once; further ones get 429. */
   maxConcurrentRequests: whole(1).default(512),
   /** Milliseconds from a request's texts to their answer, after which it gets 503; 0: no such limit. */
-  queueTimeoutMs: whole(0).default(60_000),
+  queueTimeoutMs: whole(0).default(300_000),
   /** Whether texts that are too long are cut where the request does not say; OpenAI's routes refuse them then. */
   autoTruncate: z.boolean().default(true),
   /** Cuts texts to this many tokens; default: the model's. */

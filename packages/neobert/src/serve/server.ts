@@ -88,16 +88,20 @@ function listen(server: Server, port: number, hostname: string): Promise<void> {
 }
 
 async function close(server: Server, service: Service, drainTimeoutMs: number): Promise<boolean> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
     timer = setTimeout(() => resolve(false), drainTimeoutMs);
   });
-  // `close` ends connections without a request; others end behind their answer.
-  const isAnswered = await Promise.race([service.drain().then(() => closed.then(() => true)), late]);
+  // Until all are answered the server listens, and says 503. Closing ends connections without a request; others end behind
+  // their answer.
+  const closed = () => new Promise<true>((resolve) => server.close(() => resolve(true)));
+  const isAnswered = await Promise.race([service.drain().then(closed), late]);
   clearTimeout(timer);
-  server.closeAllConnections();
-  await closed;
+  if (!isAnswered) {
+    const end = closed();
+    server.closeAllConnections();
+    await end;
+  }
   return isAnswered;
 }
 
@@ -113,8 +117,8 @@ async function respond(service: Service, incoming: IncomingMessage, outgoing: Se
   if (outgoing.destroyed) return;
   const bytes = Buffer.from(await response.arrayBuffer());
   outgoing.setTimeout(SLOW_READER_MS, () => outgoing.destroy());
-  outgoing.once("finish", () => outgoing.setTimeout(0));
   response.headers.set("content-length", `${bytes.length}`);
+  if (service.isDraining) response.headers.set("connection", "close");
   outgoing.writeHead(response.status, [...response.headers].flat());
   outgoing.end(incoming.method === "HEAD" ? undefined : bytes);
 }

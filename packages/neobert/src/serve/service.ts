@@ -33,9 +33,14 @@ export function createHandler(models: Models | Promise<Models>, options: Handler
   return (request) => service.answer(request);
 }
 
+/** Bodies of the greatest size that are held at once. */
+const MOST_PAYLOADS = 16;
+
 /** A request on its way. */
 interface Work {
   id: string;
+  /** Of the body. */
+  bytes: number;
   route?: Route;
   served?: ServedModel;
   inputs?: number;
@@ -50,6 +55,8 @@ export class Service {
   #isLoading = true;
   #isDraining = false;
   #inFlight = 0;
+  /** Of all bodies whose requests are not answered yet. */
+  #heldBytes = 0;
   #onIdle: (() => void) | undefined;
 
   constructor(models: Models | Promise<Models>, options: HandlerOptions = {}) {
@@ -71,6 +78,10 @@ export class Service {
     else take(models);
   }
 
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
   /** Refuses requests from now on; resolves when those that have begun are answered. */
   drain(): Promise<void> {
     this.#isDraining = true;
@@ -84,7 +95,7 @@ export class Service {
     const start = performance.now();
     const time = new Date().toISOString();
     const asked = request.headers.get("x-request-id") ?? "";
-    const work: Work = { id: /^[\w.-]{1,64}$/.test(asked) ? asked : randomUUID() };
+    const work: Work = { bytes: 0, id: /^[\w.-]{1,64}$/.test(asked) ? asked : randomUUID() };
     const { pathname } = new URL(request.url);
     let response: Response;
     let error: RequestError | undefined;
@@ -98,6 +109,7 @@ export class Service {
       if (error.kind === "wrongMethod") response.headers.set("allow", methodsOf(pathname).join(", "));
     } finally {
       this.#inFlight--;
+      this.#heldBytes -= work.bytes;
       if (this.#inFlight === 0) this.#onIdle?.();
     }
     const ms = performance.now() - start;
@@ -151,11 +163,18 @@ export class Service {
     if (this.#inFlight > this.#settings.maxConcurrentRequests) {
       throw new RequestError("overloaded", "Model is overloaded: too many requests at once");
     }
-    const body = await readJson(request, this.#settings.payloadLimit);
+    const body = await readJson(request, this.#settings.payloadLimit, (bytes) => this.#hold(bytes, work));
     signal.throwIfAborted();
     const row = able.find(({ when }) => !when || when(body, this.#models))!;
     work.route = row;
     return this.#respond(row, body, request, work);
+  }
+
+  #hold(bytes: number, work: Work): void {
+    work.bytes += bytes;
+    this.#heldBytes += bytes;
+    if (this.#heldBytes <= MOST_PAYLOADS * this.#settings.payloadLimit) return;
+    throw new RequestError("overloaded", "Model is overloaded: too many large requests at once");
   }
 
   #checkReady(): void {

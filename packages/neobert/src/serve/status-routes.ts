@@ -2,9 +2,10 @@
 
 import { z } from "zod";
 import { packageVersion } from "../files/package.js";
+import { text } from "./body-fields.js";
 import { RequestError } from "./request-error.js";
 import { mostTokens } from "./request-texts.js";
-import { type Context, type Route, text } from "./route.js";
+import type { Context, Route } from "./route.js";
 import { partsOf, type ServedModel } from "./served-models.js";
 
 const startedS = Math.floor(Date.now() / 1000);

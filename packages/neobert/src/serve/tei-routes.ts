@@ -6,10 +6,23 @@ import type { Classifier } from "../encoder/classifier.js";
 import type { CrossEncoder } from "../encoder/cross-encoder.js";
 import type { Encoder } from "../encoder/encoder.js";
 import type { LoadedModel } from "../encoder/loaded-model.js";
+import {
+  dimensions,
+  flag,
+  idLists,
+  ids,
+  inputs,
+  list,
+  number,
+  text,
+  textOrTexts,
+  texts,
+  vector,
+} from "./body-fields.js";
 import { embedTexts, rowsOf } from "./embed-texts.js";
 import { RequestError } from "./request-error.js";
-import { checkCount, finite, listOf, measure, type Pair, textsOf } from "./request-texts.js";
-import { type Context, dimensions, flag, hasField, inputs, number, type Route, route, text, vector } from "./route.js";
+import { checkCount, checkIds, finite, listOf, measure, type Pair, textsOf } from "./request-texts.js";
+import { type Context, hasField, type Route, route } from "./route.js";
 import { partOf } from "./served-models.js";
 
 /** Numbers of one answer: a JSON text of about 100 MB. */
@@ -48,9 +61,15 @@ async function embedAll(body: z.output<typeof embedAllBody>, encoder: Encoder, c
   });
 }
 
-const one = z.array(text).min(1).max(2);
+/** Two texts at most, the second of which is read together with the first. */
+const pair = list(
+  (value): value is string[] =>
+    Array.isArray(value) && [1, 2].includes(value.length) && value.every((one) => typeof one === "string"),
+  { type: "array", items: { type: "string" }, minItems: 1, maxItems: 2 },
+  "a list of [text] and [text, text]",
+);
 const predictBody = z.object({
-  inputs: z.union([text, z.array(text).max(2), z.array(one)], {
+  inputs: z.union([text, z.tuple([text, text]), pair], {
     error: "expected a text, a pair of texts, or a list of [text] and [text, text]",
   }),
   ...truncation,
@@ -78,7 +97,7 @@ async function predict(body: z.output<typeof predictBody>, classifier: Classifie
 
 const rerankBody = z.object({
   query: text,
-  texts: z.array(text),
+  texts,
   ...truncation,
   raw_scores: flag(false),
   return_text: flag(false),
@@ -98,7 +117,7 @@ async function rerank(body: z.output<typeof rerankBody>, reranker: CrossEncoder,
 }
 
 const similarityBody = z.object({
-  inputs: z.object({ source_sentence: text, sentences: z.array(text) }),
+  inputs: z.object({ source_sentence: text, sentences: texts }),
   parameters: z.object({ ...truncation, prompt_name }).nullish(),
 });
 
@@ -111,7 +130,7 @@ async function similarity({ inputs, parameters }: z.output<typeof similarityBody
 }
 
 const tokenizeBody = z.object({
-  inputs: z.union([text, z.array(text)], { error: "expected a text or a list of texts" }),
+  inputs: textOrTexts,
   add_special_tokens: flag(true),
   prompt_name,
 });
@@ -152,20 +171,15 @@ function promptOf(model: LoadedModel, name: string): string {
   });
 }
 
-const idList = z.array(
-  z
-    .int()
-    .min(0)
-    .max(2 ** 31 - 1),
-);
 const decodeBody = z.object({
-  ids: z.union([idList, z.array(idList)], { error: "expected a list of token ids, or a list of such lists" }),
+  ids: z.union([ids, idLists], { error: "expected a list of token ids, or a list of such lists" }),
   skip_special_tokens: flag(true),
 });
 
 async function decode(body: z.output<typeof decodeBody>, { tokenizer }: LoadedModel, context: Context) {
   const lists = listOf(body.ids).list as number[][];
   checkCount("ids", lists.length, context);
+  checkIds("ids", lists);
   const foreign = lists.flat().find((id) => id > tokenizer.maxId);
   if (foreign !== undefined) {
     throw new RequestError("invalid", `\`ids\`: expected ids up to ${tokenizer.maxId}, got ${foreign}`, {

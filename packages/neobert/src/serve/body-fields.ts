@@ -1,0 +1,48 @@
+// Fields that many bodies have, as zod schemas. A list is checked by a function that ends at its first wrong element: zod
+// would write an issue for each of millions.
+
+import { z } from "zod";
+
+export const text = z.string();
+export const number = z.number();
+export const vector = z.array(number);
+
+/** A list of what `isElement` knows; `items` is the JSON Schema of an element. */
+export function list<T>(isElement: (value: unknown) => value is T, items: object, expected: string) {
+  return z
+    .custom<T[]>((value) => Array.isArray(value) && value.every(isElement), `expected ${expected}`)
+    .meta({ type: "array", items });
+}
+
+const isText = (value: unknown): value is string => typeof value === "string";
+const isId = (value: unknown): value is number => Number.isInteger(value) && Number(value) >= 0;
+const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every(isId);
+const textItems = { type: "string" };
+const idItems = { type: "integer", minimum: 0 };
+
+export const texts = list(isText, textItems, "a list of texts");
+export const ids = list(isId, idItems, "a list of token ids");
+export const idLists = list(isIds, { type: "array", items: idItems }, "a list of lists of token ids");
+export const textOrTexts = z.union([text, texts], { error: "expected a text or a list of texts" });
+/** A text, the ids of one, or a list of either. */
+export const inputs = z.union(
+  [
+    text,
+    ids,
+    list(
+      (value): value is string | number[] => isText(value) || isIds(value),
+      { anyOf: [textItems, { type: "array", items: idItems }] },
+      "a list of texts or of lists of token ids",
+    ),
+  ],
+  { error: "expected a text, a list of token ids, or a list of texts or of lists of token ids" },
+);
+
+export const dimensions = z.int().min(1, "`dimensions` should be positive").nullish();
+export const topN = z.int().min(1).nullish();
+/** A boolean, with the default in place of null and undefined. */
+export const flag = (otherwise: boolean) =>
+  z
+    .boolean()
+    .nullish()
+    .transform((value) => value ?? otherwise);
