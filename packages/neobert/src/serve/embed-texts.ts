@@ -2,6 +2,7 @@
 // order of the texts.
 
 import type { Embeddings, Encoder } from "../encoder/encoder.js";
+import type { Rows } from "../vectors/rows.js";
 import { finite, measure, type Truncation } from "./request-texts.js";
 import type { Context } from "./route.js";
 
@@ -43,7 +44,7 @@ export async function embedTexts(
   return { vectors, tokens };
 }
 
-/** The rows as JSON has them. */
-export function rowsOf(vectors: Embeddings): number[][] {
-  return Array.from({ length: vectors.length }, (_, i) => Array.from(vectors.row(i)));
+/** The rows, for json-text.ts. */
+export function rowsOf(vectors: Rows<Float32Array>): Float32Array[] {
+  return Array.from({ length: vectors.length }, (_, i) => vectors.row(i));
 }

@@ -4,6 +4,9 @@
 import { RequestError, shorten } from "./request-error.js";
 
 const MOST_DEPTH = 16;
+/** Lists, objects and fields of a body, and values in lists: a tree of millions takes seconds to build. */
+const MOST_PARTS = 2 ** 17;
+const MOST_VALUES = 2 ** 20 + MOST_PARTS;
 
 /** Reads and parses; `hold` is told of bytes as they come, and may throw. Throws a `RequestError`: 415 for another type, 413 over `mostBytes`, 400 for what is no JSON. */
 export async function readJson(request: Request, mostBytes: number, hold: (bytes: number) => void): Promise<unknown> {
@@ -16,8 +19,13 @@ export async function readJson(request: Request, mostBytes: number, hold: (bytes
     );
   }
   const bytes = await readBytes(request, mostBytes, hold);
-  if (depthOf(bytes) > MOST_DEPTH) {
+  const { depth, parts, values } = sizeOf(bytes);
+  if (depth > MOST_DEPTH) {
     throw new RequestError("malformed", `body: expected JSON of at most ${MOST_DEPTH} levels, got more`);
+  }
+  if (parts > MOST_PARTS || values > MOST_VALUES) {
+    const most = `${MOST_PARTS} lists, objects and fields and ${MOST_VALUES} values`;
+    throw new RequestError("tooLarge", `body: expected at most ${most}, got more`);
   }
   let text: string;
   try {
@@ -56,10 +64,10 @@ async function readBytes(request: Request, mostBytes: number, hold: (bytes: numb
   return Buffer.concat(chunks, length);
 }
 
-/** Levels of brackets outside strings; JSON or not. */
-function depthOf(bytes: Uint8Array): number {
-  const [quote, backslash, bracket, brace] = [0x22, 0x5c, 0x5b, 0x7b];
-  let [depth, most] = [0, 0];
+/** Levels of brackets outside strings, and what stands between them; JSON or not. */
+function sizeOf(bytes: Uint8Array): { depth: number; parts: number; values: number } {
+  const [quote, backslash, bracket, brace, comma, colon] = [0x22, 0x5c, 0x5b, 0x7b, 0x2c, 0x3a];
+  let [depth, most, parts, values] = [0, 0, 0, 0];
   let isInString = false;
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i]!;
@@ -67,8 +75,12 @@ function depthOf(bytes: Uint8Array): number {
       if (byte === backslash) i++;
       else if (byte === quote) isInString = false;
     } else if (byte === quote) isInString = true;
-    else if (byte === bracket || byte === brace) most = Math.max(most, ++depth);
-    else if (byte === bracket + 2 || byte === brace + 2) depth--;
+    else if (byte === comma) values++;
+    else if (byte === colon) parts++;
+    else if (byte === bracket || byte === brace) {
+      parts++;
+      most = Math.max(most, ++depth);
+    } else if (byte === bracket + 2 || byte === brace + 2) depth--;
   }
-  return most;
+  return { depth: most, parts, values };
 }

@@ -20,7 +20,7 @@ async function embed(body: z.output<typeof embedBody>, encoder: Encoder, context
   checkName(body.model, context);
   const start = performance.now();
   const texts = [body.input].flat();
-  if (texts.length > 0) textsOf("input", texts, encoder, context);
+  if (texts.length > 0) await textsOf("input", texts, encoder, context);
   const truncate = body.truncate ?? true;
   const wishes = { truncate, dimensions: body.dimensions };
   const { vectors, tokens } = await embedTexts(texts, encoder, wishes, context);
@@ -37,9 +37,9 @@ const oldBody = z.object({ model: text, prompt: text });
 
 async function embedOne({ model, prompt }: z.output<typeof oldBody>, encoder: Encoder, context: Context) {
   checkName(model, context);
-  const texts = textsOf("prompt", [prompt], encoder, context);
+  const texts = await textsOf("prompt", [prompt], encoder, context);
   const { vectors } = await embedTexts(texts, encoder, { truncate: true }, context);
-  return { embedding: Array.from(vectors.row(0)) };
+  return { embedding: vectors.row(0) };
 }
 
 function checkName(name: string, { models }: Context): void {

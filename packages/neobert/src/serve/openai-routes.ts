@@ -49,14 +49,14 @@ const embeddingsBody = z.object({
 });
 
 async function embeddings(body: z.output<typeof embeddingsBody>, encoder: Encoder, context: Context) {
-  const texts = textsOf("input", listOf(body.input).list, encoder, context);
+  const texts = await textsOf("input", listOf(body.input).list, encoder, context);
   const { truncate, maxTokens } = cutOf(body);
   const wishes = { truncate, dimensions: body.dimensions };
   const cutContext = withCut(context, maxTokens, encoder.maxTokens);
   const { vectors, tokens } = await embedTexts(texts, encoder, wishes, cutContext, tooLong);
   const data = texts.map((_, index) => {
     const row = vectors.row(index);
-    const embedding = body.encoding_format === "base64" ? base64Of(row) : Array.from(row);
+    const embedding = body.encoding_format === "base64" ? base64Of(row) : row;
     return { object: "embedding", index, embedding };
   });
   return { object: "list", data, model: context.served.name, usage: { prompt_tokens: tokens, total_tokens: tokens } };

@@ -5,11 +5,13 @@ import type { FillMask } from "../encoder/fill-mask.js";
 import type { TokenClassifier } from "../encoder/token-classifier.js";
 import { number, text, textOrTexts, texts } from "./body-fields.js";
 import { RequestError } from "./request-error.js";
-import { checkCount, measure } from "./request-texts.js";
+import { checkCharacters, checkCount, measure } from "./request-texts.js";
 import { type Context, type Route, route } from "./route.js";
 
 /** Characters of all filled texts of an answer. */
 const MOST_CHARACTERS = 2 ** 22;
+/** Characters of a text whose tokens are tagged. */
+const MOST_TAG_CHARACTERS = 2 ** 18;
 
 const inputs = textOrTexts;
 const model = text.nullish();
@@ -46,6 +48,7 @@ const entities = z.array(z.object({ label: text, score: number, text, start: z.i
 async function tag(body: z.output<typeof tagBody>, tagger: TokenClassifier, context: Context) {
   const texts = [body.inputs].flat();
   checkCount("inputs", texts.length, context);
+  checkCharacters("inputs", texts, MOST_TAG_CHARACTERS);
   const tokens = await measure(texts, tagger, { truncate: true }, context);
   const { aggregation, ignore } = body;
   const found = await tagger.tag(texts, { ...context.call, aggregation, ignore });

@@ -6,10 +6,13 @@ import type { LoadedModel } from "../encoder/loaded-model.js";
 import { RequestError } from "./request-error.js";
 import type { Context } from "./route.js";
 
-/** Characters of one text, and of all pairs: a query stands in each of its own. A tokenizer reads a text in one go. */
+/** Characters of one text: a tokenizer reads it in one go. */
 const MOST_CHARACTERS = 2 ** 20;
-const MOST_PAIR_CHARACTERS = 2 ** 24;
-/** Token ids of a request. */
+/** Characters of one text of a pair, and of all pairs: a query stands in each of its own. */
+const MOST_PAIRED_CHARACTERS = 2 ** 18;
+const MOST_PAIRS_CHARACTERS = 2 ** 23;
+/** Token ids of a text, and of a request. */
+const MOST_TEXT_IDS = 2 ** 16;
 const MOST_IDS = 2 ** 20;
 /** Milliseconds of counting before other requests have their turn. */
 const SLICE_MS = 8;
@@ -36,16 +39,43 @@ export function checkCount(field: string, count: number, { settings }: Context):
   });
 }
 
+/** Lets other requests have their turn where a slice is over. */
+export class Slices {
+  readonly #signal: AbortSignal;
+  #end = performance.now() + SLICE_MS;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  async pause(): Promise<void> {
+    if (performance.now() < this.#end) return;
+    await setImmediate();
+    this.#signal.throwIfAborted();
+    this.#end = performance.now() + SLICE_MS;
+  }
+}
+
 /** Inputs as texts: lists of ids are decoded, without special tokens, by the model's own tokenizer. */
-export function textsOf(field: string, inputs: readonly Input[], model: LoadedModel, context: Context): string[] {
+export async function textsOf(
+  field: string,
+  inputs: readonly Input[],
+  model: LoadedModel,
+  context: Context,
+): Promise<string[]> {
   checkCount(field, inputs.length, context);
   checkIds(
     field,
     inputs.filter((input) => typeof input !== "string"),
   );
-  const texts = inputs.map((input) => {
-    if (typeof input === "string") return input;
-    const { tokenizer } = model;
+  const { tokenizer } = model;
+  const slices = new Slices(context.signal);
+  const texts: string[] = [];
+  for (const input of inputs) {
+    if (typeof input === "string") {
+      texts.push(input);
+      continue;
+    }
     const foreign = input.find((id) => id > tokenizer.maxId);
     if (foreign !== undefined || context.settings.tokenIds === "refuse") {
       const got = foreign === undefined ? "a list of token ids" : `token id ${foreign} of ${tokenizer.maxId} at most`;
@@ -54,8 +84,9 @@ export function textsOf(field: string, inputs: readonly Input[], model: LoadedMo
         param: field,
       });
     }
-    return tokenizer.decode(input, { skipSpecialTokens: true });
-  });
+    await slices.pause();
+    texts.push(tokenizer.decode(input, { skipSpecialTokens: true }));
+  }
   checkCharacters(field, texts);
   return texts;
 }
@@ -64,18 +95,21 @@ export function textsOf(field: string, inputs: readonly Input[], model: LoadedMo
 export function checkIds(field: string, lists: readonly (readonly number[])[]): void {
   const count = lists.reduce((sum, { length }) => sum + length, 0);
   if (count > MOST_IDS) throw tooLarge(field, `${MOST_IDS} token ids`, count);
+  const longest = lists.reduce((most, { length }) => Math.max(most, length), 0);
+  if (longest > MOST_TEXT_IDS) throw tooLarge(field, `${MOST_TEXT_IDS} token ids a text`, longest);
 }
 
 /** Throws where a text is too long to be read at all, or pairs are together. */
-export function checkCharacters(field: string, texts: readonly (string | Pair)[]): void {
+export function checkCharacters(field: string, texts: readonly (string | Pair)[], most = MOST_CHARACTERS): void {
   let paired = 0;
   for (const input of texts) {
-    const [first, second] = typeof input === "string" ? [input, ""] : [input.text, input.pair];
-    const longest = Math.max(first.length, second.length);
-    if (longest > MOST_CHARACTERS) throw tooLarge(field, `${MOST_CHARACTERS} characters a text`, longest);
-    if (typeof input !== "string") paired += first.length + second.length;
+    const isPair = typeof input !== "string";
+    const longest = isPair ? Math.max(input.text.length, input.pair.length) : input.length;
+    const limit = isPair ? MOST_PAIRED_CHARACTERS : most;
+    if (longest > limit) throw tooLarge(field, `${limit} characters a text`, longest);
+    if (isPair) paired += input.text.length + input.pair.length;
   }
-  if (paired > MOST_PAIR_CHARACTERS) throw tooLarge(field, `${MOST_PAIR_CHARACTERS} characters of pairs`, paired);
+  if (paired > MOST_PAIRS_CHARACTERS) throw tooLarge(field, `${MOST_PAIRS_CHARACTERS} characters of pairs`, paired);
 }
 
 function tooLarge(field: string, expected: string, got: number): RequestError {
@@ -119,13 +153,9 @@ export async function measure(
   const most = mostTokens(model, context);
   const mayCut = truncate ?? context.settings.autoTruncate;
   let sum = 0;
-  let sliceEnd = performance.now() + SLICE_MS;
+  const slices = new Slices(context.signal);
   for (const input of inputs) {
-    if (performance.now() > sliceEnd) {
-      await setImmediate();
-      context.signal.throwIfAborted();
-      sliceEnd = performance.now() + SLICE_MS;
-    }
+    await slices.pause();
     const tokens = countOf(model, input);
     if (tokens > most && !mayCut) throw new RequestError("invalid", tooLong(tokens, most));
     sum += Math.min(tokens, most);

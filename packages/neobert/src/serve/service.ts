@@ -7,6 +7,7 @@ import type { z } from "zod";
 import type { CallOptions } from "../encoder/loaded-model.js";
 import { ApiKeys } from "./api-keys.js";
 import { readJson } from "./json-body.js";
+import { jsonBytes } from "./json-text.js";
 import { openApi } from "./open-api.js";
 import { errorResponse, type Family, RequestError, requestErrorOf, shorten } from "./request-error.js";
 import { RequestMetrics } from "./request-metrics.js";
@@ -204,7 +205,8 @@ export class Service {
       document: () => openApi(routes),
     };
     const answer = await row.run(body as never, picked?.model as never, context);
-    return answer instanceof Response ? answer : Response.json(answer);
+    if (answer instanceof Response) return answer;
+    return new Response(await jsonBytes(answer, signal), { headers: { "content-type": "application/json" } });
   }
 }
 

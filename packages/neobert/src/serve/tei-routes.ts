@@ -21,14 +21,24 @@ import {
 } from "./body-fields.js";
 import { embedTexts, rowsOf } from "./embed-texts.js";
 import { RequestError } from "./request-error.js";
-import { checkCount, checkIds, finite, listOf, measure, type Pair, textsOf } from "./request-texts.js";
+import {
+  checkCharacters,
+  checkCount,
+  checkIds,
+  finite,
+  listOf,
+  measure,
+  type Pair,
+  Slices,
+  textsOf,
+} from "./request-texts.js";
 import { type Context, hasField, type Route, route } from "./route.js";
 import { partOf } from "./served-models.js";
 
 /** Numbers of one answer: a JSON text of about 100 MB. */
 const MOST_NUMBERS = 2 ** 23;
-/** Characters that /tokenize takes: each token's entry is ten times its text. */
-const MOST_CHARACTERS = 2 ** 20;
+/** Characters of a text whose tokens are told one by one, and of all that /tokenize takes. */
+const MOST_CHARACTERS = 2 ** 18;
 
 const truncation = {
   truncate: z.boolean().nullish(),
@@ -39,14 +49,15 @@ const prompt_name = text.nullish();
 const embedBody = z.object({ inputs, ...truncation, prompt_name, normalize: flag(true), dimensions });
 
 async function embed(body: z.output<typeof embedBody>, encoder: Encoder, context: Context) {
-  const texts = textsOf("inputs", listOf(body.inputs).list, encoder, context);
+  const texts = await textsOf("inputs", listOf(body.inputs).list, encoder, context);
   return rowsOf((await embedTexts(texts, encoder, body, context)).vectors);
 }
 
 const embedAllBody = z.object({ inputs, ...truncation, prompt_name });
 
 async function embedAll(body: z.output<typeof embedAllBody>, encoder: Encoder, context: Context) {
-  const texts = textsOf("inputs", listOf(body.inputs).list, encoder, context);
+  const texts = await textsOf("inputs", listOf(body.inputs).list, encoder, context);
+  checkCharacters("inputs", texts, MOST_CHARACTERS);
   const tokens = await measure(texts, encoder, body, context);
   const numbers = tokens * encoder.config.hidden_size;
   if (numbers > MOST_NUMBERS) {
@@ -57,7 +68,7 @@ async function embedAll(body: z.output<typeof embedAllBody>, encoder: Encoder, c
   context.count({ inputs: texts.length, tokens });
   return all.map((rows) => {
     finite("a vector's number", rows.data);
-    return Array.from({ length: rows.length }, (_, i) => Array.from(rows.row(i)));
+    return rowsOf(rows);
   });
 }
 
@@ -186,7 +197,13 @@ async function decode(body: z.output<typeof decodeBody>, { tokenizer }: LoadedMo
       param: "ids",
     });
   }
-  return lists.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: body.skip_special_tokens }));
+  const slices = new Slices(context.signal);
+  const texts: string[] = [];
+  for (const ids of lists) {
+    await slices.pause();
+    texts.push(tokenizer.decode(ids, { skipSpecialTokens: body.skip_special_tokens }));
+  }
+  return texts;
 }
 
 const post = { method: "POST", family: "tei" } as const;
