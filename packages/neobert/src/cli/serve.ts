@@ -52,6 +52,11 @@ function yesOrNo(value: string): boolean {
   throw new InvalidArgumentError(`Expected true or false, got "${value}".`);
 }
 
+/** What a variable says of a flag; "false" and "0" are no. */
+function variableSays(name: string): boolean {
+  return !["", "0", "false"].includes(process.env[name] ?? "");
+}
+
 export function serveCommand(): Command {
   const command = new Command("serve")
     .description(
@@ -97,13 +102,7 @@ export function serveCommand(): Command {
         .argParser(words)
         .env("CORS_ALLOW_ORIGIN"),
     )
-    .addOption(
-      new Option("--json-output [bool]", "log in JSON lines")
-        .argParser(yesOrNo)
-        .preset("true")
-        .default(false)
-        .env("JSON_OUTPUT"),
-    );
+    .option("--json-output", "log in JSON lines (env: JSON_OUTPUT)", variableSays("JSON_OUTPUT"));
   return addModelOptions(command).action(run);
 }
 
