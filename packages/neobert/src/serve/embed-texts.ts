@@ -23,7 +23,8 @@ export async function embedTexts(
   const { normalize = true, dimensions, prompt_name } = wishes;
   const mayCut = wishes.truncate ?? context.settings.autoTruncate;
   if (!mayCut || wishes.truncation_direction) {
-    const prompt = prompt_name == null ? "" : (encoder.prompts[prompt_name] ?? "");
+    const prompt =
+      prompt_name != null && Object.hasOwn(encoder.prompts, prompt_name) ? encoder.prompts[prompt_name] : "";
     await measure(
       texts.map((text) => prompt + text),
       encoder,

@@ -65,7 +65,7 @@ function tags(_: unknown, __: unknown, { models, isReady }: Context) {
 export const ollamaRoutes: readonly Route[] = [
   route({
     method: "POST",
-    family: "ollama",
+    family: "plain",
     paths: ["/api/embed"],
     summary: "A vector of length 1 for each text, in Ollama's body.",
     task: "encoder",
@@ -81,7 +81,7 @@ export const ollamaRoutes: readonly Route[] = [
   }),
   route({
     method: "POST",
-    family: "ollama",
+    family: "plain",
     paths: ["/api/embeddings"],
     summary: "The vector of a text, of length 1, in Ollama's older body.",
     task: "encoder",
@@ -91,7 +91,7 @@ export const ollamaRoutes: readonly Route[] = [
   }),
   {
     method: "GET",
-    family: "ollama",
+    family: "plain",
     paths: ["/api/tags"],
     summary: "The models that are served, in Ollama's answer.",
     isOpen: true,

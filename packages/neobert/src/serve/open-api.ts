@@ -32,7 +32,7 @@ export function openApi(routes: readonly Route[]): object {
         default: {
           description: "Why there is none.",
           content: json([
-            rows[0]!.family === "ollama"
+            rows[0]!.family === "plain"
               ? schemaOf(z.object({ error: z.string() }), "output")
               : schemaOf(errorSchema, "output"),
           ]),

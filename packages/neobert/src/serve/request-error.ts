@@ -22,8 +22,8 @@ const kinds = {
 } as const satisfies Record<string, readonly [number, string, string]>;
 
 export type ErrorKind = keyof typeof kinds;
-/** Whose contract a route keeps; it decides the status of an invalid body and the shape of an error. */
-export type Family = "tei" | "openai" | "ollama";
+/** Whose contract a route keeps, which decides the status of an invalid body; a "plain" one's error is a string. */
+export type Family = "tei" | "openai" | "plain";
 
 /** Characters of a message that goes out: what it repeats of the request ends there. */
 const MOST_CHARACTERS = 200;
@@ -78,7 +78,7 @@ export function errorResponse(error: RequestError, family: Family): Response {
   const status = statusOf(error, family);
   const code = kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const body =
-    family === "ollama"
+    family === "plain"
       ? { error: message }
       : { error: { message, type: openaiType, param, code }, message, code: status, type };
   const headers: Record<string, string> = status === 429 || status === 503 ? { "retry-after": `${RETRY_SECONDS}` } : {};

@@ -71,7 +71,7 @@ async function score({ query, documents }: z.output<typeof weaviateBody>, model:
 export const rerankRoutes: readonly Route[] = [
   route({
     method: "POST",
-    family: "openai",
+    family: "plain",
     paths: ["/rerank"],
     summary: "The score of each document, in Weaviate's body.",
     task: "reranker",

@@ -19,11 +19,22 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => disposeServed(served));
 
-const ask = (
+/** An answer of 200 is one that its route's schema describes. */
+async function ask(
   path: string,
   body?: unknown,
   { by = handler, ...init }: RequestInit & { by?: Handler } = {},
-): Promise<Answer> => askAt(by, path, body, init);
+): Promise<Answer> {
+  const answer = await askAt(by, path, body, init);
+  const method = body === undefined ? "GET" : "POST";
+  const schemas = routes.flatMap((row) =>
+    row.paths.includes(path) && row.method === method && row.answer ? [row.answer] : [],
+  );
+  if (answer.status === 200 && schemas.length > 0) {
+    expect(schemas.some((schema) => schema.safeParse(answer.json).success)).toBe(true);
+  }
+  return answer;
+}
 const withOptions = (options: HandlerOptions) => createHandler(servedOf(served), options);
 
 function expectRows(found: number[][], expected: { length: number; row(i: number): Float32Array }) {

@@ -23,6 +23,8 @@ export type ServerOptions = HandlerOptions & z.input<typeof listenOptions>;
 
 /** Milliseconds that a client may take nothing of an answer. */
 const SLOW_READER_MS = 60_000;
+/** Milliseconds of a connection between requests; balancers often hold theirs for 60 s, and must be the first to end it. */
+const KEEP_ALIVE_MS = 65_000;
 /** Bytes of a body that wait to be read. */
 const BODY_AHEAD = 2 ** 16;
 
@@ -51,6 +53,7 @@ export async function serve(models: Models | Promise<Models>, options: ServerOpt
     {
       headersTimeout: listening.headersTimeoutMs,
       requestTimeout: Math.max(listening.requestTimeoutMs, listening.headersTimeoutMs),
+      keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: Math.min(1000, listening.headersTimeoutMs),
     },
     (incoming, outgoing) => {
@@ -79,9 +82,14 @@ function defined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K],
 
 function listen(server: Server, port: number, hostname: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    const refuse = (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === "EADDRINUSE";
+      const message = `serve: expected a free port, got ${port} of ${hostname}, which is taken\nPass another port; 0 is any.`;
+      reject(isTaken ? new Error(message, { cause: error }) : error);
+    };
+    server.once("error", refuse);
     server.listen(port, hostname, () => {
-      server.off("error", reject);
+      server.off("error", refuse);
       resolve();
     });
   });

@@ -231,7 +231,7 @@ function methodsOf(path: string): string[] {
 }
 
 function familyOf(path: string): Family {
-  return path.startsWith("/api/") ? "ollama" : path.startsWith("/v1/") || path.startsWith("/v2/") ? "openai" : "tei";
+  return path.startsWith("/api/") ? "plain" : path.startsWith("/v1/") || path.startsWith("/v2/") ? "openai" : "tei";
 }
 
 function allowedOrigin({ headers }: Request, { corsAllowOrigins }: HandlerSettings): string | undefined {
