@@ -176,7 +176,8 @@ function keysOf(file: string): string[] {
     .split(/\r?\n/)
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"));
-  if (keys.length === 0) throw new Error(`${file}: expected a key a line, got none`);
+  if (keys.length === 0)
+    throw new Error(`${file}: expected a key a line, got none\nWrite one into it, or leave the option out.`);
   return keys;
 }
 
@@ -190,7 +191,9 @@ function recordLine({ time, method, path, status, ms, inputs, tokens, error, sta
 async function loadAll(names: string[], flags: ServeFlags, signal: AbortSignal): Promise<ServedModel[]> {
   const { maxBatchTokens, maxWaitingTokens, servedModelName: served = [] } = flags;
   if (served.length > 0 && served.length !== names.length) {
-    throw new Error(`serve: expected ${names.length} names in --served-model-name, got ${served.length}`);
+    throw new Error(
+      `serve: expected ${names.length} names in --served-model-name, got ${served.length}\nGive each model one, or none of them.`,
+    );
   }
   const options: LoadOptions = {
     ...loadOptions(flags),
