@@ -222,8 +222,20 @@ describe("too much", () => {
     });
     const died = await ask(by, "/embed", { inputs: "law" });
     spy.mockRestore();
-    expect([died.status, died.json.error.code]).toEqual([503, "unhealthy"]);
+    expect([died.status, died.json.error.code]).toEqual([503, "dead"]);
+    expect((await ask(by, "/health")).status).toBe(200);
     expect((await ask(by, "/embed", { inputs: "law" })).status).toBe(200);
+  });
+
+  test("an engine that dies each time makes /health say 503", async () => {
+    await using encoder = await Encoder.load(await writeSmallModel(), { threads: 1 });
+    const by = createHandler(only(encoder));
+    const spy = vi.spyOn(Worker.prototype, "postMessage").mockImplementation(function (this: Worker) {
+      void this.terminate();
+    });
+    for (let i = 0; i < 4; i++) expect((await ask(by, "/embed", { inputs: "law" })).status).toBe(503);
+    spy.mockRestore();
+    expect((await ask(by, "/health")).status).toBe(503);
   });
 });
 

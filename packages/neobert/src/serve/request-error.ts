@@ -17,6 +17,7 @@ const kinds = {
   overloaded: [429, "rate_limit_error", "Overloaded"],
   dropped: [499, "invalid_request_error", "Dropped"],
   internal: [500, "server_error", "Internal"],
+  dead: [503, "server_error", "Unhealthy"],
   unhealthy: [503, "server_error", "Unhealthy"],
   late: [503, "server_error", "Overloaded"],
 } as const satisfies Record<string, readonly [number, string, string]>;
@@ -61,7 +62,7 @@ export function requestErrorOf(error: unknown, signal: AbortSignal): RequestErro
   if (name === "DeadlineError") {
     return new RequestError("late", "Model is overloaded: no answer in time", { cause: error });
   }
-  if (cause?.fatal) return new RequestError("unhealthy", "the engine has stopped and starts anew", { cause: error });
+  if (cause?.fatal) return new RequestError("dead", "the engine has stopped and starts anew", { cause: error });
   if (cause) return new RequestError("failed", shorten(message), { cause: error });
   // Of the arguments: `where: expected WHAT, got WHAT`.
   if (/^\w+: expected /.test(message)) return new RequestError("invalid", shorten(message), { cause: error });

@@ -34,6 +34,8 @@ export function createHandler(models: Models | Promise<Models>, options: Handler
   return (request) => service.answer(request);
 }
 
+/** Deaths in a row after which /health says so: an engine is not started anew for ever. */
+const MOST_DEATHS = 3;
 /** Bodies of the greatest size that are held at once. */
 const MOST_PAYLOADS = 16;
 
@@ -58,6 +60,8 @@ export class Service {
   #inFlight = 0;
   /** Of all bodies whose requests are not answered yet. */
   #heldBytes = 0;
+  /** Requests in a row that an engine's death has ended. */
+  #deaths = 0;
   #onIdle: (() => void) | undefined;
 
   constructor(models: Models | Promise<Models>, options: HandlerOptions = {}) {
@@ -103,8 +107,10 @@ export class Service {
     this.#inFlight++;
     try {
       response = preflight(request, this.#settings) ?? (await this.#answer(request, pathname, work));
+      if (work.tokens) this.#deaths = 0;
     } catch (thrown) {
       error = requestErrorOf(thrown, request.signal);
+      if (error.kind === "dead") this.#deaths++;
       const family = work.route?.family ?? familyOf(pathname);
       response = errorResponse(error, family);
       if (error.kind === "wrongMethod") response.headers.set("allow", methodsOf(pathname).join(", "));
@@ -199,7 +205,7 @@ export class Service {
       metrics: this.#metrics,
       id: work.id,
       signal,
-      isReady: !this.#isLoading && !this.#isDraining,
+      isReady: !this.#isLoading && !this.#isDraining && this.#deaths < MOST_DEATHS,
       call,
       count: (counts) => Object.assign(work, counts),
       document: () => openApi(routes),

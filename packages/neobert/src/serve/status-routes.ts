@@ -11,7 +11,8 @@ import { partsOf, type ServedModel } from "./served-models.js";
 const startedS = Math.floor(Date.now() / 1000);
 
 function health(_: unknown, __: unknown, { isReady }: Context): Response {
-  if (!isReady) throw new RequestError("unhealthy", "the model is loading, or the server is shutting down");
+  if (!isReady)
+    throw new RequestError("unhealthy", "the model is loading or its engine dies, or the server is shutting down");
   return new Response(null, { status: 200 });
 }
 
