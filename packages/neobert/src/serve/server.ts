@@ -100,11 +100,14 @@ async function close(server: Server, service: Service, drainTimeoutMs: number): 
   const late = new Promise<boolean>((resolve) => {
     timer = setTimeout(() => resolve(false), drainTimeoutMs);
   });
+  // A connection whose answer was on its way when the drain began is idle afterwards, and would stay for its keep-alive time.
+  const sweep = setInterval(() => !server.listening && server.closeIdleConnections(), 100);
   // Until all are answered the server listens, and says 503. Closing ends connections without a request; others end behind
   // their answer.
   const closed = () => new Promise<true>((resolve) => server.close(() => resolve(true)));
   const isAnswered = await Promise.race([service.drain().then(closed), late]);
   clearTimeout(timer);
+  clearInterval(sweep);
   if (!isAnswered) {
     const end = closed();
     server.closeAllConnections();
