@@ -11,11 +11,10 @@ import { Encoder } from "../encoder/encoder.js";
 import { FillMask } from "../encoder/fill-mask.js";
 import type { LoadOptions } from "../encoder/loaded-model.js";
 import { TokenClassifier } from "../encoder/token-classifier.js";
-import { readJsonObject } from "../files/input-file.js";
 import { weightsIdentity } from "../files/weights-identity.js";
 import { resolveModel } from "../hub/resolve.js";
 import { labelCount } from "../model/config-fields.js";
-import { architectureOf, headOf } from "../model/index.js";
+import { headOf, readArchitecture } from "../model/index.js";
 import { type RequestRecord, type ServedModel, type ServerOptions, serve } from "../serve/index.js";
 import { readSentenceFolder } from "../vectors/sentence-transformers.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
@@ -252,7 +251,7 @@ async function load(
 /** What a model's files say that it does. A masked language model also embeds: it is loaded twice then. */
 function ownTasks(folder: string): { tasks: ServedTask[]; labels: number } {
   const { modelFolder } = readSentenceFolder(folder);
-  const architecture = architectureOf(readJsonObject(join(modelFolder, "config.json")));
+  const architecture = readArchitecture(modelFolder);
   const head = headOf(architecture);
   const labels = labelCount(architecture.config);
   if (head === "sequenceClassification") return { tasks: [labels === 1 ? "rerank" : "classify"], labels };
