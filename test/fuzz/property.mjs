@@ -45,8 +45,9 @@ const keysBefore = prototypeKeys();
 function faultOf(error) {
   if (!(error instanceof Error)) return `threw ${String(error)}, which is no Error`;
   const { message } = error;
-  if (message.length > MAX_MESSAGE) return `a message of ${message.length} characters: ${message.slice(0, 300)}\n${error.stack.slice(-700)}`;
-  const said = `${error.constructor.name}: ${message.slice(0, 700)}\n${error.stack?.slice(-700)}`;
+  const frames = error.stack.match(/^ +at .*\/dist\/.*$/gm)?.slice(0, 2) ?? [];
+  const said = `${error.constructor.name}: ${message.slice(0, 300)}\n${frames.join("\n")}`;
+  if (message.length > MAX_MESSAGE) return `a message of ${message.length} characters: ${said}`;
   if (!/expected [\s\S]*got /.test(message)) return `an error that does not say what was expected: ${said}`;
   return engineWords.test(message) ? `the engine's words: ${said}` : undefined;
 }
@@ -83,7 +84,7 @@ const property = fc
       taken++;
     } catch (error) {
       const fault = faultOf(error);
-      if (fault && values.survey) surveyed.set(fault.replaceAll(/[0-9]+|"[^"]*"/g, "").slice(0, 120), `${path}: ${fault}`);
+      if (fault && values.survey) surveyed.set(/^ +at .*$/m.exec(fault)?.[0] ?? fault, `${path}: ${fault}`);
       else if (fault) throw new Error(`${path}: expected an error of ours, got ${fault}`);
     } finally {
       Atomics.store(count, 0, -1);

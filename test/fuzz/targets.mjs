@@ -8,7 +8,7 @@ const modules = {
   models: ["neobert", "bert", "roberta", "nomicbert", "modernbert", "eurobert", "sentence-folder"],
   records: ["json-lines", "json", "csv", "tsv", "parquet", "parquet-nested", "gz", "zst", "pairs", "labelled"],
   runs: ["pretrain-file", "contrastive-file", "classify-file", "shards", "checkpoint"],
-  results: ["npy", "mteb-results", "reports", "mteb-mapping", "dataset-card", "hub-cache"],
+  results: ["npy", "mteb-results", "reports", "mteb-mapping", "dataset-card"],
 };
 
 const moduleOf = new Map(Object.entries(modules).flatMap(([module, names]) => names.map((name) => [name, module])));
