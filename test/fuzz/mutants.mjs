@@ -104,7 +104,9 @@ const byteEdit = fc.record({
   length: fc.integer({ min: 1, max: 64 }),
   bytes: fc.oneof(
     fc.uint8Array({ minLength: 1, maxLength: 8 }),
-    fc.constantFrom(...['"', "{", "]", "\\", "\n", "\r", ",", "\t", "- ", ": ", "&a ", "*a "].map((text) => Buffer.from(text))),
+    fc.constantFrom(
+      ...['"', "{", "]", "\\", "\n", "\r", ",", "\t", "- ", ": ", "&a ", "*a "].map((text) => Buffer.from(text)),
+    ),
     fc.constantFrom(Buffer.alloc(8), Buffer.alloc(8, 255), Buffer.from([0xff, 0xff, 0xff, 0x7f]), Buffer.from([0x80])),
   ),
 });

@@ -67,34 +67,35 @@ let baseBytes = 0;
 const peakBytes = () => process.resourceUsage().maxRSS * 1024;
 const mutants = fc.oneof(
   ...target.mutate.map((path) =>
-    mutantsOf(files[path], target.structures?.[path] ?? ((path.endsWith(".json") ? plainJson : undefined))).map((bytes) => {
-      return { path, bytes };
-    }),
+    mutantsOf(files[path], target.structures?.[path] ?? (path.endsWith(".json") ? plainJson : undefined)).map(
+      (bytes) => {
+        return { path, bytes };
+      },
+    ),
   ),
 );
-const property = fc
-  .asyncProperty(mutants, async ({ path, bytes }) => {
-    if (bytes.length > MAX_INPUT_BYTES) return;
-    new Uint8Array(shared).set(bytes, 8);
-    Atomics.store(length, 0, bytes.length);
-    Atomics.store(count, 0, ++tried);
-    try {
-      write(path, bytes);
-      await target.read(folder, path);
-      taken++;
-    } catch (error) {
-      const fault = faultOf(error);
-      if (fault && values.survey) surveyed.set(/^ +at .*$/m.exec(fault)?.[0] ?? fault, `${path}: ${fault}`);
-      else if (fault) throw new Error(`${path}: expected an error of ours, got ${fault}`);
-    } finally {
-      Atomics.store(count, 0, -1);
-      write(path, files[path]);
-    }
-    if (prototypeKeys() !== keysBefore) throw new Error("expected Object.prototype as it was, got another");
-    if (tried === 50) baseBytes = peakBytes();
-    const more = peakBytes() - baseBytes - 3 * bytes.length;
-    if (tried > 50 && more > MEMORY_BYTES) throw new Error(`expected bounded memory, got ${more >> 20} MiB more`);
-  });
+const property = fc.asyncProperty(mutants, async ({ path, bytes }) => {
+  if (bytes.length > MAX_INPUT_BYTES) return;
+  new Uint8Array(shared).set(bytes, 8);
+  Atomics.store(length, 0, bytes.length);
+  Atomics.store(count, 0, ++tried);
+  try {
+    write(path, bytes);
+    await target.read(folder, path);
+    taken++;
+  } catch (error) {
+    const fault = faultOf(error);
+    if (fault && values.survey) surveyed.set(/^ +at .*$/m.exec(fault)?.[0] ?? fault, `${path}: ${fault}`);
+    else if (fault) throw new Error(`${path}: expected an error of ours, got ${fault}`);
+  } finally {
+    Atomics.store(count, 0, -1);
+    write(path, files[path]);
+  }
+  if (prototypeKeys() !== keysBefore) throw new Error("expected Object.prototype as it was, got another");
+  if (tried === 50) baseBytes = peakBytes();
+  const more = peakBytes() - baseBytes - 3 * bytes.length;
+  if (tried > 50 && more > MEMORY_BYTES) throw new Error(`expected bounded memory, got ${more >> 20} MiB more`);
+});
 
 const seconds = Number(values.seconds ?? 0);
 const result = await fc.check(property, {

@@ -12,7 +12,8 @@ const { values, positionals } = parseArgs({
 });
 const wanted = positionals.length > 0 ? positionals : targetNames;
 const unknown = wanted.filter((name) => !targetNames.includes(name));
-if (unknown.length > 0) throw new Error(`fuzz: expected targets of ${targetNames.join(", ")}, got ${unknown.join(", ")}`);
+if (unknown.length > 0)
+  throw new Error(`fuzz: expected targets of ${targetNames.join(", ")}, got ${unknown.join(", ")}`);
 const seed = values.seed ?? String(Math.floor(Math.random() * 2 ** 31));
 const perTarget = ["--seconds", String(Math.max(1, (2 * Number(values.seconds)) / wanted.length))];
 const amount = values.runs === undefined ? perTarget : ["--runs", values.runs];

@@ -1,8 +1,8 @@
 // Model folders: config.json of every architecture over its golden weights, and a sentence-transformers folder with all its
 // files of settings.
 
-import { writeSafetensors } from "#neobert/files/safetensors";
 import { labelNames } from "#neobert/encoder/labels";
+import { writeSafetensors } from "#neobert/files/safetensors";
 import { architectureOf } from "#neobert/model/architectures";
 import { openModel } from "#neobert/model/model-folder";
 import { readSentenceFolder } from "#neobert/vectors/sentence-transformers";

@@ -43,30 +43,44 @@ async function readBoth(folder, path) {
 }
 
 const file = (path, content, structure) => () => {
-  return { files: { [path]: content }, mutate: [path], read: readBoth, ...(structure && { structures: { [path]: structure } }) };
+  return {
+    files: { [path]: content },
+    mutate: [path],
+    read: readBoth,
+    ...(structure && { structures: { [path]: structure } }),
+  };
 };
 
 export const targets = {
   "json-lines": file("rows.jsonl", `${lines.join("\n")}\n`, jsonLines),
   json: file("rows.json", `[${lines.join(",")}]`),
   csv: file("rows.csv", cells(",", doubled)),
-  tsv: file("rows.tsv", cells("\t", (text) => text.replaceAll("\t", " "))),
+  tsv: file(
+    "rows.tsv",
+    cells("\t", (text) => text.replaceAll("\t", " ")),
+  ),
   parquet: file("rows.parquet", parquet),
   "parquet-nested": () => {
     const read = (folder) => drain(readRecords(`${folder}/rows.parquet`));
-    return { files: { "rows.parquet": readFileSync(goldenPath("read/nested.parquet")) }, mutate: ["rows.parquet"], read };
+    return {
+      files: { "rows.parquet": readFileSync(goldenPath("read/nested.parquet")) },
+      mutate: ["rows.parquet"],
+      read,
+    };
   },
   gz: file("rows.jsonl.gz", gzipSync(`${lines.join("\n")}\n`)),
   zst: file("rows.jsonl.zst", zstd),
   pairs: () => {
-    const read = (folder) =>
-      drain(readPairs({ path: `${folder}/pairs.jsonl`, filter: { column: "score", above: 0 } }));
+    const read = (folder) => drain(readPairs({ path: `${folder}/pairs.jsonl`, filter: { column: "score", above: 0 } }));
     const pairs = [
       { query: "who", positive: "a people", negative: "a house", negative_2: "peace", score: 1 },
       { query: "what", positive: ["a law", "b"], negative: "a", negative_2: "war", score: 0.5 },
       { set: ["who", "the people"], score: 3 },
     ];
-    const text = pairs.slice(0, 2).map((pair) => JSON.stringify(pair)).join("\n");
+    const text = pairs
+      .slice(0, 2)
+      .map((pair) => JSON.stringify(pair))
+      .join("\n");
     return { files: { "pairs.jsonl": text }, mutate: ["pairs.jsonl"], structures: { "pairs.jsonl": jsonLines }, read };
   },
   labelled: () => {
@@ -77,7 +91,11 @@ export const targets = {
     const words = ["O", "B-PER", "I-PER"].map((label) => JSON.stringify({ text: ["a", "b"], label: [label, "O"] }));
     const spans = ["united", "people"].map((answer) => {
       const [context, question] = [rows[0].text, "who"];
-      return JSON.stringify({ context, question, answers: { text: [answer], answer_start: [context.indexOf(answer)] } });
+      return JSON.stringify({
+        context,
+        question,
+        answers: { text: [answer], answer_start: [context.indexOf(answer)] },
+      });
     });
     const files = { "texts.jsonl": texts, "words.jsonl": words, "spans.jsonl": spans };
     return {

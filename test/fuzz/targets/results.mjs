@@ -1,14 +1,13 @@
 // What evaluations and reports read: arrays of vectors, MTEB's result files and folders of other results, the mapping of
 // MTEB's tasks to files, cards of data sets, and the Hub's listings in the cache.
 
-import { rmSync } from "node:fs";
-import { configurationsOf, chooseFiles } from "#neobert/evaluate/mteb/hub-data";
+import { readFileSync, rmSync } from "node:fs";
+import { chooseFiles, configurationsOf } from "#neobert/evaluate/mteb/hub-data";
 import { readLocalData } from "#neobert/evaluate/mteb/local-data";
 import { mtebTasks } from "#neobert/evaluate/mteb/mteb-tasks";
 import { mainScoreOf, ResultFolder, resultOf } from "#neobert/evaluate/mteb/result-file";
 import { npyHeader, readNpy } from "#neobert/files/npy";
 import { writeReport } from "#neobert/report/index";
-import { readFileSync } from "node:fs";
 import { filesOf } from "../folders.mjs";
 import { jsonLines } from "../mutants.mjs";
 
@@ -23,7 +22,10 @@ export const targets = {
   "mteb-results": () => {
     const files = filesOf((folder) => {
       const results = new ResultFolder(folder, about, { dtype: "fp32" });
-      results.write(task, resultOf(task, { main_score: 0.5, cosine_spearman: 0.5 }, 3), { seconds: 3, encodeSeconds: 1 });
+      results.write(task, resultOf(task, { main_score: 0.5, cosine_spearman: 0.5 }, 3), {
+        seconds: 3,
+        encodeSeconds: 1,
+      });
     });
     const read = (folder) => {
       const results = new ResultFolder(folder, about, { dtype: "fp32" });
@@ -37,7 +39,16 @@ export const targets = {
   reports: () => {
     const seconds = { data: 0.1, forward: 1, backward: 2, optimizer: 0.5 };
     const metrics = [1, 2, 3].map((step) => {
-      return { step, loss: 5 / step, lr: 1e-3, gradNorm: 1, tokensPerSecond: 100, tokens: 10, tokensSeen: 10 * step, seconds };
+      return {
+        step,
+        loss: 5 / step,
+        lr: 1e-3,
+        gradNorm: 1,
+        tokensPerSecond: 100,
+        tokens: 10,
+        tokensSeen: 10 * step,
+        seconds,
+      };
     });
     const lines = [...metrics, { step: 3, validation: { loss: 2, accuracy: 0.5 } }].map((line) => JSON.stringify(line));
     const scores = { accuracy: 0.8, f1: 0.7 };
@@ -73,7 +84,10 @@ export const targets = {
       { config_name: "default", default: true, data_files: [{ split: "test", path: "data/test-*" }] },
       { config_name: "en", data_files: "en/*.jsonl" },
     ];
-    const card = { open: (bytes) => bytes.toString().split("\n")[1], close: (text) => Buffer.from(`---\n${text}\n---\nCard`) };
+    const card = {
+      open: (bytes) => bytes.toString().split("\n")[1],
+      close: (text) => Buffer.from(`---\n${text}\n---\nCard`),
+    };
     const read = (folder) => {
       const found = configurationsOf(readFileSync(`${folder}/README.md`, "utf8"));
       const paths = ["data/test-0.parquet", "en/a.jsonl", "README.md"];

@@ -14,7 +14,7 @@ import { safetensorsHeader } from "../mutants.mjs";
 
 const pretrain = `# a run
 model: { hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 48 }
-data: [data/a, { path: data/b, weight: 2 }]
+data: { train: [{ path: data/a, weight: 2 }], validation: data/v }
 steps: 12
 tokensPerStep: 1024
 optimizer: { name: adamw, lr: 1e-2, betas: [0.9, 0.98] }
@@ -25,16 +25,22 @@ out: runs/a
 const contrastive = `extends: base.yaml
 out: runs/b
 data:
-  - { name: pairs, path: pairs.jsonl, query: a, positive: b, filter: { column: score, above: 0.5 } }
+  train:
+    - { name: pairs, path: pairs.jsonl, query: a, positive: b, filter: { column: score, above: 0.5 } }
 `;
-const base = "model: { from: runs/a/model }\nsteps: 10\nbatchSize: 8\ntemperature: 0.05\n";
-const classify = "out: runs/c\nmodel: { from: runs/a/model }\ndata: { train: a.jsonl, text: text, label: label }\nepochs: 3\n";
-const overrides = ["optimizer.lr=1e-4", "schedule.warmupSteps=3", "data.0.path=x", "out=[1", "=", "a.b.c=1"].join("\n");
+const base = "model: { from: runs/a/model }\nsteps: 10\ntextsPerStep: 8\ntemperature: 0.05\n";
+const classify =
+  "out: runs/c\nmodel: { from: runs/a/model }\ndata: { train: a.jsonl, text: text, label: label }\nepochs: 3\n";
 
 /** The run file as YAML and as JSON, and a list of overrides a line each; `parse` takes the path and the overrides. */
 function runFile(yaml, json, parse, more = {}) {
   return () => {
-    const files = { "run.yaml": yaml, "run.json": JSON.stringify(json), overrides: "steps=20", ...more };
+    const files = {
+      "run.yaml": yaml,
+      "run.json": JSON.stringify(json),
+      overrides: "steps=20\nout=a=b\noptimizer.lr=1e-4",
+      ...more,
+    };
     const read = (folder, path) => {
       const given = path === "overrides" ? readFileSync(`${folder}/overrides`, "utf8").split("\n") : [];
       return parse(`${folder}/${path === "run.json" ? path : "run.yaml"}`, given);
@@ -53,12 +59,12 @@ const shards = () => {
 export const targets = {
   "pretrain-file": runFile(
     pretrain,
-    { model: { hidden_size: 32 }, data: ["a"], out: "b", steps: 10, optimizer: { betas: [0.9, 0.98] } },
+    { model: { hidden_size: 32 }, data: "a", out: "b", steps: 10, optimizer: { betas: [0.9, 0.98] } },
     loadRunConfig,
   ),
   "contrastive-file": runFile(
     contrastive,
-    { model: { from: "a" }, data: [{ name: "a", path: ["b"], weight: 1 }], out: "b", steps: 10 },
+    { model: { from: "a" }, data: { train: [{ name: "a", path: ["b"] }] }, out: "b", steps: 10 },
     loadContrastiveConfig,
     { "base.yaml": base },
   ),
@@ -78,7 +84,11 @@ export const targets = {
         opened.close();
       }
     };
-    return { files, mutate: ["manifest.json", "manifest.json", ...Object.keys(files).filter((path) => path.startsWith("offsets"))], read };
+    return {
+      files,
+      mutate: ["manifest.json", "manifest.json", ...Object.keys(files).filter((path) => path.startsWith("offsets"))],
+      read,
+    };
   },
   async checkpoint() {
     const root = await writePreparedFolder();
@@ -86,10 +96,17 @@ export const targets = {
     const config = smallRun(root, "run", "steps=5", "checkpoint.everySteps=4");
     await runLoop(pretraining(config), { shouldStop: stopAfter(4) });
     const checkpoint = `${root}/run/checkpoints/step-00000004`;
-    const files = Object.fromEntries(Object.entries(filesIn(checkpoint)).filter(([path]) => !/README|special_tokens/.test(path)));
+    const files = Object.fromEntries(
+      Object.entries(filesIn(checkpoint)).filter(([path]) => !/README|special_tokens/.test(path)),
+    );
     return {
       files,
-      mutate: [...Array(5).fill("training/state.json"), "training/optimizer.safetensors", "config.json", "model.safetensors"],
+      mutate: [
+        ...Array(5).fill("training/state.json"),
+        "training/optimizer.safetensors",
+        "config.json",
+        "model.safetensors",
+      ],
       structures: { "training/optimizer.safetensors": safetensorsHeader, "model.safetensors": safetensorsHeader },
       async read(folder) {
         rmSync(`${root}/run`, { recursive: true });

@@ -3,12 +3,18 @@
 
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
+import { saveTokenizer, trainBpe, trainWordPiece } from "#neobert/tokenizer/index";
 import { loadTokenizer } from "#neobert/tokenizer/json/load-tokenizer";
 import { filesOf, goldenPath } from "../folders.mjs";
-import { saveTokenizer, trainBpe, trainWordPiece } from "#neobert/tokenizer/index";
 
 const words = Array.from({ length: 30 }, (_, i) => `people shall govern their own house ${i} of peace`);
-const texts = ["", "The people's house, 1789.", "naïve 東京 \u0000 \ud800 a\tb\n", "<mask> [MASK] own", "x".repeat(300)];
+const texts = [
+  "",
+  "The people's house, 1789.",
+  "naïve 東京 \u0000 \ud800 a\tb\n",
+  "<mask> [MASK] own",
+  "x".repeat(300),
+];
 
 function encodeSome(folder) {
   const tokenizer = loadTokenizer(folder);
@@ -22,7 +28,13 @@ export const targets = {
     const files = filesOf((folder) => saveTokenizer(tokenizer, folder));
     return {
       files: { ...files, "added_tokens.json": '{"[NEW]":70}' },
-      mutate: ["tokenizer.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"],
+      mutate: [
+        "tokenizer.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+      ],
       read: encodeSome,
     };
   },

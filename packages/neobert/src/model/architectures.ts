@@ -1,6 +1,7 @@
 // The plain table from a config's `model_type` to the file that says all about that encoder; a variant of a paper is a
 // field of its config, never an entry here.
 
+import { shown } from "../files/checked.js";
 import { type Bound, binding, type Head } from "./architecture.js";
 import { bert } from "./bert.js";
 import { euroBert } from "./eurobert.js";
@@ -35,9 +36,7 @@ export function architectureOf(config: unknown): ModelArchitecture {
   const modelType = (config as { model_type?: unknown } | null)?.model_type;
   const known = modelTypes.find((name) => name === modelType);
   if (known) return architectures[known](config);
-  throw new Error(
-    `config.json: expected model_type to be one of ${modelTypes.join(", ")}, got ${JSON.stringify(modelType)}`,
-  );
+  throw new Error(`config.json: expected model_type to be one of ${modelTypes.join(", ")}, got ${shown(modelType)}`);
 }
 
 /** The head that `architectures` in a config.json names; the bare encoder where it names none that is known. */

@@ -1,6 +1,7 @@
 // A tokenizer.json for a WordPiece vocabulary as BERT uses it: what transformers makes of a vocab.txt, and what
 // training here ends in.
 
+import { shown } from "../../files/checked.js";
 import type { WordPieceJSON } from "./schema.js";
 
 export interface BertSettings {
@@ -25,7 +26,7 @@ export function bertTokenizerJSON(settings: BertSettings): WordPieceJSON {
   const missing = [unk, cls, sep].filter((token) => !Object.hasOwn(vocab, token));
   if (missing.length > 0) {
     throw new Error(
-      `WordPiece vocabulary: expected ${unk}, ${cls} and ${sep}, got ${tokens.length} tokens without ${missing.join(", ")}\n` +
+      `WordPiece vocabulary: expected ${unk}, ${cls} and ${sep}, got ${tokens.length} tokens without ${shown(missing, 300)}\n` +
         "Add them to the vocabulary, or name those it has in special_tokens_map.json.",
     );
   }

@@ -8,6 +8,7 @@
 
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { shown } from "../../files/checked.js";
 import { readJsonFile, readJsonObject, readTextFile } from "../../files/input-file.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
@@ -79,7 +80,7 @@ function readMerges(file: string): [string, string][] {
     const pair = line.split(" ");
     if (pair.length !== 2 || pair.includes("")) {
       throw new Error(
-        `line ${index + 1} of merges.txt: expected two tokens with a space between, got ${JSON.stringify(line)}\n` +
+        `line ${index + 1} of merges.txt: expected two tokens with a space between, got ${shown(line)}\n` +
           "Copy the file of the published model again.",
       );
     }
@@ -190,6 +191,6 @@ function sideIn(config: Record<string, unknown>, key: string): "left" | "right" 
   if (side === undefined || side === null) return undefined;
   if (side === "left" || side === "right") return side;
   throw new Error(
-    `tokenizer_config.json: expected ${key} to be left or right, got ${JSON.stringify(side)}\nMend or delete the key.`,
+    `tokenizer_config.json: expected ${key} to be left or right, got ${shown(side)}\nMend or delete the key.`,
   );
 }

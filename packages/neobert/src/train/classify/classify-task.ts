@@ -15,7 +15,7 @@ import { Trainer } from "../loop/step.js";
 import type { TaskScores, TrainTask } from "../loop/train-task.js";
 import { BestSoFar, type Evaluated, keepBest, publishBest } from "./best.js";
 import { classifierCard } from "./classifier-card.js";
-import { type EpochCursor, epochSteps } from "./epochs.js";
+import { epochSteps } from "./epochs.js";
 import { Examples } from "./examples.js";
 import type { FineTuning } from "./fine-tuning.js";
 import { predict } from "./predict.js";
@@ -64,7 +64,7 @@ function classification(work: FineTuning, best: BestSoFar): TrainTask<LabelledBa
       return { microBatch: microBatches[0]!, targets };
     },
     async *steps(cursor, tokenizer) {
-      for (const step of epochSteps(await trainingExamples(tokenizer), epochs, cursor as EpochCursor | undefined)) {
+      for (const step of epochSteps(await trainingExamples(tokenizer), epochs, cursor)) {
         if (best.hasGivenUp) return;
         yield step;
       }

@@ -1,17 +1,16 @@
 // The order in which a run sees its examples: each epoch a fresh shuffle of all of them, none twice and none left out. A
 // step is a batch of so many texts, cut into micro-batches of bounded size; where it stands is two numbers.
 
+import { z } from "zod";
 import { Permutation, randomStreams } from "../../data/random.js";
 import { cutByTokens } from "../../engine/planner.js";
+import { checked } from "../../files/checked.js";
 import type { TaskStep } from "../loop/train-task.js";
 import type { Examples } from "./examples.js";
 import { type LabelledBatch, type Problem, targetCount } from "./problem.js";
 
-export interface EpochCursor {
-  epoch: number;
-  /** Examples of the epoch that were seen. */
-  seen: number;
-}
+/** Where a run stands: `seen` examples of the epoch were given. */
+const cursorSchema = z.looseObject({ epoch: z.int().nonnegative(), seen: z.int().nonnegative() });
 
 export interface EpochOptions {
   problem: Problem;
@@ -24,9 +23,10 @@ export interface EpochOptions {
 export function* epochSteps(
   examples: Examples,
   { problem, seed, batchSize, microBatchTokens }: EpochOptions,
-  cursor: EpochCursor = { epoch: 0, seen: 0 },
+  cursor: unknown = { epoch: 0, seen: 0 },
 ): Generator<TaskStep<LabelledBatch>, never> {
-  let { epoch, seen } = cursor;
+  const wayOut = "Resume from an older checkpoint, or begin anew.";
+  let { epoch, seen } = checked(cursor, cursorSchema, { where: "the checkpoint's cursor", wayOut });
   for (;;) {
     if (seen >= examples.length) [epoch, seen] = [epoch + 1, 0];
     const start = performance.now();
@@ -40,6 +40,6 @@ export function* epochSteps(
     if (targets === 0) continue;
     const tokens = microBatches.reduce((sum, { ids }) => sum + ids.length, 0);
     const waitMs = performance.now() - start;
-    yield { microBatches, targets, tokens, cursor: { epoch, seen } satisfies EpochCursor, waitMs };
+    yield { microBatches, targets, tokens, cursor: { epoch, seen }, waitMs };
   }
 }

@@ -5,7 +5,9 @@
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Adam, fromTypedArray, noGrad, type Tensor, tidy } from "@neobert/torch";
+import type { z } from "zod";
 import { replaceFolder, writeFileAtomic } from "../../files/atomic.js";
+import { checked } from "../../files/checked.js";
 import { readJsonFile } from "../../files/input-file.js";
 import { checkpointsOf, finishedModelOf, latestFile, listCheckpoints } from "../../files/run-folder.js";
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
@@ -60,11 +62,12 @@ export function saveCheckpoint<State>(run: string, options: CheckpointOptions<St
 
 const float32 = (tensor: Tensor) => tensor.toTypedArray() as Float32Array<ArrayBuffer>;
 
-/** What was saved as `state`. Throws naming the folder when it is no checkpoint. */
-export function readState<State>(checkpoint: string): State {
+/** What was saved as a state of this form. Throws naming the folder when it is no checkpoint, or its file of another form. */
+export function readState<Schema extends z.ZodType>(checkpoint: string, schema: Schema): z.output<Schema> {
   const path = join(checkpoint, stateFile);
   if (!existsSync(path)) throw new Error(`${checkpoint}: expected a checkpoint with ${stateFile}, got none`);
-  return readJsonFile(path) as State;
+  const wayOut = "Name an older checkpoint in the file `latest` of the run, or begin anew.";
+  return checked(readJsonFile(path), schema, { where: path, wayOut });
 }
 
 /** Puts back the optimizer's state of every parameter, in place. */

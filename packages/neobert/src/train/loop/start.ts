@@ -9,7 +9,7 @@ import { checkpointsOf, latestCheckpoint } from "../../files/run-folder.js";
 import { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { TorchOps } from "../../model/torch/torch-ops.js";
-import { type RunState, recordChanged, recordOf, settingsChanged } from "../output/run-record.js";
+import { type RunState, recordChanged, recordOf, settingsChanged, stateSchema } from "../output/run-record.js";
 import type { CommonRunConfig } from "../run-file/common-options.js";
 import { formatRunConfig } from "../run-file/run-file.js";
 import { loadOptimizer, readState } from "./checkpoint.js";
@@ -30,7 +30,7 @@ export async function startRun<B, Scores extends object>(
 ): Promise<RunOf<B>> {
   const { config } = task;
   const checkpoint = prepareFolder(config.out, resume);
-  const state = checkpoint === undefined ? undefined : readState<RunState>(checkpoint);
+  const state = checkpoint === undefined ? undefined : readState(checkpoint, stateSchema);
   if (state) checkSettings(state, config);
   const threads = state?.record.threads ?? config.threads;
   setNumThreads(threads);

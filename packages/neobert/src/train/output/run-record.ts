@@ -2,44 +2,51 @@
 // threads, kernels, versions), what its settings were, and where its data and counters stand.
 
 import { cpuCapability, version } from "@neobert/torch";
+import { z } from "zod";
 import { packageVersion } from "../../files/package.js";
 import type { ComputeType } from "../../model/torch/torch-compute-weights.js";
 import type { CommonRunConfig } from "../run-file/common-options.js";
 
-/** Same record, same bits: a run repeats on the same processor kind, thread count and build. */
-export interface RunRecord {
-  dtype: ComputeType;
-  threads: number;
-  device: CommonRunConfig["device"];
-  /** The vector instructions of libtorch's kernels. */
-  kernels: string;
-  libtorch: string;
-  neobert: string;
-}
+const count = z.int().nonnegative();
+const sum = z.number();
 
+const recordSchema = z.looseObject({
+  dtype: z.enum(["fp32", "bf16"]),
+  threads: z.int().positive(),
+  device: z.custom<CommonRunConfig["device"]>((device) => typeof device === "string"),
+  /** The vector instructions of libtorch's kernels. */
+  kernels: z.string(),
+  libtorch: z.string(),
+  neobert: z.string(),
+});
+/** Same record, same bits: a run repeats on the same processor kind, thread count and build. */
+export type RunRecord = z.output<typeof recordSchema>;
+
+const windowSchema = z.looseObject({
+  lossSum: sum,
+  targets: count,
+  tokens: count,
+  seconds: z.looseObject({ data: sum, forward: sum, backward: sum, optimizer: sum }),
+});
 /** Sums since the last line of metrics, so that a line after a resume covers the same steps. */
-export interface MetricsWindow {
-  lossSum: number;
-  targets: number;
-  tokens: number;
-  seconds: { data: number; forward: number; backward: number; optimizer: number };
-}
+export type MetricsWindow = z.output<typeof windowSchema>;
 
 /** What a checkpoint holds besides the model and the optimizer. */
-export interface RunState {
+export const stateSchema = z.looseObject({
   /** Optimizer steps taken. */
-  step: number;
+  step: count,
   /** Where the data stand, as the task says it. */
-  cursor: unknown;
+  cursor: z.custom<unknown>((cursor) => typeof cursor === "object" && cursor !== null),
   /** State of dropout's generator, base64; null in records of models without dropout. */
-  generator: string | null;
-  window: MetricsWindow;
-  tokensSeen: number;
+  generator: z.string().nullable(),
+  window: windowSchema,
+  tokensSeen: count,
   /** Seconds spent in steps, all sessions of the run together. */
-  trainingSeconds: number;
-  record: RunRecord;
-  config: CommonRunConfig;
-}
+  trainingSeconds: sum,
+  record: recordSchema,
+  config: z.custom<CommonRunConfig>((config) => typeof config === "object" && config !== null),
+});
+export type RunState = z.output<typeof stateSchema>;
 
 export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: number): RunRecord {
   const { device } = config;
