@@ -48,7 +48,7 @@ function faultOf(error) {
   const frames = error.stack.match(/^ +at .*\/dist\/.*$/gm)?.slice(0, 2) ?? [];
   const said = `${error.constructor.name}: ${message.slice(0, 300)}\n${frames.join("\n")}`;
   if (message.length > MAX_MESSAGE) return `a message of ${message.length} characters: ${said}`;
-  if (!/expected [\s\S]*got /.test(message)) return `an error that does not say what was expected: ${said}`;
+  if (!/expected [\s\S]*got\b/.test(message)) return `an error that does not say what was expected: ${said}`;
   return engineWords.test(message) ? `the engine's words: ${said}` : undefined;
 }
 

@@ -21,7 +21,7 @@ import {
 const number = z.number();
 const metricsLine = z.looseObject({
   step: number,
-  loss: z.unknown(),
+  loss: z.unknown().optional(),
   validation: z.record(z.string(), z.unknown()).nullish(),
 });
 const stepLine = z.looseObject({

@@ -30,13 +30,13 @@ const denseSchema = z.looseObject({
 
 const poolingSchema = z.looseObject({
   pooling_mode: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
-  include_prompt: z.unknown(),
+  include_prompt: z.unknown().optional(),
 });
 
 const settingsSchema = z.looseObject({
   prompts: orAbsent(z.record(z.string(), z.string())),
-  default_prompt_name: z.unknown(),
-  similarity_fn_name: z.unknown(),
+  default_prompt_name: z.unknown().optional(),
+  similarity_fn_name: z.unknown().optional(),
 });
 
 export type Modules = z.output<typeof modulesSchema>;

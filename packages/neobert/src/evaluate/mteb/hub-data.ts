@@ -77,7 +77,7 @@ const cardSchema = z.looseObject({
       z.looseObject({
         config_name: z.union([z.string(), z.number(), z.bigint(), z.boolean()]).nullish(),
         data_files: z.union([dataFile, z.array(dataFile)]).nullish(),
-        default: z.unknown(),
+        default: z.unknown().optional(),
       }),
     )
     .nullish()
