@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
-test("every reader takes or refuses mutants of its files as its own errors say", { timeout: 240_000 }, async () => {
+test("every reader takes or refuses mutants of its files as its own errors say", { timeout: 400_000 }, async () => {
   const run = fileURLToPath(new URL("run.mjs", import.meta.url));
-  const given = ["--runs", "400", "--seed", "1"];
+  const given = ["--runs", "200", "--seed", "1"];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [run, ...given]).catch((error) => error);
   expect(stderr).toBe("");
   expect(stdout.match(/ inputs /g)?.length).toBeGreaterThan(25);

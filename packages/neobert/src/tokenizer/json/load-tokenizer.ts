@@ -8,7 +8,8 @@
 
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { shown } from "../../files/checked.js";
+import { z } from "zod";
+import { checked, shown } from "../../files/checked.js";
 import { readJsonFile, readJsonObject, readTextFile } from "../../files/input-file.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
@@ -16,6 +17,9 @@ import { withConfig } from "./folder-config.js";
 import { robertaTokenizerJSON } from "./roberta-json.js";
 import type { BpeJSON, TokenizerJSON, WordPieceJSON } from "./schema.js";
 import { parseTokenizerJSON } from "./schema.js";
+
+/** A token to its id. */
+const vocabSchema = z.record(z.string(), z.int().nonnegative());
 
 const names = ["pad", "unk", "cls", "sep", "mask", "bos", "eos"] as const;
 
@@ -59,7 +63,7 @@ function readTokenizerJSON(file: string, config: Record<string, unknown>, specia
   const json = readJsonFile(file);
   if (basename(file) !== "vocab.json") return json;
   return robertaTokenizerJSON({
-    vocab: json as Record<string, number>,
+    vocab: checked(json, vocabSchema, { where: file, wayOut: "Copy the file of the published model again." }),
     merges: readMerges(join(dirname(file), "merges.txt")),
     specialTokens: { ...robertaSpecialTokens, ...specialTokens },
     addPrefixSpace: config.add_prefix_space === true,
