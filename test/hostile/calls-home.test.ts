@@ -65,7 +65,7 @@ describe.skipIf(!isPermitted)("no command looks up or reaches anything", { timeo
       data,
       "--workers",
       "2",
-      "--validation",
+      "--validation-fraction",
       "0.1",
     ];
     expect(await neobert("data", "prepare", text, ...options)).toEqual([]);

@@ -8,6 +8,7 @@ import { extname, join } from "node:path";
 import type { ListFileEntry } from "@huggingface/hub";
 import { shown } from "../files/checked.js";
 import { globToRegExp, walkFiles } from "../files/glob.js";
+import { shortened } from "../files/input-file.js";
 import { modelFolder } from "../files/run-folder.js";
 import { isHash, isUnwritable, type RemoteFile, RepoCache, type RepoType } from "./cache.js";
 import { hubCachePath, hubFetch, isOffline } from "./environment.js";
@@ -252,7 +253,7 @@ class DistrustError extends Error {}
 function distrust(name: string, expected: string, got: unknown): DistrustError {
   const text = shown(got, 200);
   return new DistrustError(
-    `${name}: expected ${expected} from the Hub, got ${text}\nDo not trust it; check HF_ENDPOINT.`,
+    `${name}: expected ${shortened(expected)} from the Hub, got ${text}\nDo not trust it; check HF_ENDPOINT.`,
   );
 }
 
