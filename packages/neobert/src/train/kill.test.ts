@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { latestCheckpoint } from "../files/run-folder.js";
 import { smallRun, writePreparedFolder } from "./fixture-train.js";
 import { readState } from "./loop/checkpoint.js";
-import type { RunState } from "./output/run-record.js";
+import { stateSchema } from "./output/run-record.js";
 import { formatRunConfig } from "./run-file/run-file.js";
 
 const program = fileURLToPath(new URL("../../bin/neobert.js", import.meta.url));
@@ -102,7 +102,7 @@ test("Ctrl-C writes a checkpoint of the last whole step, and the run goes on fro
   const { code, output } = await pretrain(file, { signal: "SIGINT", due: () => latestCheckpoint(out) !== undefined });
   expect(code, output).toBe(0);
   expect(output).toMatch(/stopped after \d+ steps.*go on with --resume/s);
-  const { step } = readState<RunState>(latestCheckpoint(out)!);
+  const { step } = readState(latestCheckpoint(out)!, stateSchema);
   expect(output).toContain(`stopped after ${step} steps`);
   expect(existsSync(join(out, "model"))).toBe(false);
   const rest = await pretrain(file);

@@ -76,8 +76,8 @@ function pageHeaders(
       unpacked <= Number(column.total_uncompressed_size);
     if (!isPage) throw new Error(`a page of ${shown(packed)} bytes, ${shown(unpacked)} unpacked, in column ${name}`);
     // A dictionary's value takes a bit at least.
-    if (count < 0 || (header.dictionary_page_header?.num_values ?? 0) > 8 * unpacked) {
-      throw new Error(`a page of ${count} values in column ${name}`);
+    if (!Number.isInteger(count) || count < 0 || (header.dictionary_page_header?.num_values ?? 0) > 8 * unpacked) {
+      throw new Error(`a page of ${shown(count)} values in column ${name}`);
     }
     if (v2) checkLevelsV2(new Uint8Array(file.slice(data, at) as ArrayBuffer), header, widths, column.type);
     headers.push(header);
@@ -104,8 +104,10 @@ function checkLevelsV2(page: Uint8Array, header: PageHeader, widths: LevelWidths
   const v2 = header.data_page_header_v2!;
   const { num_values: count, num_nulls: nulls } = v2;
   const { repetition_levels_byte_length: repetition, definition_levels_byte_length: definition } = v2;
-  const isWhole = repetition >= 0 && definition >= 0 && repetition + definition <= page.length;
-  if (!isWhole || nulls < 0 || nulls > count) throw new Error(`levels of ${repetition} and ${definition} bytes`);
+  const areCounts = [count, nulls, repetition, definition].every((value) => Number.isInteger(value) && value >= 0);
+  if (!areCounts || nulls > count || repetition + definition > page.length) {
+    throw new Error(`levels of ${shown(repetition)} and ${shown(definition)} bytes`);
+  }
   if (widths.repetition > 0) checkRuns(page, 0, widths.repetition, count);
   if (widths.definition > 0) checkRuns(page, repetition, widths.definition, count);
   if (v2.is_compressed === false) checkPage(page.subarray(repetition + definition), header, widths, type);
