@@ -41,7 +41,7 @@ export function templateFromJSON(json: PostProcessorJSON | null): Template {
       const special = Object.hasOwn(json.special_tokens, id) ? json.special_tokens[id] : undefined;
       if (!special) {
         throw new Error(
-          `tokenizer.json: expected post_processor.special_tokens to list ${shown(id)}, got ${shown(Object.keys(json.special_tokens))}\n` +
+          `tokenizer.json: expected post_processor.special_tokens to list ${id.slice(0, 200)}, got ${String(Object.keys(json.special_tokens)).slice(0, 200)}\n` +
             "Add the token's id there, or take the piece out of the template.",
         );
       }

@@ -3,7 +3,6 @@
 // `encodeIds` is the fast path: it hashes words straight from the text and looks their ids up (8 times and more the Rust
 // tokenizers, see bench/tokenizer.mjs); with others it takes the words that they cut. `tokenize` gives offsets too.
 
-import { shown } from "../files/checked.js";
 import { IdBuffer } from "./id-buffer.js";
 import type { WordPieceJSON } from "./json/schema.js";
 import { type AlignedText, unchanged } from "./text/aligned-text.js";
@@ -37,7 +36,7 @@ export class WordPiece implements TextModel {
     const unkId = vocab.get(model.unk_token);
     if (unkId === undefined) {
       throw new Error(
-        `tokenizer.json: expected unk_token ${shown(model.unk_token)} in the vocabulary, got ${vocab.size} tokens without it\n` +
+        `tokenizer.json: expected unk_token ${model.unk_token.slice(0, 200)} in the vocabulary, got ${vocab.size} tokens without it\n` +
           "Set model.unk_token to the token that stands for unknown words.",
       );
     }

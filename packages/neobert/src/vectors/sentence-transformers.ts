@@ -10,7 +10,7 @@ import { readJsonFile, shortened } from "../files/input-file.js";
 import { checkPooling, type PoolingMode, poolingModes } from "./pooling.js";
 import { type SimilarityFunction, similarityFunctions } from "./similarity.js";
 
-const modulesSchema = z.array(z.looseObject({ path: z.string(), type: z.string() })).min(1);
+const modulesSchema = z.array(z.looseObject({ path: z.string().max(1000), type: z.string() })).min(1);
 
 /** A null is a field that is not there. */
 const orAbsent = <Schema extends z.ZodType>(schema: Schema) =>

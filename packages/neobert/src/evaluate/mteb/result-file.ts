@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../../files/atomic.js";
-import { checked, shown } from "../../files/checked.js";
+import { checked } from "../../files/checked.js";
 import { readJsonFile, shortened } from "../../files/input-file.js";
 import { packageVersion } from "../../files/package.js";
 import type { Scores } from "../evaluators/types.js";
@@ -102,7 +102,7 @@ export class ResultFolder {
       if (changed.length > 0 && replace) {
         for (const name of readdirSync(this.path)) if (name.endsWith(".json")) rmSync(join(this.path, name));
       } else if (changed.length > 0) {
-        const list = changed.map((key) => `${key} ${shown(before.settings[key])} (now ${shown(settings[key])})`);
+        const list = changed.map((key) => `${key} ${before.settings[key]} (now ${settings[key]})`);
         throw new Error(
           `${this.path}: expected results of the same model and settings, got ${shortened(list.join(", "))}\n` +
             "Choose another --out, or compute all of them again with --force.",

@@ -1,7 +1,6 @@
 // A tokenizer.json for a WordPiece vocabulary as BERT uses it: what transformers makes of a vocab.txt, and what
 // training here ends in.
 
-import { shown } from "../../files/checked.js";
 import type { WordPieceJSON } from "./schema.js";
 
 export interface BertSettings {
@@ -26,7 +25,7 @@ export function bertTokenizerJSON(settings: BertSettings): WordPieceJSON {
   const missing = [unk, cls, sep].filter((token) => !Object.hasOwn(vocab, token));
   if (missing.length > 0) {
     throw new Error(
-      `WordPiece vocabulary: expected ${unk}, ${cls} and ${sep}, got ${tokens.length} tokens without ${shown(missing, 300)}\n` +
+      `WordPiece vocabulary: expected ${unk}, ${cls} and ${sep}, got ${tokens.length} tokens without ${missing.join(", ").slice(0, 300)}\n` +
         "Add them to the vocabulary, or name those it has in special_tokens_map.json.",
     );
   }

@@ -176,7 +176,7 @@ function unkIdOf(token: string | null, vocab: ReadonlyMap<string, number>): numb
   const id = vocab.get(token);
   if (id !== undefined) return id;
   throw new Error(
-    `tokenizer.json: expected unk_token ${shown(token)} in the vocabulary, got ${vocab.size} tokens without it\n` +
+    `tokenizer.json: expected unk_token ${token.slice(0, 200)} in the vocabulary, got ${vocab.size} tokens without it\n` +
       "Set model.unk_token to the token that stands for unknown characters, or to null.",
   );
 }
