@@ -3,6 +3,7 @@
 // few hundred pieces that wait for a bin), so a run continues at any step, across epochs, with the batches it would have had.
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { shown } from "../files/checked.js";
 import { forcedMaskOf, type MicroBatch, makeBatch, type Packing, type PieceItem } from "./batch.js";
 import { Masker, type MaskingOptions } from "./masking.js";
 import { Mixture } from "./mixture.js";
@@ -109,11 +110,31 @@ export class StepBatches {
             "Resume with the run's own data and settings, or start anew without the cursor.",
         );
       }
+      this.#checkCursor(cursor);
       this.#step = cursor.step;
       this.#draws = [...cursor.draws];
       for (const [source, draw] of cursor.waiting) waiting.push(this.#item(source, draw));
     }
     this.#packer = new Packer(() => this.#draw(), Math.max(1, lookAheadPieces), waiting);
+  }
+
+  /** Throws where a cursor does not stand in these sources: it comes out of a checkpoint's file. */
+  #checkCursor({ step, draws, waiting }: BatchCursor): void {
+    const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
+    const isPlace = (place: unknown) =>
+      Array.isArray(place) && place.length === 2 && place.every(isCount) && place[0] < this.sources.length;
+    const isWhole =
+      isCount(step) &&
+      Array.isArray(draws) &&
+      draws.length === this.sources.length &&
+      draws.every(isCount) &&
+      Array.isArray(waiting) &&
+      waiting.every(isPlace);
+    if (isWhole) return;
+    throw new Error(
+      `createBatches: expected a cursor of ${this.sources.length} sources, got ${shown({ step, draws, waiting }, 200)}\n` +
+        "Resume from an older checkpoint, or start anew without the cursor.",
+    );
   }
 
   get cursor(): BatchCursor {

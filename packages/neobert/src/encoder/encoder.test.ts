@@ -327,9 +327,13 @@ describe("loading refuses", () => {
       writeJson(folder, "modules.json", [transformer, { ...pooling, path }]);
       await expect(Encoder.load(folder)).rejects.toThrow(`modules.json: expected paths inside the folder, got ${path}`);
     }
-    for (const list of [{}, [], [{ type: "Transformer" }]]) {
+    for (const [list, complaint] of [
+      [{}, "expected array, got {}"],
+      [[], "expected array to have >=1 items, got []"],
+      [[{ type: "Transformer" }], "0.path: expected string, got nothing"],
+    ] as const) {
       writeJson(folder, "modules.json", list);
-      await expect(Encoder.load(folder)).rejects.toThrow("modules.json: expected a list of modules with path and type");
+      await expect(Encoder.load(folder)).rejects.toThrow(`modules.json: ${complaint}`);
     }
     rmSync(folder, { recursive: true });
   });

@@ -2,6 +2,7 @@
 // and little-endian.
 
 import { readFileSync } from "node:fs";
+import { shortened } from "./input-file.js";
 
 export type NpyArray = Float32Array | Int8Array | Uint8Array;
 
@@ -25,7 +26,7 @@ export function npyHeader(type: NpyType, [n, d]: readonly [number, number]): Uin
 export function readNpy(path: string): { data: NpyArray; shape: number[] } {
   const bytes = readFileSync(path);
   const wrong = (got: string) => new Error(`${path}: expected a .npy file of float32, int8 or uint8, got ${got}`);
-  if (bytes.subarray(1, 6).toString("latin1") !== "NUMPY") throw wrong("another file");
+  if (bytes.length < 12 || bytes.subarray(1, 6).toString("latin1") !== "NUMPY") throw wrong("another file");
   const long = bytes[6]! > 1;
   const start = long ? 12 : 10;
   const end = start + (long ? bytes.readUInt32LE(8) : bytes.readUInt16LE(8));
@@ -35,10 +36,10 @@ export function readNpy(path: string): { data: NpyArray; shape: number[] } {
   const shape = (sizes ?? "").split(",").flatMap((size) => (size.trim() === "" ? [] : [Number(size)]));
   const length = shape.reduce((product, size) => product * size, 1);
   const values = Uint8Array.from(bytes.subarray(end)).buffer;
-  if (order !== "False") throw wrong(header.trim());
+  if (order !== "False") throw wrong(shortened(header.trim()));
   if (descr === types.Float32Array && values.byteLength === 4 * length)
     return { data: new Float32Array(values), shape };
   if (values.byteLength === length && descr === types.Int8Array) return { data: new Int8Array(values), shape };
   if (values.byteLength === length && descr === types.Uint8Array) return { data: new Uint8Array(values), shape };
-  throw wrong(`${header.trim()} with ${values.byteLength} bytes`);
+  throw wrong(`${shortened(header.trim())} with ${values.byteLength} bytes`);
 }

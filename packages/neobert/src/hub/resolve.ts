@@ -6,7 +6,9 @@
 import { existsSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { ListFileEntry } from "@huggingface/hub";
+import { shown } from "../files/checked.js";
 import { globToRegExp, walkFiles } from "../files/glob.js";
+import { shortened } from "../files/input-file.js";
 import { modelFolder } from "../files/run-folder.js";
 import { isHash, isUnwritable, type RemoteFile, RepoCache, type RepoType } from "./cache.js";
 import { hubCachePath, hubFetch, isOffline } from "./environment.js";
@@ -136,7 +138,7 @@ async function fetchSnapshot(
       throw distrust(name, isHash(revision) ? `commit ${revision}` : "a commit in 40 or 64 hexadecimal digits", commit);
     }
     for await (const entry of hub.listFiles({ ...access, repo, revision: commit, recursive: true }))
-      entries.push(entry);
+      entries.push(checkEntry(entry, name));
   } catch (error) {
     options.signal?.throwIfAborted();
     if (error instanceof DistrustError) throw error;
@@ -252,10 +254,17 @@ function matching(paths: string[], patterns: Choice): string[] {
 class DistrustError extends Error {}
 
 function distrust(name: string, expected: string, got: unknown): DistrustError {
-  const text = JSON.stringify(got)?.slice(0, 200);
+  const text = shown(got, 200);
   return new DistrustError(
-    `${name}: expected ${expected} from the Hub, got ${text}\nDo not trust it; check HF_ENDPOINT.`,
+    `${name}: expected ${shortened(expected)} from the Hub, got ${text}\nDo not trust it; check HF_ENDPOINT.`,
   );
+}
+
+/** An entry of a listing, if it is one. */
+function checkEntry<Entry>(entry: Entry, name: string): Entry {
+  const { type, path } = Object(entry) as { type?: unknown; path?: unknown };
+  if (typeof type === "string" && typeof path === "string") return entry;
+  throw distrust(name, "a listing of files with their paths", shown(entry));
 }
 
 /** The path, which is about to be joined to the cache's, or an error if it would lead out of there. */

@@ -1,6 +1,7 @@
 // The plain table from a config's `model_type` to the file that says all about that encoder; a variant of a paper is a
 // field of its config, never an entry here.
 
+import { shown } from "../files/checked.js";
 import { type Bound, binding, type Head } from "./architecture.js";
 import { bert } from "./bert.js";
 import { euroBert } from "./eurobert.js";
@@ -41,7 +42,7 @@ export function architectureOf(config: unknown): ModelArchitecture {
   }
   const known = modelTypes.find((name) => name === modelType);
   if (known) return architectures[known].bind(config);
-  const got = modelType === undefined ? "none" : JSON.stringify(modelType);
+  const got = modelType === undefined ? "none" : shown(modelType);
   throw new Error(
     `config.json: expected model_type to be one of ${modelTypes.join(", ")}, got ${got}\n` +
       (typeof modelType === "string"

@@ -81,9 +81,9 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
     const unexpected = foreign.map((name) => `${name} [${found.get(name)}]`);
     const lines = [`${where}: expected the ${specs.length} tensors of ${architecture.classNames[head]}, got others`];
     if (missing.length > 0)
-      lines.push(`missing: ${shortened(missing.map(({ name, shape }) => `${name} [${shape}]`).join(", "), 4000)}`);
-    if (unexpected.length > 0) lines.push(`unexpected: ${shortened(unexpected.join(", "), 4000)}`);
-    if (wrong.length > 0) lines.push(`wrong shape: ${shortened(wrong.join("; "), 4000)}`);
+      lines.push(`missing: ${shortened(missing.map(({ name, shape }) => `${name} [${shape}]`).join(", "), 1600)}`);
+    if (unexpected.length > 0) lines.push(`unexpected: ${shortened(unexpected.join(", "), 1600)}`);
+    if (wrong.length > 0) lines.push(`wrong shape: ${shortened(wrong.join("; "), 1600)}`);
     const headOnly = missing.length > 0 && missing.every(isHead) && unexpected.length + wrong.length === 0;
     lines.push(
       headOnly

@@ -3,6 +3,8 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import * as z from "zod";
+import { checked } from "../files/checked.js";
+import { shortened } from "../files/input-file.js";
 
 const versions = z.record(z.string(), z.unknown()).default({});
 const settings = z.record(z.string(), z.unknown()).default({});
@@ -121,12 +123,7 @@ export function readFormat<T extends z.ZodType>(path: string, format: T): z.outp
     const text = readFileSync(path, "utf8");
     content = JSON.parse(text.replace(/(?<=[:[,]\s*)(NaN|-?Infinity)(?=\s*[,\]}])/g, "null")); // as Python writes them
   } catch (error) {
-    throw new Error(`${path}: expected JSON, got what cannot be read as it (${(error as Error).message})`);
+    throw new Error(`${path}: expected JSON, got what cannot be read as it (${shortened((error as Error).message)})`);
   }
-  const { success, data, error } = format.safeParse(content);
-  if (success) return data;
-  const { path: keys, message } = error.issues[0]!;
-  throw new Error(
-    `${path}: ${keys.join(".") || "content"}: ${message}\nWrite it anew with the command that made the folder.`,
-  );
+  return checked(content, format, { where: path, wayOut: "Write it anew with the command that made the folder." });
 }

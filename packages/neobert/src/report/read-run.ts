@@ -1,11 +1,13 @@
 // A folder to what it is, told by the files that it holds: a training run, MTEB results, GLUE, pseudo-perplexity, an
 // ablation series, a comparison.
 
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { parse } from "yaml";
-import { readJsonObject } from "../files/input-file.js";
+import { z } from "zod";
+import { checked } from "../files/checked.js";
+import { readJsonObject, readTextFile } from "../files/input-file.js";
 import { latestCheckpoint } from "../files/run-folder.js";
+import { parseYaml } from "../files/yaml.js";
 import {
   type Ablations,
   type ClassScoresFile,
@@ -17,15 +19,19 @@ import {
   type TaskResultFile,
 } from "./formats.js";
 
+const number = z.number();
+const metricsLine = z.looseObject({
+  step: number,
+  loss: z.unknown().optional(),
+  validation: z.record(z.string(), z.unknown()).nullish(),
+});
+const stepLine = z.looseObject({
+  ...{ step: number, loss: number, lr: number, tokensPerSecond: number, tokensSeen: number },
+  seconds: z.record(z.string(), number).default({}),
+});
+
 /** A line of `metrics.jsonl` of a step. */
-export interface StepMetrics {
-  step: number;
-  loss: number;
-  lr: number;
-  tokensPerSecond: number;
-  tokensSeen: number;
-  seconds: Record<string, number>;
-}
+export type StepMetrics = z.output<typeof stepLine>;
 
 export interface TrainingRun {
   kind: "training";
@@ -102,28 +108,33 @@ export function shortName(model: string): string {
 function readTrainingRun(folder: string, name: string): TrainingRun {
   const steps: StepMetrics[] = [];
   const validation: TrainingRun["validation"] = [];
-  for (const line of readFileSync(join(folder, "metrics.jsonl"), "utf8").split("\n")) {
-    let record: Partial<StepMetrics> & { validation?: Record<string, unknown> };
+  const metricsFile = join(folder, "metrics.jsonl");
+  const wayOut = "Take the line out, or copy the folder again.";
+  for (const [index, line] of readTextFile(metricsFile).split("\n").entries()) {
+    let json: unknown;
     try {
-      record = JSON.parse(line);
+      json = JSON.parse(line);
     } catch {
       continue; // the last line of a run that is being written
     }
-    if (typeof record.step !== "number") continue;
+    const record = checked(json, metricsLine, { where: `${metricsFile}:${index + 1}`, wayOut });
     if (record.validation) {
       const scores = Object.entries(record.validation).filter(([, value]) => typeof value === "number");
       validation.push({ step: record.step, scores: Object.fromEntries(scores) as Record<string, number> });
-    } else if (typeof record.loss === "number") steps.push({ seconds: {}, ...record } as StepMetrics);
+    } else if (typeof record.loss === "number")
+      steps.push(checked(json, stepLine, { where: `${metricsFile}:${index + 1}`, wayOut }));
   }
   const settingsFile = join(folder, "run.yaml");
-  const settings = existsSync(settingsFile) ? parse(readFileSync(settingsFile, "utf8")) : {};
+  const yaml = existsSync(settingsFile) ? parseYaml(readTextFile(settingsFile), settingsFile) : {};
+  const form = { where: settingsFile, wayOut: "Copy the folder again." };
+  const settings = checked(yaml ?? {}, z.record(z.string(), z.unknown()), form);
   const scoresFile = join(folder, "scores.json");
   return {
     kind: "training",
     name,
     steps,
     validation,
-    settings: settings ?? {},
+    settings,
     versions: recordOf(folder),
     ...(existsSync(scoresFile) && { classScores: readFormat(scoresFile, formats.classScores) }),
   };

@@ -155,7 +155,9 @@ const axisNumber = (value: number) =>
 function timeChart(runs: readonly TrainingRun[]): [Chart, Table] {
   const kinds = [...new Set(runs.flatMap(({ steps }) => steps.flatMap(({ seconds }) => Object.keys(seconds))))];
   const totals = runs.map(({ name, steps }, run) => {
-    const seconds = kinds.map((kind) => steps.reduce((sum, { seconds }) => sum + (seconds[kind] ?? 0), 0));
+    const seconds = kinds.map((kind) =>
+      steps.reduce((sum, { seconds }) => sum + (Object.hasOwn(seconds, kind) ? seconds[kind]! : 0), 0),
+    );
     const all = seconds.reduce((sum, value) => sum + value, 0);
     return { name, run: `${run}`, seconds, all: Math.max(all, Number.MIN_VALUE) };
   });

@@ -2,6 +2,7 @@
 // BertProcessing is the template [CLS] A [SEP] B:1 [SEP]:1, RobertaProcessing <s> A </s> </s> B </s>. RobertaProcessing and
 // ByteLevel take the spaces at a token's ends out of its offsets, too.
 
+import { shown } from "../files/checked.js";
 import { type Encoding, join, makeEncoding } from "./encoding.js";
 import type { PostProcessorJSON } from "./json/schema.js";
 
@@ -40,7 +41,7 @@ export function templateFromJSON(json: PostProcessorJSON | null): Template {
       const special = Object.hasOwn(json.special_tokens, id) ? json.special_tokens[id] : undefined;
       if (!special) {
         throw new Error(
-          `tokenizer.json: expected post_processor.special_tokens to list ${id}, got ${Object.keys(json.special_tokens)}\n` +
+          `tokenizer.json: expected post_processor.special_tokens to list ${id.slice(0, 200)}, got ${String(Object.keys(json.special_tokens)).slice(0, 200)}\n` +
             "Add the token's id there, or take the piece out of the template.",
         );
       }
@@ -58,7 +59,7 @@ function sequence(steps: Exclude<PostProcessorJSON, { type: "Sequence" }>[]): Te
   const templates = steps.filter(({ type }) => type !== "ByteLevel");
   if (templates.length > 1) {
     throw new Error(
-      `tokenizer.json: expected post_processor to hold one template, got ${templates.map(({ type }) => type).join(", ")}\n` +
+      `tokenizer.json: expected post_processor to hold one template, got ${shown(templates.map(({ type }) => type))}\n` +
         "Set the template that puts all special tokens around a text, and ByteLevel beside it.",
     );
   }

@@ -2,6 +2,7 @@
 // (no node: modules; files are in load.ts). `encode` gives everything a model or a tagger needs; `encodeIds` and
 // `encodeInto` give ids alone, fast. A model type (text-model.ts) brings its normalizer and pre-tokenizer.
 
+import { shown } from "../files/checked.js";
 import { decoderFromJSON } from "./decode.js";
 import { type Encoding, makeEncoding, pad, type Side, type TruncationStrategy, truncatePair } from "./encoding.js";
 import { IdBuffer } from "./id-buffer.js";
@@ -301,7 +302,7 @@ export class Tokenizer {
       : { id: this.specialIds.pad ?? -1, typeId: 0, token: this.specialTokens.pad ?? "" };
     if (token.id < 0) {
       throw new Error(
-        `encode: expected a padding token, got a vocabulary without ${token.token}\n` +
+        `encode: expected a padding token, got a vocabulary without ${shown(token.token)}\n` +
           "Name it with fromJSON(json, { specialTokens: { pad } }).",
       );
     }

@@ -36,7 +36,7 @@ export class WordPiece implements TextModel {
     const unkId = vocab.get(model.unk_token);
     if (unkId === undefined) {
       throw new Error(
-        `tokenizer.json: expected unk_token ${model.unk_token} in the vocabulary, got ${vocab.size} tokens without it\n` +
+        `tokenizer.json: expected unk_token ${model.unk_token.slice(0, 200)} in the vocabulary, got ${vocab.size} tokens without it\n` +
           "Set model.unk_token to the token that stands for unknown words.",
       );
     }

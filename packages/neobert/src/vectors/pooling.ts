@@ -1,6 +1,8 @@
 // One vector a text out of its tokens' hidden states, by the modes of sentence-transformers' Pooling; several modes are
 // put side by side in its order. Tokens of a prompt may be left out, as `include_prompt: false` asks. Sums are float64.
 
+import { shown } from "../files/checked.js";
+
 export const poolingModes = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] as const;
 
 /** `weightedmean` weighs the i-th token by i; `mean_sqrt_len_tokens` divides the sum by the root of the count. */
@@ -11,9 +13,7 @@ export function checkPooling(where: string, modes: PoolingMode | readonly Poolin
   const list = [modes].flat() as PoolingMode[];
   const unknown = list.find((mode) => !poolingModes.includes(mode));
   if (unknown !== undefined || list.length === 0) {
-    throw new Error(
-      `${where}: expected pooling modes among ${poolingModes.join(", ")}, got ${JSON.stringify(unknown ?? [])}`,
-    );
+    throw new Error(`${where}: expected pooling modes among ${poolingModes.join(", ")}, got ${shown(unknown ?? [])}`);
   }
   return [...new Set(list)];
 }

@@ -2,14 +2,42 @@
 // Dense, Normalize in the order of modules.json), prompts, longest text, similarity. A folder without modules.json is
 // a plain encoder: the mean over the tokens, not normalised. Kinds of modules that are not known are refused by name.
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { readJsonFile } from "../files/input-file.js";
+import { checked, shown } from "../files/checked.js";
+import { readJsonFile, shortened } from "../files/input-file.js";
 import { checkPooling, type PoolingMode, poolingModes } from "./pooling.js";
 import { type SimilarityFunction, similarityFunctions } from "./similarity.js";
 
-const modulesSchema = z.array(z.looseObject({ path: z.string(), type: z.string() })).min(1);
+const modulesSchema = z.array(z.looseObject({ path: z.string().max(1000), type: z.string() })).min(1);
+
+/** A null is a field that is not there. */
+const orAbsent = <Schema extends z.ZodType>(schema: Schema) =>
+  schema.nullish().transform((value) => value ?? undefined);
+
+const denseSchema = z.looseObject({
+  in_features: z.int().positive(),
+  out_features: z.int().positive(),
+  bias: z
+    .boolean()
+    .nullish()
+    .transform((bias) => bias ?? true),
+  activation_function: orAbsent(z.string()).transform((name) => name ?? "torch.nn.modules.activation.Tanh"),
+  module_input_name: orAbsent(z.string()),
+  module_output_name: orAbsent(z.string()),
+});
+
+const poolingSchema = z.looseObject({
+  pooling_mode: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
+  include_prompt: z.unknown().optional(),
+});
+
+const settingsSchema = z.looseObject({
+  prompts: orAbsent(z.record(z.string(), z.string())),
+  default_prompt_name: z.unknown().optional(),
+  similarity_fn_name: z.unknown().optional(),
+});
 
 export type Modules = z.output<typeof modulesSchema>;
 
@@ -44,7 +72,11 @@ const activations: Record<string, Activation> = {
 
 /** Reads the folder's JSON files. Throws where one is malformed or asks for something that is not known here. */
 export function readSentenceFolder(folder: string): SentenceFolder {
-  const settings = readJson(join(folder, "config_sentence_transformers.json")) ?? {};
+  const settingsFile = join(folder, "config_sentence_transformers.json");
+  const settings = checked(readJson(settingsFile) ?? {}, settingsSchema, {
+    where: settingsFile,
+    wayOut: "Download it again.",
+  });
   const plain: SentenceFolder = {
     modelFolder: folder,
     pooling: ["mean"],
@@ -52,7 +84,7 @@ export function readSentenceFolder(folder: string): SentenceFolder {
     modules: [],
     maxTokens: undefined,
     lowercase: false,
-    prompts: Object(settings.prompts ?? {}),
+    prompts: settings.prompts ?? {},
     defaultPromptName: typeof settings.default_prompt_name === "string" ? settings.default_prompt_name : undefined,
     similarity: similarityOf(settings.similarity_fn_name, folder),
   };
@@ -64,17 +96,19 @@ export function readSentenceFolder(folder: string): SentenceFolder {
   const [transformer, pooling, ...rest] = modules;
   if (transformer?.type !== "Transformer" || pooling?.type !== "Pooling") {
     const got = modules.map(({ type }) => type).join(", ");
-    throw new Error(`${file}: expected a Transformer and its Pooling, then Dense and Normalize, got ${got}`);
+    throw new Error(`${file}: expected a Transformer and its Pooling, then Dense and Normalize, got ${shortened(got)}`);
   }
   return {
     ...plain,
     modelFolder: transformer.folder,
-    ...readTransformer(transformer.folder),
+    ...readTransformer(transformer.folder, file),
     ...readPooling(join(pooling.folder, "config.json")),
     modules: rest.map((module) => {
       if (module.type === "Normalize") return { kind: "normalize" };
       if (module.type === "Dense") return readDense(module.folder);
-      throw new Error(`${file}: expected modules Transformer, Pooling, Dense and Normalize, got ${module.type}`);
+      throw new Error(
+        `${file}: expected modules Transformer, Pooling, Dense and Normalize, got ${shortened(module.type)}`,
+      );
     }),
   };
 }
@@ -84,19 +118,20 @@ export function readModules(folder: string): Modules | undefined {
   const file = join(folder, "modules.json");
   const list: unknown = readJson(file);
   if (list === undefined) return undefined;
-  const modules = modulesSchema.safeParse(list);
-  if (!modules.success) {
-    throw new Error(`${file}: expected a list of modules with path and type, got another\nDownload it again.`);
-  }
-  const outside = modules.data.find(({ path }) => /^[/\\]|^[a-z]:|(^|[/\\])\.\.([/\\]|$)/i.test(path));
-  if (outside) throw new Error(`${file}: expected paths inside the folder, got ${outside.path}\nDo not trust it.`);
-  return modules.data;
+  const modules = checked(list, modulesSchema, { where: file, wayOut: "Download it again." });
+  const outside = modules.find(({ path }) => /^[/\\]|^[a-z]:|(^|[/\\])\.\.([/\\]|$)/i.test(path));
+  if (outside)
+    throw new Error(`${file}: expected paths inside the folder, got ${shortened(outside.path)}\nDo not trust it.`);
+  return modules;
 }
 
-function readTransformer(folder: string) {
+function readTransformer(folder: string, modulesFile: string) {
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) {
+    throw new Error(`${modulesFile}: expected the folder ${folder}, got none\nDownload the folder whole.`);
+  }
   // The name was once the architecture's: sentence_roberta_config.json and the like.
   const name = readdirSync(folder).find((name) => /^sentence_\w+_config\.json$/.test(name));
-  const config = (name && readJson(join(folder, name))) || {};
+  const config = (name === undefined ? undefined : readJson(join(folder, name))) ?? {};
   return {
     maxTokens: typeof config.max_seq_length === "number" ? config.max_seq_length : undefined,
     lowercase: config.do_lower_case === true,
@@ -113,9 +148,10 @@ const flags: Record<PoolingMode, string> = {
 };
 
 function readPooling(file: string): Pick<SentenceFolder, "pooling" | "includePrompt"> {
-  const config = readJson(file);
-  if (!config)
+  const json = readJson(file);
+  if (json === undefined)
     throw new Error(`${file}: expected the pooling's settings, got no such file\nDownload the folder whole.`);
+  const config = checked(json, poolingSchema, { where: file, wayOut: "Download it again." });
   // Older files have a flag a mode, newer ones the modes' names.
   const named = config.pooling_mode === undefined ? undefined : [config.pooling_mode].flat();
   const flagged = poolingModes.filter((mode) => config[flags[mode]] === true);
@@ -123,7 +159,7 @@ function readPooling(file: string): Pick<SentenceFolder, "pooling" | "includePro
   return {
     pooling: checkPooling(
       file,
-      modes.flatMap((mode: unknown) => String(mode).split("+") as PoolingMode[]),
+      modes.flatMap((mode) => mode.split("+") as PoolingMode[]),
     ),
     includePrompt: config.include_prompt !== false,
   };
@@ -131,22 +167,21 @@ function readPooling(file: string): Pick<SentenceFolder, "pooling" | "includePro
 
 function readDense(folder: string): VectorModule {
   const file = join(folder, "config.json");
-  const config = readJson(file) ?? {};
-  const { in_features: inFeatures, out_features: outFeatures, bias = true, activation_function } = config;
-  const name = String(activation_function ?? "torch.nn.modules.activation.Tanh")
-    .split(".")
-    .at(-1)!;
+  const config = checked(readJson(file) ?? {}, denseSchema, { where: file, wayOut: "Download it again." });
+  const { in_features: inFeatures, out_features: outFeatures, bias, activation_function } = config;
+  const name = activation_function.split(".").at(-1)!;
   const activation = Object.hasOwn(activations, name) ? activations[name] : undefined;
   if (!activation) {
-    throw new Error(`${file}: expected activation_function ${Object.keys(activations).join(", ")}, got ${name}`);
-  }
-  if (!Number.isInteger(inFeatures) || !Number.isInteger(outFeatures)) {
-    throw new Error(`${file}: expected whole in_features and out_features, got ${inFeatures} and ${outFeatures}`);
+    throw new Error(
+      `${file}: expected activation_function ${Object.keys(activations).join(", ")}, got ${shortened(name)}`,
+    );
   }
   const input = config.module_input_name ?? "sentence_embedding";
   const output = config.module_output_name ?? input;
   if (input !== "sentence_embedding" || output !== "sentence_embedding") {
-    throw new Error(`${file}: expected a Dense from sentence_embedding to it, got one from ${input} to ${output}`);
+    throw new Error(
+      `${file}: expected a Dense from sentence_embedding to it, got one from ${shortened(input)} to ${shortened(output)}`,
+    );
   }
   return { kind: "dense", folder, inFeatures, outFeatures, bias, activation };
 }
@@ -157,9 +192,12 @@ function similarityOf(name: unknown, folder: string): SimilarityFunction {
   if (known) return known;
   throw new Error(
     `${join(folder, "config_sentence_transformers.json")}: expected similarity_fn_name ${similarityFunctions.join(", ")}, ` +
-      `got ${JSON.stringify(name)}`,
+      `got ${shown(name)}`,
   );
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: files of others, whose fields are checked one by one.
-const readJson = (file: string): any => (existsSync(file) ? readJsonFile(file) : undefined);
+/** What a JSON file holds whose fields are looked at one by one; undefined where there is none. */
+// biome-ignore lint/suspicious/noExplicitAny: files of others.
+function readJson(file: string): any {
+  return existsSync(file) ? readJsonFile(file) : undefined;
+}

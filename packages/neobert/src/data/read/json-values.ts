@@ -1,6 +1,7 @@
 // JSON as data sets have it: whole numbers beyond 2^53 stay what they are (as bigint), the words NaN, Infinity and -Infinity
 // are numbers, as Python's json writes and reads them, and an array's elements come one by one out of a stream.
 
+import { shown } from "../../files/checked.js";
 import { limited } from "./read-text.js";
 
 const MARK = "\u0000neobert:";
@@ -11,7 +12,8 @@ export function parseJson(text: string, where: string): unknown {
     return /\d{16}|NaN|Infinity/.test(text) ? parseSpecial(text) : JSON.parse(text);
   } catch (error) {
     const start = text.length > 80 ? `${text.slice(0, 80)}...` : text;
-    throw new Error(`${where}: expected JSON, got ${start}\n${(error as Error).message}`);
+    const reason = error instanceof RangeError ? "It has too many levels." : (error as Error).message;
+    throw new Error(`${where}: expected JSON, got ${start}\n${reason}`);
   }
 }
 
@@ -43,12 +45,6 @@ function endOfString(text: string, open: number): number {
     if (backslashes % 2 === 0) return close + 1;
   }
   return text.length;
-}
-
-/** JSON text of a value for an error, cut short; bigint has its digits. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value, (_, item) => (typeof item === "bigint" ? `${item}` : item)) ?? "nothing";
-  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 
 /** The text of an id or a label: of a text, a number or a truth value. Throws for others, and for a number that is not exact. */

@@ -1,22 +1,11 @@
-// Rows of a parquet file, one row group at a time and only of the columns asked for. What a file declares (values of a page,
-// sizes of pages) is checked against the rest of it before anything is unpacked: hyparquet takes it at its word, and a
-// damaged count would fill the memory or run for hours.
+// Rows of a parquet file, one row group at a time and only of the columns asked for. hyparquet decodes what parquet-pages.ts
+// has found to hold together.
 
 import { readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import {
-  type AsyncBuffer,
-  type ColumnMetaData,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-  type SchemaTree,
-} from "hyparquet";
-import { parquetHeader } from "hyparquet/src/column.js";
-import { getSchemaPath } from "hyparquet/src/schema.js";
-import { compressors } from "hyparquet-compressors";
-import { refuseLfsPointer } from "../../files/input-file.js";
+import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects, parquetSchema, type SchemaTree } from "hyparquet";
+import { refuseLfsPointer, shortened } from "../../files/input-file.js";
+import { checkedPages } from "./parquet-pages.js";
 
 /**
  * Yields the rows as objects of the columns that `choose` takes of all names; 64-bit whole numbers are numbers up to 2^53,
@@ -50,11 +39,7 @@ export async function* readParquet(
     const columns = choose(tree.children.map(({ element }) => element.name));
     const decimals = new Set(tree.children.filter(holdsDecimals).map(({ element }) => element.name));
     for (const group of metadata.row_groups) {
-      for (const { meta_data } of group.columns) {
-        if (meta_data && columns.includes(meta_data.path_in_schema[0]!)) {
-          checkPages(file, metadata, meta_data, Number(group.num_rows));
-        }
-      }
+      const compressors = checkedPages(file, metadata, group, columns);
       const [rowStart, rowEnd] = [row, row + Number(group.num_rows)];
       for (const record of await parquetReadObjects({ file, metadata, columns, compressors, rowStart, rowEnd })) {
         row++;
@@ -67,7 +52,12 @@ export async function* readParquet(
   } catch (error) {
     const { message } = error as Error;
     if (message.startsWith(path)) throw error;
-    throw new Error(`${path}: expected a parquet file, got ${message} after row ${row}\nCopy or download it again.`);
+    // What hyparquet stumbles over in a damaged file says nothing about it.
+    const isEngine = error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
+    const got = isEngine ? "damaged pages or a damaged footer" : shortened(message);
+    throw new Error(`${path}: expected a parquet file, got ${got} after row ${row}\nCopy or download it again.`, {
+      cause: error,
+    });
   } finally {
     await handle?.close();
   }
@@ -82,45 +72,6 @@ function slice({ fd }: FileHandle, start: number, end: number): ArrayBuffer {
     done += got;
   }
   return bytes.buffer;
-}
-
-/** Throws where the pages of a column are not what the footer says: values in all, bytes of each. */
-function checkPages(file: AsyncBuffer, metadata: FileMetaData, column: ColumnMetaData, rows: number): void {
-  const path = getSchemaPath(metadata.schema, column.path_in_schema);
-  const isFlat = path.every(({ element }) => element.repetition_type !== "REPEATED");
-  const values = Number(column.num_values);
-  const name = column.path_in_schema.join(".");
-  if (isFlat ? values !== rows : values < rows) throw new Error(`${values} values in column ${name} of ${rows} rows`);
-  const start = Number(column.dictionary_page_offset || column.data_page_offset);
-  const end = start + Number(column.total_compressed_size);
-  if (!(start >= 0 && end <= file.byteLength)) throw new Error(`column ${name} from ${start} to ${end}`);
-  let seen = 0;
-  for (let at = start; at < end && seen < values; ) {
-    const { header, length } = pageHeader(file, at, end);
-    const { compressed_page_size: packed, uncompressed_page_size: unpacked } = header;
-    const count = header.data_page_header?.num_values ?? header.data_page_header_v2?.num_values ?? 0;
-    at += length + packed;
-    const isPage = packed >= 0 && at <= end && unpacked >= 0 && unpacked <= Number(column.total_uncompressed_size);
-    if (!isPage) throw new Error(`a page of ${packed} bytes, ${unpacked} unpacked, in column ${name}`);
-    // A dictionary's value takes a bit at least.
-    if (count < 0 || (header.dictionary_page_header?.num_values ?? 0) > 8 * unpacked) {
-      throw new Error(`a page of ${count} values in column ${name}`);
-    }
-    seen += count;
-  }
-  if (seen !== values) throw new Error(`pages of ${seen} values in column ${name} of ${values}`);
-}
-
-function pageHeader(file: AsyncBuffer, at: number, end: number) {
-  // A header holds the page's least and greatest value, which may be long.
-  for (let bytes = 1 << 10; ; bytes <<= 5) {
-    const reader = { view: new DataView(file.slice(at, Math.min(end, at + bytes)) as ArrayBuffer), offset: 0 };
-    try {
-      return { header: parquetHeader(reader), length: reader.offset };
-    } catch (error) {
-      if (at + bytes >= end || bytes > 1 << 24) throw error;
-    }
-  }
 }
 
 const holdsDecimals = ({ element, children }: SchemaTree): boolean =>

@@ -134,7 +134,9 @@ async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
     const { code, message } = error as NodeJS.ErrnoException;
     if (message.startsWith(path) || (typeof code === "string" && !/^(Z|ZSTD)_/.test(code))) throw error;
     const wayOut = message.includes("\n") ? "" : "\nCopy or download it again.";
-    throw new Error(`${path}: expected a whole compressed file, got ${message}${wayOut}`);
+    // A decoder that runs over the ends of damaged blocks says nothing about the file.
+    const got = error instanceof RangeError || error instanceof TypeError ? "damaged blocks" : message;
+    throw new Error(`${path}: expected a whole compressed file, got ${got}${wayOut}`, { cause: error });
   }
 }
 

@@ -4,7 +4,9 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { CsvError, type Options, parse } from "csv-parse";
-import { arrayElements, parseJson, shown } from "./json-values.js";
+import { shown } from "../../files/checked.js";
+import { shortened } from "../../files/input-file.js";
+import { arrayElements, parseJson } from "./json-values.js";
 import { readParquet } from "./parquet.js";
 import { type SourceFormat, sourceFormat } from "./read-files.js";
 import { linesOf, readText } from "./read-text.js";
@@ -132,7 +134,9 @@ function projected(record: DataRecord, columns: readonly string[] | undefined, w
 }
 
 export function noColumn(where: string, column: string, names: readonly string[]): Error {
-  return new Error(`${where}: expected a column ${column}, got ${names.join(", ")}\nChoose one of these as column.`);
+  return new Error(
+    `${where}: expected a column ${column}, got ${shortened(names.join(", "))}\nChoose one of these as column.`,
+  );
 }
 
 async function* readTable(path: string, delimiter: "," | "\t", options: RecordOptions): AsyncGenerator<RecordRow> {

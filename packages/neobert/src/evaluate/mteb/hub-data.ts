@@ -1,11 +1,13 @@
 // A task's files on the Hub. Repositories say in their README which files belong to which configuration and split
 // (`configs:`); where one does not, or was made for a loading script, which we do not run, the names of its files tell.
 
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { parse } from "yaml";
+import { z } from "zod";
 import { sourceFormat } from "../../data/read/read-files.js";
+import { checked } from "../../files/checked.js";
 import { globToRegExp } from "../../files/glob.js";
+import { readTextFile } from "../../files/input-file.js";
+import { parseYaml } from "../../files/yaml.js";
 import { type HubOptions, resolveDataset } from "../../hub/resolve.js";
 import { type MtebTask, partsOf } from "./mteb-tasks.js";
 import type { Source } from "./source.js";
@@ -37,7 +39,7 @@ export async function fetchHubData(task: MtebTask, options: HubOptions = {}): Pr
     },
   });
   const readme = about.find((path) => basename(path) === "README.md");
-  const configurations = readme === undefined ? [] : configurationsOf(readFileSync(readme, "utf8"));
+  const configurations = readme === undefined ? [] : configurationsOf(readTextFile(readme), readme);
   const sources: Record<string, Source> = {};
   for (const part of partsOf(task.type)) {
     const wanted = wantedOf(task, part);
@@ -65,16 +67,38 @@ interface Configuration {
   files: { split: string; patterns: string[] }[];
 }
 
-/** The `configs` of a data set's card. */
-export function configurationsOf(readme: string): Configuration[] {
+const dataFile = z.union([
+  z.string(),
+  z.looseObject({ split: z.string().nullish(), path: z.union([z.string(), z.array(z.string())]) }),
+]);
+const cardSchema = z.looseObject({
+  configs: z
+    .array(
+      z.looseObject({
+        config_name: z.union([z.string(), z.number(), z.bigint(), z.boolean()]).nullish(),
+        data_files: z.union([dataFile, z.array(dataFile)]).nullish(),
+        default: z.unknown().optional(),
+      }),
+    )
+    .nullish()
+    .transform((configs) => configs ?? undefined),
+});
+
+/** The `configs` of a data set's card. Throws naming `where` where they are of another form. */
+export function configurationsOf(readme: string, where = "README.md"): Configuration[] {
   const [, header] = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme) ?? [];
-  const entries =
-    header === undefined ? undefined : (parse(header, { intAsBigInt: true }) as { configs?: unknown }).configs;
-  if (!Array.isArray(entries)) return [];
-  return entries.map(({ config_name, data_files, default: isDefault }) => ({
+  const { configs = [] } = checked(
+    header === undefined ? {} : parseYaml(header, where, { intAsBigInt: true }),
+    cardSchema,
+    {
+      where,
+      wayOut: "Name the task's files in a mapping file (--data).",
+    },
+  );
+  return configs.map(({ config_name, data_files, default: isDefault }) => ({
     name: String(config_name),
     isDefault: isDefault === true || config_name === "default",
-    files: [data_files ?? []].flat().map((entry: string | { split?: string; path: string | string[] }) => {
+    files: [data_files ?? []].flat().map((entry) => {
       return typeof entry === "string"
         ? { split: "any", patterns: [entry] }
         : { split: entry.split ?? "any", patterns: [entry.path].flat() };

@@ -4,11 +4,12 @@
 //     test: { files: stsb/test.csv, header: false, columns: { sentence1: 0, sentence2: 1, score: 2 } }
 //   my-search: { type: Retrieval, corpus: {...}, queries: {...}, qrels: {...} }
 
-import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-import { parseDocument } from "yaml";
 import { z } from "zod";
 import { quoteStyles } from "../../data/read/records.js";
+import { checked } from "../../files/checked.js";
+import { readTextFile } from "../../files/input-file.js";
+import { parseYaml } from "../../files/yaml.js";
 import { type MtebTask, mtebTasks, partsOf, taskOf, taskTypes } from "./mteb-tasks.js";
 import type { Source } from "./source.js";
 import type { TaskSources } from "./task-data.js";
@@ -48,20 +49,15 @@ export interface LocalData {
 
 /** Reads a mapping file; its files are relative to `root`. Throws naming the key that is wrong. */
 export function readLocalData(path: string, root = "."): LocalData {
-  const document = parseDocument(readFileSync(path, "utf8"), { prettyErrors: true });
-  if (document.errors.length > 0) throw new Error(`${path}: expected YAML, got ${document.errors[0]!.message}`);
-  const parsed = z.record(z.string(), entry).safeParse(document.toJS());
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new Error(
-      `${path}: ${issue!.path.map(String).join(".")}: expected a task's data, got: ${issue!.message}\n` +
-        `A task has ${[...new Set(taskTypes.flatMap(partsOf))].join(", ")}, by its type, each with files and columns.`,
-    );
-  }
+  const parts = [...new Set(taskTypes.flatMap(partsOf))].join(", ");
+  const mapping = checked(parseYaml(readTextFile(path), path), z.record(z.string(), entry), {
+    where: path,
+    wayOut: `A task has ${parts}, by its type, each with files and columns.`,
+  });
   const sources = new Map<string, TaskSources>();
   const own: MtebTask[] = [];
   const known = new Map(mtebTasks.flatMap((task) => [task, ...(task.subtasks ?? [])]).map((task) => [task.name, task]));
-  for (const [name, { type, train, test, corpus, queries, qrels, ...special }] of Object.entries(parsed.data)) {
+  for (const [name, { type, train, test, corpus, queries, qrels, ...special }] of Object.entries(mapping)) {
     const where = `${path}: ${name}`;
     let task = known.get(name);
     if (task && (type || Object.keys(special).length > 0)) {

@@ -3,8 +3,10 @@
 
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { writeFileAtomic } from "../../files/atomic.js";
-import { readJsonObject } from "../../files/input-file.js";
+import { checked } from "../../files/checked.js";
+import { readJsonFile, shortened } from "../../files/input-file.js";
 import { packageVersion } from "../../files/package.js";
 import type { Scores } from "../evaluators/types.js";
 import type { MtebTask } from "./mteb-tasks.js";
@@ -68,6 +70,17 @@ interface ModelRecord {
   tasks: Record<string, TaskTiming>;
 }
 
+const setting = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+const recordSchema = z.looseObject({
+  versions: z.record(z.string(), z.string()),
+  settings: z.record(z.string(), setting),
+  tasks: z.record(z.string(), z.looseObject({ seconds: z.number(), encodeSeconds: z.number() })),
+});
+/** A score that is not a number is null. */
+const resultSchema = z.looseObject({
+  scores: z.record(z.string(), z.array(z.looseObject({ main_score: z.number().nullable() }))),
+});
+
 /** The folder of one model's results, with what it was made with checked against what it is now. */
 export class ResultFolder {
   readonly path: string;
@@ -81,7 +94,8 @@ export class ResultFolder {
     const versions = { neobert: packageVersion(), mteb: MTEB_VERSION, node: process.version };
     this.#record = { versions, settings, tasks: {} };
     if (existsSync(file)) {
-      const before = readJsonObject<ModelRecord>(file);
+      const wayOut = "Choose another --out, or delete the file.";
+      const before = checked(readJsonFile(file), recordSchema, { where: file, wayOut });
       const changed = Object.keys({ ...before.settings, ...settings }).filter((key) => {
         return (before.settings[key] ?? null) !== (settings[key] ?? null);
       });
@@ -90,7 +104,7 @@ export class ResultFolder {
       } else if (changed.length > 0) {
         const list = changed.map((key) => `${key} ${before.settings[key]} (now ${settings[key]})`);
         throw new Error(
-          `${this.path}: expected results of the same model and settings, got ${list.join(", ")}\n` +
+          `${this.path}: expected results of the same model and settings, got ${shortened(list.join(", "))}\n` +
             "Choose another `out`, or compute all of them again with `force`.",
         );
       }
@@ -102,7 +116,9 @@ export class ResultFolder {
 
   read(task: MtebTask): TaskResult | undefined {
     const file = join(this.path, `${fileName(task.name)}.json`);
-    return existsSync(file) ? readJsonObject<TaskResult>(file) : undefined;
+    if (!existsSync(file)) return undefined;
+    const wayOut = "Delete the file: it is computed again.";
+    return checked(readJsonFile(file), resultSchema, { where: file, wayOut }) as unknown as TaskResult;
   }
 
   write(task: MtebTask, result: TaskResult, timing: TaskTiming): void {
@@ -112,7 +128,8 @@ export class ResultFolder {
   }
 
   timing(task: MtebTask): TaskTiming | undefined {
-    return this.#record.tasks[task.name];
+    const { tasks } = this.#record;
+    return Object.hasOwn(tasks, task.name) ? tasks[task.name] : undefined;
   }
 
   #save(): void {

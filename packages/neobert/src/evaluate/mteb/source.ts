@@ -1,10 +1,10 @@
 // Rows of a task's data: files of records, or lines of text, with the columns renamed to mteb's. A column is a key, a path
 // into nested records (`summaries[].decoded`), or the mean of several numbers.
 
-import { shown } from "../../data/read/json-values.js";
 import { listSourceFiles, type SourceFormat, sourceFormat } from "../../data/read/read-files.js";
 import { readLines } from "../../data/read/read-text.js";
 import { type QuoteStyle, readRecords } from "../../data/read/records.js";
+import { shown } from "../../files/checked.js";
 import type { Column } from "./mteb-tasks.js";
 
 /**

@@ -1,7 +1,8 @@
 // A task's data in the form that its evaluator takes, out of rows with mteb's columns. Data sets differ in whether a row is a
 // text, a pair, or a whole list of them; both forms are read.
 
-import { exactText, shown } from "../../data/read/json-values.js";
+import { exactText } from "../../data/read/json-values.js";
+import { shown } from "../../files/checked.js";
 import { type Document, DocumentStore } from "../evaluators/documents.js";
 import { type MtebTask, partsOf, type TaskType } from "./mteb-tasks.js";
 import { numberOf, type Row, readRows, type Source, streamRows } from "./source.js";

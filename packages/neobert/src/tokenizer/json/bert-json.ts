@@ -25,7 +25,7 @@ export function bertTokenizerJSON(settings: BertSettings): WordPieceJSON {
   const missing = [unk, cls, sep].filter((token) => !Object.hasOwn(vocab, token));
   if (missing.length > 0) {
     throw new Error(
-      `WordPiece vocabulary: expected ${unk}, ${cls} and ${sep}, got ${tokens.length} tokens without ${missing.join(", ")}\n` +
+      `WordPiece vocabulary: expected ${unk}, ${cls} and ${sep}, got ${tokens.length} tokens without ${missing.join(", ").slice(0, 300)}\n` +
         "Add them to the vocabulary, or name those it has in special_tokens_map.json.",
     );
   }

@@ -1,6 +1,7 @@
 // A tokenizer.json with what the files beside it say over it, as transformers 4 has it: the head of load-tokenizer.ts gives
 // the order. A token that the vocabulary has keeps its id, whatever the files say; a new one has the id they give.
 
+import { shown } from "../../files/checked.js";
 import type { SpecialTokens } from "../tokenizer.js";
 import type { AddedToken, TokenizerJSON } from "./schema.js";
 
@@ -56,12 +57,12 @@ function withAddedTokens(json: TokenizerJSON, { config, map, listed, specialToke
   const owners = new Map(Object.entries(json.model.vocab).map(([token, id]) => [id, token]));
   for (const { id, content } of json.added_tokens) owners.set(id, content);
 
-  const add = (listedId: number, content: string, flags: Partial<AddedToken>) => {
-    const id = idOf(content) ?? listedId;
+  const add = (given: unknown, content: string, flags: Partial<AddedToken>) => {
+    const id = idOf(content) ?? (typeof given === "object" ? Number.NaN : Number(given));
     const owner = owners.get(id) ?? content;
     if (content === "" || !Number.isSafeInteger(id) || id < 0 || owner !== content) {
       throw new Error(
-        `expected a free id for the added token ${JSON.stringify(content)}, got ${id}, which is ${JSON.stringify(owner)}'s\n` +
+        `expected a free id for the added token ${shown(content)}, got ${shown(given)}, which is ${shown(owner)}'s\n` +
           "Correct added_tokens.json or added_tokens_decoder in tokenizer_config.json.",
       );
     }
@@ -72,12 +73,13 @@ function withAddedTokens(json: TokenizerJSON, { config, map, listed, specialToke
   if (decoder) {
     for (const [id, token] of Object.entries(decoder)) {
       const [content] = contents([token]);
-      if (content !== undefined) add(Number(id), content, flagsOf(token));
+      if (content !== undefined) add(id, content, flagsOf(token));
     }
   } else {
-    const byId = Object.entries(listed).sort(([, a], [, b]) => Number(a) - Number(b));
-    for (const [content, id] of byId)
-      if (!tokens.has(content)) add(Number(id), content, { special: special.has(content) });
+    const byId = Object.entries(listed).sort(([, a], [, b]) =>
+      typeof a === "number" && typeof b === "number" ? a - b : 0,
+    );
+    for (const [content, id] of byId) if (!tokens.has(content)) add(id, content, { special: special.has(content) });
   }
   for (const content of special) {
     const isNew = !tokens.has(content);

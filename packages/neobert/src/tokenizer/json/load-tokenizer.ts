@@ -8,6 +8,8 @@
 
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+import { checked, shown } from "../../files/checked.js";
 import { readJsonFile, readJsonObject, readTextFile } from "../../files/input-file.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
@@ -15,6 +17,9 @@ import { withConfig } from "./folder-config.js";
 import { robertaTokenizerJSON } from "./roberta-json.js";
 import type { BpeJSON, TokenizerJSON, WordPieceJSON } from "./schema.js";
 import { parseTokenizerJSON } from "./schema.js";
+
+/** A token to its id. */
+const vocabSchema = z.record(z.string(), z.int().nonnegative());
 
 const names = ["pad", "unk", "cls", "sep", "mask", "bos", "eos"] as const;
 
@@ -58,7 +63,7 @@ function readTokenizerJSON(file: string, config: Record<string, unknown>, specia
   const json = readJsonFile(file);
   if (basename(file) !== "vocab.json") return json;
   return robertaTokenizerJSON({
-    vocab: json as Record<string, number>,
+    vocab: checked(json, vocabSchema, { where: file, wayOut: "Copy the file of the published model again." }),
     merges: readMerges(join(dirname(file), "merges.txt")),
     specialTokens: { ...robertaSpecialTokens, ...specialTokens },
     addPrefixSpace: config.add_prefix_space === true,
@@ -79,7 +84,7 @@ function readMerges(file: string): [string, string][] {
     const pair = line.split(" ");
     if (pair.length !== 2 || pair.includes("")) {
       throw new Error(
-        `line ${index + 1} of merges.txt: expected two tokens with a space between, got ${JSON.stringify(line)}\n` +
+        `line ${index + 1} of merges.txt: expected two tokens with a space between, got ${shown(line)}\n` +
           "Copy the file of the published model again.",
       );
     }
@@ -190,6 +195,6 @@ function sideIn(config: Record<string, unknown>, key: string): "left" | "right" 
   if (side === undefined || side === null) return undefined;
   if (side === "left" || side === "right") return side;
   throw new Error(
-    `tokenizer_config.json: expected ${key} to be left or right, got ${JSON.stringify(side)}\nMend or delete the key.`,
+    `tokenizer_config.json: expected ${key} to be left or right, got ${shown(side)}\nMend or delete the key.`,
   );
 }

@@ -3,6 +3,7 @@
 // model type goes with (normalizer, pre-tokenizer, decoder) are checked with it.
 
 import { z } from "zod";
+import { shown } from "../../files/checked.js";
 
 const id = z.int().nonnegative();
 
@@ -219,15 +220,15 @@ const wayOut =
 export function parseTokenizerJSON(json: unknown): TokenizerJSON {
   const where = "tokenizer.json";
   if (!isObject(json) || !isObject(json.model)) {
-    throw new Error(`${where}: expected an object with a model, got ${describe(json)}\n${wayOut}`);
+    throw new Error(`${where}: expected an object with a model, got ${shown(json)}\n${wayOut}`);
   }
   // Files from before tokenizers 0.9 do not name the model's type; only BPE has merges, only Unigram a list.
   const { model } = json;
   const type = model.type ?? ("merges" in model ? "BPE" : Array.isArray(model.vocab) ? "Unigram" : "WordPiece");
-  const schema = Object.hasOwn(schemas, String(type)) ? schemas[String(type)] : undefined;
+  const schema = typeof type === "string" && Object.hasOwn(schemas, type) ? schemas[type] : undefined;
   if (!schema) {
     throw new Error(
-      `${where}: expected a model of type ${Object.keys(schemas).join(" or ")}, got ${describe(type)}\n${wayOut}`,
+      `${where}: expected a model of type ${Object.keys(schemas).join(" or ")}, got ${shown(type)}\n${wayOut}`,
     );
   }
   const parsed = schema.safeParse({
@@ -240,8 +241,8 @@ export function parseTokenizerJSON(json: unknown): TokenizerJSON {
   });
   if (!parsed.success) {
     const problems = parsed.error.issues.slice(0, 5).map((issue) => {
-      const path = issue.path.join(".");
-      return `${path}: ${issue.message}, got ${describe(issue.path.reduce<unknown>(member, json))}`;
+      const path = shown(issue.path.join("."), 200).slice(1, -1);
+      return `${path}: ${issue.message.slice(0, 300)}, got ${shown(issue.path.reduce<unknown>(member, json))}`;
     });
     throw new Error(`${where}: expected a ${type} tokenizer, got ${problems.join("; ")}\n${wayOut}`);
   }
@@ -264,9 +265,4 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function member(value: unknown, key: PropertyKey): unknown {
   return typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined;
-}
-
-function describe(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -1,6 +1,7 @@
 // BPE with its normalizer and pre-tokenizer: byte-level (GPT-2, RoBERTa, ModernBERT), where a word's symbols are its
 // bytes, or on characters. `encodeIds` is the fast path: words are looked up in a cache straight from the text.
 
+import { shown } from "../../files/checked.js";
 import { Merges, Symbols } from "../bpe.js";
 import type { IdBuffer } from "../id-buffer.js";
 import type { BpeJSON } from "../json/schema.js";
@@ -175,7 +176,7 @@ function unkIdOf(token: string | null, vocab: ReadonlyMap<string, number>): numb
   const id = vocab.get(token);
   if (id !== undefined) return id;
   throw new Error(
-    `tokenizer.json: expected unk_token ${token} in the vocabulary, got ${vocab.size} tokens without it\n` +
+    `tokenizer.json: expected unk_token ${token.slice(0, 200)} in the vocabulary, got ${vocab.size} tokens without it\n` +
       "Set model.unk_token to the token that stands for unknown characters, or to null.",
   );
 }
@@ -192,8 +193,8 @@ function mergeIds(merges: BpeJSON["model"]["merges"], vocab: ReadonlyMap<string,
     const missing = ids.indexOf(undefined);
     if (missing < 0) return ids as [number, number, number];
     throw new Error(
-      `tokenizer.json: expected merge ${rank + 1} of ${merges.length} ("${left} ${right}") to name tokens of the ` +
-        `vocabulary, got ${JSON.stringify([left, right, left + right][missing])} that is not in it\n` +
+      `tokenizer.json: expected merge ${rank + 1} of ${merges.length} (${shown(`${left} ${right}`)}) to name tokens of the ` +
+        `vocabulary, got ${shown([left, right, left + right][missing])} that is not in it\n` +
         `Load the vocabulary that belongs to the merges (line ${rank + 2} of a merges.txt).`,
     );
   });

@@ -2,6 +2,7 @@
 // (?i:...) is written out as [xX] and the like, and what cannot be said is refused. NOTE: \p{L} and its like are those of the
 // engine, whose Unicode may be newer than that of Hugging Face's tokenizers.
 
+import { shown } from "../../files/checked.js";
 import type { PatternJSON } from "../json/schema.js";
 import { type Matcher, matcherOf } from "./matcher.js";
 
@@ -12,8 +13,8 @@ export function compilePattern(pattern: PatternJSON, where: string): Matcher {
     return matcherOf(new RegExp(translate(pattern.Regex), "gu"), where);
   } catch (error) {
     throw new Error(
-      `tokenizer.json: expected ${where} to be a pattern that JavaScript has too, got ${JSON.stringify(pattern.Regex)} ` +
-        `(${(error as Error).message})\nLoad a tokenizer without possessive quantifiers, inline flags and \\G, \\K and \\h.`,
+      `tokenizer.json: expected ${where} to be a pattern that JavaScript has too, got ${shown(pattern.Regex, 300)} ` +
+        `(${(error as Error).message.slice(-300)})\nLoad a tokenizer without possessive quantifiers, inline flags and \\G, \\K and \\h.`,
     );
   }
 }

@@ -43,6 +43,6 @@ export function* epochSteps(
     if (targets === 0) continue;
     const tokens = microBatches.reduce((sum, { ids }) => sum + ids.length, 0);
     const waitMs = performance.now() - start;
-    yield { microBatches, targets, tokens, cursor: { epoch, seen } satisfies EpochCursor, waitMs };
+    yield { microBatches, targets, tokens, cursor: { epoch, seen }, waitMs };
   }
 }

@@ -3,9 +3,11 @@
 // 0 and 1 for each), a number, or a list as long as the text's words. Spellings of one number are one label.
 
 import { Permutation, randomStreams } from "../../data/random.js";
-import { exactText, shown } from "../../data/read/json-values.js";
+import { exactText } from "../../data/read/json-values.js";
 import { fetchSources } from "../../data/read/read.js";
 import { type QuoteStyle, type RecordRow, readRecords, valueAt } from "../../data/read/records.js";
+import { shown } from "../../files/checked.js";
+import { shortened } from "../../files/input-file.js";
 import type { LabelledInputs } from "./examples.js";
 import type { Problem, ProblemType } from "./problem.js";
 import { isSpanRecord, labelledSpans, type SpanColumns } from "./read-spans.js";
@@ -90,7 +92,7 @@ function labelledRow({ record, where }: RecordRow, { text, label, pair }: Labell
     const value = valueAt(record, column);
     if (value !== undefined) return value;
     throw new Error(
-      `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName it with \`text\`, \`label\` or \`pair\`.`,
+      `${where}: expected a column ${column}, got ${shortened(Object.keys(record).join(", "))}\nName it with \`text\`, \`label\` or \`pair\`.`,
     );
   };
   const several = Array.isArray(label) && label.length > 1 ? label : undefined;
@@ -104,7 +106,7 @@ function labelledRow({ record, where }: RecordRow, { text, label, pair }: Labell
 }
 
 function isOne(value: unknown, where: string): boolean {
-  const name = String(value).trim().toLowerCase();
+  const name = typeof value === "object" ? "" : String(value).trim().toLowerCase();
   if (/^(1(\.0*)?|true)$/.test(name)) return true;
   if (/^(0(\.0*)?|false)$/.test(name)) return false;
   throw new Error(
@@ -156,7 +158,7 @@ function isNumeric(value: unknown): boolean {
 function inferType(rows: LabelledRow[]): ProblemType {
   if (rows.every(({ text, label }) => Array.isArray(text) && Array.isArray(label))) return "tokens";
   if (rows.some(({ label }) => Array.isArray(label))) return "multi";
-  const isFraction = (label: unknown) => !Number.isInteger(Number(label));
+  const isFraction = (label: unknown) => !isNumeric(label) || !Number.isInteger(Number(label));
   const labels = rows.map(({ label }) => label);
   return labels.every(isNumeric) && labels.some(isFraction) ? "regression" : "single";
 }
@@ -196,7 +198,7 @@ function labelNames(rows: LabelledRow[], type: ProblemType, { separator, label }
   const least = type === "multi" ? 1 : 2;
   if (names.length < least) {
     throw new Error(
-      `finetune classify: expected at least ${least} labels in column ${label}, got ${names.join(", ") || "none"}`,
+      `finetune classify: expected at least ${least} labels in column ${label}, got ${shortened(names.join(", ")) || "none"}`,
     );
   }
   const byText = (a: string, b: string) => (a < b ? -1 : 1);
@@ -214,7 +216,7 @@ function labelled(rows: LabelledRow[], { type, labels }: Problem, source: Labell
     const { text, pair, label, where } = row;
     if (type === "tokens") {
       const own = Array.isArray(text)
-        ? text.map(String)
+        ? text.map((word) => exactText(word, `${where}: column ${source.text}`))
         : textOf(text, source.text, where).split(/\s+/).filter(Boolean);
       words.push(own);
       data.inputs.push(own.join(" "));
@@ -232,7 +234,7 @@ function labelled(rows: LabelledRow[], { type, labels }: Problem, source: Labell
       const number = numbers.get(keyOf(name));
       if (number !== undefined) return number;
       throw new Error(
-        `${where}: expected a label of the training data (${labels.slice(0, 20).join(", ")}), got ${name}`,
+        `${where}: expected a label of the training data (${shortened(labels.slice(0, 20).join(", "))}), got ${shortened(name)}`,
       );
     });
     if (type === "tokens" && found.length !== words.at(-1)!.length) {

@@ -3,6 +3,8 @@
 // an empty list or text. Starts count code points, as Python does; here they become UTF-16 places.
 
 import type { DataRecord, RecordRow } from "../../data/read/records.js";
+import { shown } from "../../files/checked.js";
+import { shortened } from "../../files/input-file.js";
 import type { LabelledInputs } from "./examples.js";
 
 /** Columns of questions and answers. */
@@ -41,7 +43,7 @@ export function labelledSpans(rows: readonly RecordRow[], columns: SpanColumns):
 function valueIn(record: DataRecord, column: string, where: string): unknown {
   if (Object.hasOwn(record, column)) return record[column];
   throw new Error(
-    `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\n` +
+    `${where}: expected a column ${column}, got ${shortened(Object.keys(record).join(", "))}\n` +
       "Name it with `question`, `context`, `answers` or `answerStart`.",
   );
 }
@@ -49,7 +51,7 @@ function valueIn(record: DataRecord, column: string, where: string): unknown {
 function textIn(record: DataRecord, column: string, where: string): string {
   const value = valueIn(record, column, where);
   if (typeof value === "string" && value !== "") return value;
-  throw new Error(`${where}: expected text in column ${column}, got ${JSON.stringify(value) ?? "nothing"}`);
+  throw new Error(`${where}: expected text in column ${column}, got ${shown(value)}`);
 }
 
 function answersIn(record: DataRecord, { answers, answerStart }: SpanColumns, where: string): GivenAnswer[] {
@@ -62,7 +64,7 @@ function answersIn(record: DataRecord, { answers, answerStart }: SpanColumns, wh
     return text.map((text, i) => ({ text, start: starts[i] }));
   }
   throw new Error(
-    `${where}: expected answers as { text: [...], answer_start: [...] } of equal length, or a text, got ${JSON.stringify(value).slice(0, 80)}`,
+    `${where}: expected answers as { text: [...], answer_start: [...] } of equal length, or a text, got ${shown(value)}`,
   );
 }
 
@@ -70,9 +72,7 @@ function answersIn(record: DataRecord, { answers, answerStart }: SpanColumns, wh
 function placeOf({ text: given, start }: GivenAnswer, context: string, where: string) {
   const codePoints = typeof start === "string" && start.trim() !== "" ? Number(start) : start;
   if (typeof given !== "string" || given.trim() === "" || !Number.isInteger(codePoints) || Number(codePoints) < 0) {
-    throw new Error(
-      `${where}: expected an answer with a text and its start, got ${JSON.stringify({ text: given, start })}`,
-    );
+    throw new Error(`${where}: expected an answer with a text and its start, got ${shown({ text: given, start })}`);
   }
   let place = 0;
   for (let i = 0; i < Number(codePoints) && place < context.length; i++) {
@@ -81,7 +81,7 @@ function placeOf({ text: given, start }: GivenAnswer, context: string, where: st
   const there = context.slice(place, place + given.length);
   if (there !== given) {
     throw new Error(
-      `${where}: expected the answer ${JSON.stringify(given)} at ${codePoints} of its context, got ${JSON.stringify(there)}\n` +
+      `${where}: expected the answer ${shown(given)} at ${codePoints} of its context, got ${shown(there)}\n` +
         "Starts count characters (code points) from 0.",
     );
   }

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { Permutation, randomBelow, randomStreams, uniform } from "../../data/random.js";
 import { cutByTokens } from "../../engine/planner.js";
+import { checked } from "../../files/checked.js";
 import type { PackedBatch } from "../../model/packed-batch.js";
 import { TextTokenizer, type TokenizedTexts } from "../../texts/tokenized.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
@@ -67,6 +68,9 @@ export const pairCursorSchema = z.object({
 
 export type PairCursor = z.infer<typeof pairCursorSchema>;
 
+const count = z.int().nonnegative();
+const cursorSchema = (sets: number) => z.looseObject({ step: count, draws: z.array(count).length(sets) });
+
 export interface PairStep {
   microBatches: PairBatch[];
   targets: number;
@@ -122,8 +126,11 @@ export class PairBatches {
           "Resume with the run's own files, or start anew.",
       );
     }
-    this.#step = cursor.step;
-    this.#draws = [...cursor.draws];
+    const where = "the checkpoint's cursor";
+    const wayOut = "Resume from an older checkpoint, or begin anew.";
+    const { step, draws } = checked(cursor, cursorSchema(stores.length), { where, wayOut });
+    this.#step = step;
+    this.#draws = draws;
   }
 
   /** Queries of a step on a set. */

@@ -2,9 +2,11 @@
 // the columns of JSON lines, JSON, CSV, TSV or parquet, local or on the Hub; or out of a retrieval collection (queries,
 // corpus, judgements), of which only the judged texts are kept. Rows without a query or a positive are left out.
 
-import { exactText, shown } from "../../data/read/json-values.js";
+import { exactText } from "../../data/read/json-values.js";
 import { fetchSources } from "../../data/read/read.js";
 import { type DataRecord, type QuoteStyle, readRecords, valueAt } from "../../data/read/records.js";
+import { shown } from "../../files/checked.js";
+import { shortened } from "../../files/input-file.js";
 
 export interface PairSource {
   name: string;
@@ -76,7 +78,7 @@ function textsAt(record: DataRecord, column: string, where: string): string[] {
   const found = valueAt(record, column);
   if (found === undefined) {
     throw new Error(
-      `${where}: expected a column ${column}, got ${Object.keys(record).join(", ")}\nName the columns by query, positive and negatives.`,
+      `${where}: expected a column ${column}, got ${shortened(Object.keys(record).join(", "))}\nName the columns by query, positive and negatives.`,
     );
   }
   return [found].flat().map((value) => {
@@ -87,16 +89,17 @@ function textsAt(record: DataRecord, column: string, where: string): string[] {
 }
 
 function numberAt(record: DataRecord, column: string, where: string): number {
-  const value = Number(valueAt(record, column) ?? Number.NaN);
+  const found = valueAt(record, column);
+  const value = typeof found === "object" ? Number.NaN : Number(found ?? Number.NaN);
   if (Number.isFinite(value)) return value;
-  throw new Error(`${where}: expected a number in column ${column}, got ${shown(valueAt(record, column))}`);
+  throw new Error(`${where}: expected a number in column ${column}, got ${shown(found)}`);
 }
 
 async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): AsyncGenerator<PairRow> {
   const judged = new Map<string, Set<string>>();
   for await (const { record, where } of recordsOf(files.judgements)) {
     const { "query-id": query, "corpus-id": document, score } = record;
-    if (!(Number(score ?? 1) > 0)) continue;
+    if (score !== undefined && score !== null && numberAt(record, "score", where) <= 0) continue;
     const id = exactText(query, `${where}: query-id`);
     judged.set(id, (judged.get(id) ?? new Set()).add(exactText(document, `${where}: corpus-id`)));
   }
@@ -104,13 +107,17 @@ async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): Asyn
   const texts = new Map<string, string>();
   for await (const { record, where } of recordsOf(files.corpus)) {
     const id = idOf(record, where);
-    if (wanted.has(id)) texts.set(id, String(record.text ?? ""));
+    if (wanted.has(id)) texts.set(id, exactText(record.text ?? "", `${where}: text`));
   }
   let rows = 0;
   for await (const { record, where } of recordsOf(files.queries)) {
     for (const document of judged.get(idOf(record, where)) ?? []) {
       rows++;
-      yield { query: String(record.text ?? ""), positive: texts.get(document) ?? "", negatives: [] };
+      yield {
+        query: exactText(record.text ?? "", `${where}: text`),
+        positive: texts.get(document) ?? "",
+        negatives: [],
+      };
     }
   }
   if (rows === 0) {

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Adam, AdamW, Generator, setNumThreads } from "@neobert/torch";
 import { writeFileAtomic } from "../../files/atomic.js";
+import { shortened } from "../../files/input-file.js";
 import { checkpointsOf, latestCheckpoint } from "../../files/run-folder.js";
 import { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
@@ -88,7 +89,7 @@ async function startWith<B, Scores extends object>(
       onNote(`not the run's own machine, so it may not continue bit for bit: ${difference}`);
     }
     loadOptimizer(checkpoint!, model, optimizer);
-    if (state.generator !== null) generator.setState(Uint8Array.from(Buffer.from(state.generator, "base64")));
+    if (state.generator !== null) restoreGenerator(generator, state.generator, checkpoint!);
     onNote(`resumed after step ${state.step} from ${checkpoint}`);
   } else {
     mkdirSync(config.out, { recursive: true });
@@ -109,6 +110,18 @@ async function startWith<B, Scores extends object>(
     checkpoint,
     savedStep: state?.step ?? 0,
   };
+}
+
+function restoreGenerator(generator: Generator, base64: string, checkpoint: string): void {
+  const saved = Uint8Array.from(Buffer.from(base64, "base64"));
+  const { length } = generator.getState();
+  if (saved.length !== length) {
+    throw new Error(
+      `${checkpoint}: expected a generator's state of ${length} bytes, got ${saved.length}\n` +
+        "Name an older checkpoint in the file `latest` of the run, or begin anew.",
+    );
+  }
+  generator.setState(saved);
 }
 
 /** Frees the run's tensors. */
@@ -138,7 +151,7 @@ function checkSettings(state: RunState, config: CommonRunConfig): void {
   const changed = settingsChanged(state.config, config);
   if (changed.length === 0) return;
   throw new Error(
-    `${config.out}: expected the settings that the run began with, got\n  ${changed.join("\n  ")}\n` +
+    `${config.out}: expected the settings that the run began with, got\n  ${shortened(changed.join("\n  "))}\n` +
       "Resume with its own settings (run.yaml in its folder), or start another run with model.from.",
   );
 }

@@ -7,6 +7,8 @@ import { readFileSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { type Document, isMap, isNode, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
 import { z } from "zod";
+import { shown } from "../../files/checked.js";
+import { notYaml } from "../../files/yaml.js";
 import { type Complaint, describeComplaints, describeIssues, dotted, type SettingSource } from "./complaints.js";
 
 export interface ParseOptions {
@@ -27,7 +29,7 @@ export interface RunFile<C> {
 
 function firstError(errors: YAMLError[], where: (error: YAMLError) => string): void {
   const [error] = errors;
-  if (error) throw new Error(`${where(error)}: expected YAML, got an error: ${error.message}`);
+  if (error) throw notYaml(where(error), error);
 }
 
 function applyOverride(document: Document, text: string): SettingSource["overrides"][number] {
@@ -36,10 +38,11 @@ function applyOverride(document: Document, text: string): SettingSource["overrid
     throw new Error(`override ${text}: expected key=value, got no key before "="\nWrite for example optimizer.lr=1e-4`);
   }
   const path = text.slice(0, equals).split(".");
-  const value = parseDocument(text.slice(equals + 1), { prettyErrors: false });
+  const value = parseDocument(text.slice(equals + 1), { prettyErrors: false, logLevel: "error" });
   firstError(value.errors, () => `override ${text}`);
+  const given = plainValue(value, `override ${text}`);
   try {
-    document.setIn(path, document.createNode(value.toJS()));
+    document.setIn(path, document.createNode(given));
   } catch {
     const parent = dotted(path.slice(0, -1));
     throw new Error(
@@ -53,20 +56,32 @@ function applyOverride(document: Document, text: string): SettingSource["overrid
 /** The YAML of a file, set over that of the file it extends, if any. `extending` are the files that extend this one. */
 function readSource(yamlText: string, file: string, extending: readonly string[] = []): SettingSource {
   const lines = new LineCounter();
-  const document = parseDocument(yamlText, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(yamlText, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
   firstError(document.errors, (error) => `${file}:${lines.linePos(error.pos[0]).line}`);
   const own: SettingSource = { file, document, lines, overrides: [] };
   const base = isMap(document.contents) ? document.get("extends") : undefined;
   if (base === undefined) return own;
-  if (typeof base !== "string") throw new Error(`${file}: extends: expected a run file, got ${JSON.stringify(base)}`);
+  if (typeof base !== "string") throw new Error(`${file}: extends: expected a run file, got ${shown(base)}`);
   document.delete("extends");
   const path = isAbsolute(base) ? base : join(dirname(file), base);
   if ([...extending, file].includes(path)) {
     throw new Error(`${file}: extends: expected a file that does not extend this one, got ${base}`);
   }
   const source = readSource(readRunText(path), path, [...extending, file]);
+  if (source.document.contents !== null && !isMap(source.document.contents)) {
+    throw new Error(`${path}: expected a mapping of options to extend, got ${shown(source.document.toJS())}`);
+  }
   setOver(source, own);
   return source;
+}
+
+/** What a document says. Throws at an alias without its anchor, or where it is too deep. */
+function plainValue(document: Document, where: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw notYaml(where, error as Error);
+  }
 }
 
 /** Sets every value of `own` in `source`: mappings are joined, anything else is replaced. */
@@ -108,7 +123,7 @@ export function parseRunFile<C>(
   const { document } = source;
   source.overrides.push(...overrides.map((text) => applyOverride(document, text)));
 
-  const raw: unknown = document.toJS();
+  const raw = plainValue(document, file);
   const parsed = schema.safeParse(complete ? complete(raw) : raw);
   if (!parsed.success) throw new Error(describeIssues(parsed.error.issues, schema, source));
   const complaints = check(parsed.data);

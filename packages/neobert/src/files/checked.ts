@@ -1,0 +1,32 @@
+// Values out of files that others made: shown in errors, of any type, size and depth; and held against a schema, of which
+// the first field that is of another form is named.
+
+import type { z } from "zod";
+
+/** JSON text of a value for an error, cut short; bigint has its digits. */
+export function shown(value: unknown, maxCharacters = 80): string {
+  let text: string;
+  try {
+    text = JSON.stringify(value, (_, item) => (typeof item === "bigint" ? `${item}` : item)) ?? "nothing";
+  } catch {
+    return "a value of too many levels to show";
+  }
+  return text.length > maxCharacters ? `${text.slice(0, maxCharacters)}...` : text;
+}
+
+/** The value as a schema has it. Throws naming `where`, the first field of another form, and the way out. */
+export function checked<Schema extends z.ZodType>(
+  value: unknown,
+  schema: Schema,
+  { where, wayOut }: { where: string; wayOut: string },
+): z.output<Schema> {
+  const { success, data, error } = schema.safeParse(value, { reportInput: true });
+  if (success) return data;
+  const [issue] = error.issues as [z.core.$ZodIssue];
+  const field = issue.path.length > 0 ? `${shown(issue.path.map(String).join("."), 200).slice(1, -1)}: ` : "";
+  const wanted =
+    issue.code === "unrecognized_keys"
+      ? `known keys alone, got ${shown(issue.keys)}`
+      : `${issue.message.replace(/^.*?expected /s, "").replace(/, received .*$/s, "")}, got ${shown(issue.input)}`;
+  throw new Error(`${where}: ${field}expected ${wanted}\n${wayOut}`, { cause: error });
+}
