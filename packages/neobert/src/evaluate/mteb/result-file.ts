@@ -97,12 +97,14 @@ export class ResultFolder {
       const wayOut = "Choose another --out, or delete the file.";
       const before = checked(readJsonFile(file), recordSchema, { where: file, wayOut });
       const changed = Object.keys({ ...before.settings, ...settings }).filter((key) => {
-        return (before.settings[key] ?? null) !== (settings[key] ?? null);
+        return settingIn(before.settings, key) !== settingIn(settings, key);
       });
       if (changed.length > 0 && replace) {
         for (const name of readdirSync(this.path)) if (name.endsWith(".json")) rmSync(join(this.path, name));
       } else if (changed.length > 0) {
-        const list = changed.map((key) => `${key} ${before.settings[key]} (now ${settings[key]})`);
+        const list = changed.map(
+          (key) => `${key} ${settingIn(before.settings, key)} (now ${settingIn(settings, key)})`,
+        );
         throw new Error(
           `${this.path}: expected results of the same model and settings, got ${shortened(list.join(", "))}\n` +
             "Choose another `out`, or compute all of them again with `force`.",
@@ -136,6 +138,8 @@ export class ResultFolder {
     writeJson(join(this.path, "neobert.json"), this.#record);
   }
 }
+
+const settingIn = (settings: Settings, key: string) => (Object.hasOwn(settings, key) ? settings[key]! : null);
 
 /** A name as mteb makes folders of it. */
 export const fileName = (name: string) => name.replaceAll(/[/\\]/g, "__").replaceAll(" ", "_");
