@@ -77,7 +77,7 @@ export const targets = {
         const { modules, pooling, prompts, defaultPromptName } = readSentenceFolder(folder);
         const call = { asksPooling: false, skip: 0, normalize: undefined, dimensions: undefined, ranges: undefined };
         const head = new VectorHead(modules);
-        head.apply(new Float32Array(12), Int32Array.of(0, 3), { ...call, pooling, output: "float32" });
+        head.apply(new Float32Array(12), Int32Array.of(0, 3), 4, { ...call, pooling, output: "float32" });
         return defaultPromptName && prompts[defaultPromptName]?.length;
       },
     };
