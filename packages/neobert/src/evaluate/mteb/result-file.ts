@@ -94,7 +94,7 @@ export class ResultFolder {
     const versions = { neobert: packageVersion(), mteb: MTEB_VERSION, node: process.version };
     this.#record = { versions, settings, tasks: {} };
     if (existsSync(file)) {
-      const wayOut = "Choose another --out, or delete the file.";
+      const wayOut = "Choose another `out`, or delete the file.";
       const before = checked(readJsonFile(file), recordSchema, { where: file, wayOut });
       const changed = Object.keys({ ...before.settings, ...settings }).filter((key) => {
         return settingIn(before.settings, key) !== settingIn(settings, key);
@@ -139,7 +139,8 @@ export class ResultFolder {
   }
 }
 
-const settingIn = (settings: Settings, key: string) => (Object.hasOwn(settings, key) ? settings[key]! : null);
+const settingIn = (settings: Settings, key: string) =>
+  (Object.hasOwn(settings, key) ? settings[key] : undefined) ?? null;
 
 /** A name as mteb makes folders of it. */
 export const fileName = (name: string) => name.replaceAll(/[/\\]/g, "__").replaceAll(" ", "_");
