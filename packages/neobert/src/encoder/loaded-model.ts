@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { checkEngine, type EngineDtype, type EngineName } from "../engine/engine.js";
 import { EngineThread } from "../engine/engine-thread.js";
 import type { WaitOptions } from "../engine/queue.js";
+import { shortened } from "../files/checked.js";
 import { walkFiles } from "../files/glob.js";
 import { type HubOptions, resolveModel } from "../hub/resolve.js";
 import type { Head } from "../model/architecture.js";
@@ -214,5 +215,5 @@ export abstract class LoadedModel implements AsyncDisposable {
 /** `text 3 ("The first words ...")`, for errors. */
 export function nameText(index: number, input: string | { text: string }): string {
   const text = typeof input === "string" ? input : input.text;
-  return `text ${index} (${JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text)})`;
+  return `text ${index} (${JSON.stringify(shortened(text, 40))})`;
 }

@@ -3,6 +3,14 @@
 
 import type { z } from "zod";
 
+/** Characters of what came that an error shows, unless it says otherwise. */
+const MAX_SHOWN = 1000;
+
+/** `text`, cut where it would fill screens: files hold names of any length, and lists of any number. */
+export function shortened(text: string, maxCharacters = MAX_SHOWN): string {
+  return text.length > maxCharacters ? `${text.slice(0, maxCharacters)}...` : text;
+}
+
 /** JSON text of a value for an error, cut short; bigint has its digits. */
 export function shown(value: unknown, maxCharacters = 80): string {
   let text: string;
@@ -11,7 +19,7 @@ export function shown(value: unknown, maxCharacters = 80): string {
   } catch {
     return "a value of too many levels to show";
   }
-  return text.length > maxCharacters ? `${text.slice(0, maxCharacters)}...` : text;
+  return shortened(text, maxCharacters);
 }
 
 /** The value as a schema has it. Throws naming `where`, the first field of another form, and the way out. */

@@ -3,14 +3,13 @@
 // JSON that parses. What is wrong is said with the path, for no reader can know it from its own format's errors.
 
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { shortened, shown } from "./checked.js";
 
 const LFS_FIRST_LINE = Buffer.from("version https://git-lfs.github.com/spec/v1");
 /** Bytes of a file that is read as one text: a tokenizer.json of a million tokens has a tenth. */
 const MAX_TEXT_BYTES = 400_000_000;
 /** Levels of JSON: configs have some ten. */
 const MAX_DEPTH = 1000;
-/** Characters of what came that an error shows. */
-const MAX_SHOWN = 1000;
 
 /** Throws where a file's first bytes are those of a Git LFS pointer. */
 export function refuseLfsPointer(path: string, start: Uint8Array): void {
@@ -77,9 +76,7 @@ export function parseJson(text: string, path: string): unknown {
 export function readJsonObject<Fields extends object = Record<string, unknown>>(path: string): Fields {
   const json = readJsonFile(path);
   if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Fields;
-  throw new Error(
-    `${path}: expected a JSON object, got ${shortened(JSON.stringify(json))}\nMend the file or fetch it again.`,
-  );
+  throw new Error(`${path}: expected a JSON object, got ${shown(json)}\nMend the file or fetch it again.`);
 }
 
 function isTooDeep(text: string): boolean {
@@ -93,13 +90,6 @@ function isTooDeep(text: string): boolean {
     else if ((code === openList || code === openObject) && ++depth > MAX_DEPTH) return true;
   }
   return false;
-}
-
-/** `text`, cut where it would fill screens: files hold names of any length, and lists of any number. */
-export function shortened(text: string | undefined, maxCharacters = MAX_SHOWN): string {
-  if (text === undefined) return "undefined";
-  if (text.length <= maxCharacters) return text;
-  return `${text.slice(0, maxCharacters)}... (${text.length.toLocaleString("en-US")} characters)`;
 }
 
 function bytesOfRegularFile(path: string): number {

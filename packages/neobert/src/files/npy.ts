@@ -2,7 +2,7 @@
 // and little-endian.
 
 import { readFileSync } from "node:fs";
-import { shortened } from "./input-file.js";
+import { shortened } from "./checked.js";
 
 export type NpyArray = Float32Array | Int8Array | Uint8Array;
 

@@ -3,7 +3,8 @@
 // cover the data exactly once, so a file has no hidden bytes and no two readings. Names keep the order of the data.
 // Format: https://github.com/huggingface/safetensors#format
 
-import { parseJson, shortened } from "./input-file.js";
+import { shortened } from "./checked.js";
+import { parseJson } from "./input-file.js";
 
 /** The dtypes in the reference library's order of alignment, and the typed array that holds each. */
 export const typedArrays = {
@@ -113,7 +114,7 @@ export function parseHeader(bytes: Uint8Array, dataByteLength: number, path: str
 /** The error of a file that breaks the format: what the format asks for, and what this file has. */
 export function malformed(path: string, expected: string, got: string): Error {
   return new Error(
-    `${path}: expected ${shortened(expected)}, got ${shortened(got)}\nThe file is damaged or not a safetensors file: copy or download it again.`,
+    `${path}: expected ${shortened(expected)}, got ${shortened(`${got}`)}\nThe file is damaged or not a safetensors file: copy or download it again.`,
   );
 }
 

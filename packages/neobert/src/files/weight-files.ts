@@ -3,7 +3,8 @@
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { readJsonObject, shortened } from "./input-file.js";
+import { shortened } from "./checked.js";
+import { readJsonObject } from "./input-file.js";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.js";
 
 const SINGLE_FILE = "model.safetensors";

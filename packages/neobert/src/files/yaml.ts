@@ -1,7 +1,7 @@
 // YAML of others: what a text says, as plain values. What stops the parser is said with the file.
 
 import { parseDocument } from "yaml";
-import { shortened } from "./input-file.js";
+import { shortened } from "./checked.js";
 
 /** The value of a YAML text. Throws naming `where`. */
 export function parseYaml(text: string, where: string, options: { intAsBigInt?: boolean } = {}): unknown {

@@ -6,9 +6,8 @@
 import { existsSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { ListFileEntry } from "@huggingface/hub";
-import { shown } from "../files/checked.js";
+import { shortened, shown } from "../files/checked.js";
 import { globToRegExp, walkFiles } from "../files/glob.js";
-import { shortened } from "../files/input-file.js";
 import { modelFolder } from "../files/run-folder.js";
 import { isHash, isUnwritable, type RemoteFile, RepoCache, type RepoType } from "./cache.js";
 import { hubCachePath, hubFetch, isOffline } from "./environment.js";

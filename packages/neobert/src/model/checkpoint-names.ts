@@ -3,7 +3,7 @@
 // other spellings that an architecture's file lists. Everything that does not fit is told at once; what no model here has
 // is left out, as transformers does.
 
-import { shortened } from "../files/input-file.js";
+import { shortened } from "../files/checked.js";
 import type { Head, ParameterSpec } from "./architecture.js";
 import type { ModelArchitecture } from "./architectures.js";
 

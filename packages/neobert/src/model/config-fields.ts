@@ -2,7 +2,7 @@
 // once, and what fields must agree on. Each architecture's own file declares its fields and the published defaults.
 
 import { z } from "zod";
-import { shortened } from "../files/input-file.js";
+import { shortened, shown } from "../files/checked.js";
 
 export const size = z.int().positive();
 /** Layers and labels: no encoder has thousands of the one or millions of the other, and each takes memory before a weight is read. */
@@ -82,7 +82,7 @@ export function readFields<Schema extends z.ZodType>(name: string, schema: Schem
   if (result.success) return result.data;
   const issues = result.error.issues.map(({ path, message }) => {
     const got = path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], raw);
-    return `${path.join(".") || "config"}: ${message}, got ${shortened(JSON.stringify(got) ?? "nothing", 200)}`;
+    return `${path.join(".") || "config"}: ${message}, got ${shown(got, 200)}`;
   });
   throw new Error(
     `${name}: expected a config.json of a model that can be computed here, got\n  ${shortened(issues.join("\n  "), 4000)}`,

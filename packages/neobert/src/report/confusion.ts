@@ -24,7 +24,7 @@ export function confusionFigure(run: string, { labels, confusion, step }: ClassS
 
 type Labels = ClassScoresFile["labels"];
 
-const shortened = (label: string) => (label.length > MOST_LETTERS ? `${label.slice(0, MOST_LETTERS - 1)}…` : label);
+const shortLabel = (label: string) => (label.length > MOST_LETTERS ? `${label.slice(0, MOST_LETTERS - 1)}…` : label);
 const describe = (labels: Labels) => labels.map(({ label, f1 }) => `${label}: F1 ${f1.toFixed(2)}`).join("; ");
 
 function confusionChart(title: string, labels: Labels, confusion: number[][]): Chart {
@@ -32,7 +32,7 @@ function confusionChart(title: string, labels: Labels, confusion: number[][]): C
     const all = row.reduce((sum, count) => sum + count, 0);
     return row.map((count, j) => ({ truth: `${i}`, given: `${j}`, count, share: all === 0 ? 0 : count / all }));
   });
-  const name = (place: string) => shortened(labels[Number(place)]!.label);
+  const name = (place: string) => shortLabel(labels[Number(place)]!.label);
   const size = Math.max(24, Math.min(64, 480 / labels.length));
   return {
     title: `${title} (rows: true, columns: given)`,
@@ -68,7 +68,7 @@ function f1Chart(title: string, labels: Labels): Chart {
       y: {
         label: null,
         domain: worst.map((_, i) => `${i}`),
-        tickFormat: (i: string) => shortened(worst[Number(i)]!.label),
+        tickFormat: (i: string) => shortLabel(worst[Number(i)]!.label),
       },
       marks: [Plot.barX(worst, { x: "f1", y: (_: unknown, i: number) => `${i}`, fill: "var(--s0)" })],
     }),

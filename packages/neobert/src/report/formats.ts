@@ -3,8 +3,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import * as z from "zod";
-import { checked } from "../files/checked.js";
-import { shortened } from "../files/input-file.js";
+import { checked, shortened } from "../files/checked.js";
 
 const versions = z.record(z.string(), z.unknown()).default({});
 const settings = z.record(z.string(), z.unknown()).default({});

@@ -1,7 +1,8 @@
 // A request's body as a JSON value, read under limits: bytes are counted as they come, and nesting is measured before
 // anything is parsed, so that a body of a million brackets costs one pass over it.
 
-import { RequestError, shorten } from "./request-error.js";
+import { shortened } from "../files/checked.js";
+import { MOST_REPEATED, RequestError } from "./request-error.js";
 
 const MOST_DEPTH = 16;
 /** Lists, objects and fields of a body, and values in lists: a tree of millions takes seconds to build. */
@@ -12,7 +13,7 @@ const MOST_VALUES = 2 ** 20 + MOST_PARTS;
 export async function readJson(request: Request, mostBytes: number, hold: (bytes: number) => void): Promise<unknown> {
   const type = request.headers.get("content-type") ?? "application/json";
   if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)) {
-    const got = shorten(type, 60);
+    const got = shortened(type, 60);
     throw new RequestError(
       "wrongMedia",
       `content-type: expected application/json, got ${got}\nSend the header content-type: application/json.`,
@@ -36,7 +37,10 @@ export async function readJson(request: Request, mostBytes: number, hold: (bytes
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new RequestError("malformed", shorten(`body: expected JSON, got ${(error as Error).message}`));
+    throw new RequestError(
+      "malformed",
+      shortened(`body: expected JSON, got ${(error as Error).message}`, MOST_REPEATED),
+    );
   }
 }
 

@@ -2,6 +2,8 @@
 // Text Embeddings Inference's both find their fields in. Errors of the library are sentences for its caller, so those about
 // arguments go out as they are, shortened; anything else is ours, and says nothing of the inside.
 
+import { shortened } from "../files/checked.js";
+
 /** Kind -> status, OpenAI's type, Text Embeddings Inference's type. */
 const kinds = {
   invalid: [422, "invalid_request_error", "Validation"],
@@ -26,8 +28,8 @@ export type ErrorKind = keyof typeof kinds;
 /** Whose contract a route keeps, which decides the status of an invalid body; a "plain" one's error is a string. */
 export type Family = "tei" | "openai" | "plain";
 
-/** Characters of a message that goes out: what it repeats of the request ends there. */
-const MOST_CHARACTERS = 200;
+/** Characters of a message that goes out, with the dots that follow 200: what it repeats of the request ends there. */
+export const MOST_REPEATED = 197;
 const RETRY_SECONDS = 1;
 
 export class RequestError extends Error {
@@ -47,11 +49,6 @@ export class RequestError extends Error {
   }
 }
 
-/** The text, or its beginning where it is longer than what an error may repeat of a request. */
-export function shorten(text: string, mostCharacters = MOST_CHARACTERS): string {
-  return text.length > mostCharacters ? `${text.slice(0, mostCharacters - 3)}...` : text;
-}
-
 /** Any error as one that can be answered. */
 export function requestErrorOf(error: unknown, signal: AbortSignal): RequestError {
   if (error instanceof RequestError) return error;
@@ -63,9 +60,10 @@ export function requestErrorOf(error: unknown, signal: AbortSignal): RequestErro
     return new RequestError("late", "Model is overloaded: no answer in time", { cause: error });
   }
   if (cause?.fatal) return new RequestError("dead", "the engine has stopped and starts anew", { cause: error });
-  if (cause) return new RequestError("failed", shorten(message), { cause: error });
+  if (cause) return new RequestError("failed", shortened(message, MOST_REPEATED), { cause: error });
   // Of the arguments: `where: expected WHAT, got WHAT`.
-  if (/^\w+: expected /.test(message)) return new RequestError("invalid", shorten(message), { cause: error });
+  if (/^\w+: expected /.test(message))
+    return new RequestError("invalid", shortened(message, MOST_REPEATED), { cause: error });
   return new RequestError("internal", "internal error", { cause: error });
 }
 

@@ -7,7 +7,8 @@ import type { Encoder } from "../encoder/encoder.js";
 import type { FillMask } from "../encoder/fill-mask.js";
 import type { LoadedModel } from "../encoder/loaded-model.js";
 import type { TokenClassifier } from "../encoder/token-classifier.js";
-import { RequestError, shorten } from "./request-error.js";
+import { shortened } from "../files/checked.js";
+import { RequestError } from "./request-error.js";
 
 /** A model by the name that clients call it, loaded for one task or several. */
 export interface ServedModel {
@@ -97,7 +98,7 @@ export function pickModel<T extends Task>(
 
 export function unknownModel(models: readonly ServedModel[], name: string): RequestError {
   const known = models.map((model) => model.name).join(", ");
-  return new RequestError("notFound", `model ${JSON.stringify(shorten(name, 100))} not found\nServed: ${known}`, {
+  return new RequestError("notFound", `model ${JSON.stringify(shortened(name, 100))} not found\nServed: ${known}`, {
     param: "model",
   });
 }

@@ -5,11 +5,12 @@
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
 import type { CallOptions } from "../encoder/loaded-model.js";
+import { shortened } from "../files/checked.js";
 import { ApiKeys } from "./api-keys.js";
 import { readJson } from "./json-body.js";
 import { jsonBytes } from "./json-text.js";
 import { openApi } from "./open-api.js";
-import { errorResponse, type Family, RequestError, requestErrorOf, shorten } from "./request-error.js";
+import { errorResponse, type Family, MOST_REPEATED, RequestError, requestErrorOf } from "./request-error.js";
 import { RequestMetrics } from "./request-metrics.js";
 import type { Context, Route } from "./route.js";
 import { routes } from "./routes.js";
@@ -134,7 +135,7 @@ export class Service {
       time,
       id: work.id,
       method: request.method,
-      path: shorten(pathname),
+      path: shortened(pathname, MOST_REPEATED),
       status: response.status,
       ms: Math.round(ms * 10) / 10,
       ...(served && { model: served.name }),
@@ -153,7 +154,7 @@ export class Service {
     const rows = routes.filter(({ paths }) => paths.includes(path));
     if (rows.length === 0) {
       const way = "GET /openapi.json lists the routes.";
-      throw new RequestError("notFound", `${shorten(pathname, 100)}: expected a route, got none of them\n${way}`);
+      throw new RequestError("notFound", `${shortened(pathname, 100)}: expected a route, got none of them\n${way}`);
     }
     const wanted = method === "HEAD" ? "GET" : method;
     const able = rows.filter((row) => row.method === wanted);
@@ -222,8 +223,8 @@ function checked(schema: z.ZodType, raw: unknown): unknown {
   if (!error) return data;
   const { path, message } = error.issues[0]!;
   const field = path.join(".");
-  throw new RequestError("invalid", shorten(field === "" ? message : `\`${field}\`: ${message}`), {
-    param: field === "" ? null : shorten(field, 100),
+  throw new RequestError("invalid", shortened(field === "" ? message : `\`${field}\`: ${message}`, MOST_REPEATED), {
+    param: field === "" ? null : shortened(field, 100),
   });
 }
 

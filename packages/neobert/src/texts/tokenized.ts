@@ -2,6 +2,7 @@
 // event loop stays free; of all calls, one has a slice in a turn. Single texts go through the tokenizer's fast path, which
 // gives ids alone; what the template puts around a text is learnt once from an example.
 
+import { shortened } from "../files/checked.js";
 import { type Encoding, IdBuffer, type Tokenizer } from "../tokenizer/index.js";
 import { isLong, type LongTexts, type PackedTexts } from "./long-texts.js";
 import { isText, kindOf, type TextInput, type TokenizeOptions } from "./text-input.js";
@@ -235,7 +236,7 @@ export class TextTokenizer {
 
 function quoted(input: TextInput): string {
   const text = typeof input === "string" ? input : input.text;
-  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text);
+  return JSON.stringify(shortened(text, 40));
 }
 
 /** Those that wait for a turn of the event loop in which no other call tokenizes. */

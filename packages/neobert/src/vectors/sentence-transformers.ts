@@ -5,8 +5,8 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { checked, shown } from "../files/checked.js";
-import { readJsonFile, shortened } from "../files/input-file.js";
+import { checked, shortened, shown } from "../files/checked.js";
+import { readJsonFile } from "../files/input-file.js";
 import { checkPooling, type PoolingMode, poolingModes } from "./pooling.js";
 import { type SimilarityFunction, similarityFunctions } from "./similarity.js";
 

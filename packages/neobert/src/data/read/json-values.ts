@@ -1,7 +1,7 @@
 // JSON as data sets have it: whole numbers beyond 2^53 stay what they are (as bigint), the words NaN, Infinity and -Infinity
 // are numbers, as Python's json writes and reads them, and an array's elements come one by one out of a stream.
 
-import { shown } from "../../files/checked.js";
+import { shortened, shown } from "../../files/checked.js";
 import { limited } from "./read-text.js";
 
 const MARK = "\u0000neobert:";
@@ -11,7 +11,7 @@ export function parseJson(text: string, where: string): unknown {
   try {
     return /\d{16}|NaN|Infinity/.test(text) ? parseSpecial(text) : JSON.parse(text);
   } catch (error) {
-    const start = text.length > 80 ? `${text.slice(0, 80)}...` : text;
+    const start = shortened(text, 80);
     const reason = error instanceof RangeError ? "It has too many levels." : (error as Error).message;
     throw new Error(`${where}: expected JSON, got ${start}\n${reason}`);
   }

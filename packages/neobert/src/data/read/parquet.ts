@@ -4,7 +4,8 @@
 import { readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects, parquetSchema, type SchemaTree } from "hyparquet";
-import { refuseLfsPointer, shortened } from "../../files/input-file.js";
+import { shortened } from "../../files/checked.js";
+import { refuseLfsPointer } from "../../files/input-file.js";
 import { checkedPages } from "./parquet-pages.js";
 
 /**

@@ -4,8 +4,7 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { CsvError, type Options, parse } from "csv-parse";
-import { shown } from "../../files/checked.js";
-import { shortened } from "../../files/input-file.js";
+import { shortened, shown } from "../../files/checked.js";
 import { arrayElements, parseJson } from "./json-values.js";
 import { readParquet } from "./parquet.js";
 import { type SourceFormat, sourceFormat } from "./read-files.js";

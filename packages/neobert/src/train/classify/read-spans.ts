@@ -3,8 +3,7 @@
 // an empty list or text. Starts count code points, as Python does; here they become UTF-16 places.
 
 import type { DataRecord, RecordRow } from "../../data/read/records.js";
-import { shown } from "../../files/checked.js";
-import { shortened } from "../../files/input-file.js";
+import { shortened, shown } from "../../files/checked.js";
 import type { LabelledInputs } from "./examples.js";
 
 /** Columns of questions and answers. */

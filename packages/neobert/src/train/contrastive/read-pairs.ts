@@ -5,8 +5,7 @@
 import { exactText } from "../../data/read/json-values.js";
 import { fetchSources } from "../../data/read/read.js";
 import { type DataRecord, type QuoteStyle, readRecords, valueAt } from "../../data/read/records.js";
-import { shown } from "../../files/checked.js";
-import { shortened } from "../../files/input-file.js";
+import { shortened, shown } from "../../files/checked.js";
 
 export interface PairSource {
   name: string;

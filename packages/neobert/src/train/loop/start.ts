@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Adam, AdamW, Generator, setNumThreads } from "@neobert/torch";
 import { writeFileAtomic } from "../../files/atomic.js";
-import { shortened } from "../../files/input-file.js";
+import { shortened } from "../../files/checked.js";
 import { checkpointsOf, latestCheckpoint } from "../../files/run-folder.js";
 import { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../../model/torch/torch-model.js";

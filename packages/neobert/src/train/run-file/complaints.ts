@@ -3,6 +3,7 @@
 
 import { type Document, isMap, isNode, isScalar, type LineCounter } from "yaml";
 import { z } from "zod";
+import { shortened } from "../../files/checked.js";
 
 export interface Complaint {
   path: string[];
@@ -57,7 +58,7 @@ function shown(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "nothing (null)";
   const text = JSON.stringify(value);
-  const short = text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  const short = shortened(text, 60);
   return Array.isArray(value) ? `the list ${short}` : typeof value === "object" ? `the mapping ${short}` : short;
 }
 
