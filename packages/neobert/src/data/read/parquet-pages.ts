@@ -2,6 +2,7 @@
 // at their word, and a damaged one would fill the memory or run for hours. Values and sizes are checked in the pages'
 // headers; the runs of levels and of dictionary indices (RLE and bit-packed, https://parquet.apache.org/docs/file-format/
 // data-pages/encodings/) where the page is unpacked, which its decompressor does, so that no page is unpacked twice.
+// NOTE: three functions are from inside hyparquet, whose minor versions may move them: package.json keeps to this one.
 
 import type { AsyncBuffer, ColumnMetaData, Compressors, FileMetaData, PageHeader, RowGroup } from "hyparquet";
 import { parquetHeader } from "hyparquet/src/column.js";
