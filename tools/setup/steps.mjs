@@ -9,13 +9,15 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Taking over a lock is a look and a removal; a file that says so for longer was left. */
+const TAKEOVER_MS = 5000;
 const PROGRESS_EVERY_MS = process.stdout.isTTY ? 500 : 10_000;
 
 /** An expected failure: what is wrong in the first sentence, the way out in the second. */
@@ -128,18 +130,22 @@ function createWhole(file, text) {
   }
 }
 
-/** Removes a lock that says `text`. Whoever finds that it was another's by then puts that one back. */
+/**
+ * Removes a dead holder's lock, which says `text`. One process at a time takes over, by a file of its own: what a lock says
+ * then changes no more between the look at it and its removal.
+ */
 function removeIfStill(file, text) {
-  const aside = `${file}.${process.pid}.aside`;
-  try {
-    renameSync(file, aside);
-  } catch (error) {
-    if (error.code === "ENOENT") return;
-    throw error;
+  const takeover = `${file}.takeover`;
+  if (!createWhole(takeover, String(process.pid))) {
+    const { mtimeMs } = statSync(takeover, { throwIfNoEntry: false }) ?? {};
+    if (Date.now() - mtimeMs > TAKEOVER_MS) rmSync(takeover, { force: true }); // left by a kill
+    return;
   }
-  const removed = readText(aside);
-  if (removed !== text) createWhole(file, removed);
-  rmSync(aside);
+  try {
+    if (readText(file) === text) rmSync(file);
+  } finally {
+    rmSync(takeover, { force: true });
+  }
 }
 
 /** Runs `work` while holding `file`; waits for another living holder, and takes over from a dead one. */
@@ -151,6 +157,7 @@ export async function withLock(file, work) {
     const holder = Number(text);
     if (!(holder > 0) || !isAlive(holder)) {
       removeIfStill(file, text);
+      await sleep(10);
       continue;
     }
     if (!waited) console.log(`waiting for the set-up that process ${holder} runs (it holds ${file})`);

@@ -2,10 +2,13 @@
 // over; of another machine's process that cannot be known, so it is named, and a person decides. NOTE: a heartbeat by timers
 // would stop while libtorch computes, hence the process itself is looked for.
 
-import { linkSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { temporaryPath } from "./atomic.js";
+
+/** Taking over is a look and a removal; a file that says so for longer was left. */
+const TAKEOVER_MS = 5000;
 
 interface Holder {
   pid: number;
@@ -86,19 +89,24 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-/** Removes a lock that says `text`. Whoever finds that it was another's by then puts that one back. */
+/**
+ * Removes a dead holder's lock, which says `text`. One process at a time takes over, by a file of its own: what a lock says
+ * then changes no more between the look at it and its removal.
+ */
 function removeIfStill(path: string, text: string): boolean {
-  const aside = temporaryPath(path);
-  try {
-    renameSync(path, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
-    throw error;
+  const takeover = `${path}.takeover`;
+  if (!createWhole(takeover, `${process.pid}\n`)) {
+    const made = statSync(takeover, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - made > TAKEOVER_MS) rmSync(takeover, { force: true }); // left by a kill
+    return false;
   }
-  const removed = readFileSync(aside, "utf8");
-  if (removed !== text) createWhole(path, removed);
-  rmSync(aside);
-  return removed === text;
+  try {
+    if (readIfThere(path) !== text) return false;
+    rmSync(path);
+    return true;
+  } finally {
+    rmSync(takeover, { force: true });
+  }
 }
 
 function parseHolder(text: string): Holder | undefined {
