@@ -198,6 +198,7 @@ async function loadAll(names: string[], flags: ServeFlags, signal: AbortSignal):
     ...loadOptions(flags),
     ...(maxBatchTokens !== undefined && { batchTokens: maxBatchTokens }),
     ...(maxWaitingTokens !== undefined && { maxWaitingTokens }),
+    shared: true,
     signal,
   };
   const models: ServedModel[] = [];

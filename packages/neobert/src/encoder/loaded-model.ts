@@ -38,6 +38,11 @@ export interface LoadOptions extends HubOptions {
    * more than about a tenth of the throughput.
    */
   maxRunMs?: number;
+  /**
+   * Other calls may come at any time, as in a server: a call that waits alone is computed in runs of `maxRunMs` too, so its
+   * vectors depend in their last bits on how fast the machine is. Default false.
+   */
+  shared?: boolean;
 }
 
 export interface ModelParts {
@@ -84,6 +89,7 @@ async function loadParts(
     batchTokens,
     maxWaitingTokens,
     maxRunMs,
+    shared,
     onnxFile,
     ...hub
   } = options;
@@ -102,7 +108,7 @@ async function loadParts(
     folder: modelFolder,
     options: { engine, dtype, head, ...(threads !== undefined && { threads }), ...(graph && { onnxFile: graph }) },
     modules: head === "none" ? modules : [],
-    queue: { batchTokens, maxWaitingTokens, maxRunMs },
+    queue: { batchTokens, maxWaitingTokens, maxRunMs, shared },
   });
   try {
     const tokenizer = loadTokenizer(modelFolder); // while the worker reads the weights

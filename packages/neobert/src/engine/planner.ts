@@ -77,14 +77,18 @@ export function cutPadded<T>(
 
 /** The places of texts, longest first: what needs most memory comes first, and neighbours are about equally long. */
 export function longestFirst(texts: { length: number; tokenCount(text: number): number }): number[] {
-  // Counting places by length: sorting ten thousands would hold up the event loop.
-  const lengths = Uint32Array.from({ length: texts.length }, (_, text) => texts.tokenCount(text));
-  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
+  // Counting places by length, in plain loops: sorting ten thousands, or a callback for each, would hold up the event loop.
+  const lengths = new Uint32Array(texts.length);
+  let longest = 0;
+  for (let text = 0; text < lengths.length; text++) {
+    lengths[text] = texts.tokenCount(text);
+    if (lengths[text]! > longest) longest = lengths[text]!;
+  }
   const placeOf = new Uint32Array(longest + 2);
-  for (const length of lengths) placeOf[length]!++;
+  for (let text = 0; text < lengths.length; text++) placeOf[lengths[text]!]!++;
   for (let length = longest; length >= 0; length--) placeOf[length]! += placeOf[length + 1]!;
-  const order = new Array<number>(texts.length);
-  for (const [text, length] of lengths.entries()) order[placeOf[length + 1]!++] = text;
+  const order = new Array<number>(lengths.length);
+  for (let text = 0; text < lengths.length; text++) order[placeOf[lengths[text]! + 1]!++] = text;
   return order;
 }
 

@@ -15,15 +15,16 @@ async function aTurn(): Promise<void> {
 }
 
 /** A queue whose runs wait until `step` lets the oldest one end; its hidden states are the ids themselves. */
-function heldQueue(options: ConstructorParameters<typeof EngineQueue>[2] = {}) {
+function heldQueue(options: ConstructorParameters<typeof EngineQueue>[2] = {}, mostTokens = 100, msPerToken = 0) {
   const runs: { batch: PackedBatch; end(): void; fail(error: Error): void }[] = [];
   const queue = new EngineQueue(
     (batch) =>
       new Promise((resolve, reject) => {
-        const end = () => resolve({ result: { data: Float32Array.from(batch.ids) }, ms: 0 });
+        const tokens = batch.ids.length;
+        const end = () => resolve({ result: { data: Float32Array.from(batch.ids) }, ms: msPerToken * tokens });
         runs.push({ batch, end, fail: reject });
       }),
-    100,
+    mostTokens,
     options,
   );
   const step = async () => {
@@ -91,6 +92,22 @@ describe("the queue", () => {
     await Promise.all(all);
     for (const [i, { taken }] of calls.entries()) {
       expect([taken.get(0), taken.get(1)]).toEqual([new Array(5).fill(i + 1), new Array(6).fill(i + 1)]);
+    }
+  });
+
+  test("where calls may come at any time, a call that waits alone has bounded runs after the first; else the largest", async () => {
+    for (const [shared, largest] of [
+      [true, 250],
+      [false, 1500],
+    ] as const) {
+      const { queue, runs, step } = heldQueue({ maxRunMs: 25, shared }, 1500, 0.1);
+      const answer = queue.submit(callOf(1, Array(100).fill(50)).call);
+      await aTurn();
+      for (let early = 0; early < 2; early++) await step(); // planned before any run had told its time
+      const sizes: number[] = [];
+      for (; runs.length > 0; await step()) sizes.push(runs[0]!.batch.ids.length);
+      await answer;
+      expect(sizes[0]).toBe(largest);
     }
   });
 

@@ -22,6 +22,8 @@ export interface QueueOptions {
    * about a tenth of the throughput.
    */
   maxRunMs?: number | undefined;
+  /** Runs are bounded where one call waits, too: others may come at any time, as in a server. Default false. */
+  shared?: boolean | undefined;
 }
 
 /** What each call may say of its waiting. */
@@ -86,6 +88,7 @@ export class EngineQueue {
   readonly #batchTokens: number;
   readonly #maxWaitingTokens: number;
   readonly #bound: RunBound;
+  readonly #isShared: boolean;
   readonly #waiting: Entry[] = [];
   /** Calls that have no place yet, in their order. */
   readonly #outside: Entry[] = [];
@@ -94,11 +97,13 @@ export class EngineQueue {
   #planning: NodeJS.Immediate | undefined;
 
   /** `mostTokens` is the engine's own number of tokens of a run. */
-  constructor(run: RunBatch, mostTokens: number, { batchTokens, maxWaitingTokens, maxRunMs }: QueueOptions = {}) {
+  constructor(run: RunBatch, mostTokens: number, options: QueueOptions = {}) {
+    const { batchTokens, maxWaitingTokens, maxRunMs, shared = false } = options;
     this.#run = run;
     this.#batchTokens = batchTokens ?? mostTokens;
     this.#maxWaitingTokens = maxWaitingTokens ?? MAX_WAITING_TOKENS;
     this.#bound = new RunBound(maxRunMs);
+    this.#isShared = shared;
     for (const [name, value] of Object.entries({ batchTokens, maxWaitingTokens, maxRunMs })) {
       if (value === undefined) continue;
       if (!(value >= 1) || (name !== "maxRunMs" && !Number.isInteger(value))) {
@@ -121,7 +126,7 @@ export class EngineQueue {
     }
     if (texts.length === 0) return Promise.resolve();
     const order = longestFirst(texts);
-    const tokens = order.reduce((sum, text) => sum + texts.tokenCount(text), 0);
+    const tokens = tokensOf(texts, order);
     const isFull = this.#outside.length > 0 || !this.#hasRoomFor(tokens);
     if (isFull && !wait) {
       const got = `${tokens} more beside ${this.waitingTokens}`;
@@ -198,8 +203,8 @@ export class EngineQueue {
   }
 
   #nextParts(): Part[] {
-    const isShared = this.#waiting.length > 1;
-    const maxTokens = isShared ? Math.min(this.#batchTokens, this.#bound.mostTokens) : this.#batchTokens;
+    const isBound = this.#isShared || this.#waiting.length > 1;
+    const maxTokens = isBound ? Math.min(this.#batchTokens, this.#bound.mostTokens) : this.#batchTokens;
     const entries = [...this.#waiting];
     const waiting = entries.map(({ call, key, deadlineMs, servedMs, order, head }) => ({
       length: order.length - head,
@@ -212,7 +217,7 @@ export class EngineQueue {
       const entry = entries[call]!;
       const order = entry.order.slice(entry.head, entry.head + texts);
       entry.head += texts;
-      const tokens = order.reduce((sum, text) => sum + entry.call.texts.tokenCount(text), 0);
+      const tokens = tokensOf(entry.call.texts, order);
       entry.tokens -= tokens;
       this.#waitingTokens -= tokens;
       entry.servedMs = performance.now();
@@ -274,6 +279,12 @@ export class EngineQueue {
       entry.settle(new Error(`${where}: ${describe(order[0]!)}: ${error.message}`, { cause: error }));
     }
   }
+}
+
+function tokensOf(texts: { tokenCount(text: number): number }, order: readonly number[]): number {
+  let tokens = 0;
+  for (const text of order) tokens += texts.tokenCount(text);
+  return tokens;
 }
 
 /** Whether the entry was there. */
