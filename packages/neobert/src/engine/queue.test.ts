@@ -111,6 +111,20 @@ describe("the queue", () => {
     }
   });
 
+  test("a second bounded run is planned just before the first ends, so a call that came meanwhile is in it", async () => {
+    const { queue, runs, step } = heldQueue({ maxRunMs: 250, shared: true }, 1500, 1);
+    const long = queue.submit(callOf(1, Array(100).fill(50)).call);
+    await aTurn();
+    for (let early = 0; early < 2; early++) await step(); // planned before any run had told its time
+    await step();
+    expect(runs).toHaveLength(1);
+    const short = queue.submit(callOf(2, [3]).call);
+    await vi.waitFor(() => expect(runs).toHaveLength(2), 2000);
+    expect([...runs[1]!.batch.ids]).toContain(2);
+    for (let left = 100; runs.length > 0 && left > 0; left--) await step();
+    await Promise.all([long, short]);
+  });
+
   test("a call that is aborted in the turn in which it came is never computed", async () => {
     const { queue, runs } = heldQueue();
     const stop = new AbortController();

@@ -1,7 +1,8 @@
 // Where the texts of all calls of a model meet: what waits is bounded in tokens, each run is shared out by planner.ts, and
 // results go back to the calls they belong to. A call leaves at once when it is aborted or past its deadline; its texts
-// that are not yet in a run are never computed. Two runs are on their way at once, so that the worker never waits. Runs are
-// planned once in a turn of the event loop, so calls of the same turn share the first.
+// that are not yet in a run are never computed. Two runs are on their way at once, so that the worker never waits; where
+// runs are bounded the second is planned just before the first ends, so that a call that comes waits for one run only. Runs
+// are planned once in a turn of the event loop, so calls of the same turn share the first.
 
 import type { PackedBatch } from "../model/packed-batch.js";
 import { combineParts, type EngineResult, type EngineTask, keyOf, splitResult } from "./engine-tasks.js";
@@ -11,6 +12,8 @@ import { RunBound } from "./run-bound.js";
 /** Tokens that may wait at once, unless a single call has more. */
 const MAX_WAITING_TOKENS = 2 ** 20;
 const RUNS_AHEAD = 2;
+/** Milliseconds before the end of a bounded run when the next is planned: the main thread may be busy for some of them. */
+const LEAD_MS = 6;
 
 export interface QueueOptions {
   /** Most tokens of a run, unless a single text has more. Default: as many as the engine is fastest with. */
@@ -95,6 +98,10 @@ export class EngineQueue {
   #waitingTokens = 0;
   #running = 0;
   #planning: NodeJS.Immediate | undefined;
+  /** What each run on its way will take, and since when the first of them computes. */
+  readonly #expectedMs: number[] = [];
+  #sinceMs = 0;
+  #late: NodeJS.Timeout | undefined;
 
   /** `mostTokens` is the engine's own number of tokens of a run. */
   constructor(run: RunBatch, mostTokens: number, options: QueueOptions = {}) {
@@ -193,7 +200,13 @@ export class EngineQueue {
   }
 
   #plan(): void {
+    clearTimeout(this.#late);
     while (this.#running < RUNS_AHEAD && this.#waiting.length > 0) {
+      const leftMs = this.#expectedMs.reduce((sum, ms) => sum + ms, this.#sinceMs - performance.now());
+      if (this.#running > 0 && this.#isBound && leftMs > LEAD_MS) {
+        this.#late = setTimeout(() => this.#plan(), leftMs - LEAD_MS);
+        return;
+      }
       this.#running++;
       this.#compute(this.#nextParts()).finally(() => {
         this.#running--;
@@ -202,9 +215,12 @@ export class EngineQueue {
     }
   }
 
+  get #isBound(): boolean {
+    return this.#isShared || this.#waiting.length > 1;
+  }
+
   #nextParts(): Part[] {
-    const isBound = this.#isShared || this.#waiting.length > 1;
-    const maxTokens = isBound ? Math.min(this.#batchTokens, this.#bound.mostTokens) : this.#batchTokens;
+    const maxTokens = this.#isBound ? Math.min(this.#batchTokens, this.#bound.mostTokens) : this.#batchTokens;
     const entries = [...this.#waiting];
     const waiting = entries.map(({ call, key, deadlineMs, servedMs, order, head }) => ({
       length: order.length - head,
@@ -241,7 +257,11 @@ export class EngineQueue {
       const sizes = prepared.map(({ cuSeqlens, task }) => ({ cuSeqlens, task }));
       const { batch, task } = combineParts(batches, sizes);
       const tokens = batch.ids.length; // before its arrays are given away
-      const { result, ms } = await this.#run(batch, task);
+      if (this.#expectedMs.push(this.#bound.msOf(tokens)) === 1) this.#sinceMs = performance.now();
+      const { result, ms } = await this.#run(batch, task).finally(() => {
+        this.#expectedMs.shift();
+        this.#sinceMs = performance.now();
+      });
       this.#bound.learn(tokens, ms);
       results = splitResult(result, sizes);
     } catch (error) {

@@ -40,15 +40,26 @@ export class RunBound {
 
   /** Most tokens of the next run; infinite before the first has ended. */
   get mostTokens(): number {
+    const fit = this.#fit();
+    if (!fit) return Number.POSITIVE_INFINITY;
+    const runMs = this.#maxRunMs ?? Math.max(RUN_MS, fit.fixedMs / FIXED_SHARE);
+    return Math.max(LEAST_TOKENS, Math.floor((runMs - fit.fixedMs) / fit.msPerToken));
+  }
+
+  /** Milliseconds that a run of so many tokens will take; 0 before the first has ended. */
+  msOf(tokens: number): number {
+    const fit = this.#fit();
+    return fit ? fit.fixedMs + tokens * fit.msPerToken : 0;
+  }
+
+  #fit(): { fixedMs: number; msPerToken: number } | undefined {
     const { weight, x, y, xx, xy } = this.#sums;
-    if (weight === 0) return Number.POSITIVE_INFINITY;
+    if (weight === 0) return undefined;
     const [meanX, meanY] = [x / weight, y / weight];
     const variance = xx / weight - meanX ** 2;
     if (variance > (LEAST_VARIATION * meanX) ** 2) this.#fixedMs = (xy / weight - meanX * meanY) / variance;
     // A fit of noisy times must leave some time to the tokens, and none that is negative to the rest.
     const fixedMs = Math.max(0, Math.min(this.#fixedMs, (0.9 * meanY) / meanX));
-    const msPerToken = meanY - fixedMs * meanX;
-    const runMs = this.#maxRunMs ?? Math.max(RUN_MS, fixedMs / FIXED_SHARE);
-    return Math.max(LEAST_TOKENS, Math.floor((runMs - fixedMs) / msPerToken));
+    return { fixedMs, msPerToken: meanY - fixedMs * meanX };
   }
 }
