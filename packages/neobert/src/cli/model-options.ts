@@ -9,9 +9,7 @@ import { given, positive } from "./option-values.js";
 export type ModelFlags = Pick<
   LoadOptions,
   "engine" | "dtype" | "onnxFile" | "revision" | "threads" | "offline" | "batchTokens"
-> & {
-  maxTokens?: number;
-};
+> & { maxTokens?: number };
 
 export function addModelOptions(command: Command): Command {
   return command

@@ -35,10 +35,7 @@ const commands: Record<string, CommandEntry> = {
     summary: "write a model for other programs",
     load: async () => (await import("./export.js")).exportCommand(),
   },
-  embed: {
-    summary: "compute vectors of texts",
-    load: async () => (await import("./embed.js")).embedCommand(),
-  },
+  embed: { summary: "compute vectors of texts", load: async () => (await import("./embed.js")).embedCommand() },
   similarity: {
     summary: "show how alike texts are",
     load: async () => (await import("./similarity.js")).similarityCommand(),
@@ -63,10 +60,7 @@ const commands: Record<string, CommandEntry> = {
     summary: "fill the [MASK] tokens of a text",
     load: async () => (await import("./fill-mask.js")).fillMaskCommand(),
   },
-  serve: {
-    summary: "answer HTTP requests with models",
-    load: async () => (await import("./serve.js")).serveCommand(),
-  },
+  serve: { summary: "answer HTTP requests with models", load: async () => (await import("./serve.js")).serveCommand() },
   report: {
     summary: "write a page of what runs and evaluations have left",
     load: async () => (await import("./report.js")).reportCommand(),
@@ -79,10 +73,7 @@ const commands: Record<string, CommandEntry> = {
     summary: "list and clear what is kept between runs",
     load: async () => (await import("./cache.js")).cacheCommand(),
   },
-  info: {
-    summary: "show what a model is",
-    load: async () => (await import("./info.js")).infoCommand(),
-  },
+  info: { summary: "show what a model is", load: async () => (await import("./info.js")).infoCommand() },
 };
 
 /**
@@ -121,9 +112,10 @@ export function errorText(
 
 /** A message with the command's flags where it has `options`, which is how the library calls them. */
 function inFlags(message: string, options: readonly Option[]): string {
-  return message.replace(/`([a-zA-Z]+)`/g, (word, name) => {
-    return options.find((option) => option.attributeName() === name)?.long ?? word;
-  });
+  return message.replace(
+    /`([a-zA-Z]+)`/g,
+    (word, name) => options.find((option) => option.attributeName() === name)?.long ?? word,
+  );
 }
 
 // A failed fetch is a TypeError too, but has a cause; wrong arguments of ours say what was expected.

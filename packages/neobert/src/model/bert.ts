@@ -28,10 +28,7 @@ export const bertFields = {
   type_vocab_size: size.default(2).describe(described.segments),
 };
 
-const schema = z.looseObject({
-  model_type: z.literal("bert").default("bert"),
-  ...bertFields,
-});
+const schema = z.looseObject({ model_type: z.literal("bert").default("bert"), ...bertFields });
 
 /** The published config.json field for field. Fields not known here are kept. */
 export type BertConfig = z.output<typeof schema>;
@@ -83,14 +80,12 @@ export function encoderForward<T>(
 ): T {
   const { num_attention_heads: heads, hidden_dropout_prob: p, attention_probs_dropout_prob } = config;
   const scale = 1 / Math.sqrt(config.hidden_size / heads);
-  const norm = (name: string): Norm<T> => {
-    return {
-      kind: "layer",
-      weight: weights(`${name}.weight`),
-      bias: weights(`${name}.bias`),
-      eps: config.layer_norm_eps,
-    };
-  };
+  const norm = (name: string): Norm<T> => ({
+    kind: "layer",
+    weight: weights(`${name}.weight`),
+    bias: weights(`${name}.bias`),
+    eps: config.layer_norm_eps,
+  });
   const table = (name: string, indices: T) => ops.embedding(weights(`${prefix}embeddings.${name}.weight`), indices);
   const words = table("word_embeddings", batch.ids); // [N] -> [N, C]
   const segments = table("token_type_embeddings", ops.tokenTypes(batch));

@@ -117,9 +117,11 @@ function forward<T>(
 ): T {
   const { num_attention_heads: heads, num_hidden_layers: L, attention_bias, mlp_bias } = config;
   const [kvHeads, D] = [config.num_key_value_heads!, config.head_dim!];
-  const norm = (name: string): Norm<T> => {
-    return { kind: "rms", weight: weights(`${name}.weight`), eps: config.rms_norm_eps };
-  };
+  const norm = (name: string): Norm<T> => ({
+    kind: "rms",
+    weight: weights(`${name}.weight`),
+    eps: config.rms_norm_eps,
+  });
   const angles = ops.rotaryAngles(ops.positions(batch, 0), D, config.rope_parameters.rope_theta);
   const rotary = { ...angles, pairing: "half" } as const;
 

@@ -251,15 +251,13 @@ export const modernBert: Architecture<ModernBertConfig> = {
   fields: schema.shape,
   lengthField: "max_position_embeddings",
   dropoutFields: ["embedding_dropout", "attention_dropout", "mlp_dropout"],
-  freshFields: ({ maxLength, cls, sep }) => {
-    return {
-      max_position_embeddings: maxLength,
-      bos_token_id: cls,
-      eos_token_id: sep,
-      cls_token_id: cls,
-      sep_token_id: sep,
-    };
-  },
+  freshFields: ({ maxLength, cls, sep }) => ({
+    max_position_embeddings: maxLength,
+    bos_token_id: cls,
+    eos_token_id: sep,
+    cls_token_id: cls,
+    sep_token_id: sep,
+  }),
   parseConfig,
   parameters,
   maxPositions: () => Number.POSITIVE_INFINITY,

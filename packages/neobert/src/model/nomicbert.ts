@@ -176,14 +176,12 @@ function parameters(config: NomicBertConfig, head: Head): ParameterSpec[] {
   return specs;
 }
 
-const normOf = <T>(weights: Weights<T>, config: NomicBertConfig, name: string): Norm<T> => {
-  return {
-    kind: "layer",
-    weight: weights(`${name}.weight`),
-    bias: weights(`${name}.bias`),
-    eps: config.layer_norm_eps,
-  };
-};
+const normOf = <T>(weights: Weights<T>, config: NomicBertConfig, name: string): Norm<T> => ({
+  kind: "layer",
+  weight: weights(`${name}.weight`),
+  bias: weights(`${name}.bias`),
+  eps: config.layer_norm_eps,
+});
 
 /** Last hidden state [N, C], or of the rows asked for [M, C]. */
 function forward<T>(

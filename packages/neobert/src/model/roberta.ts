@@ -86,15 +86,13 @@ export const roberta: Architecture<RobertaConfig> = {
   fields: schema.shape,
   lengthField: "max_position_embeddings",
   dropoutFields: bertDropout,
-  freshFields: ({ maxLength, pad, cls, sep }) => {
-    return {
-      max_position_embeddings: maxLength + pad + 1,
-      type_vocab_size: 1,
-      layer_norm_eps: 1e-5,
-      bos_token_id: cls,
-      eos_token_id: sep,
-    };
-  },
+  freshFields: ({ maxLength, pad, cls, sep }) => ({
+    max_position_embeddings: maxLength + pad + 1,
+    type_vocab_size: 1,
+    layer_norm_eps: 1e-5,
+    bos_token_id: cls,
+    eos_token_id: sep,
+  }),
   parseConfig,
   parameters,
   maxPositions,

@@ -132,11 +132,7 @@ export const catalogue: Record<string, CatalogueEntry> = {
     maxNegatives: 48,
     ...instructed("Retrieve duplicate questions from StackOverflow forum.", "Question"),
   },
-  STS12: {
-    path: hub("mteb/sts12-sts/**/train*"),
-    ...scored,
-    ...instructed("Retrieve semantically similar text."),
-  },
+  STS12: { path: hub("mteb/sts12-sts/**/train*"), ...scored, ...instructed("Retrieve semantically similar text.") },
   STSBENCHMARK: {
     path: hub("mteb/stsbenchmark-sts/**/train*"),
     ...scored,
