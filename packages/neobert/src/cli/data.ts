@@ -2,9 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { type DataReport, inspectData } from "../data/inspect.js";
+import { type DataReport, type InspectOptions, inspectData } from "../data/inspect.js";
 import { manifestFile } from "../data/manifest.js";
-import type { LongDocuments } from "../data/pieces.js";
 import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
 import { interruptible } from "../terminal/interrupt.js";
 import { grouped, ProgressLine } from "../terminal/progress-line.js";
@@ -16,15 +15,10 @@ type PrepareFlags = Omit<PrepareOptions, "sources" | "validation" | "onProgress"
   validationSeed: number;
 };
 
-interface InspectFlags {
-  maxLength: number;
-  microBatchTokens: number;
-  longDocuments: LongDocuments;
-  examples: number;
-  seed: number;
+type InspectFlags = Required<Omit<InspectOptions, "tokenizer" | "exampleTokens">> & {
   tokenizer?: string;
   json?: boolean;
-}
+};
 
 /** The command `data` with its subcommands. */
 export function dataCommand(): Command {

@@ -13,15 +13,14 @@ import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.j
 import { choice, given, positive } from "./option-values.js";
 import { addInputOptions, allTexts, countTexts, type InputFlags, readTexts } from "./read-texts.js";
 
-interface EmbedFlags extends ModelFlags, InputFlags {
+type EncodeFlags = Pick<
+  EncodeOptions<Output>,
+  "normalize" | "role" | "promptName" | "prompt" | "dimensions" | "output" | "maxTokens"
+>;
+
+interface EmbedFlags extends ModelFlags, InputFlags, EncodeFlags {
   out?: string;
   pooling?: PoolingMode[];
-  normalize?: boolean;
-  role?: "query" | "document";
-  promptName?: string;
-  prompt?: string;
-  dimensions?: number;
-  output: Output;
   calibration?: string;
 }
 

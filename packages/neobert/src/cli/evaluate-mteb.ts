@@ -8,14 +8,13 @@ import {
   type EmbeddingModel,
   evaluateMteb,
   type ModelAbout,
+  type MtebOptions,
   type MtebProgress,
   type MtebReport,
   mtebTasks,
   openEndpoint,
-  type PromptSource,
   summarize,
   summaryLines,
-  type TaskType,
   taskTypes,
 } from "../evaluate/index.js";
 import { defaultInstructionFormat, promptSources } from "../evaluate/mteb/model.js";
@@ -26,16 +25,10 @@ import { barOf, formatDuration, grouped, ProgressLine } from "../terminal/progre
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
 import { choice, given, positive } from "./option-values.js";
 
-interface MtebFlags extends ModelFlags {
-  tasks?: string[];
-  types?: TaskType[];
-  instructions: PromptSource;
-  instructionFormat: string;
-  data?: string;
-  dataRoot?: string;
-  out: string;
-  cache: boolean;
-  force?: boolean;
+type EvaluateFlags = Pick<MtebOptions, "tasks" | "types" | "data" | "dataRoot" | "cache" | "force" | "maxTokens"> &
+  Required<Pick<MtebOptions, "instructions" | "instructionFormat" | "out">>;
+
+interface MtebFlags extends ModelFlags, EvaluateFlags {
   endpoint?: string;
   apiKeyEnv: string;
   batchTexts?: number;

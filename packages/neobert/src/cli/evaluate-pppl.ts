@@ -4,7 +4,7 @@
 import { Command } from "commander";
 import { type ReadOptions, readDocuments } from "../data/read/read.js";
 import { FillMask } from "../encoder/fill-mask.js";
-import { evaluatePseudoPerplexity, type PplProgress, type PplReport } from "../evaluate/index.js";
+import { evaluatePseudoPerplexity, type PplOptions, type PplProgress, type PplReport } from "../evaluate/index.js";
 import { writeFileAtomic } from "../files/atomic.js";
 import { weightsIdentity } from "../files/weights-identity.js";
 import { pseudoPerplexityFigure, readPseudoPerplexity } from "../report/index.js";
@@ -15,17 +15,11 @@ import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.j
 import { choice, given, list, positive } from "./option-values.js";
 import { addInputOptions, type InputFlags } from "./read-texts.js";
 
-interface PpplFlags extends ModelFlags, InputFlags {
-  split: NonNullable<ReadOptions["split"]>;
-  limit?: number;
-  sample?: number;
-  seed: number;
-  maxLength?: number;
-  lengths?: number[];
-  everyLength?: boolean;
+type ScoreFlags = Pick<PplOptions, "sample" | "seed" | "maxLength" | "lengths" | "everyLength" | "force">;
+
+interface PpplFlags extends ModelFlags, InputFlags, ScoreFlags, Pick<ReadOptions, "split" | "limit"> {
   beside?: string[];
   out: string;
-  force?: boolean;
 }
 
 export function evaluatePpplCommand(): Command {

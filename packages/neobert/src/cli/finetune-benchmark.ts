@@ -14,25 +14,10 @@ import { type FinetuneBenchmarkOptions, finetuneGlue, finetuneSuperglue } from "
 import { stoppingNote } from "./follow-run.js";
 import { choice, given, list, positive, wholeNumber } from "./option-values.js";
 
-interface BenchmarkFlags {
-  tasks?: string[];
+type Options = Omit<FinetuneBenchmarkOptions, "model" | "grid" | "onStep" | "onNote" | "signal">;
+
+interface BenchmarkFlags extends Options, Partial<Grid> {
   grid: GridName;
-  learningRates?: number[];
-  batchSizes?: number[];
-  weightDecays?: number[];
-  epochs?: number;
-  patience?: number;
-  seeds: number;
-  seed: number;
-  out: string;
-  data?: string;
-  mnli?: string;
-  limit?: number;
-  submission?: boolean;
-  maxLength: number;
-  dtype: "auto" | "fp32" | "bf16";
-  threads?: number;
-  device: "cpu" | "cuda";
 }
 
 type Finetune = (options: FinetuneBenchmarkOptions) => Promise<BenchmarkResult>;

@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { stringify } from "yaml";
 import { classScoreLines } from "../train/classify/class-scores.js";
-import { classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
+import { type ClassifyConfig, classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
 import { problemTypes } from "../train/classify/problem.js";
 import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/contrastive-config.js";
 import { configReference } from "../train/run-file/run-file.js";
@@ -28,16 +28,9 @@ function contrastiveCommand(): Command {
   }).description("Makes an embedder of an encoder, on pairs of texts; runs/contrastive.yaml is the paper's run.");
 }
 
-interface ClassifyFlags {
-  text?: string;
-  label?: string[];
-  pair?: string;
-  question?: string;
-  context?: string;
-  answers?: string;
-  answerStart?: string;
-  validation?: string;
-  type?: string;
+type DataFlags = Partial<Record<keyof ClassifyConfig["data"], string | string[]>>;
+
+interface ClassifyFlags extends DataFlags {
   out?: string;
   resume?: boolean;
   helpConfig?: boolean;
