@@ -7,19 +7,16 @@ import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { getHeapStatistics } from "node:v8";
 import { evaluateMteb } from "neobert/evaluate";
+import { optionsOf } from "./measure.mjs";
 
-const { values } = parseArgs({
-  options: {
-    documents: { type: "string", default: "8841823" },
-    queries: { type: "string", default: "6980" },
-    dimension: { type: "string", default: "32" },
-    "no-cache": { type: "boolean", default: false },
-  },
-});
-const [documents, queries, d] = [values.documents, values.queries, values.dimension].map(Number);
+const {
+  documents,
+  queries,
+  dimension: d,
+  "no-cache": noCache,
+} = optionsOf({ documents: 8841823, queries: 6980, dimension: 32, "no-cache": false });
 const MEAN_CHARACTERS = 335; // of MSMARCO's passages
 const words = "the of and to in is for that with as are on by this from or an at be which it was".split(" ");
 const root = mkdtempSync(join(tmpdir(), "neobert-corpus-"));
@@ -87,7 +84,7 @@ try {
     data: path("data.yaml"),
     dataRoot: root,
     out: path("out"),
-    cache: !values["no-cache"],
+    cache: !noCache,
   });
   clearInterval(timer);
   const seconds = ((performance.now() - start) / 1000).toFixed(0);

@@ -2,36 +2,24 @@
 // Then one text at a time, through `Encoder` (a worker thread) and by the same session in the calling thread.
 //   npm run bench -- encode-profile [minilm|bert|neobert] [--dtype=fp32|int8] [--lengths=512,512,512,512] [--runs=4]
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { Encoder } from "neobert";
 import { loadOnnxEngine } from "#neobert/engine/onnx-engine";
 import { importOnnxRuntime } from "#neobert/onnx/onnxruntime";
 import { packedFeeds, runInputs } from "#neobert/onnx/packed-feeds";
 import { fetchMiniLM } from "../tools/minilm.mjs";
+import { cores, here, inTurns, machine, msOf, needFiles, optionsOf, percentile, total } from "./measure.mjs";
 import { writeRandomModel } from "./random-model.mjs";
 
-const cache = fileURLToPath(new URL("../.cache/bench-encode", import.meta.url));
-const { values, positionals } = parseArgs({
-  options: {
-    dtype: { type: "string", default: "fp32" },
-    lengths: { type: "string", default: "512,512,512,512" },
-    runs: { type: "string", default: "4" },
-  },
-  allowPositionals: true,
-});
-const [name = "minilm"] = positionals;
-if (!["minilm", "bert", "neobert"].includes(name)) {
-  throw new Error(`bench encode-profile: expected minilm, bert or neobert, got ${name}`);
-}
-const { dtype } = values;
-const [runs, threads] = [Number(values.runs), availableParallelism()];
+const cache = here("../.cache/bench-encode");
+const { names, dtype, runs, ...given } = optionsOf({ dtype: "fp32", lengths: "512,512,512,512", runs: 4 }, [
+  "minilm",
+  "bert",
+  "neobert",
+]);
+const [name] = names;
+const threads = cores;
 const miniLM = await fetchMiniLM();
-if (!miniLM) {
-  console.log("Skipped: all-MiniLM-L6-v2, whose vocabulary is used, is absent.");
-  process.exit(0);
-}
+needFiles(miniLM);
 const folder = name === "minilm" ? miniLM : writeRandomModel(name, cache, miniLM);
 process.env.NEOBERT_CACHE = `${cache}/graphs/${name}-${dtype}`; // where the engine's graph can be found
 const engine = await loadOnnxEngine(folder, { dtype, threads });
@@ -81,12 +69,10 @@ async function profile(lengths) {
   return { times, whole, operations };
 }
 
-const lengths = values.lengths.split(",").map(Number);
+const lengths = given.lengths.split(",").map(Number);
 const { times, whole, operations } = await profile(lengths);
-const tokens = lengths.reduce((a, b) => a + b);
-console.log(
-  `${cpus()[0].model}, ${threads} threads, Node ${process.version}: ${name} in ${dtype}, ${lengths.length} texts, ${tokens} tokens`,
-);
+const tokens = total(lengths);
+console.log(`${machine(threads)}: ${name} in ${dtype}, ${lengths.length} texts, ${tokens} tokens`);
 console.log(`${((1e6 * runs * tokens) / whole).toFixed(0)} tokens/s`);
 const products = (times.get("Gemm") ?? 0) + (times.get("MatMulIntegerToFloat") ?? 0);
 console.log(`products: ${(operations / products / 1e3).toFixed(0)} G operations/s`);
@@ -99,25 +85,22 @@ const encoder = await Encoder.load(folder, { dtype, threads });
 const words =
   "the report on a new railway line will be published by the committee of both towns next week or later".split(" ");
 const texts = Array.from({ length: 100 }, (_, i) => words.slice(0, 6 + (i % 15)).join(" "));
-const percentiles = (list) => {
-  list.sort((a, b) => a - b);
-  return `p50 ${list[list.length >> 1].toFixed(2)} p99 ${list[Math.floor(0.99 * list.length)].toFixed(2)} ms`;
+const oneByOne = (encode) => async () => {
+  const times = [];
+  for (const text of texts) times.push(await msOf(() => encode(text)));
+  return times;
 };
-const ways = {
-  "Encoder.encode": (text) => encoder.encode(text),
-  "the session alone": (text) => engine.hidden(batchOf([encoder.countTokens(text)])),
-};
-const taken = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
-for (let round = 0; round < 6; round++) {
-  for (const [way, encode] of Object.entries(ways)) {
-    for (const text of texts) {
-      const start = performance.now();
-      await encode(text);
-      if (round > 0) taken[way].push(performance.now() - start);
-    }
-  }
-}
+const taken = await inTurns(
+  {
+    "Encoder.encode": oneByOne((text) => encoder.encode(text)),
+    "the session alone": oneByOne((text) => engine.hidden(batchOf([encoder.countTokens(text)]))),
+  },
+  5,
+);
 console.log(`one text at a time, ${texts.length} sentences`);
-for (const [way, list] of Object.entries(taken)) console.log(`  ${way.padEnd(20)}${percentiles(list)}`);
+for (const [way, times] of Object.entries(taken)) {
+  const [p50, p99] = [0.5, 0.99].map((share) => percentile(times.flat(), share).toFixed(2));
+  console.log(`  ${way.padEnd(20)}p50 ${p50} p99 ${p99} ms`);
+}
 await encoder.dispose();
 await engine.dispose();

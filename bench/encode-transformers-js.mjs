@@ -1,7 +1,7 @@
 // One side of bench/encode.mjs: transformers.js, as a careful user sets it up. Texts are sorted by length first, since the
-// pipeline pads to the longest of the batch it is given. Reads a task a line, answers with a line.
-import { createInterface } from "node:readline";
+// pipeline pads to the longest of the batch it is given.
 import { pathToFileURL } from "node:url";
+import { answerEncodings } from "./measure.mjs";
 
 const { folder, root, name, dtype, threads, batch, pooling = "mean", maxTokens } = JSON.parse(process.argv[2]);
 const entry = `${folder}/node_modules/@huggingface/transformers/dist/transformers.node.mjs`;
@@ -13,30 +13,17 @@ const extract = await pipeline("feature-extraction", name, { dtype, session_opti
 if (maxTokens) Object.defineProperty(extract.tokenizer, "model_max_length", { value: maxTokens });
 const options = { pooling, normalize: true };
 await extract("a short text", options);
-console.log("{}");
-for await (const line of createInterface({ input: process.stdin })) {
-  const { texts, single } = JSON.parse(line);
-  const times = [];
-  const vectors = [];
-  if (single) {
-    for (const text of texts) {
-      const start = performance.now();
-      vectors.push([...(await extract(text, options)).data]);
-      times.push(performance.now() - start);
-    }
-  } else {
-    const start = performance.now();
+await answerEncodings(
+  async (text) => (await extract(text, options)).data,
+  async (texts) => {
+    const vectors = [];
     const order = [...texts.keys()].sort((a, b) => texts[b].length - texts[a].length);
     for (let i = 0; i < order.length; i += batch) {
       const some = order.slice(i, i + batch);
-      const { data, dims } = await extract(
-        some.map((j) => texts[j]),
-        options,
-      );
+      const padded = some.map((j) => texts[j]);
+      const { data, dims } = await extract(padded, options);
       for (const [k, j] of some.entries()) vectors[j] = data.subarray(k * dims[1], (k + 1) * dims[1]);
     }
-    times.push(performance.now() - start);
-  }
-  const peakMB = process.resourceUsage().maxRSS / 1024;
-  console.log(JSON.stringify({ times, peakMB, vectors: vectors.slice(0, 20).map((vector) => [...vector]) }));
-}
+    return vectors;
+  },
+);

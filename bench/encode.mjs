@@ -5,61 +5,41 @@
 //   npm run bench -- encode [minilm|bert|neobert-512|neobert-4096 ...] [--rounds=3] [--threads=N] [--match=REGEXP] [--texts=N]
 // --texts takes the first N of each kind, to see that all sides start. Python's libraries are installed on first use.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { gunzipSync } from "node:zlib";
+import { existsSync, mkdirSync } from "node:fs";
 import { exportOnnx } from "neobert/export";
 import { makeEnvironment, pythonOf } from "../test/peers/environments.mjs";
 import { fetchMiniLM } from "../tools/minilm.mjs";
+import {
+  cores,
+  here,
+  machine,
+  median,
+  needFiles,
+  optionsOf,
+  percentile,
+  scifact,
+  scifactFile,
+  sentencesOfSts,
+  shuffled,
+  stsFile,
+} from "./measure.mjs";
 import { transformersJs, writeRandomModel } from "./random-model.mjs";
 import { startSide } from "./side.mjs";
 
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const cache = here("../.cache/bench-encode");
 const python = pythonOf("encode");
-const { values, positionals } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "3" },
-    threads: { type: "string", default: String(availableParallelism()) },
-    match: { type: "string", default: "" },
-    texts: { type: "string", default: "1000" },
-  },
-  allowPositionals: true,
-});
-const [rounds, threads] = [Number(values.rounds), Number(values.threads)];
-const chosen = new RegExp(values.match);
+const { names, rounds, threads, match, ...limits } = optionsOf({ rounds: 3, threads: cores, match: "", texts: 1000 }, [
+  "minilm",
+  "bert",
+  "neobert-512",
+  "neobert-4096",
+]);
+const chosen = new RegExp(match);
 const miniLM = await fetchMiniLM();
-const shared = here("../../shared/data");
-if (!miniLM || !existsSync(shared)) {
-  console.log("Skipped: all-MiniLM-L6-v2 or the texts in ../shared/data are absent.");
-  process.exit(0);
-}
+needFiles(miniLM, stsFile, scifactFile);
 
-/** The same shuffle in every run: a linear congruential generator. */
-function shuffled(list) {
-  const result = [...list];
-  for (let i = result.length - 1, state = 42; i > 0; i--) {
-    state = (1103515245 * state + 12345) % 2 ** 31;
-    const j = state % (i + 1);
-    [result[i], result[j]] = [result[j], result[i]];
-  }
-  return result;
-}
-
-const sts = readFileSync(`${shared}/stsb/stsb-en-test.csv`, "utf8").split("\n");
-const sentences = sts
-  .slice(0, 600)
-  .map((line) => /^(?:"((?:[^"]|"")*)"|([^,]*)),/.exec(line)?.slice(1).find(Boolean) ?? line);
-const corpus = readFileSync(`${shared}/scifact/corpus.jsonl.gz`);
-const abstracts = gunzipSync(corpus)
-  .toString()
-  .split("\n", 200)
-  .map((line) => {
-    const { title, text } = JSON.parse(line);
-    return `${title} ${text}`;
-  });
+const sentences = sentencesOfSts(600);
+const abstracts = scifact(200).map(({ title, text }) => `${title} ${text}`);
 const long = (tokens, count) =>
   Array.from({ length: count }, (_, i) => abstracts.slice(i, i + Math.ceil(tokens / 150)).join(" "));
 
@@ -70,9 +50,6 @@ const cases = {
   "neobert-4096": { model: () => writeRandomModel("neobert", cache, miniLM), texts: { "4096 tokens": long(4096, 1) }, maxTokens: 4096 },
 }; // biome-ignore format: a table
 
-const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
-const percentile = (list, share) =>
-  [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(share * list.length))];
 function meanCosine(a, b) {
   const cosine = (x, y) => {
     const dot = (u, v) => u.reduce((sum, value, i) => sum + value * v[i], 0);
@@ -110,16 +87,16 @@ async function sidesOf(name, model, maxTokens) {
     execFileSync("npm", [...flags, transformersJs], { stdio: ["ignore", "ignore", "inherit"] });
   }
   if (wanted.some(([, program]) => program === python)) await makeEnvironment("encode", () => {});
-  return wanted.map(([side, program, script, options]) => {
-    return { side, program, script, options: { ...options, threads, maxTokens } };
-  });
+  return wanted.map(([side, program, script, options]) => ({
+    side,
+    program,
+    script,
+    options: { ...options, threads, maxTokens },
+  }));
 }
 
-console.log(
-  `${cpus()[0].model}, ${threads} threads, Node ${process.version}; median (best) of ${rounds} rounds in turns`,
-);
-for (const name of positionals.length > 0 ? positionals : Object.keys(cases)) {
-  if (!cases[name]) throw new Error(`bench encode: expected ${Object.keys(cases).join(", ")}, got ${name}`);
+console.log(`${machine(threads)}; median (best) of ${rounds} rounds in turns`);
+for (const name of names) {
   const { model, texts, single = [], maxTokens } = cases[name];
   const folder = await model();
   for (const [dtype, file] of Object.entries({ fp32: "model", int8: "model_quantized" })) {
@@ -137,7 +114,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(cases)) {
     await process_.next();
     running[side] = { ...process_, loadMs: performance.now() - begun, times: {}, onePeakMB: 0, peakMB: 0 };
   }
-  const some = (list) => list.slice(0, Number(values.texts));
+  const some = (list) => list.slice(0, limits.texts);
   const tasks = Object.entries(texts).map(([label, list]) => ({ label, texts: some(list), single: false }));
   // The first, so that its peak of memory is its own.
   if (single.length > 0) tasks.unshift({ label: "one at a time", texts: some(single), single: true });

@@ -2,12 +2,10 @@
 // on vectors of the sizes of its tasks, both sides taking turns. Shown: median and best seconds, how far the results agree.
 //   npm run bench -- evaluate-learners [--rounds=5] [--plain]
 // scikit-learn comes from the environment of `npm run test:peers`; --plain measures the loops used without libtorch, too.
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import {
   accuracy,
   adjustedRand,
@@ -17,9 +15,9 @@ import {
   plainProducts,
   RandomState,
 } from "neobert/evaluate";
+import { cores, here, inTurns, machine, median, needFiles, optionsOf, peerPython } from "./measure.mjs";
 import { startSide } from "./side.mjs";
 
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const d = 384;
 /** Rounds of both sides before the first that counts; mteb fits ten times a task. */
 const WARM_UP = 3;
@@ -69,84 +67,50 @@ function ourSide(products) {
   };
 }
 
-const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
-
-/** Every case's times by side, and how far each side's labels agree with scikit-learn's, in one interleaved run. */
-export async function benchLearners({ python, rounds = 5, plain = false }) {
-  const folder = mkdtempSync(join(tmpdir(), "neobert-bench-"));
-  const peer = startSide(python, here("evaluate-learners.py"), {});
-  await peer.next();
-  const products = await chooseProducts();
-  const sides = {
-    [`ours (${products.name})`]: ourSide(products),
-    "scikit-learn": ({ vectors, ...task }) => peer.ask(task),
-  };
-  if (plain && products !== plainProducts) sides["ours (plain)"] = ourSide(plainProducts);
-  const results = [];
-  try {
-    for (const { name, kind, classes, each, test, rows } of cases) {
-      const train = kind === "k-means" ? 0 : classes * each;
-      const vectors = clusteredVectors(rows ?? train + test, classes, new RandomState(0));
-      const file = join(folder, "vectors.f32");
-      writeFileSync(file, vectors);
-      const labels = Array.from({ length: train }, (_, i) => i % classes);
-      const task = { kind, file, d, train, k: classes, labels, vectors };
-      const result = {
-        name,
-        kind,
-        shape: `${train || rows} x ${d}, ${classes}`,
-        seconds: {},
-        steps: {},
-        agreement: {},
-      };
-      for (let round = -WARM_UP; round < rounds; round++) {
-        const found = {};
-        for (const [side, run] of Object.entries(sides)) {
-          await setTimeout(50); // until the other side's threads have ceased to spin
-          found[side] = await run({ ...task, seed: Math.max(0, round) });
-          if (round >= 0) (result.seconds[side] ??= []).push(found[side].seconds);
-          result.steps[side] = found[side].steps;
-        }
-        for (const side of Object.keys(sides)) {
-          const agree = kind === "k-means" ? adjustedRand : accuracy;
-          (result.agreement[side] ??= []).push(agree(found["scikit-learn"].labels, found[side].labels));
-        }
-      }
-      results.push(result);
-    }
-  } finally {
-    peer.end();
-    rmSync(folder, { recursive: true });
-  }
-  return results;
-}
-
-/** A line a case and side. */
-export function formatLearners(results) {
-  return results.flatMap(({ name, kind, shape, seconds, steps, agreement }) => [
-    `${kind}, ${name} (${shape} classes)`,
-    ...Object.entries(seconds).map(([side, times]) => {
-      const ratio = median(seconds["scikit-learn"]) / median(times);
+const { rounds, plain } = optionsOf({ rounds: 5, plain: false });
+needFiles(peerPython);
+const products = await chooseProducts();
+const peer = startSide(peerPython, here("evaluate-learners.py"), {});
+await peer.next();
+const sides = {
+  [`ours (${products.name})`]: ourSide(products),
+  "scikit-learn": ({ vectors, ...task }) => peer.ask(task),
+};
+if (plain && products !== plainProducts) sides["ours (plain)"] = ourSide(plainProducts);
+console.log(`${machine(cores)}; median (best) of ${rounds} rounds in turns`);
+const folder = mkdtempSync(join(tmpdir(), "neobert-bench-"));
+try {
+  for (const { name, kind, classes, each, test, rows } of cases) {
+    const train = kind === "k-means" ? 0 : classes * each;
+    const vectors = clusteredVectors(rows ?? train + test, classes, new RandomState(0));
+    const file = join(folder, "vectors.f32");
+    writeFileSync(file, vectors);
+    const labels = Array.from({ length: train }, (_, i) => i % classes);
+    const task = { kind, file, d, train, k: classes, labels, vectors };
+    const runs = Object.entries(sides).map(([side, run]) => [
+      side,
+      async (round) => {
+        await setTimeout(50); // until the other side's threads have ceased to spin
+        return run({ ...task, seed: Math.max(0, round) });
+      },
+    ]);
+    const found = await inTurns(Object.fromEntries(runs), rounds, WARM_UP);
+    console.log(`${kind}, ${name} (${train || rows} x ${d}, ${classes} classes)`);
+    const theirs = found["scikit-learn"];
+    const agree = kind === "k-means" ? adjustedRand : accuracy;
+    for (const [side, ours] of Object.entries(found)) {
+      const [times, theirTimes] = [ours, theirs].map((list) => list.map(({ seconds }) => seconds));
+      const agreement = median(ours.map((own, round) => agree(theirs[round].labels, own.labels)));
       const columns = [
         `${(1e3 * median(times)).toFixed(1)} ms (${(1e3 * Math.min(...times)).toFixed(1)})`.padStart(20),
-        `${ratio.toFixed(2)} x`.padStart(9),
-        `${steps[side]} steps`.padStart(11),
-        `agreement ${median(agreement[side]).toFixed(4)}`.padStart(19),
+        `${(median(theirTimes) / median(times)).toFixed(2)} x`.padStart(9),
+        `${ours.at(-1).steps} steps`.padStart(11),
+        `agreement ${agreement.toFixed(4)}`.padStart(19),
       ];
-      return `  ${side.padEnd(18)}${columns.join("")}`;
-    }),
-  ]);
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({
-    options: { rounds: { type: "string", default: "5" }, plain: { type: "boolean", default: false } },
-  });
-  const python = here("../.cache/peers/transformers-4/bin/python");
-  if (!existsSync(python)) console.log("Skipped: `npm run test:peers` makes the environment with scikit-learn.");
-  else {
-    const rounds = Number(values.rounds);
-    console.log(`${cpus()[0].model}, Node ${process.version}; median (best) of ${rounds} rounds in turns`);
-    for (const line of formatLearners(await benchLearners({ python, rounds, plain: values.plain }))) console.log(line);
+      console.log(`  ${side.padEnd(18)}${columns.join("")}`);
+    }
   }
+} finally {
+  peer.end();
+  rmSync(folder, { recursive: true });
 }

@@ -6,38 +6,26 @@
 // Python's side comes from the environment of `npm run test:peers`.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { readLocalData } from "#neobert/evaluate/mteb/local-data";
 import { selectTasks } from "#neobert/evaluate/mteb/mteb-tasks";
 import { readTaskData } from "#neobert/evaluate/mteb/task-data";
 import { besideGolden, goldenTasks } from "../test/minilm-scores.mjs";
 import { fetchMiniLM } from "../tools/minilm.mjs";
+import { cores, here, machine, needFiles, optionsOf, peerPython } from "./measure.mjs";
 import { startSide } from "./side.mjs";
 
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const { values, positionals } = parseArgs({
-  options: {
-    engine: { type: "string", default: "onnx" },
-    threads: { type: "string", default: String(availableParallelism()) },
-    "no-learners": { type: "boolean", default: false },
-  },
-  allowPositionals: true,
-});
-const threads = Number(values.threads);
-const python = here("../.cache/peers/transformers-4/bin/python");
+const {
+  names,
+  engine,
+  threads,
+  "no-learners": noLearners,
+} = optionsOf({ engine: "onnx", threads: cores, "no-learners": false }, goldenTasks);
 const cache = here("../.cache/bench-evaluate");
 const data = here("../test/mteb-local.yaml");
 const dataRoot = here("../../shared/data");
-const model = existsSync(dataRoot) ? await fetchMiniLM() : undefined;
-if (!model) {
-  console.log("Skipped: all-MiniLM-L6-v2 or the sets in ../shared/data are absent.");
-  process.exit(0);
-}
-const names = positionals.length > 0 ? positionals : goldenTasks;
-const unknown = names.find((name) => !goldenTasks.includes(name));
-if (unknown) throw new Error(`bench evaluate: expected some of ${goldenTasks.join(", ")}, got ${unknown}`);
+needFiles(dataRoot);
+const model = await fetchMiniLM();
+needFiles(model);
 mkdirSync(cache, { recursive: true });
 
 /** The task's data as mteb's side reads it, so that both score the same texts. */
@@ -53,36 +41,16 @@ async function writeForPython(task) {
 const { own } = readLocalData(data, dataRoot);
 const tasks = selectTasks({ tasks: names }, own);
 const sides = {
-  ours: startSide(process.execPath, here("evaluate-ours.mjs"), {
-    model,
-    engine: values.engine,
-    threads,
-    data,
-    dataRoot,
-  }),
+  ours: startSide(process.execPath, here("evaluate-ours.mjs"), { model, engine, threads, data, dataRoot }),
 };
 await sides.ours.next();
-if (existsSync(python)) {
-  sides.mteb = startSide(python, here("evaluate-mteb.py"), { model, threads });
+if (existsSync(peerPython)) {
+  sides.mteb = startSide(peerPython, here("evaluate-mteb.py"), { model, threads });
   await sides.mteb.next();
 } else console.log("mteb's side is absent: npm run test:peers -- evaluate makes its environment.");
 
-console.log(
-  `${cpus()[0].model}, ${threads} threads, Node ${process.version}, engine ${values.engine}; seconds, one run in turns`,
-);
-const head = [
-  "encode",
-  "rest",
-  "read",
-  "rest %",
-  "mteb encode",
-  "rest",
-  "ratio encode",
-  "end to end",
-  "ours",
-  "mteb",
-  "golden",
-];
+console.log(`${machine(threads)}, engine ${engine}; seconds, one run in turns`);
+const head = "encode|rest|read|rest %|mteb encode|rest|ratio encode|end to end|ours|mteb|golden".split("|");
 console.log(`\n${"".padEnd(40)}${head.map((name) => name.padStart(13)).join("")}`);
 const totals = { ours: { encode: 0, rest: 0, read: 0 }, mteb: { encode: 0, rest: 0, read: 0 } };
 
@@ -117,7 +85,6 @@ row("all", totals.ours, sides.mteb && totals.mteb, []);
 console.log("`!`: further from the golden score than golden/README.md allows.");
 for (const side of Object.values(sides)) side.end();
 
-const learners = here("evaluate-learners.mjs");
-if (!values["no-learners"] && existsSync(learners)) {
-  process.exitCode = spawnSync(process.execPath, [learners], { stdio: "inherit" }).status ?? 1;
+if (!noLearners) {
+  process.exitCode = spawnSync(process.execPath, [here("evaluate-learners.mjs")], { stdio: "inherit" }).status ?? 1;
 }

@@ -1,5 +1,4 @@
-// One side of bench/finetune.mjs: our trainer on batches made in a worker, as in a run. Reads a task a line, answers with one.
-import { createInterface } from "node:readline";
+// One side of bench/finetune.mjs: our trainer on batches made in a worker, as in a run.
 import { AdamW, Generator, setNumThreads } from "@neobert/torch";
 import { prefetchSteps } from "#neobert/data/index";
 import { ComputeWeights } from "#neobert/model/torch/torch-compute-weights";
@@ -7,6 +6,7 @@ import { TorchModel } from "#neobert/model/torch/torch-model";
 import { TorchOps } from "#neobert/model/torch/torch-ops";
 import { ContrastiveTrainer } from "#neobert/train/contrastive/contrastive-trainer";
 import { setDropout } from "#neobert/train/pretrain/run-model";
+import { answerTasks, peakMB } from "./measure.mjs";
 
 const { model: folder, file, dtype, pairs, threads, maxTokens, dropout } = JSON.parse(process.argv[2]);
 setNumThreads(threads);
@@ -30,17 +30,15 @@ const generator = new Generator(0);
 const parts = { model, optimizer, compute, generator, ops: new TorchOps({ generator }), clipNorm: 1 };
 const trainer = new ContrastiveTrainer(parts, { temperature: 0.07, pooling: "mean" });
 
-console.log("{}");
-for await (const line of createInterface({ input: process.stdin })) {
+await answerTasks(async (task) => {
   const start = performance.now();
   let [tokens, loss] = [0, 0];
-  const task = JSON.parse(line);
   for (let i = 0; i < task.steps; i++) {
     const { value } = await steps.next();
     ({ loss } = trainer.step(value.microBatches, value.targets, 2e-5));
     tokens += value.tokens;
   }
   const seconds = (performance.now() - start) / 1000;
-  console.log(JSON.stringify({ tokens, seconds, loss, peakMB: process.resourceUsage().maxRSS / 1024 }));
-}
+  return { tokens, seconds, loss, peakMB: peakMB() };
+});
 await steps.return();

@@ -4,15 +4,12 @@
 // Run after `npm run build`: node bench/kernels-attention.mjs [--threads=N] [case ...]
 
 import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
-import { parseArgs } from "node:util";
 import { Generator, grad, noGrad, packedAttention, randn, setNumThreads, tidy } from "@neobert/torch";
+import { cores, here, machine, median, optionsOf, secondsOf as seconds } from "./measure.mjs";
 
 const heads = 12;
 const width = 64;
-const { values, positionals: wanted } = parseArgs({ options: { threads: { type: "string" } }, allowPositionals: true });
-const threads = Number(values.threads ?? availableParallelism());
-const lengthsFile = new URL("../../shared/peers/c4-lengths.json", import.meta.url);
+const lengthsFile = here("../../shared/peers/c4-lengths.json");
 
 /** Lengths of real texts, cut at 1,024, as they come, up to 8,192 tokens. */
 function mixedLengths() {
@@ -37,14 +34,6 @@ const cases = {
   "8x512-window-64": { lengths: Array(8).fill(512), window: 64 },
   "8x512-wide": { lengths: Array(8).fill(512), width: 128 },
 };
-
-function seconds(fn) {
-  const started = performance.now();
-  fn();
-  return (performance.now() - started) / 1000;
-}
-
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 /** Seconds of forward without gradients and of backward alone, a list for each side. */
 function measure({ lengths, rounds = 7, window, width: D = width }, dtype) {
@@ -89,14 +78,13 @@ function scoresOf({ lengths, window = Number.POSITIVE_INFINITY }) {
   return scores;
 }
 
-const unknown = wanted.find((name) => !(name in cases));
-if (unknown) throw new Error(`kernels-attention: expected cases of ${Object.keys(cases).join(", ")}, got ${unknown}`);
+const { names, threads } = optionsOf({ threads: cores }, Object.keys(cases));
 setNumThreads(threads);
-console.log(`${cpus()[0].model}, ${threads} threads; H = ${heads}, D = ${width}; GFLOP/s median (best)`);
+console.log(`${machine(threads)}; H = ${heads}, D = ${width}; GFLOP/s median (best)`);
 for (const dtype of ["float32", "bfloat16"]) {
   console.log(`${dtype}: a large product ${productRate(dtype).toFixed(0)}`);
-  for (const [name, layout] of Object.entries(cases)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
+  for (const name of names) {
+    const layout = cases[name];
     if (!layout.lengths) {
       console.log(`  ${name}: skipped, ../shared/peers/c4-lengths.json is absent`);
       continue;

@@ -4,28 +4,19 @@
 //   npm run bench -- kernels [--threads=N]
 
 import { spawnSync } from "node:child_process";
-import { availableParallelism, cpus } from "node:os";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import * as torch from "@neobert/torch";
 import * as composed from "#torch/composed";
+import { cores, here, machine, median, optionsOf, secondsOf as seconds } from "./measure.mjs";
 
 const { Generator, grad, noGrad, randint, randn, setNumThreads, tidy } = torch;
-const { values } = parseArgs({ options: { threads: { type: "string", default: String(availableParallelism()) } } });
-setNumThreads(Number(values.threads));
+const { threads } = optionsOf({ threads: cores });
+setNumThreads(threads);
 const [N, H, D, I, V, M] = [4096, 12, 64, 2048, 30522, 819];
 const C = H * D;
 const rounds = 9;
 
 const random = (seed, shape, dtype) => randn(shape, { generator: new Generator(seed) }).to(dtype);
 const leaf = (...args) => random(...args).requiresGrad_();
-const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
-
-function seconds(fn) {
-  const start = performance.now();
-  fn();
-  return (performance.now() - start) / 1000;
-}
 
 /** Median of the seconds that each side returns, in turns, the first round not counted. */
 function inTurns(sides) {
@@ -66,9 +57,7 @@ function report(name, work, { fused, composed }) {
   console.log(`  ${name.padEnd(34)} ${(1000 * fused).toFixed(2).padStart(7)} ms  ${share.padEnd(34)} ${against}`);
 }
 
-console.log(
-  `${cpus()[0].model}, ${values.threads} threads; N = ${N}, C = ${C}, I = ${I}, V = ${V}; median of ${rounds}`,
-);
+console.log(`${machine(threads)}; N = ${N}, C = ${C}, I = ${I}, V = ${V}; median of ${rounds}`);
 for (const [dtype, b] of [
   ["float32", 4],
   ["bfloat16", 2],
@@ -146,10 +135,4 @@ for (const [dtype, b] of [
       inTurns({ fused: () => seconds(loss(torch)), composed: () => seconds(loss(composed)) }),
     );
   });
-spawnSync(
-  process.execPath,
-  [fileURLToPath(new URL("kernels-attention.mjs", import.meta.url)), `--threads=${values.threads}`],
-  {
-    stdio: "inherit",
-  },
-);
+spawnSync(process.execPath, [here("kernels-attention.mjs"), `--threads=${threads}`], { stdio: "inherit" });

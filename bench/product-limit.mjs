@@ -1,24 +1,21 @@
 // The limit of a training case: the time of its matrix products alone, each at the rate that its shape and type reach
 // with a preallocated output. Run by train.mjs in a process of its own; prints one JSON line.
 
-import { parseArgs } from "node:util";
 import { empty, matmul, randn, setNumThreads, tidy } from "@neobert/torch";
+import { optionsOf, secondsOf, total as sum } from "./measure.mjs";
 
-const { values } = parseArgs({
-  options: {
-    layers: { type: "string" },
-    batches: { type: "string" },
-    dtype: { type: "string" },
-    task: { type: "string" },
-    threads: { type: "string", default: "2" },
-  },
+const { layers, task, threads, ...given } = optionsOf({
+  layers: 28,
+  batches: "",
+  dtype: "fp32",
+  task: "train",
+  threads: 2,
 });
-setNumThreads(Number(values.threads));
+setNumThreads(threads);
 const [C, I, H, D, V] = [768, 2048, 12, 64, 30522];
-const L = Number(values.layers);
-const batches = JSON.parse(values.batches);
-const dtype = values.dtype === "bf16" ? "bfloat16" : "float32";
-const isTraining = values.task === "train";
+const batches = JSON.parse(given.batches);
+const dtype = given.dtype === "bf16" ? "bfloat16" : "float32";
+const isTraining = task === "train";
 
 /** Best seconds of one product `a` x `b`, either of them as the transpose of what lies in memory. */
 const measured = new Map();
@@ -36,9 +33,10 @@ function seconds(shapeA, shapeB, transposed) {
     let least = Number.POSITIVE_INFINITY;
     const begun = performance.now();
     for (let round = 0; round < 7 && (round < 3 || performance.now() - begun < 1500); round++) {
-      const start = performance.now();
-      matmul(a, b, { out });
-      least = Math.min(least, (performance.now() - start) / 1000);
+      least = Math.min(
+        least,
+        secondsOf(() => matmul(a, b, { out })),
+      );
     }
     return least;
   });
@@ -64,7 +62,6 @@ function attention(length) {
 const block = (rows) => linear(rows, C, C) + linear(rows, C, 2 * I) + linear(rows, I, C);
 // Lengths are measured to the next multiple of 64, and counted as they are.
 const rounded = (length) => Math.ceil(length / 64) * 64;
-const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 function limitOf(lengths) {
   const N = sum(lengths);
@@ -72,7 +69,7 @@ function limitOf(lengths) {
   const attend = sum(lengths.map((length) => attention(rounded(length)) * (length / rounded(length)) ** 2));
   const head = isTraining ? linear(M, C, V) : 0;
   const lastRows = isTraining ? M : N;
-  return L * (linear(N, C, 3 * C) + attend) + (L - 1) * block(N) + block(lastRows) + head;
+  return layers * (linear(N, C, 3 * C) + attend) + (layers - 1) * block(N) + block(lastRows) + head;
 }
 
 console.log(JSON.stringify({ seconds: sum(batches.map(limitOf)), tokens: sum(batches.flat()) }));

@@ -4,61 +4,31 @@
 // the ratio is the median over the turns. Time in which the main thread waited for a core that others used is not a pause.
 //   npm run bench -- queue [alone|together|bound|pause ...] [--engines=onnx,torch] [--rounds=12]
 import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism, cpus, loadavg } from "node:os";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { gunzipSync } from "node:zlib";
+import { loadavg } from "node:os";
 import { Encoder } from "neobert";
 import { fetchMiniLM } from "../tools/minilm.mjs";
+import {
+  cores,
+  inTurns,
+  machine,
+  median,
+  msOf,
+  needFiles,
+  optionsOf,
+  percentile,
+  scifact,
+  scifactFile,
+  sentencesOfSts,
+  stsFile,
+} from "./measure.mjs";
 
-const { values, positionals } = parseArgs({
-  options: { engines: { type: "string", default: "onnx,torch" }, rounds: { type: "string", default: "12" } },
-  allowPositionals: true,
-});
-const rounds = Number(values.rounds);
 const parts = { alone, together, bound, pause };
-const wanted = positionals.length > 0 ? positionals : Object.keys(parts);
-const unknown = wanted.find((name) => !parts[name]);
-if (unknown) throw new Error(`bench queue: expected one of ${Object.keys(parts).join(", ")}, got ${unknown}`);
-const shared = (path) => fileURLToPath(new URL(`../../shared/data/${path}`, import.meta.url));
-const [sts, scifact] = [shared("stsb/stsb-en-test.csv"), shared("scifact/corpus.jsonl.gz")];
+const { names, engines, rounds } = optionsOf({ engines: "onnx,torch", rounds: 12 }, Object.keys(parts));
 const model = await fetchMiniLM();
-if (!model || !existsSync(sts) || !existsSync(scifact)) {
-  console.log("Skipped: all-MiniLM-L6-v2 or the texts in ../shared/data are absent.");
-  process.exit(0);
-}
-const sentences = readFileSync(sts, "utf8")
-  .split("\n")
-  .slice(0, 640)
-  .map((line) => /^(?:"((?:[^"]|"")*)"|([^,]*)),/.exec(line)?.slice(1).find(Boolean) ?? line);
-const abstracts = gunzipSync(readFileSync(scifact))
-  .toString()
-  .split("\n", 2000)
-  .map((line) => JSON.parse(line))
-  .map(({ title, text }) => `${title} ${text}`);
+needFiles(model, stsFile, scifactFile);
+const sentences = sentencesOfSts(640);
+const abstracts = scifact(2000).map(({ title, text }) => `${title} ${text}`);
 const mixed = sentences.map((sentence, i) => (i % 4 === 0 ? abstracts[i] : sentence));
-
-const sorted = (list) => [...list].sort((a, b) => a - b);
-const median = (list) => sorted(list)[list.length >> 1];
-const percentile = (list, share) => sorted(list)[Math.min(list.length - 1, Math.floor(share * list.length))];
-async function msOf(work) {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
-/** Milliseconds of each side and round, the sides taking turns, each first every other time; a first round warms up. */
-async function inTurns(sides) {
-  const times = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
-  for (let round = -1; round < rounds; round++) {
-    const order = Object.keys(sides);
-    for (const side of round % 2 === 0 ? order : order.reverse()) {
-      const ms = await msOf(() => sides[side](round + 1));
-      if (round >= 0) times[side].push(ms);
-    }
-  }
-  return times;
-}
 
 async function alone(encoder) {
   const times = [];
@@ -72,10 +42,11 @@ async function alone(encoder) {
 
 async function together(encoder) {
   const texts = (round) => Array.from({ length: 64 }, (_, i) => sentences[(64 * round + i) % sentences.length]);
-  const times = await inTurns({
-    "64 calls": (round) => Promise.all(texts(round).map((text) => encoder.encode([text]))),
-    "1 call": (round) => encoder.encode(texts(round)),
-  });
+  const sides = {
+    "64 calls": (round) => msOf(() => Promise.all(texts(round + 1).map((text) => encoder.encode([text])))),
+    "1 call": (round) => msOf(() => encoder.encode(texts(round + 1))),
+  };
+  const times = await inTurns(sides, rounds);
   const ratios = times["1 call"].map((ms, round) => ms / times["64 calls"][round]);
   const [many, one] = [median(times["64 calls"]), median(times["1 call"])];
   console.log(
@@ -86,8 +57,8 @@ async function together(encoder) {
 async function bound(encoder, options) {
   const unbound = await Encoder.load(model, { ...options, maxRunMs: Number.POSITIVE_INFINITY });
   const lists = Array.from({ length: 8 }, (_, call) => mixed.filter((_, i) => i % 8 === call).slice(0, 16));
-  const calls = (own) => () => Promise.all(lists.map((texts) => own.encode(texts)));
-  const times = await inTurns({ bound: calls(encoder), unbound: calls(unbound) });
+  const calls = (own) => () => msOf(() => Promise.all(lists.map((texts) => own.encode(texts))));
+  const times = await inTurns({ bound: calls(encoder), unbound: calls(unbound) }, rounds);
   await unbound.dispose();
   const ratios = times.unbound.map((ms, round) => ms / times.bound[round]);
   const got = `${median(times.bound).toFixed(0)} against ${median(times.unbound).toFixed(0)} ms`;
@@ -142,12 +113,10 @@ async function pause(encoder) {
   }
 }
 
-console.log(
-  `${cpus()[0].model}, ${availableParallelism()} cores, load ${loadavg()[0].toFixed(1)}, Node ${process.version}; ${rounds} rounds`,
-);
-for (const engine of values.engines.split(",")) {
+console.log(`${machine(cores)}, load ${loadavg()[0].toFixed(1)}; ${rounds} rounds`);
+for (const engine of engines.split(",")) {
   console.log(`engine ${engine}`);
   const encoder = await Encoder.load(model, { engine });
-  for (const name of wanted) await parts[name](encoder, { engine });
+  for (const name of names) await parts[name](encoder, { engine });
   await encoder.dispose();
 }

@@ -4,37 +4,27 @@
 // 4,000 characters, so that the peer's cost per call does not count. Run after `npm run build`: node bench/tokenizer.mjs
 
 import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
-import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
+import { IdBuffer, loadTokenizer, Tokenizer } from "#neobert/tokenizer/index";
 import { loadPeer, peerVersion } from "../tools/tokenizer-peer.mjs";
+import { inTurns, machine, median, msOf, needFiles, optionsOf, shared } from "./measure.mjs";
 
 // One thread on the peer's side too: it reads this before its first batch.
 process.env.TOKENIZERS_PARALLELISM = "false";
 
-const shared = new URL("../../shared/data/", import.meta.url);
-const books = new URL("classic-books/books.jsonl.gz", shared);
-const folders = ["bert-base-uncased", "roberta-base", "modernbert-base"];
-const built = new URL(import.meta.resolve("#neobert/tokenizer/index"));
-const missing = [books, ...folders.map((name) => new URL(`tokenizers/${name}`, shared)), built].find(
-  (file) => !existsSync(file),
-);
-if (missing) {
-  console.log(`Skipped: ${fileURLToPath(missing)} is absent (the texts and vocabularies lie in ../shared/data).`);
-  process.exit(0);
-}
+const books = shared("classic-books/books.jsonl.gz");
+const { names } = optionsOf({}, ["bert-base-uncased", "roberta-base", "modernbert-base"]);
+needFiles(books, ...names.map((name) => shared(`tokenizers/${name}`)));
 
 const rounds = 7;
 const maxCharacters = 4_000_000;
-const { IdBuffer, loadTokenizer, Tokenizer } = await import(built.href);
 const passages = readPassages();
 const bytes = passages.reduce((sum, passage) => sum + Buffer.byteLength(passage), 0);
 const sink = new IdBuffer(1 << 16);
-const chosen = process.argv.length > 2 ? folders.filter((name) => process.argv.includes(name)) : folders;
 
-console.log(`${cpus()[0].model}, ${availableParallelism()} cores, Node ${process.version}; one thread`);
+console.log(machine(1));
 console.log(`${passages.length} passages, ${(bytes / 1e6).toFixed(1)} MB, ${rounds} rounds`);
-for (const name of chosen) await compare(name);
+for (const name of names) await compare(name);
 
 async function compare(name) {
   const ours = load(name);
@@ -57,25 +47,16 @@ async function compare(name) {
       return tokens;
     },
   };
-  const times = new Map(Object.keys(sides).map((side) => [side, []]));
   const counts = new Set();
-  for (let round = -1; round < rounds; round++) {
-    for (const [side, run] of Object.entries(sides)) {
-      const started = performance.now();
-      counts.add(await run());
-      // The first round warms both up.
-      if (round >= 0) times.get(side).push(performance.now() - started);
-    }
-  }
+  const timed = Object.entries(sides).map(([side, run]) => [side, () => msOf(async () => counts.add(await run()))]);
+  const times = await inTurns(Object.fromEntries(timed), rounds);
   if (counts.size !== 1) throw new Error(`${name}: the sides count ${[...counts].join(" and ")} tokens`);
 
   console.log(`\n${name}: ${[...counts][0]} tokens`);
-  const rates = [...times].map(([side, list]) => {
-    const sorted = list.sort((a, b) => a - b);
-    const [best, median] = [sorted[0], sorted[Math.floor(rounds / 2)]];
-    const rate = (ms) => bytes / 1e3 / ms;
-    console.log(`${side}: best ${rate(best).toFixed(1)} MB/s, median ${rate(median).toFixed(1)} MB/s`);
-    return { best: rate(best), median: rate(median) };
+  const rates = Object.entries(times).map(([side, list]) => {
+    const [best, middle] = [Math.min(...list), median(list)].map((ms) => bytes / 1e3 / ms);
+    console.log(`${side}: best ${best.toFixed(1)} MB/s, median ${middle.toFixed(1)} MB/s`);
+    return { best, median: middle };
   });
   const [our, their] = rates;
   console.log(`ratio: best ${(our.best / their.best).toFixed(1)}, median ${(our.median / their.median).toFixed(1)}`);
@@ -83,9 +64,9 @@ async function compare(name) {
 
 /** The tokenizer of a folder there, whose tokenizer.json may be packed. */
 function load(name) {
-  const packed = new URL(`tokenizers/${name}/tokenizer.json.gz`, shared);
+  const packed = shared(`tokenizers/${name}/tokenizer.json.gz`);
   if (existsSync(packed)) return Tokenizer.fromJSON(JSON.parse(gunzipSync(readFileSync(packed)).toString()));
-  return loadTokenizer(fileURLToPath(new URL(`tokenizers/${name}`, shared)));
+  return loadTokenizer(shared(`tokenizers/${name}`));
 }
 
 function readPassages() {

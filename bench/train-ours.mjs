@@ -2,34 +2,26 @@
 // batches, with what the training loop uses. Prints one JSON line with the same fields as train-torch.py.
 
 import { readFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { AdamW, noGrad, setNumThreads, tidy } from "@neobert/torch";
 import { ComputeWeights } from "#neobert/model/torch/torch-compute-weights";
 import { TorchModel } from "#neobert/model/torch/torch-model";
 import { TorchOps } from "#neobert/model/torch/torch-ops";
 import { Trainer } from "#neobert/train/loop/step";
+import { optionsOf, peakMB, secondsOf, sorted, total } from "./measure.mjs";
 
-const text = (value) => ({ type: "string", default: value });
-const { values } = parseArgs({
-  options: {
-    layers: text("28"),
-    batch: text("8"),
-    length: text("512"),
-    lengths: { type: "string" },
-    dtype: text("bf16"),
-    ...{
-      task: text("train"),
-      steps: text("6"),
-      warmup: text("2"),
-      threads: text("2"),
-      checkpointing: { type: "boolean" },
-    },
-  },
+const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, checkpointing } = optionsOf({
+  layers: 28,
+  batch: 8,
+  length: 512,
+  lengths: undefined,
+  dtype: "bf16",
+  task: "train",
+  steps: 6,
+  warmup: 2,
+  threads: 2,
+  checkpointing: false,
 });
-const [layers, batch, length, steps, warmup] = ["layers", "batch", "length", "steps", "warmup"].map((name) =>
-  Number(values[name]),
-);
-setNumThreads(Number(values.threads));
+setNumThreads(threads);
 const vocabulary = 30522;
 
 let state = 1;
@@ -45,8 +37,8 @@ function packed(lengths) {
 }
 
 let groups = [Array(batch).fill(length)];
-if (values.lengths) {
-  const all = JSON.parse(readFileSync(values.lengths, "utf8")).map((tokens) => Math.min(tokens, 1024));
+if (lengths) {
+  const all = JSON.parse(readFileSync(lengths, "utf8")).map((tokens) => Math.min(tokens, 1024));
   groups = Array.from({ length: steps + warmup }, (_, i) => all.slice(i * batch, (i + 1) * batch));
 }
 const batches = groups.map(packed);
@@ -57,14 +49,14 @@ const model = TorchModel.create({
   norm_eps: 1e-5,
   vocab_size: vocabulary,
 });
-const compute = new ComputeWeights(model, values.dtype);
+const compute = new ComputeWeights(model, dtype);
 let step;
-if (values.task === "encode") {
+if (task === "encode") {
   step = (batch) =>
     tidy(() => noGrad(() => model.hidden(batch, { weights: compute.weights }).narrow(0, 0, 1).sum().item()));
 } else {
   const optimizer = new AdamW([...model.weights.values()], { betas: [0.9, 0.95], weightDecay: 0.1 });
-  const ops = new TorchOps({ checkpoint: values.checkpointing ?? false });
+  const ops = new TorchOps({ checkpoint: checkpointing });
   const objective = (batch, run) => model.loss(batch, run).sum;
   const trainer = new Trainer({ model, objective, optimizer, compute, ops, clipNorm: 1 });
   step = (batch) => trainer.step([batch], batch.labels.length, 1e-4);
@@ -74,21 +66,17 @@ const times = [];
 const tokens = [];
 for (let i = 0; i < warmup + steps; i++) {
   const batch = batches[i % batches.length];
-  const start = performance.now();
-  step(batch);
+  const seconds = secondsOf(() => step(batch));
   if (i < warmup) continue;
-  times.push((performance.now() - start) / 1000);
+  times.push(seconds);
   tokens.push(batch.ids.length);
 }
-const rates = times.map((seconds, i) => tokens[i] / seconds).sort((a, b) => a - b);
-const total = (values) => values.reduce((sum, value) => sum + value, 0);
-const median = values.lengths
-  ? total(tokens) / total(times)
-  : (rates[(rates.length - 1) >> 1] + rates[rates.length >> 1]) / 2;
+const rates = sorted(times.map((seconds, i) => tokens[i] / seconds));
+const median = lengths ? total(tokens) / total(times) : (rates[(rates.length - 1) >> 1] + rates[rates.length >> 1]) / 2;
 console.log(
   JSON.stringify({
     tokens_per_s_median: median,
     tokens_per_s_best: rates.at(-1),
-    peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
+    peak_rss_mb: Math.round(peakMB()),
   }),
 );

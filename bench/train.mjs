@@ -4,12 +4,8 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { cpus } from "node:os";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { cores, here, machine, optionsOf, peerPython as python } from "./measure.mjs";
 
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const python = here("../.cache/peers/transformers-4/bin/python");
 const realLengths = here("../../shared/peers/c4-lengths.json");
 const cases = {
   "6 x 8x512": { layers: 6, batch: 8, length: 512 },
@@ -23,13 +19,7 @@ const cases = {
   "6 x mixed encode": { layers: 6, batch: 8, lengths: realLengths, task: "encode", steps: 8 },
 };
 
-const { values, positionals } = parseArgs({
-  options: { rounds: { type: "string", default: "2" }, dtypes: { type: "string", default: "fp32,bf16" } },
-  allowPositionals: true,
-});
-const wanted = positionals.length > 0 ? positionals : Object.keys(cases);
-const unknown = wanted.find((name) => !cases[name]);
-if (unknown) throw new Error(`bench train: expected one of ${Object.keys(cases).join(", ")}, got ${unknown}`);
+const { names, rounds, dtypes } = optionsOf({ rounds: 2, dtypes: "fp32,bf16" }, Object.keys(cases));
 
 function run(program, script, options) {
   const flags = Object.entries(options).flatMap(([name, value]) =>
@@ -44,12 +34,9 @@ function run(program, script, options) {
 }
 
 const warmup = 2;
-const types = values.dtypes.split(",");
 const modes = ["eager", "compile"];
-console.log(
-  `${cpus()[0].model}, ${cpus().length} cores; tokens/s, median (best) over ${values.rounds} rounds in turns`,
-);
-for (const name of wanted) {
+console.log(`${machine(cores)}; tokens/s, median (best) over ${rounds} rounds in turns`);
+for (const name of names) {
   // `alone`: without PyTorch; `checkpointing`: our step also with blocks computed again, for its memory.
   const { steps = 6, alone = false, checkpointing = false, ...shape } = cases[name];
   if (shape.lengths && !existsSync(realLengths)) {
@@ -57,8 +44,8 @@ for (const name of wanted) {
     continue;
   }
   const sides = {};
-  for (let round = 0; round < Number(values.rounds); round++) {
-    for (const dtype of types) {
+  for (let round = 0; round < rounds; round++) {
+    for (const dtype of dtypes.split(",")) {
       const add = (side, program, script, options) => {
         const result = run(program, script, { ...shape, dtype, steps, warmup, ...options });
         (sides[side] ??= []).push(result);
@@ -96,12 +83,10 @@ for (const name of wanted) {
     ? Array.from({ length: steps }, (_, i) => texts.slice((warmup + i) * shape.batch, (warmup + i + 1) * shape.batch))
     : [Array(shape.batch).fill(shape.length)];
   const limit = run(process.execPath, "product-limit.mjs", {
-    ...{
-      layers: shape.layers,
-      batches: JSON.stringify(batches),
-      task: shape.task ?? "train",
-      dtype: ourSide.split(" ")[1],
-    },
+    layers: shape.layers,
+    batches: JSON.stringify(batches),
+    task: shape.task ?? "train",
+    dtype: ourSide.split(" ")[1],
   });
   console.log(
     `  limit of the products    ${(limit.tokens / limit.seconds).toFixed(0)}, reached ${((100 * ourRate * limit.seconds) / limit.tokens).toFixed(0)} %`,

@@ -6,21 +6,20 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { wordsText, writeSmallModel } from "#neobert/encoder/fixture-encoder";
 import { Encoder } from "#neobert/index";
 import { smallRun, writePreparedFolder } from "#neobert/train/fixture-train";
 import { runLoop } from "#neobert/train/loop/loop";
 import { pretraining } from "#neobert/train/pretrain/pretrain-task";
+import { optionsOf } from "./measure.mjs";
 
-const count = (value) => ({ type: "string", default: String(value) });
-const { values } = parseArgs({
-  options: {
-    ...{ encodes: count(100_000), steps: count(2000), loads: count(200), aborts: count(1000) },
-    part: { type: "string" },
-  },
-});
-const [encodes, steps, loads, aborts] = ["encodes", "steps", "loads", "aborts"].map((name) => Number(values[name]));
+const {
+  encodes,
+  steps,
+  loads,
+  aborts,
+  part: only,
+} = optionsOf({ encodes: 100_000, steps: 2000, loads: 200, aborts: 1000, part: undefined });
 
 const countIn = (folder) => readdirSync(folder).length;
 async function measure() {
@@ -114,7 +113,7 @@ const parts = {
     ),
 };
 
-if (values.part !== undefined) await parts[values.part]();
+if (only !== undefined) await parts[only]();
 else {
   console.log(`${"part".padEnd(16)} ${"done".padStart(9)} ${"memory".padStart(9)}  handles  threads    files`);
   const own = fileURLToPath(import.meta.url);

@@ -17,7 +17,7 @@ import { ablationFigure } from "neobert/report";
 import { finetuneGlue, heldOutScores, loadRunConfig } from "neobert/train";
 import { difference, machine, signed, table, writeSection } from "./results.mjs";
 import { chainOf, scaledOptions } from "./scale.mjs";
-import { makeShards, makeTokenizers, minutes, pretrainOnce, readYaml, say } from "./stages.mjs";
+import { makeTexts, minutes, pretrainOnce, readYaml, say } from "./stages.mjs";
 
 /** What each run changes, and whether it was tried only: the next one then follows the run before it. */
 const series = {
@@ -58,17 +58,7 @@ const fileOf = (id) => `runs/ablations/${id}.yaml`;
 const chain = (id) => chainOf("runs/ablations", id);
 
 // 1. Vocabularies and token shards, where the scale has texts of its own.
-const sets = Object.fromEntries(
-  Object.entries(scale.texts ?? {}).map(([name, { sources, ...set }]) => [
-    name,
-    { ...set, sources: sources.map((file) => join(flags.data, file)) },
-  ]),
-);
-const tokenizers = await makeTokenizers(scale.tokenizers ?? {}, sets, out);
-const shards = {};
-for (const [name, tokenizer] of Object.entries(tokenizers)) {
-  shards[name] = await makeShards(sets, tokenizer, join(out, "data", name));
-}
+const shards = await makeTexts(scale, (file) => join(flags.data, file), out);
 
 /** Losses on held-out text, on the same masks in every run with the same tokenizer. */
 function heldOut(id, model) {

@@ -19,7 +19,7 @@ import { comparisonTable } from "neobert/report";
 import { finetuneContrastive, Progress, parseContrastiveConfig, parseRunConfig } from "neobert/train";
 import { stringify } from "yaml";
 import { machine, table, writeSection } from "./results.mjs";
-import { makeShards, makeTokenizers, minutes, pretrainOnce, readYaml, say } from "./stages.mjs";
+import { makeTexts, minutes, pretrainOnce, readYaml, say } from "./stages.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -44,14 +44,7 @@ const overrides = flags.steps === undefined ? [] : [`steps=${flags.steps}`];
 const local = (path) => (path.startsWith("hf://") ? path : join(flags.data, path));
 
 // 1. Vocabularies and token shards, where the models are pretrained here.
-const sets = Object.fromEntries(
-  Object.entries(scale.texts ?? {}).map(([name, set]) => [name, { ...set, sources: set.sources.map(local) }]),
-);
-const tokenizers = await makeTokenizers(scale.tokenizers ?? {}, sets, out);
-const shards = {};
-for (const [name, tokenizer] of Object.entries(tokenizers)) {
-  shards[name] = await makeShards(sets, tokenizer, join(out, "data", name));
-}
+const shards = await makeTexts(scale, local, out);
 
 // 2. Each model: pretraining or the published one, contrastive fine-tuning, the tasks.
 const models = [];

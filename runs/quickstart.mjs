@@ -146,9 +146,10 @@ const passagesOf = (file) => {
 const neighbours = (files) =>
   files.flatMap((file) => {
     const passages = passagesOf(file);
-    return Array.from({ length: passages.length >> 1 }, (_, i) => {
-      return { query: passages[2 * i], positive: passages[2 * i + 1] };
-    });
+    return Array.from({ length: passages.length >> 1 }, (_, i) => ({
+      query: passages[2 * i],
+      positive: passages[2 * i + 1],
+    }));
   });
 const addresses = readdirSync(text)
   .filter((name) => name.endsWith(".txt"))

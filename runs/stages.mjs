@@ -10,8 +10,23 @@ export const readYaml = (path) => parse(readFileSync(path, "utf8"));
 export const say = (line) => console.log(line);
 export const minutes = (since) => `${((performance.now() - since) / 60_000).toFixed(1)} min`;
 
+/**
+ * What a scale's file says of its texts, made: the shards by tokenizer and text, `{ TOKENIZER: { TEXT: { train, validation } } }`.
+ * `local` is the path of a source.
+ */
+export async function makeTexts({ texts = {}, tokenizers = {} }, local, folder) {
+  const sets = Object.fromEntries(
+    Object.entries(texts).map(([name, set]) => [name, { ...set, sources: set.sources.map(local) }]),
+  );
+  const shards = {};
+  for (const [name, tokenizer] of Object.entries(await makeTokenizers(tokenizers, sets, folder))) {
+    shards[name] = await makeShards(sets, tokenizer, join(folder, "data", name));
+  }
+  return shards;
+}
+
 /** The tokenizer folders of a series, by name. `sets` are sources by name, `tokenizers` options of `trainTokenizer`. */
-export async function makeTokenizers(tokenizers, sets, folder) {
+async function makeTokenizers(tokenizers, sets, folder) {
   const made = {};
   for (const [name, { texts, ...options }] of Object.entries(tokenizers)) {
     const out = join(folder, "tokenizers", name);
@@ -25,7 +40,7 @@ export async function makeTokenizers(tokenizers, sets, folder) {
 }
 
 /** Shards of each set of texts: `{ NAME: { train: FOLDER, validation: FOLDER } }`. A set names its column if not "text". */
-export async function makeShards(sets, tokenizer, folder) {
+async function makeShards(sets, tokenizer, folder) {
   const made = {};
   for (const [name, { sources, column, validation }] of Object.entries(sets)) {
     const out = join(folder, name);

@@ -43,6 +43,4 @@ function disposing<T>(tensor: Handle, use: (tensor: Handle) => T): T {
 }
 
 /** Seeds libtorch's default generators, which ops without a generator of their own draw from. */
-export function manualSeed(seed: number): void {
-  native.manualSeed(seed);
-}
+export const manualSeed: (seed: number) => void = native.manualSeed;

@@ -9,33 +9,21 @@ export function setNumThreads(threads: number): void {
   native.setNumThreads(threads);
 }
 
-export function getNumThreads(): number {
-  return native.getNumThreads();
-}
+export const getNumThreads: () => number = native.getNumThreads;
 
 /** Tensors of this thread that have not been freed. */
-export function liveTensors(): number {
-  return native.liveTensors();
-}
+export const liveTensors: () => number = native.liveTensors;
 
-export function cudaIsAvailable(): boolean {
-  return native.cudaIsAvailable();
-}
+export const cudaIsAvailable: () => boolean = native.cudaIsAvailable;
 
 /** libtorch's version, such as "2.9.1". */
-export function version(): string {
-  return native.version();
-}
+export const version: () => string = native.version;
 
 /** The vector instructions that libtorch's kernels use here: "DEFAULT", "AVX2" or "AVX512". */
-export function cpuCapability(): string {
-  return native.cpuCapability();
-}
+export const cpuCapability: () => string = native.cpuCapability;
 
 /** The vector instructions that our own kernels use here: "portable", "avx2", "avx512" or "avx512bf16". */
-export function instructionSet(): string {
-  return native.instructionSet();
-}
+export const instructionSet: () => string = native.instructionSet;
 
 /** Memory of the process's CPU tensors, in bytes, those below 64 KiB not counted. */
 export interface MemoryStats {
@@ -53,6 +41,4 @@ export function memoryStats(): MemoryStats {
 }
 
 /** Gives memory that is kept for the next CPU tensors back to the system. */
-export function emptyCache(): void {
-  native.emptyCache();
-}
+export const emptyCache: () => void = native.emptyCache;

@@ -1,13 +1,13 @@
 // `neobert classify MODEL [TEXT...]`: labels of texts, or of their tokens where the model has a head for those.
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { Classifier } from "../encoder/classifier.js";
 import { type Aggregation, aggregations } from "../encoder/entities.js";
 import { TokenClassifier } from "../encoder/token-classifier.js";
 import { resolveModel } from "../hub/resolve.js";
 import { headOf, readArchitecture } from "../model/index.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
-import { given, positive } from "./option-values.js";
+import { choice, given, positive } from "./option-values.js";
 import { addInputOptions, allTexts, type InputFlags } from "./read-texts.js";
 
 interface ClassifyFlags extends ModelFlags, InputFlags {
@@ -26,9 +26,7 @@ export function classifyCommand(): Command {
     .option("--file <file>", "file of texts; - is standard input")
     .option("--pair <text>", "second text of every pair, where the model judges pairs")
     .option("--top-k <n>", "labels to show for each text", positive, 5)
-    .addOption(
-      new Option("--aggregation <how>", "how tokens become entities").choices([...aggregations]).default("simple"),
-    )
+    .addOption(choice("--aggregation <how>", "how tokens become entities", aggregations, "simple"))
     .option("--json", "print JSON lines");
   return addModelOptions(addInputOptions(command)).action(run);
 }

@@ -1,35 +1,29 @@
 // `neobert data prepare` and `neobert data inspect`: text into token shards, and a look at them.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Command, Option } from "commander";
-import { type DataReport, inspectData } from "../data/inspect.js";
+import { Command } from "commander";
+import { type DataReport, type InspectOptions, inspectData } from "../data/inspect.js";
 import { manifestFile } from "../data/manifest.js";
-import type { LongDocuments } from "../data/pieces.js";
 import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
-import { quoteStyles } from "../data/read/records.js";
 import { interruptible } from "../terminal/interrupt.js";
-import { ProgressLine } from "../terminal/progress-line.js";
-import { wholeNumber } from "./option-values.js";
+import { grouped, ProgressLine } from "../terminal/progress-line.js";
+import { choice, wholeNumber } from "./option-values.js";
+import { addInputOptions, formatOfFiles } from "./read-texts.js";
 
 type PrepareFlags = Omit<PrepareOptions, "sources" | "validation" | "onProgress" | "signal"> & {
   validationFraction?: number;
   validationSeed: number;
 };
 
-interface InspectFlags {
-  maxLength: number;
-  microBatchTokens: number;
-  longDocuments: LongDocuments;
-  examples: number;
-  seed: number;
+type InspectFlags = Required<Omit<InspectOptions, "tokenizer" | "exampleTokens">> & {
   tokenizer?: string;
   json?: boolean;
-}
+};
 
 /** The command `data` with its subcommands. */
 export function dataCommand(): Command {
   const data = new Command("data").summary("tokenize text into shards, and look at them");
-  data
+  const prepareCommand = data
     .command("prepare")
     .summary("tokenize text into shards")
     .description(
@@ -38,25 +32,9 @@ export function dataCommand(): Command {
     )
     .argument("<sources...>", "files, folders, patterns or hf://datasets/OWNER/NAME")
     .requiredOption("--tokenizer <folder>", "folder with tokenizer.json or vocab.txt")
-    .requiredOption("--out <folder>", "folder to make")
-    .option("--column <name>", "column or key that holds the text", "text")
-    .addOption(
-      new Option("--format <format>", "format of all files, where names do not tell").choices(
-        "text jsonl json csv tsv parquet".split(" "),
-      ),
-    )
-    .addOption(
-      new Option(
-        "--quotes <style>",
-        "what double quotes are in CSV and TSV (default: doubled in CSV, none in TSV)",
-      ).choices([...quoteStyles]),
-    )
-    .option("--no-header", "CSV and TSV have no line of column names; columns are named 0, 1, 2 ...")
-    .addOption(
-      new Option("--split <unit>", "how text files are cut into documents")
-        .choices(["file", "line", "paragraph"])
-        .default("file"),
-    )
+    .requiredOption("--out <folder>", "folder to make");
+  addInputOptions(prepareCommand, formatOfFiles)
+    .addOption(choice("--split <unit>", "how text files are cut into documents", ["file", "line", "paragraph"], "file"))
     .option("--min-tokens <n>", "drop documents of fewer tokens", wholeNumber, 1)
     .option("--max-tokens <n>", "drop documents of more tokens", wholeNumber)
     .option("--validation-fraction <share>", "share of the documents put aside as OUT/validation", Number)
@@ -71,11 +49,7 @@ export function dataCommand(): Command {
     .argument("<folder>", "a prepared folder, or one of its splits")
     .option("--max-length <n>", "tokens of the longest piece", wholeNumber, 1024)
     .option("--micro-batch-tokens <n>", "tokens of a packed batch", wholeNumber, 16_384)
-    .addOption(
-      new Option("--long-documents <way>", "documents over the longest piece")
-        .choices(["cut", "truncate"])
-        .default("cut"),
-    )
+    .addOption(choice("--long-documents <way>", "documents over the longest piece", ["cut", "truncate"], "cut"))
     .option("--examples <n>", "documents to show", wholeNumber, 3)
     .option("--seed <n>", "chooses the examples", wholeNumber, 0)
     .option("--tokenizer <folder>", "tokenizer of the examples (default: the copy in the prepared folder)")
@@ -173,6 +147,5 @@ export function reportText(report: DataReport, { maxLength, microBatchTokens }: 
   ].join("\n");
 }
 
-const grouped = (value: number) => value.toLocaleString("en-US");
 const millions = (value: number) => (value < 1e6 ? grouped(Math.round(value)) : `${(value / 1e6).toFixed(1)}M`);
 const percentage = (share: number) => `${(100 * share).toFixed(1)} %`;

@@ -1,27 +1,26 @@
 // `neobert embed MODEL [FILE]`: vectors of the texts of a file or of standard input, in their order, into a file or as JSON
 // lines on standard output. Texts and vectors stream: only some thousands are held.
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { type EncodeOptions, Encoder } from "../encoder/encoder.js";
 import { createVectorFile, jsonLine, vectorFormat } from "../files/vector-file.js";
 import { interruptible } from "../terminal/interrupt.js";
 import { writeOut } from "../terminal/output.js";
-import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
+import { barOf, formatDuration, grouped, ProgressLine } from "../terminal/progress-line.js";
 import { type PoolingMode, poolingModes } from "../vectors/pooling.js";
 import { type Output, outputs } from "../vectors/quantize.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
-import { given, positive } from "./option-values.js";
+import { choice, given, positive } from "./option-values.js";
 import { addInputOptions, allTexts, countTexts, type InputFlags, readTexts } from "./read-texts.js";
 
-interface EmbedFlags extends ModelFlags, InputFlags {
+type EncodeFlags = Pick<
+  EncodeOptions<Output>,
+  "normalize" | "role" | "promptName" | "prompt" | "dimensions" | "output" | "maxTokens"
+>;
+
+interface EmbedFlags extends ModelFlags, InputFlags, EncodeFlags {
   out?: string;
   pooling?: PoolingMode[];
-  normalize?: boolean;
-  role?: "query" | "document";
-  promptName?: string;
-  prompt?: string;
-  dimensions?: number;
-  output: Output;
   calibration?: string;
 }
 
@@ -37,14 +36,14 @@ export function embedCommand(): Command {
       "--out <file>",
       "file to make: .npy, .safetensors, .jsonl or .parquet (default: JSON lines on standard output)",
     )
-    .addOption(new Option("--pooling <modes...>", "how tokens become a vector").choices([...poolingModes]))
+    .addOption(choice("--pooling <modes...>", "how tokens become a vector", poolingModes))
     .option("--normalize", "give vectors of length 1")
     .option("--no-normalize", "give vectors as they are, whatever the folder says")
-    .addOption(new Option("--role <role>", "use the model's prompt for it").choices(["query", "document"]))
+    .addOption(choice("--role <role>", "use the model's prompt for it", ["query", "document"]))
     .option("--prompt-name <name>", "use one of the model's prompts")
     .option("--prompt <text>", "put this before each text")
     .option("--dimensions <n>", "keep the first dimensions only", positive)
-    .addOption(new Option("--output <form>", "form of the vectors").choices([...outputs]).default("float"))
+    .addOption(choice("--output <form>", "form of the vectors", outputs, "float"))
     .option("--calibration <file>", "texts that the ranges of int8 are taken from");
   return addModelOptions(addInputOptions(command)).action(run);
 }
@@ -95,7 +94,7 @@ async function embed(model: string, file: string, flags: EmbedFlags, signal: Abo
     }
     line.end();
     if (!sink) {
-      console.error(`${done.toLocaleString("en-US")} vectors: standard output`);
+      console.error(`${grouped(done)} vectors: standard output`);
       return;
     }
     if (done === 0)
@@ -103,7 +102,7 @@ async function embed(model: string, file: string, flags: EmbedFlags, signal: Abo
         `${file}: expected at least one text, got none\nName a file of texts, one a line, or pipe them in.`,
       );
     sink.close();
-    console.log(`${done.toLocaleString("en-US")} vectors: ${out}`);
+    console.log(`${grouped(done)} vectors: ${out}`);
   } finally {
     line.end();
     sink?.abandon();
@@ -121,7 +120,6 @@ interface EmbedProgress {
 
 /** `1,200/5,000 [=====>    ] 24% 812 texts/s 33,012 tok/s 12:05 left` */
 export function progressText({ done, total, tokens, seconds }: EmbedProgress, barColumns: number): string {
-  const grouped = (value: number) => Math.round(value).toLocaleString("en-US");
   const rates = `${grouped(done / seconds)} texts/s ${grouped(tokens / seconds)} tok/s`;
   if (total === undefined) return `${grouped(done)} texts ${rates}`;
   const share = done / Math.max(total, 1);

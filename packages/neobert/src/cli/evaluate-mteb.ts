@@ -8,34 +8,27 @@ import {
   type EmbeddingModel,
   evaluateMteb,
   type ModelAbout,
+  type MtebOptions,
   type MtebProgress,
   type MtebReport,
   mtebTasks,
   openEndpoint,
-  type PromptSource,
   summarize,
   summaryLines,
-  type TaskType,
   taskTypes,
 } from "../evaluate/index.js";
 import { defaultInstructionFormat, promptSources } from "../evaluate/mteb/model.js";
 import { comparisonLines, outcomeLine } from "../evaluate/mteb/mteb-summary.js";
 import type { Settings } from "../evaluate/mteb/result-file.js";
 import { interruptible } from "../terminal/interrupt.js";
-import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
+import { barOf, formatDuration, grouped, ProgressLine } from "../terminal/progress-line.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
-import { given, positive } from "./option-values.js";
+import { choice, given, positive } from "./option-values.js";
 
-interface MtebFlags extends ModelFlags {
-  tasks?: string[];
-  types?: TaskType[];
-  instructions: PromptSource;
-  instructionFormat: string;
-  data?: string;
-  dataRoot?: string;
-  out: string;
-  cache: boolean;
-  force?: boolean;
+type EvaluateFlags = Pick<MtebOptions, "tasks" | "types" | "data" | "dataRoot" | "cache" | "force" | "maxTokens"> &
+  Required<Pick<MtebOptions, "instructions" | "instructionFormat" | "out">>;
+
+interface MtebFlags extends ModelFlags, EvaluateFlags {
   endpoint?: string;
   apiKeyEnv: string;
   batchTexts?: number;
@@ -51,14 +44,14 @@ export function evaluateMtebCommand(): Command {
     )
     .argument("[models...]", "model folders, run folders, names on the Hub, or addresses of OpenAI-compatible servers")
     .option("--tasks <names...>", "these tasks only, or all (default: those of --data, else all)")
-    .addOption(new Option("--types <types...>", "tasks of these types only").choices([...taskTypes]))
+    .addOption(choice("--types <types...>", "tasks of these types only", taskTypes))
     .addOption(
-      new Option(
+      choice(
         "--instructions <source>",
         "what goes before texts: the model's own prompts, the paper's instructions, mteb's, or nothing",
-      )
-        .choices([...promptSources])
-        .default("model"),
+        promptSources,
+        "model",
+      ),
     )
     .addOption(
       new Option("--instruction-format <text>", "how one of mteb's instructions stands before a text").default(
@@ -195,13 +188,7 @@ export function progressText(
   const head = `${number}/${tasks} ${task.name}`;
   if (total === 0) return `${head} ${steps[step]}`;
   const share = Math.min(1, done / total);
-  const rate = step === "encoding" ? [`${Math.round(done / seconds).toLocaleString("en-US")} texts/s`] : [];
-  return [
-    head,
-    ...barOf(share, barColumns),
-    `${Math.floor(100 * share)}%`,
-    steps[step],
-    ...rate,
-    formatDuration(seconds),
-  ].join(" ");
+  const rate = step === "encoding" ? [`${grouped(done / seconds)} texts/s`] : [];
+  const bar = [...barOf(share, barColumns), `${Math.floor(100 * share)}%`];
+  return [head, ...bar, steps[step], ...rate, formatDuration(seconds)].join(" ");
 }

@@ -1,31 +1,25 @@
 // `neobert evaluate pppl MODEL FILES...`: pseudo-perplexity by length, as numbers and as a picture. The out folder keeps the
 // score of every text, so the same command goes on after a stop.
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { type ReadOptions, readDocuments } from "../data/read/read.js";
 import { FillMask } from "../encoder/fill-mask.js";
-import { evaluatePseudoPerplexity, type PplProgress, type PplReport } from "../evaluate/index.js";
+import { evaluatePseudoPerplexity, type PplOptions, type PplProgress, type PplReport } from "../evaluate/index.js";
 import { writeFileAtomic } from "../files/atomic.js";
 import { weightsIdentity } from "../files/weights-identity.js";
 import { pseudoPerplexityFigure, readPseudoPerplexity } from "../report/index.js";
 import { interruptible } from "../terminal/interrupt.js";
-import { barOf, formatDuration, ProgressLine } from "../terminal/progress-line.js";
+import { barOf, formatDuration, grouped, ProgressLine } from "../terminal/progress-line.js";
 import { folderName } from "./evaluate-mteb.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
-import { given, list, positive } from "./option-values.js";
+import { choice, given, list, positive } from "./option-values.js";
 import { addInputOptions, type InputFlags } from "./read-texts.js";
 
-interface PpplFlags extends ModelFlags, InputFlags {
-  split: NonNullable<ReadOptions["split"]>;
-  limit?: number;
-  sample?: number;
-  seed: number;
-  maxLength?: number;
-  lengths?: number[];
-  everyLength?: boolean;
+type ScoreFlags = Pick<PplOptions, "sample" | "seed" | "maxLength" | "lengths" | "everyLength" | "force">;
+
+interface PpplFlags extends ModelFlags, InputFlags, ScoreFlags, Pick<ReadOptions, "split" | "limit"> {
   beside?: string[];
   out: string;
-  force?: boolean;
 }
 
 export function evaluatePpplCommand(): Command {
@@ -38,11 +32,7 @@ export function evaluatePpplCommand(): Command {
     )
     .argument("<model>", "model folder, run folder, or name on the Hub")
     .argument("<files...>", "files, folders, patterns, or hf://datasets/OWNER/NAME/PATTERN")
-    .addOption(
-      new Option("--split <unit>", "how text files are cut into texts")
-        .choices(["file", "line", "paragraph"])
-        .default("file"),
-    )
+    .addOption(choice("--split <unit>", "how text files are cut into texts", ["file", "line", "paragraph"], "file"))
     .option("--limit <n>", "score the first texts only", positive)
     .option("--sample <n>", "tokens to mask in each text (default: all)", positive)
     .option("--seed <n>", "chooses them", Number, 0)
@@ -103,12 +93,11 @@ export function progressText(
   barColumns: number,
 ): string {
   const share = tokensDone / tokens;
-  const rate = Math.round(tokensDone / seconds).toLocaleString("en-US");
   const left = formatDuration((seconds / tokensDone) * (tokens - tokensDone));
   return [
     `${textsDone}/${texts} texts`,
     ...barOf(share, barColumns),
-    `${Math.floor(100 * share)}% ${rate} tokens/s ${left} left`,
+    `${Math.floor(100 * share)}% ${grouped(tokensDone / seconds)} tokens/s ${left} left`,
   ].join(" ");
 }
 
@@ -117,19 +106,20 @@ export function reportText({ points, texts, skipped, settings }: PplReport, out:
   const errors = texts.flatMap(({ standardError, pseudoPerplexity }) =>
     standardError ? [standardError / pseudoPerplexity] : [],
   );
-  const number = (value: number) => value.toFixed(2).padStart(11);
-  return [
-    `${"tokens up to".padStart(12)}${"texts".padStart(8)}${"median".padStart(11)}${"25 %".padStart(11)}${"75 %".padStart(11)}`,
-    ...points.map(
-      ({ length, texts, median, q25, q75 }) =>
-        `${length.toLocaleString("en-US").padStart(12)}${`${texts}`.padStart(8)}${number(median)}${number(q25)}${number(q75)}`,
-    ),
-    ...(errors.length > 0
-      ? [
-          `${settings.sample} tokens of each text were masked: a text's standard error is ${(100 * (errors.reduce((a, b) => a + b, 0) / errors.length)).toFixed(1)} % of its value on average`,
-        ]
-      : []),
-    ...(skipped > 0 ? [`${skipped} texts left out: too short`] : []),
-    `${out}/pppl.json  ${out}/pppl.svg`,
-  ].join("\n");
+  const rows = points.map(({ length, texts, median, q25, q75 }) => [
+    grouped(length),
+    `${texts}`,
+    ...[median, q25, q75].map((value) => value.toFixed(2)),
+  ]);
+  const lines = [["tokens up to", "texts", "median", "25 %", "75 %"], ...rows].map((cells) =>
+    cells.map((cell, column) => cell.padStart([12, 8, 11, 11, 11][column]!)).join(""),
+  );
+  if (errors.length > 0) {
+    const error = (100 * errors.reduce((a, b) => a + b, 0)) / errors.length;
+    lines.push(
+      `${settings.sample} tokens of each text were masked: a text's standard error is ${error.toFixed(1)} % of its value on average`,
+    );
+  }
+  if (skipped > 0) lines.push(`${skipped} texts left out: too short`);
+  return [...lines, `${out}/pppl.json  ${out}/pppl.svg`].join("\n");
 }

@@ -1,6 +1,6 @@
 // `neobert export FORMAT MODEL OUT`: thin over the functions of neobert/export.
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import {
   exportGguf,
   exportHf,
@@ -10,7 +10,8 @@ import {
   type OnnxExportOptions,
 } from "../export/index.js";
 import { resolveModel } from "../hub/resolve.js";
-import { positive } from "./option-values.js";
+import { grouped } from "../terminal/progress-line.js";
+import { choice, positive } from "./option-values.js";
 
 export function exportCommand(): Command {
   return new Command("export")
@@ -29,7 +30,7 @@ function hfCommand(): Command {
     )
     .argument("<model>", "model folder, run folder, or name on the Hub")
     .argument("<out>", "new folder")
-    .addOption(new Option("--pooling <how>", "make an embedder of it").choices(["cls", "mean"]))
+    .addOption(choice("--pooling <how>", "make an embedder of it", ["cls", "mean"]))
     .option("--normalize", "with --pooling: vectors of length 1")
     .option("--max-tokens <n>", "with --pooling: longest text in tokens", positive)
     .action(writeHf);
@@ -42,7 +43,7 @@ async function writeHf(model: string, out: string, options: HfExportOptions): Pr
     );
   }
   const { files, className, parameters } = exportHf(await resolveModel(model), out, options);
-  console.log(`${out}: ${className}, ${parameters.toLocaleString("en-US")} parameters`);
+  console.log(`${out}: ${className}, ${grouped(parameters)} parameters`);
   for (const file of files) console.log(`  ${file}`);
 }
 
@@ -56,12 +57,8 @@ function onnxCommand(): Command {
     )
     .argument("<model>", "model folder, run folder, or name on the Hub")
     .argument("<out>", "folder to write into")
-    .addOption(new Option("--dtype <type>", "type of the weights").choices(["fp32", "fp16", "int8"]).default("fp32"))
-    .addOption(
-      new Option("--weight-bits <n>", "in int8: 7 where processors without VNNI will run it")
-        .choices(["7", "8"])
-        .default("8"),
-    )
+    .addOption(choice("--dtype <type>", "type of the weights", ["fp32", "fp16", "int8"], "fp32"))
+    .addOption(choice("--weight-bits <n>", "in int8: 7 where processors without VNNI will run it", ["7", "8"], "8"))
     .action(writeOnnx);
 }
 
@@ -83,9 +80,9 @@ function ggufCommand(): Command {
     )
     .argument("<model>", "model folder, run folder, or name on the Hub")
     .argument("<out>", "new file")
-    .addOption(new Option("--dtype <type>", "type of the matrices").choices(["fp32", "fp16"]).default("fp16"))
+    .addOption(choice("--dtype <type>", "type of the matrices", ["fp32", "fp16"], "fp16"))
     .addOption(
-      new Option("--pooling <how>", "a text's vector (default: the embedder's own, else the mean)").choices([
+      choice("--pooling <how>", "a text's vector (default: the embedder's own, else the mean)", [
         "cls",
         "mean",
         "none",

@@ -1,7 +1,7 @@
 // `neobert finetune glue MODEL` and `neobert finetune superglue MODEL`: thin over `finetuneGlue` and `finetuneSuperglue` of
 // neobert/train. Ctrl-C writes a checkpoint and stops; the same command goes on there.
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { glue } from "../evaluate/glue/glue.js";
 import { summaryTable } from "../evaluate/glue/glue-summary.js";
 import type { Benchmark } from "../evaluate/glue/glue-task.js";
@@ -12,27 +12,12 @@ import { barOf, ProgressLine } from "../terminal/progress-line.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../train/classify/benchmark.js";
 import { type FinetuneBenchmarkOptions, finetuneGlue, finetuneSuperglue } from "../train/worker/train-runs.js";
 import { stoppingNote } from "./follow-run.js";
-import { given, list, positive, wholeNumber } from "./option-values.js";
+import { choice, given, list, positive, wholeNumber } from "./option-values.js";
 
-interface BenchmarkFlags {
-  tasks?: string[];
+type Options = Omit<FinetuneBenchmarkOptions, "model" | "grid" | "onStep" | "onNote" | "signal">;
+
+interface BenchmarkFlags extends Options, Partial<Grid> {
   grid: GridName;
-  learningRates?: number[];
-  batchSizes?: number[];
-  weightDecays?: number[];
-  epochs?: number;
-  patience?: number;
-  seeds: number;
-  seed: number;
-  out: string;
-  data?: string;
-  mnli?: string;
-  limit?: number;
-  submission?: boolean;
-  maxLength: number;
-  dtype: "auto" | "fp32" | "bf16";
-  threads?: number;
-  device: "cpu" | "cuda";
 }
 
 type Finetune = (options: FinetuneBenchmarkOptions) => Promise<BenchmarkResult>;
@@ -52,7 +37,7 @@ function benchmarkCommand(benchmark: Benchmark, finetune: Finetune): Command {
     .argument("<model>", "model folder, run folder, or name on the Hub")
     .requiredOption("--out <folder>", "where runs, models and results go")
     .option("--tasks <names>", `some of ${names.join(",")}; default all`, list(String))
-    .addOption(new Option("--grid <name>", "settings to try").choices(Object.keys(grids)).default("quick"))
+    .addOption(choice("--grid <name>", "settings to try", Object.keys(grids), "quick"))
     .option("--learning-rates <list>", "in place of the grid's", list(Number))
     .option("--batch-sizes <list>", "in place of the grid's", list(Number))
     .option("--weight-decays <list>", "in place of the grid's", list(Number))
@@ -64,11 +49,9 @@ function benchmarkCommand(benchmark: Benchmark, finetune: Finetune): Command {
     .option("--limit <n>", "at most so many training examples of a task", positive)
     .option("--submission", "write the answers to the test sets")
     .option("--max-length <n>", "longest text in tokens", positive, 512)
-    .addOption(
-      new Option("--dtype <type>", "compute type; auto measures").choices(["auto", "fp32", "bf16"]).default("auto"),
-    )
+    .addOption(choice("--dtype <type>", "compute type; auto measures", ["auto", "fp32", "bf16"], "auto"))
     .option("--threads <n>", "threads; default all cores", positive)
-    .addOption(new Option("--device <device>", "where the model lives").choices(["cpu", "cuda"]).default("cpu"));
+    .addOption(choice("--device <device>", "where the model lives", ["cpu", "cuda"], "cpu"));
   if (tasks.some(({ startsFromMnli }) => startsFromMnli)) {
     command.option("--mnli <folder>", "model that has learnt MNLI, for the tasks that the paper starts from it");
   }

@@ -1,15 +1,16 @@
 // `neobert finetune KIND ...`: thin over the `finetune` functions of neobert/train.
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { stringify } from "yaml";
 import { classScoreLines } from "../train/classify/class-scores.js";
-import { classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
+import { type ClassifyConfig, classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
 import { problemTypes } from "../train/classify/problem.js";
 import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/contrastive-config.js";
 import { configReference } from "../train/run-file/run-file.js";
 import { finetuneClassifier, finetuneContrastive } from "../train/worker/train-runs.js";
 import { glueCommand, superglueCommand } from "./finetune-benchmark.js";
-import { followRun } from "./follow-run.js";
+import { followRun, runFileCommand } from "./follow-run.js";
+import { choice } from "./option-values.js";
 
 export function finetuneCommand(): Command {
   return new Command("finetune")
@@ -20,47 +21,16 @@ export function finetuneCommand(): Command {
     .addCommand(superglueCommand());
 }
 
-interface ContrastiveFlags {
-  resume?: boolean;
-  helpConfig?: boolean;
-}
-
 function contrastiveCommand(): Command {
-  return new Command("contrastive")
-    .description("Makes an embedder of an encoder, on pairs of texts; runs/contrastive.yaml is the paper's run.")
-    .argument("[run.yaml]", "the run file")
-    .argument("[key=value...]", "options of the run file to set anew, such as optimizer.lr=1e-5")
-    .option("--resume", "go on from the run's latest checkpoint")
-    .option("--help-config", "show every option of a run file")
-    .action(runContrastive);
+  return runFileCommand("finetune contrastive", contrastiveSchema, (file, overrides, { resume }) => {
+    const config = loadContrastiveConfig(file, overrides);
+    return followRun((options) => finetuneContrastive(config, { ...options, resume }));
+  }).description("Makes an embedder of an encoder, on pairs of texts; runs/contrastive.yaml is the paper's run.");
 }
 
-async function runContrastive(
-  file: string | undefined,
-  overrides: string[],
-  { resume = false, helpConfig }: ContrastiveFlags,
-): Promise<void> {
-  if (helpConfig) {
-    console.log(configReference(contrastiveSchema));
-    return;
-  }
-  if (file === undefined) {
-    throw new Error("finetune contrastive: expected a run file, got none\nThe folder runs/ has examples.");
-  }
-  const config = loadContrastiveConfig(file, overrides);
-  await followRun((options) => finetuneContrastive(config, { ...options, resume }));
-}
+type DataFlags = Partial<Record<keyof ClassifyConfig["data"], string | string[]>>;
 
-interface ClassifyFlags {
-  text?: string;
-  label?: string[];
-  pair?: string;
-  question?: string;
-  context?: string;
-  answers?: string;
-  answerStart?: string;
-  validation?: string;
-  type?: string;
+interface ClassifyFlags extends DataFlags {
   out?: string;
   resume?: boolean;
   helpConfig?: boolean;
@@ -88,7 +58,7 @@ function classifierCommand(): Command {
     )
     .option("--answer-start <column>", "of answers that are a text: column of its place (default: answer_start)")
     .option("--validation <file>", "held-out file (default: a tenth of the data)")
-    .addOption(new Option("--type <type>", "kind of labels; auto looks at the data").choices(["auto", ...problemTypes]))
+    .addOption(choice("--type <type>", "kind of labels; auto looks at the data", ["auto", ...problemTypes]))
     .option("--out <folder>", "run folder")
     .option("--resume", "go on from the run's latest checkpoint")
     .option("--help-config", "show every option")

@@ -1,14 +1,40 @@
 // A training run as a command shows it: progress on stderr, the result at the end. Ctrl-C or SIGTERM writes a checkpoint and
 // stops; a second one stops at once.
 
+import { Command } from "commander";
+import type { z } from "zod";
 import { interruptible } from "../terminal/interrupt.js";
 import { Progress } from "../terminal/run-progress.js";
 import type { RunResult } from "../train/loop/loop.js";
+import { configReference } from "../train/run-file/run-file.js";
 import type { WorkerRunOptions } from "../train/worker/train-runs.js";
 
 /** What is said at the first Ctrl-C of a run. */
 export const stoppingNote =
   "stopping after this micro-batch (Ctrl-C again: at once, losing the steps since the last checkpoint)";
+
+export interface RunFlags {
+  resume: boolean;
+  dryRun?: boolean | undefined;
+}
+
+/** A command that takes a run file, or shows what may stand in one; `title` is its name in errors. */
+export function runFileCommand(
+  title: string,
+  schema: z.ZodType,
+  run: (file: string, overrides: string[], flags: RunFlags) => Promise<unknown>,
+): Command {
+  return new Command(title.split(" ").at(-1))
+    .argument("[run.yaml]", "the run file")
+    .argument("[key=value...]", "options of the run file to set anew, such as optimizer.lr=1e-5")
+    .option("--resume", "go on from the run's latest checkpoint")
+    .option("--help-config", "show every option of a run file")
+    .action(async (file: string | undefined, overrides: string[], { helpConfig, resume = false, dryRun }) => {
+      if (helpConfig) console.log(configReference(schema));
+      else if (file !== undefined) await run(file, overrides, { resume, dryRun });
+      else throw new Error(`${title}: expected a run file, got none\nThe folder runs/ has examples.`);
+    });
+}
 
 /** Starts a run with these options and shows it until it ends; returns its result. */
 export async function followRun<Result extends RunResult<object>>(

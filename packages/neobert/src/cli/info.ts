@@ -9,6 +9,7 @@ import { readJsonObject } from "../files/input-file.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import { resolveModel } from "../hub/resolve.js";
 import { headOf, readArchitecture } from "../model/index.js";
+import { grouped } from "../terminal/progress-line.js";
 import { readSentenceFolder } from "../vectors/sentence-transformers.js";
 
 interface InfoFlags {
@@ -94,7 +95,6 @@ function storedType(folder: string): string | undefined {
 }
 
 function infoText(info: ModelInfo): string {
-  const grouped = (value: number) => value.toLocaleString("en-US");
   const prompts = Object.entries(info.prompts).map(([name, text]) => `${name}: ${JSON.stringify(text)}`);
   const lines: [string, string][] = [
     ["architecture", `${info.architecture}, ${info.layers} layers of ${info.hiddenSize}, head: ${info.head}`],

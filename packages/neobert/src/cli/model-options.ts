@@ -1,28 +1,20 @@
 // Options that every command with a model has, their values checked, and the API's options out of them.
 
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import type { LoadOptions } from "../encoder/loaded-model.js";
 import type { DownloadProgress } from "../hub/resolve.js";
 import { ProgressLine } from "../terminal/progress-line.js";
-import { given, positive } from "./option-values.js";
+import { choice, given, positive } from "./option-values.js";
 
 export type ModelFlags = Pick<
   LoadOptions,
   "engine" | "dtype" | "onnxFile" | "revision" | "threads" | "offline" | "batchTokens"
-> & {
-  maxTokens?: number;
-};
+> & { maxTokens?: number };
 
 export function addModelOptions(command: Command): Command {
   return command
-    .addOption(new Option("--engine <name>", "ONNX Runtime or libtorch").choices(["onnx", "torch"]).default("onnx"))
-    .addOption(
-      new Option("--dtype <type>", "bf16 needs torch, int8 needs onnx (default: fp32)").choices([
-        "fp32",
-        "bf16",
-        "int8",
-      ]),
-    )
+    .addOption(choice("--engine <name>", "ONNX Runtime or libtorch", ["onnx", "torch"], "onnx"))
+    .addOption(choice("--dtype <type>", "bf16 needs torch, int8 needs onnx (default: fp32)", ["fp32", "bf16", "int8"]))
     .option("--onnx-file <path>", "run this .onnx file of the model's own folder or repository as it is")
     .option("--max-tokens <n>", "cut texts to this many tokens (default: the model's)", positive)
     .option("--batch-tokens <n>", "most tokens computed at once (default: 4096)", positive)

@@ -1,6 +1,6 @@
 // The values of options that commands have in common, checked as they are read.
 
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 const wholeFrom = (least: number) => (value: string) => {
   const number = Number(value);
@@ -19,6 +19,11 @@ export function list<T>(read: (text: string) => T): (value: string) => T[] {
       if (text.trim() === "" || Number.isNaN(one)) throw new InvalidArgumentError(`Expected a list, got "${value}".`);
       return one;
     });
+}
+
+/** An option whose value is one of a list. */
+export function choice(flags: string, text: string, values: readonly string[], fallback?: string): Option {
+  return new Option(flags, text).choices(values).default(fallback);
 }
 
 /** What is left of a call's options when those that were not given are taken out. */

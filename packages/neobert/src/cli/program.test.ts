@@ -14,9 +14,9 @@ function kitchen() {
       .action((pot, options) => {
         poured.push([pot, options]);
       });
-  const table = {
-    brew: { summary: "make tea", load: async () => brew() },
-    burn: { summary: "make toast", load: (): Promise<Command> => Promise.reject(new Error("burn was loaded")) },
+  const table: Record<string, readonly [string, () => Promise<Command>]> = {
+    brew: ["make tea", async () => brew()],
+    burn: ["make toast", () => Promise.reject(new Error("burn was loaded"))],
   };
   return { poured, table };
 }
@@ -40,7 +40,7 @@ async function run(args: string[], table = kitchen().table): Promise<{ output: s
 test("the help lists every command without loading one", async () => {
   const { output } = await run(["--help"], {
     ...kitchen().table,
-    brew: { summary: "make tea", load: () => Promise.reject(new Error("brew was loaded")) },
+    brew: ["make tea", () => Promise.reject(new Error("brew was loaded"))],
   });
   expect(output).toMatch(/brew +make tea/);
   expect(output).toMatch(/burn +make toast/);

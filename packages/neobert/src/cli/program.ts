@@ -5,84 +5,38 @@ import { Command, type Option } from "commander";
 import { packageVersion } from "../files/package.js";
 import { portableError } from "../files/portable-error.js";
 
-export interface CommandEntry {
-  summary: string;
-  load(): Promise<Command>;
-}
-
-const commands: Record<string, CommandEntry> = {
-  tokenizer: {
-    summary: "train a WordPiece or BPE vocabulary",
-    load: async () => (await import("./tokenizer.js")).tokenizerCommand(),
-  },
-  data: {
-    summary: "tokenize text into shards, and look at them",
-    load: async () => (await import("./data.js")).dataCommand(),
-  },
-  pretrain: {
-    summary: "pretrain a model as a run file says",
-    load: async () => (await import("./pretrain.js")).pretrainCommand(),
-  },
-  finetune: {
-    summary: "fine-tune a model on pairs or labels",
-    load: async () => (await import("./finetune.js")).finetuneCommand(),
-  },
-  evaluate: {
-    summary: "score models: MTEB, pseudo-perplexity",
-    load: async () => (await import("./evaluate.js")).evaluateCommand(),
-  },
-  export: {
-    summary: "write a model for other programs",
-    load: async () => (await import("./export.js")).exportCommand(),
-  },
-  embed: {
-    summary: "compute vectors of texts",
-    load: async () => (await import("./embed.js")).embedCommand(),
-  },
-  similarity: {
-    summary: "show how alike texts are",
-    load: async () => (await import("./similarity.js")).similarityCommand(),
-  },
-  rerank: {
-    summary: "sort texts by how well they answer a query",
-    load: async () => (await import("./rerank.js")).rerankCommand(),
-  },
-  classify: {
-    summary: "show the labels of texts or of entities in them",
-    load: async () => (await import("./classify.js")).classifyCommand(),
-  },
-  "zero-shot": {
-    summary: "show how well labels of your choice fit texts",
-    load: async () => (await import("./zero-shot.js")).zeroShotCommand(),
-  },
-  answer: {
-    summary: "find the answer to a question in a text",
-    load: async () => (await import("./answer.js")).answerCommand(),
-  },
-  "fill-mask": {
-    summary: "fill the [MASK] tokens of a text",
-    load: async () => (await import("./fill-mask.js")).fillMaskCommand(),
-  },
-  serve: {
-    summary: "answer HTTP requests with models",
-    load: async () => (await import("./serve.js")).serveCommand(),
-  },
-  report: {
-    summary: "write a page of what runs and evaluations have left",
-    load: async () => (await import("./report.js")).reportCommand(),
-  },
-  "setup-torch": {
-    summary: "fetch libtorch and compile what training needs",
-    load: async () => (await import("./setup-torch.js")).setupTorchCommand(),
-  },
-  cache: {
-    summary: "list and clear what is kept between runs",
-    load: async () => (await import("./cache.js")).cacheCommand(),
-  },
-  info: {
-    summary: "show what a model is",
-    load: async () => (await import("./info.js")).infoCommand(),
-  },
+/** What each command does, in a few words, and the command itself. */
+const commands: Record<string, readonly [summary: string, load: () => Promise<Command>]> = {
+  tokenizer: ["train a WordPiece or BPE vocabulary", async () => (await import("./tokenizer.js")).tokenizerCommand()],
+  data: ["tokenize text into shards, and look at them", async () => (await import("./data.js")).dataCommand()],
+  pretrain: ["pretrain a model as a run file says", async () => (await import("./pretrain.js")).pretrainCommand()],
+  finetune: ["fine-tune a model on pairs or labels", async () => (await import("./finetune.js")).finetuneCommand()],
+  evaluate: ["score models: MTEB, pseudo-perplexity", async () => (await import("./evaluate.js")).evaluateCommand()],
+  export: ["write a model for other programs", async () => (await import("./export.js")).exportCommand()],
+  embed: ["compute vectors of texts", async () => (await import("./embed.js")).embedCommand()],
+  similarity: ["show how alike texts are", async () => (await import("./similarity.js")).similarityCommand()],
+  rerank: ["sort texts by how well they answer a query", async () => (await import("./rerank.js")).rerankCommand()],
+  classify: [
+    "show the labels of texts or of entities in them",
+    async () => (await import("./classify.js")).classifyCommand(),
+  ],
+  "zero-shot": [
+    "show how well labels of your choice fit texts",
+    async () => (await import("./zero-shot.js")).zeroShotCommand(),
+  ],
+  answer: ["find the answer to a question in a text", async () => (await import("./answer.js")).answerCommand()],
+  "fill-mask": ["fill the [MASK] tokens of a text", async () => (await import("./fill-mask.js")).fillMaskCommand()],
+  serve: ["answer HTTP requests with models", async () => (await import("./serve.js")).serveCommand()],
+  report: [
+    "write a page of what runs and evaluations have left",
+    async () => (await import("./report.js")).reportCommand(),
+  ],
+  "setup-torch": [
+    "fetch libtorch and compile what training needs",
+    async () => (await import("./setup-torch.js")).setupTorchCommand(),
+  ],
+  cache: ["list and clear what is kept between runs", async () => (await import("./cache.js")).cacheCommand()],
+  info: ["show what a model is", async () => (await import("./info.js")).infoCommand()],
 };
 
 /**
@@ -96,7 +50,7 @@ export async function buildProgram(args: readonly string[], table = commands): P
     .showHelpAfterError("(--help shows what there is)");
   const words = args.filter((arg) => !arg.startsWith("-"));
   const wanted = words[0] === "help" ? words[1] : words[0];
-  for (const [name, { summary, load }] of Object.entries(table)) {
+  for (const [name, [summary, load]] of Object.entries(table)) {
     program.addCommand((name === wanted ? await load() : new Command(name)).summary(summary));
   }
   return program;
@@ -121,9 +75,10 @@ export function errorText(
 
 /** A message with the command's flags where it has `options`, which is how the library calls them. */
 function inFlags(message: string, options: readonly Option[]): string {
-  return message.replace(/`([a-zA-Z]+)`/g, (word, name) => {
-    return options.find((option) => option.attributeName() === name)?.long ?? word;
-  });
+  return message.replace(
+    /`([a-zA-Z]+)`/g,
+    (word, name) => options.find((option) => option.attributeName() === name)?.long ?? word,
+  );
 }
 
 // A failed fetch is a TypeError too, but has a cause; wrong arguments of ours say what was expected.

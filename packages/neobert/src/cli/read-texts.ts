@@ -2,30 +2,33 @@
 // results stand in the lines' order; other formats have a text a record.
 
 import { statSync } from "node:fs";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { type ReadOptions, readDocuments, sourceFormat } from "../data/read/read.js";
 import { readLines } from "../data/read/read-text.js";
 import { quoteStyles } from "../data/read/records.js";
+import { choice } from "./option-values.js";
 
 export type InputFlags = Pick<ReadOptions, "format" | "column" | "header" | "quotes">;
+
+/** What --format says of commands that take many files. */
+export const formatOfFiles = "format of all files, where names do not tell";
 
 /** Standard input, in place of a file's name. */
 const STDIN = "-";
 
-export function addInputOptions(command: Command): Command {
+export function addInputOptions(
+  command: Command,
+  format = "format of the input, where its name does not tell (standard input: text)",
+): Command {
   return command
     .option("--column <name>", "column or key that holds the text", "text")
+    .addOption(choice("--format <format>", format, "text jsonl json csv tsv parquet".split(" ")))
     .addOption(
-      new Option(
-        "--format <format>",
-        "format of the input, where its name does not tell (standard input: text)",
-      ).choices("text jsonl json csv tsv parquet".split(" ")),
-    )
-    .addOption(
-      new Option(
+      choice(
         "--quotes <style>",
         "what double quotes are in CSV and TSV (default: doubled in CSV, none in TSV)",
-      ).choices([...quoteStyles]),
+        quoteStyles,
+      ),
     )
     .option("--no-header", "CSV and TSV have no line of column names; columns are named 0, 1, 2 ...");
 }

@@ -1,24 +1,26 @@
 // `neobert tokenizer train`: a WordPiece or byte-level BPE vocabulary from text files, saved as Hugging Face's libraries read it. Progress
 // goes to standard error, the closing line to standard output.
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import type { TrainingProgress } from "../tokenizer/index.js";
 import { type TrainTokenizerOptions, trainTokenizer } from "../train/pretrain/train-tokenizer.js";
-import { wholeNumber } from "./option-values.js";
+import { choice, given, wholeNumber } from "./option-values.js";
+import { addInputOptions, formatOfFiles, type InputFlags } from "./read-texts.js";
 
-type TrainFlags = Pick<TrainTokenizerOptions, "out" | "vocabSize" | "format" | "column" | "header"> & {
-  kind: "wordpiece" | "bpe";
-  minFrequency: number;
-  modelMaxLength?: number;
-  cased?: boolean;
-  limitAlphabet?: number;
-  maxTokenLength?: number;
-};
+type TrainFlags = Pick<TrainTokenizerOptions, "out" | "vocabSize"> &
+  InputFlags & {
+    kind: "wordpiece" | "bpe";
+    minFrequency: number;
+    modelMaxLength?: number;
+    cased?: boolean;
+    limitAlphabet?: number;
+    maxTokenLength?: number;
+  };
 
 /** The command `tokenizer` with its subcommand. */
 export function tokenizerCommand(): Command {
   const tokenizer = new Command("tokenizer").summary("train a vocabulary");
-  tokenizer
+  const command = tokenizer
     .command("train")
     .summary("train a WordPiece or byte-level BPE vocabulary")
     .description(
@@ -27,7 +29,7 @@ export function tokenizerCommand(): Command {
     .argument("<sources...>", "files, folders, patterns or hf://datasets/OWNER/NAME")
     .requiredOption("--vocab-size <n>", "tokens in the vocabulary, special ones included", wholeNumber)
     .requiredOption("--out <folder>", "folder to make")
-    .addOption(new Option("--kind <kind>", "kind of vocabulary").choices(["wordpiece", "bpe"]).default("wordpiece"))
+    .addOption(choice("--kind <kind>", "kind of vocabulary", ["wordpiece", "bpe"], "wordpiece"))
     .option("--cased", "wordpiece: keep upper case and accents (bpe always does)")
     .option("--min-frequency <n>", "merge no pair that is seen less often", wholeNumber, 2)
     .option(
@@ -36,15 +38,8 @@ export function tokenizerCommand(): Command {
       wholeNumber,
     )
     .option("--max-token-length <n>", "bpe: make no token of more bytes", wholeNumber)
-    .option("--model-max-length <n>", "the model's greatest number of tokens, for tokenizer_config.json", wholeNumber)
-    .option("--column <name>", "column or key that holds the text", "text")
-    .addOption(
-      new Option("--format <format>", "format of all files, where names do not tell").choices(
-        "text jsonl json csv tsv parquet".split(" "),
-      ),
-    )
-    .option("--no-header", "CSV and TSV have no line of column names; columns are named 0, 1, 2 ...")
-    .action(train);
+    .option("--model-max-length <n>", "the model's greatest number of tokens, for tokenizer_config.json", wholeNumber);
+  addInputOptions(command, formatOfFiles).action(train);
   return tokenizer;
 }
 
@@ -60,8 +55,8 @@ async function train(sources: string[], flags: TrainFlags): Promise<void> {
   const started = performance.now();
   const tokenizer = await trainTokenizer(
     kind === "bpe"
-      ? { kind, ...common, ...(maxTokenLength === undefined ? {} : { maxTokenLength }) }
-      : { kind, ...common, lowercase: !cased, ...(limitAlphabet === undefined ? {} : { limitAlphabet }) },
+      ? { kind, ...common, ...given({ maxTokenLength }) }
+      : { kind, ...common, lowercase: !cased, ...given({ limitAlphabet }) },
   );
   if (tokenizer.vocabSize < options.vocabSize) {
     console.error(

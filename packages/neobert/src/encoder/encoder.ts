@@ -122,9 +122,9 @@ export class Encoder extends LoadedModel {
   ): Promise<Embeddings<OutputArrays[O]>>;
   async encode<O extends Output>(input: string | readonly string[], options: EncodeOptions<O> = {}) {
     const texts = typeof input === "string" ? [input] : input;
-    const vectors = await this.thread.call("encode", async () => {
-      return this.#encodeAll(texts, await this.#calibrated(options), 0);
-    });
+    const vectors = await this.thread.call("encode", async () =>
+      this.#encodeAll(texts, await this.#calibrated(options), 0),
+    );
     return typeof input === "string" ? vectors.data : vectors;
   }
 

@@ -88,7 +88,8 @@ function joined(parts: readonly LabelledToken[]): LabelledToken[] {
       last.end = end;
     } else groups.push({ label: label!, score, start, end, scores: [score] });
   }
-  return groups.map(({ scores, ...group }) => {
-    return { ...group, score: scores.reduce((sum, score) => sum + score, 0) / scores.length };
-  });
+  return groups.map(({ scores, ...group }) => ({
+    ...group,
+    score: scores.reduce((sum, score) => sum + score, 0) / scores.length,
+  }));
 }

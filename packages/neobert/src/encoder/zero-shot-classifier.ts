@@ -87,11 +87,7 @@ function entailmentOf(folder: string, config: ModelConfig): number {
     label2id,
     id2label,
     num_labels = 2,
-  } = config as {
-    label2id?: Record<string, number> | null;
-    id2label?: Record<string, string>;
-    num_labels?: number;
-  };
+  } = config as { label2id?: Record<string, number> | null; id2label?: Record<string, string>; num_labels?: number };
   const names = labelNames(config, id2label ? Object.keys(id2label).length : num_labels);
   const numbers = label2id ?? Object.fromEntries(names.map((name, i) => [name, i]));
   const found = Object.entries(numbers).find(([name]) => name.toLowerCase().startsWith("entail"));

@@ -65,9 +65,7 @@ export function parseJson(text: string, path: string): unknown {
   } catch (error) {
     throw new Error(
       `${path}: expected JSON, got ${shortened((error as Error).message)}\nMend the file or fetch it again.`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
 }

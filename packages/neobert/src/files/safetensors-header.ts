@@ -132,9 +132,7 @@ function decodeHeader(bytes: Uint8Array, path: string): string {
 function parseMetadata(value: unknown, path: string): Record<string, string> {
   if (!isObject(value)) throw malformed(path, "__metadata__ to be an object of strings", JSON.stringify(value));
   for (const [key, entry] of Object.entries(value)) {
-    if (typeof entry !== "string") {
-      throw malformed(path, `__metadata__.${key} to be a string`, JSON.stringify(entry));
-    }
+    if (typeof entry !== "string") throw malformed(path, `__metadata__.${key} to be a string`, JSON.stringify(entry));
   }
   return value as Record<string, string>;
 }

@@ -122,10 +122,8 @@ export interface Architecture<Config> extends Facts {
     batch: Batch<T>,
     options?: { rows?: RowChoice<T> },
   ) => T;
-  /** Logits [M, V] of hidden rows [M, C]. */
-  maskedLogits: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T) => T;
-  /** Summed cross entropy of hidden rows [M, C] against labels [M]. */
-  maskedLoss: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T, labels: T) => T;
+  /** The product that gives the masked-LM logits [M, V] of hidden rows [M, C]: what is multiplied, the matrix, the bias. */
+  decoder: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, hidden: T) => [x: T, weight: T, bias: T | undefined];
   /** Logits [B, number of labels], from the batch on. */
   sequenceLogits: <T>(ops: Ops<T>, weights: Weights<T>, config: Config, batch: Batch<T>) => T;
   /** Logits [M, number of labels] of hidden rows [M, C]; of an answer's start and end [M, 2] for question answering. */
@@ -144,7 +142,9 @@ export interface Bound<Config> extends Facts {
   attentionDropout: () => number;
   gguf: () => GgufForm | { refused: string };
   forward: <T>(ops: Ops<T>, weights: Weights<T>, batch: Batch<T>, options?: { rows?: RowChoice<T> }) => T;
+  /** Logits [M, V] of hidden rows [M, C]. */
   maskedLogits: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T) => T;
+  /** Summed cross entropy of hidden rows [M, C] against labels [M]. */
   maskedLoss: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T, labels: T) => T;
   sequenceLogits: <T>(ops: Ops<T>, weights: Weights<T>, batch: Batch<T>) => T;
   tokenLogits: <T>(ops: Ops<T>, weights: Weights<T>, hidden: T, head: TokenHead) => T;
@@ -174,8 +174,9 @@ export function binding<Config>(own: Architecture<Config>): Binding<Config> {
       attentionDropout: () => own.attentionDropout(config),
       gguf: () => own.gguf(config),
       forward: (ops, weights, batch, options) => own.forward(ops, weights, config, batch, options),
-      maskedLogits: (ops, weights, hidden) => own.maskedLogits(ops, weights, config, hidden),
-      maskedLoss: (ops, weights, hidden, labels) => own.maskedLoss(ops, weights, config, hidden, labels),
+      maskedLogits: (ops, weights, hidden) => ops.linear(...own.decoder(ops, weights, config, hidden)),
+      maskedLoss: (ops, weights, hidden, labels) =>
+        ops.linearCrossEntropy(...own.decoder(ops, weights, config, hidden), labels),
       sequenceLogits: (ops, weights, batch) => own.sequenceLogits(ops, weights, config, batch),
       tokenLogits: (ops, weights, hidden, head) => own.tokenLogits(ops, weights, config, hidden, head),
     };

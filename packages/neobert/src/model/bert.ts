@@ -5,9 +5,18 @@
 
 import { z } from "zod";
 import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from "./architecture.js";
-import { commonFields, described, labelCount, probability, range, readConfig, size } from "./config-fields.js";
-import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
-import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+import {
+  type CommonModelConfig,
+  commonFields,
+  described,
+  labelCount,
+  probability,
+  range,
+  readConfig,
+  size,
+} from "./config-fields.js";
+import type { Batch, Ops, RowChoice, Weights } from "./ops.js";
+import { classNamesOf, dense, layerNorm, matrix, normOf, table, vector } from "./parameters.js";
 import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
 /** The fields, with BERT's defaults; RoBERTa has the same with a few other defaults. */
@@ -28,10 +37,7 @@ export const bertFields = {
   type_vocab_size: size.default(2).describe(described.segments),
 };
 
-const schema = z.looseObject({
-  model_type: z.literal("bert").default("bert"),
-  ...bertFields,
-});
+const schema = z.looseObject({ model_type: z.literal("bert").default("bert"), ...bertFields });
 
 /** The published config.json field for field. Fields not known here are kept. */
 export type BertConfig = z.output<typeof schema>;
@@ -83,14 +89,7 @@ export function encoderForward<T>(
 ): T {
   const { num_attention_heads: heads, hidden_dropout_prob: p, attention_probs_dropout_prob } = config;
   const scale = 1 / Math.sqrt(config.hidden_size / heads);
-  const norm = (name: string): Norm<T> => {
-    return {
-      kind: "layer",
-      weight: weights(`${name}.weight`),
-      bias: weights(`${name}.bias`),
-      eps: config.layer_norm_eps,
-    };
-  };
+  const norm = (name: string) => normOf(weights, name, config.layer_norm_eps);
   const table = (name: string, indices: T) => ops.embedding(weights(`${prefix}embeddings.${name}.weight`), indices);
   const words = table("word_embeddings", batch.ids); // [N] -> [N, C]
   const segments = table("token_type_embeddings", ops.tokenTypes(batch));
@@ -154,45 +153,75 @@ export function bertGguf({ layer_norm_eps, type_vocab_size }: BertEncoderConfig,
   };
 }
 
+/** How the heads of BERT's classes are called, and what NomicBERT's have in another way. */
+export interface BertHeads {
+  prefix: string;
+  /** The norm in front of the decoder, and the activation before it. */
+  norm: string;
+  activation: "gelu" | "silu";
+}
+
+type BertHeadConfig = CommonModelConfig &
+  Pick<
+    BertEncoderConfig,
+    "initializer_range" | "layer_norm_eps" | "tie_word_embeddings" | "classifier_dropout" | "hidden_dropout_prob"
+  >;
+
 const PREDICTIONS = "cls.predictions";
 
-const decoderName = ({ tie_word_embeddings }: BertConfig) =>
-  tie_word_embeddings ? "bert.embeddings.word_embeddings.weight" : `${PREDICTIONS}.decoder.weight`;
+const decoderName = ({ prefix }: BertHeads, { tie_word_embeddings }: BertHeadConfig) =>
+  tie_word_embeddings ? `${prefix}embeddings.word_embeddings.weight` : `${PREDICTIONS}.decoder.weight`;
 
-function parameters(config: BertConfig, head: Head): ParameterSpec[] {
+export function headParameters(heads: BertHeads, config: BertHeadConfig, head: Head): ParameterSpec[] {
   const { hidden_size: C, vocab_size: V } = config;
   const init: Initializer = { kind: "normal", std: config.initializer_range };
-  const specs = encoderParameters("bert.", config);
   if (head === "maskedLM") {
-    specs.push(...dense(`${PREDICTIONS}.transform.dense`, C, C, init));
-    specs.push(...layerNorm(`${PREDICTIONS}.transform.LayerNorm`, C), vector(`${PREDICTIONS}.bias`, V));
-    if (!config.tie_word_embeddings) specs.push(matrix(decoderName(config), V, C, init));
+    return [
+      ...dense(`${PREDICTIONS}.transform.dense`, C, C, init),
+      ...layerNorm(`${PREDICTIONS}.transform.${heads.norm}`, C),
+      vector(`${PREDICTIONS}.bias`, V),
+      ...(config.tie_word_embeddings ? [] : [matrix(decoderName(heads, config), V, C, init)]),
+    ];
   }
-  if (head === "sequenceClassification") specs.push(...dense("bert.pooler.dense", C, C, init));
-  if (head === "sequenceClassification") specs.push(...dense("classifier", labelCount(config), C, init));
-  specs.push(...tokenHeadParameters(head, config, init));
-  return specs;
+  if (head !== "sequenceClassification") return tokenHeadParameters(head, config, init);
+  return [...dense(`${heads.prefix}pooler.dense`, C, C, init), ...dense("classifier", labelCount(config), C, init)];
 }
 
-/** What the decoder of the masked-language-model head reads, [M, C]. */
-function transform<T>(ops: Ops<T>, weights: Weights<T>, config: BertConfig, hidden: T): T {
+/** The masked-language-model head's last product, of hidden rows [M, C]. */
+export function decoder<T>(
+  ops: Ops<T>,
+  weights: Weights<T>,
+  heads: BertHeads,
+  config: BertHeadConfig,
+  hidden: T,
+): [x: T, weight: T, bias: T] {
   const name = (rest: string) => `${PREDICTIONS}.transform.${rest}`;
-  const inner = ops.gelu(ops.linear(hidden, weights(name("dense.weight")), weights(name("dense.bias"))));
-  const [weight, bias] = [weights(name("LayerNorm.weight")), weights(name("LayerNorm.bias"))];
-  return ops.norm(inner, { kind: "layer", weight, bias, eps: config.layer_norm_eps });
+  const inner = ops[heads.activation](ops.linear(hidden, weights(name("dense.weight")), weights(name("dense.bias"))));
+  const x = ops.norm(inner, normOf(weights, name(heads.norm), config.layer_norm_eps));
+  return [x, weights(decoderName(heads, config), "product"), weights(`${PREDICTIONS}.bias`)];
 }
+
+/** Logits [B, labels] of the first tokens' states [B, C]. */
+export function pooledLogits<T>(
+  ops: Ops<T>,
+  weights: Weights<T>,
+  { prefix }: BertHeads,
+  config: BertHeadConfig,
+  first: T,
+): T {
+  const pooler = (rest: string) => weights(`${prefix}pooler.dense.${rest}`);
+  const pooled = ops.tanh(ops.linear(first, pooler("weight"), pooler("bias")));
+  const dropped = ops.dropout(pooled, classifierDropout(config));
+  return ops.linear(dropped, weights("classifier.weight"), weights("classifier.bias"));
+}
+
+const heads: BertHeads = { prefix: "bert.", norm: "LayerNorm", activation: "gelu" };
 
 export const bert: Architecture<BertConfig> = {
   modelType: "bert",
   title: "BERT",
   paper: "arXiv 1810.04805",
-  classNames: {
-    none: "BertModel",
-    maskedLM: "BertForMaskedLM",
-    sequenceClassification: "BertForSequenceClassification",
-    tokenClassification: "BertForTokenClassification",
-    questionAnswering: "BertForQuestionAnswering",
-  },
+  classNames: classNamesOf("Bert"),
   otherClassNames: { BertForPreTraining: "maskedLM" },
   prefix: "bert.",
   checkpoints: {
@@ -211,7 +240,7 @@ export const bert: Architecture<BertConfig> = {
   dropoutFields: bertDropout,
   freshFields: ({ maxLength }) => ({ max_position_embeddings: maxLength }),
   parseConfig: (raw) => readConfig("BertConfig", schema, raw),
-  parameters,
+  parameters: (config, head) => [...encoderParameters("bert.", config), ...headParameters(heads, config, head)],
   maxPositions: (config) => config.max_position_embeddings,
   segments: (config) => config.type_vocab_size,
   innerSize: (config) => config.intermediate_size,
@@ -219,21 +248,10 @@ export const bert: Architecture<BertConfig> = {
   gguf: (config) => bertGguf(config, "gpt-2"),
   forward: (ops, weights, config, batch, { rows } = {}) =>
     encoderForward(ops, weights, config, batch, { prefix: "bert.", firstPosition: 0, ...(rows && { rows }) }),
-  maskedLogits: (ops, weights, config, hidden) =>
-    ops.linear(
-      transform(ops, weights, config, hidden),
-      weights(decoderName(config), "product"),
-      weights(`${PREDICTIONS}.bias`),
-    ),
-  maskedLoss(ops, weights, config, hidden, labels) {
-    const x = transform(ops, weights, config, hidden);
-    return ops.linearCrossEntropy(x, weights(decoderName(config), "product"), weights(`${PREDICTIONS}.bias`), labels);
-  },
+  decoder: (ops, weights, config, hidden) => decoder(ops, weights, heads, config, hidden),
   sequenceLogits(ops, weights, config, batch) {
     const first = bert.forward(ops, weights, config, batch, { rows: "first" }); // [B, C]
-    const pooled = ops.tanh(ops.linear(first, weights("bert.pooler.dense.weight"), weights("bert.pooler.dense.bias")));
-    const dropped = ops.dropout(pooled, classifierDropout(config));
-    return ops.linear(dropped, weights("classifier.weight"), weights("classifier.bias"));
+    return pooledLogits(ops, weights, heads, config, first);
   },
   tokenLogits: (ops, weights, config, hidden, head) =>
     tokenHeadLogits(ops, weights, head, hidden, classifierDropout(config)),

@@ -110,6 +110,24 @@ export function wrongConfig(name: string, expected: string, got: string): Error 
   return new Error(`${name}: expected ${expected}, got ${got}`);
 }
 
+/** The width of a head, which `field` may give too. Throws where that is another, or odd where positions are rotary. */
+export function headWidth(
+  name: string,
+  { hidden_size, num_attention_heads }: CommonModelConfig,
+  {
+    field = "head_dim",
+    given,
+    isRotary = true,
+  }: { field?: string; given?: number | null | undefined; isRotary?: boolean },
+): number {
+  const D = hidden_size / num_attention_heads;
+  if (given != null && given !== D) {
+    throw wrongConfig(name, `${field} to be hidden_size / num_attention_heads = ${D}`, `${given}`);
+  }
+  if (isRotary && D % 2 !== 0) throw wrongConfig(name, "an even head width, which rotary positions need", `${D}`);
+  return D;
+}
+
 export function labelCount({ id2label, num_labels = 2 }: Pick<CommonModelConfig, "id2label" | "num_labels">): number {
   return id2label ? Object.keys(id2label).length : num_labels;
 }

@@ -8,6 +8,7 @@ import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from ".
 import {
   commonFields,
   described,
+  headWidth,
   labelCount,
   probability,
   range,
@@ -17,7 +18,7 @@ import {
   wrongConfig,
 } from "./config-fields.js";
 import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
-import { dense, layerNorm, table } from "./parameters.js";
+import { classNamesOf, dense, layerNorm, table } from "./parameters.js";
 import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
 const NAME = "EuroBertConfig";
@@ -59,14 +60,10 @@ function parseConfig(raw: unknown): EuroBertConfig {
   const { rope_theta, rope_scaling: _, rope_parameters, ...fields } = readFields(NAME, olderFields, raw);
   const rope = { ...(rope_theta !== undefined && { rope_theta }), ...rope_parameters };
   const config = readConfig(NAME, schema, { ...fields, rope_parameters: rope });
-  const { num_attention_heads: H, num_key_value_heads, head_dim } = config;
-  const [D, K] = [config.hidden_size / H, num_key_value_heads ?? H];
+  const { num_attention_heads: H, num_key_value_heads } = config;
+  const K = num_key_value_heads ?? H;
   if (H % K !== 0) throw wrongConfig(NAME, `num_key_value_heads to divide num_attention_heads ${H}`, `${K}`);
-  if (head_dim != null && head_dim !== D) {
-    throw wrongConfig(NAME, `head_dim to be hidden_size / num_attention_heads = ${D}`, `${head_dim}`);
-  }
-  if (D % 2 !== 0) throw wrongConfig(NAME, "an even head width, which rotary positions need", `${D}`);
-  return { ...config, head_dim: D, num_key_value_heads: K };
+  return { ...config, head_dim: headWidth(NAME, config, { given: config.head_dim }), num_key_value_heads: K };
 }
 
 const EMBEDDING = "model.embed_tokens.weight";
@@ -117,9 +114,11 @@ function forward<T>(
 ): T {
   const { num_attention_heads: heads, num_hidden_layers: L, attention_bias, mlp_bias } = config;
   const [kvHeads, D] = [config.num_key_value_heads!, config.head_dim!];
-  const norm = (name: string): Norm<T> => {
-    return { kind: "rms", weight: weights(`${name}.weight`), eps: config.rms_norm_eps };
-  };
+  const norm = (name: string): Norm<T> => ({
+    kind: "rms",
+    weight: weights(`${name}.weight`),
+    eps: config.rms_norm_eps,
+  });
   const angles = ops.rotaryAngles(ops.positions(batch, 0), D, config.rope_parameters.rope_theta);
   const rotary = { ...angles, pairing: "half" } as const;
 
@@ -153,12 +152,6 @@ function forward<T>(
     ) as [T, T];
   }
   return h;
-}
-
-/** The decoder's matrix and bias. */
-function decoder<T>(weights: Weights<T>, config: EuroBertConfig): [weight: T, bias: T | undefined] {
-  const bias = config.mlp_bias ? weights("lm_head.bias") : undefined;
-  return [weights(config.tie_word_embeddings ? EMBEDDING : DECODER, "product"), bias];
 }
 
 function sequenceLogits<T>(ops: Ops<T>, weights: Weights<T>, config: EuroBertConfig, batch: Batch<T>): T {
@@ -202,13 +195,7 @@ export const euroBert: Architecture<EuroBertConfig> = {
   modelType: "eurobert",
   title: "EuroBERT",
   paper: "arXiv 2503.05500",
-  classNames: {
-    none: "EuroBertModel",
-    maskedLM: "EuroBertForMaskedLM",
-    sequenceClassification: "EuroBertForSequenceClassification",
-    tokenClassification: "EuroBertForTokenClassification",
-    questionAnswering: "EuroBertForQuestionAnswering",
-  },
+  classNames: classNamesOf("EuroBert"),
   prefix: "model.",
   checkpoints: { renames: [[/^lm_head\.weight$/, EMBEDDING]] },
   python: { transformers: 5, lacks: ["questionAnswering"] },
@@ -226,9 +213,11 @@ export const euroBert: Architecture<EuroBertConfig> = {
   attentionDropout: (config) => config.attention_dropout,
   gguf,
   forward,
-  maskedLogits: (ops, weights, config, hidden) => ops.linear(hidden, ...decoder(weights, config)),
-  maskedLoss: (ops, weights, config, hidden, labels) =>
-    ops.linearCrossEntropy(hidden, ...decoder(weights, config), labels),
+  decoder: (_, weights, config, hidden) => [
+    hidden,
+    weights(config.tie_word_embeddings ? EMBEDDING : DECODER, "product"),
+    config.mlp_bias ? weights("lm_head.bias") : undefined,
+  ],
   sequenceLogits,
   tokenLogits: (ops, weights, _, hidden, head) => tokenHeadLogits(ops, weights, head, hidden, 0),
 };

@@ -8,6 +8,7 @@ import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from ".
 import {
   commonFields,
   described,
+  headWidth,
   labelCount,
   probability,
   range,
@@ -17,7 +18,7 @@ import {
   wrongConfig,
 } from "./config-fields.js";
 import type { Batch, Norm, Ops, RowChoice, Weights } from "./ops.js";
-import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+import { classNamesOf, dense, layerNorm, matrix, table, vector } from "./parameters.js";
 import { isTokenHead, tokenLayers } from "./token-heads.js";
 
 const NAME = "ModernBertConfig";
@@ -90,8 +91,7 @@ function withPublishedFields(raw: unknown): unknown {
 
 function parseConfig(raw: unknown): ModernBertConfig {
   const config = readConfig(NAME, schema, withPublishedFields(raw));
-  const D = config.hidden_size / config.num_attention_heads;
-  if (D % 2 !== 0) throw wrongConfig(NAME, "an even head width, which rotary positions need", `${D}`);
+  headWidth(NAME, config, {});
   return config;
 }
 
@@ -200,9 +200,6 @@ function classify<T>(ops: Ops<T>, weights: Weights<T>, config: ModernBertConfig,
   return ops.linear(dropped, weights("classifier.weight"), weights("classifier.bias"));
 }
 
-const decoderBias = <T>(weights: Weights<T>, config: ModernBertConfig) =>
-  config.decoder_bias ? weights("decoder.bias") : undefined;
-
 function gguf(config: ModernBertConfig): GgufForm | { refused: string } {
   for (const bias of ["norm_bias", "attention_bias", "mlp_bias"] as const) {
     if (config[bias]) return { refused: `a ModernBERT with ${bias}` };
@@ -238,28 +235,20 @@ export const modernBert: Architecture<ModernBertConfig> = {
   modelType: "modernbert",
   title: "ModernBERT",
   paper: "arXiv 2412.13663",
-  classNames: {
-    none: "ModernBertModel",
-    maskedLM: "ModernBertForMaskedLM",
-    sequenceClassification: "ModernBertForSequenceClassification",
-    tokenClassification: "ModernBertForTokenClassification",
-    questionAnswering: "ModernBertForQuestionAnswering",
-  },
+  classNames: classNamesOf("ModernBert"),
   prefix: "model.",
   checkpoints: { renames: [[/^decoder\.weight$/, "model.embeddings.tok_embeddings.weight"]] },
   python: { transformers: 4 },
   fields: schema.shape,
   lengthField: "max_position_embeddings",
   dropoutFields: ["embedding_dropout", "attention_dropout", "mlp_dropout"],
-  freshFields: ({ maxLength, cls, sep }) => {
-    return {
-      max_position_embeddings: maxLength,
-      bos_token_id: cls,
-      eos_token_id: sep,
-      cls_token_id: cls,
-      sep_token_id: sep,
-    };
-  },
+  freshFields: ({ maxLength, cls, sep }) => ({
+    max_position_embeddings: maxLength,
+    bos_token_id: cls,
+    eos_token_id: sep,
+    cls_token_id: cls,
+    sep_token_id: sep,
+  }),
   parseConfig,
   parameters,
   maxPositions: () => Number.POSITIVE_INFINITY,
@@ -267,16 +256,11 @@ export const modernBert: Architecture<ModernBertConfig> = {
   attentionDropout: (config) => config.attention_dropout,
   gguf,
   forward,
-  maskedLogits: (ops, weights, config, hidden) =>
-    ops.linear(
-      predictionHead(ops, weights, config, hidden),
-      weights(decoderName(config), "product"),
-      decoderBias(weights, config),
-    ),
-  maskedLoss(ops, weights, config, hidden, labels) {
-    const x = predictionHead(ops, weights, config, hidden);
-    return ops.linearCrossEntropy(x, weights(decoderName(config), "product"), decoderBias(weights, config), labels);
-  },
+  decoder: (ops, weights, config, hidden) => [
+    predictionHead(ops, weights, config, hidden),
+    weights(decoderName(config), "product"),
+    config.decoder_bias ? weights("decoder.bias") : undefined,
+  ],
   sequenceLogits(ops, weights, config, batch) {
     const isMean = config.classifier_pooling === "mean";
     const hidden = forward(ops, weights, config, batch, isMean ? {} : { rows: "first" });

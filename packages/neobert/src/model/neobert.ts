@@ -8,15 +8,15 @@ import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from ".
 import {
   commonFields,
   described,
+  headWidth,
   labelCount,
   probability,
   range,
   readConfig,
   size,
-  wrongConfig,
 } from "./config-fields.js";
 import type { Batch, Norm, Ops, RotaryAngles, RowChoice, Weights } from "./ops.js";
-import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
+import { classNamesOf, dense, layerNorm, matrix, table, vector } from "./parameters.js";
 import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
 // NOTE: the defaults are the published class's, for files that leave a field out. The released model differs in
@@ -62,14 +62,8 @@ const ROTARY_THETA = 10000;
  */
 export function parseNeoBERTConfig(raw: unknown): NeoBERTConfig {
   const config = readConfig("NeoBERTConfig", schema, raw);
-  const D = config.hidden_size / config.num_attention_heads;
-  if (config.dim_head !== undefined && config.dim_head !== D) {
-    throw wrongConfig("NeoBERTConfig", `dim_head to be hidden_size / num_attention_heads = ${D}`, `${config.dim_head}`);
-  }
-  if (config.rope && D % 2 !== 0) {
-    throw wrongConfig("NeoBERTConfig", "an even head width, which rotary positions need", `${D}`);
-  }
-  return { ...config, dim_head: D };
+  const options = { field: "dim_head", given: config.dim_head, isRotary: config.rope };
+  return { ...config, dim_head: headWidth("NeoBERTConfig", config, options) };
 }
 
 const layerPrefix = (layer: number) => `model.transformer_encoder.${layer}`;
@@ -271,13 +265,7 @@ export const neobert: Architecture<NeoBERTConfig> = {
   modelType: "neobert",
   title: "NeoBERT",
   paper: "arXiv 2502.19587",
-  classNames: {
-    none: "NeoBERT",
-    maskedLM: "NeoBERTLMHead",
-    sequenceClassification: "NeoBERTForSequenceClassification",
-    tokenClassification: "NeoBERTForTokenClassification",
-    questionAnswering: "NeoBERTForQuestionAnswering",
-  },
+  classNames: { ...classNamesOf("NeoBERT"), none: "NeoBERT", maskedLM: "NeoBERTLMHead" },
   prefix: "model.",
   python: {
     remoteCode: "the published NeoBERT repository",
@@ -295,9 +283,7 @@ export const neobert: Architecture<NeoBERTConfig> = {
   gguf,
   forward,
   // NOTE: the decoder is never tied to the embedding, whatever a config's tie_word_embeddings says.
-  maskedLogits: (ops, weights, _, hidden) => ops.linear(hidden, weights("decoder.weight"), weights("decoder.bias")),
-  maskedLoss: (ops, weights, _, hidden, labels) =>
-    ops.linearCrossEntropy(hidden, weights("decoder.weight"), weights("decoder.bias"), labels),
+  decoder: (_, weights, __, hidden) => [hidden, weights("decoder.weight"), weights("decoder.bias")],
   sequenceLogits(ops, weights, config, batch) {
     const first = forward(ops, weights, config, batch, { rows: "first" }); // [B, C]
     const inner = ops.linear(

@@ -5,11 +5,11 @@
 
 import { z } from "zod";
 import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from "./architecture.js";
-import { bertDropout, classifierDropout } from "./bert.js";
+import { type BertHeads, bertDropout, classifierDropout, decoder, headParameters, pooledLogits } from "./bert.js";
 import {
   commonFields,
   described,
-  labelCount,
+  headWidth,
   layerCount,
   probability,
   range,
@@ -18,9 +18,9 @@ import {
   size,
   wrongConfig,
 } from "./config-fields.js";
-import type { Batch, Norm, Ops, RotaryScaling, RowChoice, Weights } from "./ops.js";
-import { dense, layerNorm, matrix, table, vector } from "./parameters.js";
-import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
+import type { Batch, Ops, RotaryScaling, RowChoice, Weights } from "./ops.js";
+import { classNamesOf, layerNorm, matrix, normOf, table } from "./parameters.js";
+import { tokenHeadLogits } from "./token-heads.js";
 
 const NAME = "NomicBertConfig";
 const DEFAULT_THETA = 1000;
@@ -123,11 +123,7 @@ function fromHubForm(raw: object): unknown {
 function parseConfig(raw: unknown): NomicBertConfig {
   const isHubForm = typeof raw === "object" && raw !== null && "n_embd" in raw;
   const config = readConfig(NAME, schema, isHubForm ? fromHubForm(raw) : raw);
-  const D = config.hidden_size / config.num_attention_heads;
-  if (config.head_dim != null && config.head_dim !== D) {
-    throw wrongConfig(NAME, `head_dim to be hidden_size / num_attention_heads = ${D}`, `${config.head_dim}`);
-  }
-  if (D % 2 !== 0) throw wrongConfig(NAME, "an even head width, which rotary positions need", `${D}`);
+  const D = headWidth(NAME, config, { given: config.head_dim });
   const rope = config.rope_parameters ?? { rope_theta: DEFAULT_THETA, rope_type: "default" as const };
   const isScaled = rope.rope_type === "dynamic";
   if (isScaled && rope.factor == null)
@@ -142,10 +138,7 @@ function scalingOf({ rope_parameters, max_position_embeddings }: NomicBertConfig
   return { factor: rope_parameters.factor!, trainedTokens: max_position_embeddings };
 }
 
-const PREDICTIONS = "cls.predictions";
-
-const decoderName = ({ tie_word_embeddings }: NomicBertConfig) =>
-  tie_word_embeddings ? "nomic_bert.embeddings.word_embeddings.weight" : `${PREDICTIONS}.decoder.weight`;
+const heads: BertHeads = { prefix: "nomic_bert.", norm: "layer_norm", activation: "silu" };
 
 const layerPrefix = (layer: number) => `nomic_bert.encoder.layers.${layer}`;
 
@@ -165,25 +158,8 @@ function parameters(config: NomicBertConfig, head: Head): ParameterSpec[] {
     specs.push(matrix(name("mlp.fc2.weight"), C, I, init));
     specs.push(...layerNorm(name("norm1"), C), ...layerNorm(name("norm2"), C));
   }
-  if (head === "maskedLM") {
-    specs.push(...dense(`${PREDICTIONS}.transform.dense`, C, C, init));
-    specs.push(...layerNorm(`${PREDICTIONS}.transform.layer_norm`, C), vector(`${PREDICTIONS}.bias`, V));
-    if (!config.tie_word_embeddings) specs.push(matrix(decoderName(config), V, C, init));
-  }
-  if (head === "sequenceClassification") specs.push(...dense("nomic_bert.pooler.dense", C, C, init));
-  if (head === "sequenceClassification") specs.push(...dense("classifier", labelCount(config), C, init));
-  specs.push(...tokenHeadParameters(head, config, init));
-  return specs;
+  return [...specs, ...headParameters(heads, config, head)];
 }
-
-const normOf = <T>(weights: Weights<T>, config: NomicBertConfig, name: string): Norm<T> => {
-  return {
-    kind: "layer",
-    weight: weights(`${name}.weight`),
-    bias: weights(`${name}.bias`),
-    eps: config.layer_norm_eps,
-  };
-};
 
 /** Last hidden state [N, C], or of the rows asked for [M, C]. */
 function forward<T>(
@@ -195,10 +171,11 @@ function forward<T>(
 ): T {
   const { num_attention_heads: heads, hidden_dropout_prob: p } = config;
   const D = config.hidden_size / heads;
+  const norm = (name: string) => normOf(weights, name, config.layer_norm_eps);
   const words = ops.embedding(weights("nomic_bert.embeddings.word_embeddings.weight"), batch.ids); // [N] -> [N, C]
   const types = weights("nomic_bert.embeddings.token_type_embeddings.weight");
   const segments = ops.embedding(types, ops.tokenTypes(batch));
-  const [, embedded] = ops.addNorm(words, segments, normOf(weights, config, "nomic_bert.emb_ln"));
+  const [, embedded] = ops.addNorm(words, segments, norm("nomic_bert.emb_ln"));
   const { rope_theta } = config.rope_parameters!;
   const scaling = scalingOf(config);
   const angles = scaling
@@ -219,20 +196,13 @@ function forward<T>(
         residual = ops.gatherRows(residual, rows, batch);
       }
       const projected = ops.dropout(linear(attended, "attn.out_proj"), p);
-      const [, middle] = ops.addNorm(residual, projected, normOf(weights, config, name("norm1")));
+      const [, middle] = ops.addNorm(residual, projected, norm(name("norm1")));
       const inner = ops.multiply(ops.silu(linear(middle, "mlp.fc12")), linear(middle, "mlp.fc11")); // [N, I]
       const output = ops.dropout(linear(inner, "mlp.fc2"), p);
-      return [ops.addNorm(middle, output, normOf(weights, config, name("norm2")))[1]];
+      return [ops.addNorm(middle, output, norm(name("norm2")))[1]];
     }, x) as [T];
   }
   return x;
-}
-
-/** What the decoder of the masked-language-model head reads, [M, C]. */
-function transform<T>(ops: Ops<T>, weights: Weights<T>, config: NomicBertConfig, hidden: T): T {
-  const name = (rest: string) => `${PREDICTIONS}.transform.${rest}`;
-  const inner = ops.silu(ops.linear(hidden, weights(name("dense.weight")), weights(name("dense.bias"))));
-  return ops.norm(inner, normOf(weights, config, name("layer_norm")));
 }
 
 function gguf(config: NomicBertConfig): GgufForm {
@@ -271,13 +241,7 @@ export const nomicBert: Architecture<NomicBertConfig> = {
   modelType: "nomic_bert",
   title: "NomicBERT",
   paper: "arXiv 2402.01613",
-  classNames: {
-    none: "NomicBertModel",
-    maskedLM: "NomicBertForMaskedLM",
-    sequenceClassification: "NomicBertForSequenceClassification",
-    tokenClassification: "NomicBertForTokenClassification",
-    questionAnswering: "NomicBertForQuestionAnswering",
-  },
+  classNames: classNamesOf("NomicBert"),
   otherClassNames: { NomicBertForPreTraining: "maskedLM" },
   prefix: "nomic_bert.",
   checkpoints: {
@@ -303,22 +267,10 @@ export const nomicBert: Architecture<NomicBertConfig> = {
   attentionDropout: (config) => config.attention_probs_dropout_prob,
   gguf,
   forward,
-  maskedLogits: (ops, weights, config, hidden) =>
-    ops.linear(
-      transform(ops, weights, config, hidden),
-      weights(decoderName(config), "product"),
-      weights(`${PREDICTIONS}.bias`),
-    ),
-  maskedLoss(ops, weights, config, hidden, labels) {
-    const x = transform(ops, weights, config, hidden);
-    return ops.linearCrossEntropy(x, weights(decoderName(config), "product"), weights(`${PREDICTIONS}.bias`), labels);
-  },
+  decoder: (ops, weights, config, hidden) => decoder(ops, weights, heads, config, hidden),
   sequenceLogits(ops, weights, config, batch) {
     const first = forward(ops, weights, config, batch, { rows: "first" }); // [B, C]
-    const pooler = (rest: string) => weights(`nomic_bert.pooler.dense.${rest}`);
-    const pooled = ops.tanh(ops.linear(first, pooler("weight"), pooler("bias")));
-    const dropped = ops.dropout(pooled, classifierDropout(config));
-    return ops.linear(dropped, weights("classifier.weight"), weights("classifier.bias"));
+    return pooledLogits(ops, weights, heads, config, first);
   },
   tokenLogits: (ops, weights, config, hidden, head) =>
     tokenHeadLogits(ops, weights, head, hidden, classifierDropout(config)),

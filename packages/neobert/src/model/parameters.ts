@@ -1,6 +1,7 @@
-// Short forms for the parameters that all encoders have: what an architecture's file lists by its published names.
+// Short forms for what all encoders have: parameters and classes, which an architecture's file lists by their published names.
 
-import type { Initializer, ParameterSpec } from "./architecture.js";
+import type { Head, Initializer, ParameterSpec } from "./architecture.js";
+import type { Norm, Weights } from "./ops.js";
 
 export function vector(name: string, length: number, value = 0): ParameterSpec {
   return { name, shape: [length], role: "vector", init: { kind: "constant", value } };
@@ -28,3 +29,17 @@ export function dense(name: string, rows: number, columns: number, init: Initial
 export function layerNorm(name: string, width: number, bias = true): ParameterSpec[] {
   return [vector(`${name}.weight`, width, 1), ...(bias ? [vector(`${name}.bias`, width)] : [])];
 }
+
+/** The norm whose parameters `layerNorm` lists. */
+export function normOf<T>(weights: Weights<T>, name: string, eps: number): Norm<T> {
+  return { kind: "layer", weight: weights(`${name}.weight`), bias: weights(`${name}.bias`), eps };
+}
+
+/** The published classes of a model as transformers names them. */
+export const classNamesOf = (model: string): Record<Head, string> => ({
+  none: `${model}Model`,
+  maskedLM: `${model}ForMaskedLM`,
+  sequenceClassification: `${model}ForSequenceClassification`,
+  tokenClassification: `${model}ForTokenClassification`,
+  questionAnswering: `${model}ForQuestionAnswering`,
+});

@@ -5,8 +5,7 @@ import { z } from "zod";
 import type { Architecture, Head, Initializer, ParameterSpec } from "./architecture.js";
 import { bertDropout, bertFields, bertGguf, classifierDropout, encoderForward, encoderParameters } from "./bert.js";
 import { commonFields, labelCount, readConfig, wrongConfig } from "./config-fields.js";
-import type { Ops, Weights } from "./ops.js";
-import { dense, layerNorm, matrix, vector } from "./parameters.js";
+import { classNamesOf, dense, layerNorm, matrix, normOf, vector } from "./parameters.js";
 import { tokenHeadLogits, tokenHeadParameters } from "./token-heads.js";
 
 const schema = z.looseObject({
@@ -53,24 +52,11 @@ function parameters(config: RobertaConfig, head: Head): ParameterSpec[] {
   return specs;
 }
 
-/** What the decoder of the masked-language-model head reads, [M, C]. */
-function transform<T>(ops: Ops<T>, weights: Weights<T>, config: RobertaConfig, hidden: T): T {
-  const inner = ops.gelu(ops.linear(hidden, weights("lm_head.dense.weight"), weights("lm_head.dense.bias")));
-  const [weight, bias] = [weights("lm_head.layer_norm.weight"), weights("lm_head.layer_norm.bias")];
-  return ops.norm(inner, { kind: "layer", weight, bias, eps: config.layer_norm_eps });
-}
-
 export const roberta: Architecture<RobertaConfig> = {
   modelType: "roberta",
   title: "RoBERTa",
   paper: "arXiv 1907.11692",
-  classNames: {
-    none: "RobertaModel",
-    maskedLM: "RobertaForMaskedLM",
-    sequenceClassification: "RobertaForSequenceClassification",
-    tokenClassification: "RobertaForTokenClassification",
-    questionAnswering: "RobertaForQuestionAnswering",
-  },
+  classNames: classNamesOf("Roberta"),
   prefix: "roberta.",
   checkpoints: {
     renames: [
@@ -86,15 +72,13 @@ export const roberta: Architecture<RobertaConfig> = {
   fields: schema.shape,
   lengthField: "max_position_embeddings",
   dropoutFields: bertDropout,
-  freshFields: ({ maxLength, pad, cls, sep }) => {
-    return {
-      max_position_embeddings: maxLength + pad + 1,
-      type_vocab_size: 1,
-      layer_norm_eps: 1e-5,
-      bos_token_id: cls,
-      eos_token_id: sep,
-    };
-  },
+  freshFields: ({ maxLength, pad, cls, sep }) => ({
+    max_position_embeddings: maxLength + pad + 1,
+    type_vocab_size: 1,
+    layer_norm_eps: 1e-5,
+    bos_token_id: cls,
+    eos_token_id: sep,
+  }),
   parseConfig,
   parameters,
   maxPositions,
@@ -106,15 +90,10 @@ export const roberta: Architecture<RobertaConfig> = {
     const options = { prefix: "roberta.", firstPosition: firstPosition(config), ...(rows && { rows }) };
     return encoderForward(ops, weights, config, batch, options);
   },
-  maskedLogits: (ops, weights, config, hidden) =>
-    ops.linear(
-      transform(ops, weights, config, hidden),
-      weights(decoderName(config), "product"),
-      weights("lm_head.bias"),
-    ),
-  maskedLoss(ops, weights, config, hidden, labels) {
-    const x = transform(ops, weights, config, hidden);
-    return ops.linearCrossEntropy(x, weights(decoderName(config), "product"), weights("lm_head.bias"), labels);
+  decoder(ops, weights, config, hidden) {
+    const inner = ops.gelu(ops.linear(hidden, weights("lm_head.dense.weight"), weights("lm_head.dense.bias")));
+    const x = ops.norm(inner, normOf(weights, "lm_head.layer_norm", config.layer_norm_eps)); // [M, C]
+    return [x, weights(decoderName(config), "product"), weights("lm_head.bias")];
   },
   sequenceLogits(ops, weights, config, batch) {
     const p = classifierDropout(config);

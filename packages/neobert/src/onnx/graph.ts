@@ -71,15 +71,7 @@ export interface NodeOptions {
 }
 
 type Data = Float32Array | Uint16Array | Int8Array | Uint8Array | Int32Array | BigInt64Array;
-const BYTES: Record<ElementType, number> = {
-  float32: 4,
-  float16: 2,
-  uint8: 1,
-  int8: 1,
-  int32: 4,
-  int64: 8,
-  bool: 1,
-};
+const BYTES: Record<ElementType, number> = { float32: 4, float16: 2, uint8: 1, int8: 1, int32: 4, int64: 8, bool: 1 };
 
 export class Graph {
   readonly name: string;

@@ -144,9 +144,9 @@ export function writeOnnx(path: string, graph: Graph, options: OnnxFileOptions):
       ...graph.inputs.flatMap((input) => valueInfo(11, input)),
       ...graph.outputs.flatMap((output) => valueInfo(12, output)),
     ]),
-    ...[...graph.domains()].flatMap((domain) => {
-      return message(8, [...(domain ? text(1, domain) : []), ...int(2, domain ? 1 : OPSET)]);
-    }),
+    ...[...graph.domains()].flatMap((domain) =>
+      message(8, [...(domain ? text(1, domain) : []), ...int(2, domain ? 1 : OPSET)]),
+    ),
     ...Object.entries(options.metadata ?? {}).flatMap(([key, value]) => entry(14, key, value)),
   ];
   const fill = (fd: number) => {

@@ -85,9 +85,12 @@ function trace(
   rows?: Value,
 ): Value {
   const weights = new Map(
-    architecture.parameters(head).map(({ name, shape }): [string, Value] => {
-      return [name, { name, dtype: "float32", dims: shape, weight: () => values(name) }];
-    }),
+    architecture
+      .parameters(head)
+      .map(({ name, shape }): [string, Value] => [
+        name,
+        { name, dtype: "float32", dims: shape, weight: () => values(name) },
+      ]),
   );
   const weight = (name: string): Value => {
     const found = weights.get(name);

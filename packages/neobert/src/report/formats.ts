@@ -44,15 +44,7 @@ const comparison = z.object({
   scale: z.string(),
   versions,
   models: z
-    .array(
-      z.object({
-        name: z.string(),
-        parameters: z.number(),
-        categories: scores,
-        tasks: scores,
-        mean: score,
-      }),
-    )
+    .array(z.object({ name: z.string(), parameters: z.number(), categories: scores, tasks: scores, mean: score }))
     .min(1),
 });
 

@@ -106,12 +106,7 @@ function barChart(title: string, groups: readonly string[], series: readonly Sco
         }),
         Plot.text(
           groups.map((group, g) => ({ group, y: g * groupHeight + 11 })),
-          {
-            text: "group",
-            y: "y",
-            frameAnchor: "left",
-            fontWeight: 600,
-          },
+          { text: "group", y: "y", frameAnchor: "left", fontWeight: 600 },
         ),
         Plot.ruleX([0]),
       ],

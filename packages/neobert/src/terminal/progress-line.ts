@@ -27,6 +27,9 @@ export function formatDuration(seconds: number): string {
   return minutes > 0 ? `${minutes}:${two(rest)}` : `${rest}s`;
 }
 
+/** A whole number with commas between the thousands. */
+export const grouped = (value: number) => Math.round(value).toLocaleString("en-US");
+
 /** A bar of this many characters, as a list to spread: `[====    ]`, or nothing for 0. */
 export function barOf(share: number, columns: number): string[] {
   const filled = Math.round(Math.min(1, share) * columns);

@@ -1,7 +1,7 @@
 // What a person sees of a run, on stderr: on a terminal one line that is rewritten (bar, loss, tokens/s, learning rate,
 // time left, where the time goes), elsewhere a plain line every few seconds. Nothing here is needed for the run itself.
 
-import { barOf, formatDuration, ProgressLine, type ProgressLineOptions } from "./progress-line.js";
+import { barOf, formatDuration, grouped, ProgressLine, type ProgressLineOptions } from "./progress-line.js";
 
 export { formatDuration };
 
@@ -25,8 +25,6 @@ export interface ProgressState {
   secondsLeft?: number | undefined;
   seconds: StepSeconds;
 }
-
-const grouped = (value: number) => Math.round(value).toLocaleString("en-US");
 
 function timeSplit(seconds: StepSeconds): string {
   const entries = Object.entries(seconds) as [keyof StepSeconds, number][];

@@ -34,9 +34,7 @@ export function templateFromJSON(json: PostProcessorJSON | null): Template {
   }
   const parts = (pieces: typeof json.single) =>
     pieces.map((piece): Part => {
-      if ("Sequence" in piece) {
-        return { sequence: piece.Sequence.id === "A" ? 0 : 1, typeId: piece.Sequence.type_id };
-      }
+      if ("Sequence" in piece) return { sequence: piece.Sequence.id === "A" ? 0 : 1, typeId: piece.Sequence.type_id };
       const { id, type_id: typeId } = piece.SpecialToken;
       const special = Object.hasOwn(json.special_tokens, id) ? json.special_tokens[id] : undefined;
       if (!special) {

@@ -217,9 +217,7 @@ export class Tokenizer {
     const room = this.#roomForText(addSpecialTokens ? addedTokenCount(parts) : 0, options);
     let a = this.#encodeText(first, 0, offsetUnit);
     let b = second === undefined ? undefined : this.#encodeText(second, 1, offsetUnit);
-    if (room) {
-      [a, b] = truncatePair(a, b, room.tokens, room.strategy, room.stride, this.truncationSide);
-    }
+    if (room) [a, b] = truncatePair(a, b, room.tokens, room.strategy, room.stride, this.truncationSide);
     const texts = b ? [a, b] : [a];
     const { trimOffsets: trim } = this.#template;
     if (trim) for (const encoding of texts) trimOffsets(encoding, trim.addPrefixSpace);

@@ -89,9 +89,10 @@ export function readSentenceFolder(folder: string): SentenceFolder {
     similarity: similarityOf(settings.similarity_fn_name, folder),
   };
   const file = join(folder, "modules.json");
-  const modules = readModules(folder)?.map(({ type, path }) => {
-    return { type: type.split(".").at(-1)!, folder: join(folder, path) };
-  });
+  const modules = readModules(folder)?.map(({ type, path }) => ({
+    type: type.split(".").at(-1)!,
+    folder: join(folder, path),
+  }));
   if (!modules) return plain;
   const [transformer, pooling, ...rest] = modules;
   if (transformer?.type !== "Transformer" || pooling?.type !== "Pooling") {

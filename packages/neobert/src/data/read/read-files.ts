@@ -63,9 +63,7 @@ export async function fetchSources(sources: string | string[], options: HubOptio
       continue;
     }
     const match = /^([^/@]+\/[^/@]+)(?:@([^/]+))?(?:\/(.+))?$/.exec(source.slice(HUB_PREFIX.length));
-    if (!match) {
-      throw new Error(`${source}: expected ${HUB_PREFIX}OWNER/NAME[@REVISION][/PATTERN], got another form`);
-    }
+    if (!match) throw new Error(`${source}: expected ${HUB_PREFIX}OWNER/NAME[@REVISION][/PATTERN], got another form`);
     const [, name, revision, pattern] = match;
     const { resolveDataset } = await import("../../hub/resolve.js");
     const readable = Object.keys(FORMATS).flatMap((extension) => [

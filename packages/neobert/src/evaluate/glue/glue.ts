@@ -6,7 +6,6 @@ import type { DataRecord } from "../../data/read/records.js";
 import { type Answered, accuracyOf, correlationsOf, f1Of, matthewsOf } from "./glue-metrics.js";
 import type { Benchmark, BenchmarkTask, Example, Predictions, Split } from "./glue-task.js";
 
-const hubSplits = { train: ["train"], validation: ["validation"], test: ["test"] };
 const tsv = { train: ["train.tsv"], validation: ["dev.tsv"], test: ["test.tsv"] };
 const entailment = ["entailment", "not_entailment"];
 
@@ -20,7 +19,7 @@ function textOf(record: DataRecord, columns: readonly string[]): string {
 export function labelOf(value: unknown, labels: readonly string[]): number | undefined {
   if (value === undefined || value === null || value === "" || value === -1 || value === "-1") return undefined;
   const named = labels.indexOf(String(value).toLowerCase());
-  const label = named >= 0 ? named : typeof value === "boolean" ? Number(value) : Number(value);
+  const label = named >= 0 ? named : Number(value);
   if (Number.isInteger(label) && label >= 0 && label < labels.length) return label;
   throw new Error(`expected a label of ${labels.join(", ")}, got ${JSON.stringify(value)}`);
 }
@@ -50,21 +49,24 @@ function byColumns({ text, pair, label = ["label"] }: Columns, labels: readonly 
   };
 }
 
-type Given = Pick<BenchmarkTask, "id" | "name" | "metrics" | "score" | "labels"> &
+type Given = Pick<BenchmarkTask, "id" | "name" | "labels"> &
   Columns &
-  Partial<BenchmarkTask> & { answers?: "words"; files: readonly string[] };
+  Partial<BenchmarkTask> & { answers?: "words"; files?: readonly string[] };
 
-function task({ text, pair, label, answers, files, kind = "classification", ...rest }: Given): BenchmarkTask {
-  const columns = { text, ...(pair && { pair }), ...(label && { label }) };
+/** Unless said: a classification scored by its one metric, with the files of its name. */
+function task({ text, pair, label, answers, files, ...given }: Given): BenchmarkTask {
+  const { name, labels, kind = "classification", metrics = ["accuracy"] } = given;
   return {
     kind,
-    splits: hubSplits,
-    local: { folder: rest.name, files: tsv },
-    ...rest,
-    examples: byColumns(columns, rest.labels, kind),
+    metrics,
+    score: ([part]) => Object.fromEntries(metrics.map((metric) => [metric, scores[metric]!(part!)])),
+    splits: { train: ["train"], validation: ["validation"], test: ["test"] },
+    local: { folder: name, files: tsv },
+    ...given,
+    examples: byColumns({ text, ...(pair && { pair }), ...(label && { label }) }, labels, kind),
     submission: {
-      files,
-      format: (examples, predictions) => table(examples, predictions, kind, answers && rest.labels),
+      files: files ?? [`${name}.tsv`],
+      format: (examples, predictions) => table(examples, predictions, kind, answers && labels),
     },
   };
 }
@@ -84,8 +86,7 @@ function table(
   return `${["index\tprediction", ...lines].join("\n")}\n`;
 }
 
-const accuracyAlone = ([part]: readonly Answered[]) => ({ accuracy: accuracyOf(part!) });
-const accuracyAndF1 = ([part]: readonly Answered[]) => ({ accuracy: accuracyOf(part!), f1: f1Of(part!) });
+const scores: Record<string, (part: Answered) => number> = { accuracy: accuracyOf, f1: f1Of, matthews: matthewsOf };
 const matched = (split: Split | "dev") => [`${split}_matched`, `${split}_mismatched`];
 
 const tasks: BenchmarkTask[] = [
@@ -96,27 +97,15 @@ const tasks: BenchmarkTask[] = [
     metrics: ["matthews"],
     text: ["sentence", "3"],
     label: ["label", "1"],
-    files: ["CoLA.tsv"],
-    score: ([part]) => ({ matthews: matthewsOf(part!) }),
     local: { folder: "CoLA", files: tsv, withoutHeader: ["train", "validation"] },
   }),
-  task({
-    id: "sst2",
-    name: "SST-2",
-    labels: ["negative", "positive"],
-    metrics: ["accuracy"],
-    score: accuracyAlone,
-    text: ["sentence"],
-    files: ["SST-2.tsv"],
-  }),
+  task({ id: "sst2", name: "SST-2", labels: ["negative", "positive"], text: ["sentence"] }),
   task({
     id: "mrpc",
     name: "MRPC",
     labels: ["not_equivalent", "equivalent"],
     metrics: ["accuracy", "f1"],
-    score: accuracyAndF1,
     startsFromMnli: true,
-    files: ["MRPC.tsv"],
     text: ["sentence1", "#1 String"],
     pair: ["sentence2", "#2 String"],
     label: ["label", "Quality"],
@@ -128,7 +117,6 @@ const tasks: BenchmarkTask[] = [
     labels: [],
     metrics: ["pearson", "spearman"],
     startsFromMnli: true,
-    files: ["STS-B.tsv"],
     text: ["sentence1"],
     pair: ["sentence2"],
     label: ["label", "score"],
@@ -139,8 +127,6 @@ const tasks: BenchmarkTask[] = [
     name: "QQP",
     labels: ["not_duplicate", "duplicate"],
     metrics: ["accuracy", "f1"],
-    score: accuracyAndF1,
-    files: ["QQP.tsv"],
     text: ["question1"],
     pair: ["question2"],
     label: ["label", "is_duplicate"],
@@ -170,36 +156,27 @@ const tasks: BenchmarkTask[] = [
     id: "qnli",
     name: "QNLI",
     labels: entailment,
-    metrics: ["accuracy"],
-    score: accuracyAlone,
     text: ["question"],
     pair: ["sentence"],
     startsFromMnli: true,
     answers: "words",
-    files: ["QNLI.tsv"],
   }),
   task({
     id: "rte",
     name: "RTE",
     labels: entailment,
-    metrics: ["accuracy"],
-    score: accuracyAlone,
     text: ["sentence1"],
     pair: ["sentence2"],
     startsFromMnli: true,
     answers: "words",
-    files: ["RTE.tsv"],
   }),
   task({
     id: "wnli",
     name: "WNLI",
     labels: ["not_entailment", "entailment"],
-    metrics: ["accuracy"],
-    score: accuracyAlone,
     isExtra: true,
     text: ["sentence1"],
     pair: ["sentence2"],
-    files: ["WNLI.tsv"],
   }),
   task({
     id: "ax",
@@ -209,10 +186,8 @@ const tasks: BenchmarkTask[] = [
     isExtra: true,
     answeredBy: "mnli",
     answers: "words",
-    files: ["AX.tsv"],
     text: ["premise", "sentence1"],
     pair: ["hypothesis", "sentence2"],
-    score: ([part]) => ({ matthews: matthewsOf(part!) }),
     splits: { test: ["test"] },
     local: { folder: "diagnostic", files: { test: ["diagnostic.tsv"] } },
   }),

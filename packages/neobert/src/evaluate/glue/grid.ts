@@ -35,13 +35,7 @@ export const grids = {
     patience: 15,
   },
   // Small models learn at higher rates than the paper's 250M parameters do.
-  quick: {
-    learningRates: [1e-4, 3e-4],
-    batchSizes: [32],
-    weightDecays: [1e-2],
-    epochs: 3,
-    patience: 15,
-  },
+  quick: { learningRates: [1e-4, 3e-4], batchSizes: [32], weightDecays: [1e-2], epochs: 3, patience: 15 },
 } satisfies Record<string, Grid>;
 
 export type GridName = keyof typeof grids;

@@ -5,7 +5,6 @@
 import type { DataRecord } from "../../data/read/records.js";
 import { labelOf } from "./glue.js";
 import {
-  type Answered,
   accuracyOf,
   choiceAccuracyOf,
   genderParity,
@@ -16,10 +15,11 @@ import {
 } from "./glue-metrics.js";
 import type { Benchmark, BenchmarkTask, Example, Predictions } from "./glue-task.js";
 
-const hubSplits = { train: ["train"], validation: ["validation"], test: ["test"] };
-const jsonl = { train: ["train.jsonl"], validation: ["val.jsonl"], test: ["test.jsonl"] };
+type Format = BenchmarkTask["submission"]["format"];
+
 const truth = ["false", "true"];
 const entailment = ["entailment", "not_entailment"];
+const threeWay = ["entailment", "contradiction", "neutral"];
 
 const text = (record: DataRecord, key: string): string => {
   if (typeof record[key] === "string") return record[key];
@@ -36,20 +36,21 @@ function plain(labels: readonly string[], texts: (record: DataRecord) => { text:
   ];
 }
 
-/** JSON lines with a record a question; `shown` is the label as the benchmark wants it. */
-const jsonLines = (file: string, shown: (label: number) => string | number): BenchmarkTask["submission"] => {
-  const line = ({ id }: Example, answer: number) => JSON.stringify({ idx: id, label: shown(answer) });
-  return {
-    files: [file],
-    format: (examples, predictions) => `${examples.map((one, i) => line(one, predictions[i]!)).join("\n")}\n`,
+const linesOf = (records: readonly object[]) => `${records.map((record) => JSON.stringify(record)).join("\n")}\n`;
+
+/** A line an example; `shown` are its labels as the benchmark wants them. */
+const lineEach =
+  (shown: readonly string[]): Format =>
+  (examples, predictions) =>
+    linesOf(examples.map(({ id }, i) => ({ idx: id, label: shown[predictions[i]!]! })));
+
+/** A line a question with its chosen candidate, in the questions' order. */
+const lineChosen =
+  (label: (candidate: string) => string | number): Format =>
+  (examples, predictions) => {
+    const chosen = examples.filter((_, i) => predictions[i] === 1);
+    return linesOf(chosen.map(({ id, candidate }) => ({ idx: id, label: label(candidate!) })));
   };
-};
-
-/** The chosen candidate of each question, in the questions' order. */
-const chosen = (examples: readonly Example[], predictions: Predictions) =>
-  examples.filter((_, i) => predictions[i] === 1);
-
-const accuracyAlone = ([part]: readonly Answered[]) => ({ accuracy: accuracyOf(part!) });
 
 function copaCandidates(record: DataRecord, row: number): Example[] {
   const label = labelOf(record.label, ["0", "1"]);
@@ -145,146 +146,101 @@ function markedSpans(record: DataRecord): string {
 
 const premises = (record: DataRecord) => ({ text: text(record, "premise"), pair: text(record, "hypothesis") });
 
+type Given = Pick<BenchmarkTask, "id" | "name" | "labels" | "examples"> & Partial<BenchmarkTask> & { format?: Format };
+
+/** Unless said: scored by accuracy, its files and its answers named as it is, with its labels. */
+function task({ format, ...given }: Given): BenchmarkTask {
+  const { name, labels } = given;
+  return {
+    kind: "classification",
+    metrics: ["accuracy"],
+    score: ([part]) => ({ accuracy: accuracyOf(part!) }),
+    splits: { train: ["train"], validation: ["validation"], test: ["test"] },
+    local: { folder: name, files: { train: ["train.jsonl"], validation: ["val.jsonl"], test: ["test.jsonl"] } },
+    submission: { files: [`${name}.jsonl`], format: format ?? lineEach(labels) },
+    ...given,
+  };
+}
+
+/** A set for diagnosis, which RTE's model answers. */
+function diagnostic(given: Given): BenchmarkTask {
+  const local = { folder: given.name, files: { test: [`${given.name}.jsonl`] } };
+  return task({ splits: { test: ["test"] }, answeredBy: "rte", isExtra: true, local, ...given });
+}
+
 const tasks: BenchmarkTask[] = [
-  {
+  task({
     id: "boolq",
     name: "BoolQ",
-    kind: "classification",
     labels: truth,
-    metrics: ["accuracy"],
-    splits: hubSplits,
-    local: { folder: "BoolQ", files: jsonl },
     examples: plain(truth, (record) => ({ text: text(record, "question"), pair: text(record, "passage") })),
-    score: accuracyAlone,
-    submission: jsonLines("BoolQ.jsonl", (label) => truth[label]!),
-  },
-  {
+  }),
+  task({
     id: "cb",
     name: "CB",
-    kind: "classification",
+    labels: threeWay,
     metrics: ["accuracy", "f1"],
-    splits: hubSplits,
-    labels: ["entailment", "contradiction", "neutral"],
-    local: { folder: "CB", files: jsonl },
-    examples: plain(["entailment", "contradiction", "neutral"], premises),
+    examples: plain(threeWay, premises),
     score: ([part]) => ({ accuracy: accuracyOf(part!), f1: macroF1Of(part!) }),
-    submission: jsonLines("CB.jsonl", (label) => ["entailment", "contradiction", "neutral"][label]!),
-  },
-  {
+  }),
+  task({
     id: "copa",
     name: "COPA",
-    kind: "classification",
     labels: ["wrong", "right"],
-    metrics: ["accuracy"],
-    splits: hubSplits,
-    local: { folder: "COPA", files: jsonl },
     examples: copaCandidates,
     score: ([part]) => ({ accuracy: choiceAccuracyOf(part!) }),
-    submission: {
-      files: ["COPA.jsonl"],
-      format: (examples, predictions) =>
-        `${chosen(examples, predictions)
-          .map(({ id, candidate }) => JSON.stringify({ idx: id, label: Number(candidate) }))
-          .join("\n")}\n`,
-    },
-  },
-  {
+    format: lineChosen(Number),
+  }),
+  task({
     id: "multirc",
     name: "MultiRC",
-    kind: "classification",
     labels: truth,
     metrics: ["f1a", "exactMatch"],
-    splits: hubSplits,
-    local: { folder: "MultiRC", files: jsonl },
     examples: multircAnswers,
     score: ([part]) => multircScores(part!),
-    submission: { files: ["MultiRC.jsonl"], format: multircLines },
-  },
-  {
+    format: multircLines,
+  }),
+  task({
     id: "record",
     name: "ReCoRD",
-    kind: "classification",
     labels: ["wrong", "right"],
     metrics: ["f1", "exactMatch"],
-    splits: hubSplits,
-    local: { folder: "ReCoRD", files: jsonl },
     examples: recordCandidates,
     score: ([part]) => recordMeans(part!),
-    submission: {
-      files: ["ReCoRD.jsonl"],
-      format: (examples, predictions) =>
-        `${chosen(examples, predictions)
-          .map(({ id, candidate }) => JSON.stringify({ idx: id, label: candidate }))
-          .join("\n")}\n`,
-    },
-  },
-  {
-    id: "rte",
-    name: "RTE",
-    kind: "classification",
-    labels: entailment,
-    metrics: ["accuracy"],
-    splits: hubSplits,
-    local: { folder: "RTE", files: jsonl },
-    examples: plain(entailment, premises),
-    score: accuracyAlone,
-    submission: jsonLines("RTE.jsonl", (label) => entailment[label]!),
-  },
-  {
+    format: lineChosen(String),
+  }),
+  task({ id: "rte", name: "RTE", labels: entailment, examples: plain(entailment, premises) }),
+  task({
     id: "wic",
     name: "WiC",
-    kind: "classification",
     labels: truth,
-    metrics: ["accuracy"],
-    splits: hubSplits,
-    local: { folder: "WiC", files: jsonl },
     examples: plain(truth, (record) => ({
       text: `${text(record, "word")}: ${text(record, "sentence1")}`,
       pair: text(record, "sentence2"),
     })),
-    score: accuracyAlone,
-    submission: jsonLines("WiC.jsonl", (label) => truth[label]!),
-  },
-  {
+  }),
+  task({
     id: "wsc",
     name: "WSC",
-    kind: "classification",
     labels: truth,
-    metrics: ["accuracy"],
-    splits: hubSplits,
-    local: { folder: "WSC", files: jsonl },
     examples: plain(truth, (record) => ({ text: markedSpans(record) })),
-    score: accuracyAlone,
-    submission: jsonLines("WSC.jsonl", (label) => ["False", "True"][label]!),
-  },
-  {
+    format: lineEach(["False", "True"]),
+  }),
+  diagnostic({
     id: "axb",
     name: "AX-b",
-    kind: "classification",
     labels: entailment,
     metrics: ["matthews"],
-    splits: { test: ["test"] },
-    answeredBy: "rte",
-    isExtra: true,
-    local: { folder: "AX-b", files: { test: ["AX-b.jsonl"] } },
     examples: plain(entailment, (record) => ({ text: text(record, "sentence1"), pair: text(record, "sentence2") })),
     score: ([part]) => ({ matthews: matthewsOf(part!) }),
-    submission: jsonLines("AX-b.jsonl", (label) => entailment[label]!),
-  },
-  {
+  }),
+  diagnostic({
     id: "axg",
     name: "AX-g",
-    kind: "classification",
     labels: entailment,
-    metrics: ["accuracy"],
-    splits: { test: ["test"] },
-    answeredBy: "rte",
-    isExtra: true,
-    local: { folder: "AX-g", files: { test: ["AX-g.jsonl"] } },
     examples: plain(entailment, premises),
     score: ([part]) => ({ accuracy: accuracyOf(part!), genderParity: genderParity(part!) }),
-    submission: jsonLines("AX-g.jsonl", (label) => entailment[label]!),
-  },
+  }),
 ];
 
 /** A line a paragraph, with its questions and their answers inside. */
@@ -296,15 +252,11 @@ function multircLines(examples: readonly Example[], predictions: Predictions): s
     paragraphs.set(paragraph, questions);
     questions.set(question, [...(questions.get(question) ?? []), { idx: answer, label: predictions[i]! }]);
   }
-  const lines = Array.from(paragraphs, ([idx, questions]) =>
-    JSON.stringify({ idx, passage: { questions: Array.from(questions, ([idx, answers]) => ({ idx, answers })) } }),
+  return linesOf(
+    Array.from(paragraphs, ([idx, questions]) => {
+      return { idx, passage: { questions: Array.from(questions, ([idx, answers]) => ({ idx, answers })) } };
+    }),
   );
-  return `${lines.join("\n")}\n`;
 }
 
-export const superglue: Benchmark = {
-  id: "superglue",
-  title: "SuperGLUE",
-  hub: { name: "aps/super_glue" },
-  tasks,
-};
+export const superglue: Benchmark = { id: "superglue", title: "SuperGLUE", hub: { name: "aps/super_glue" }, tasks };

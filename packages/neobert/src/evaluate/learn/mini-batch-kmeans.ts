@@ -151,9 +151,7 @@ function* chooseFar(
     const scores = matrix.timesTransposed(gather(x, d, rows)); // [n, m]
     return Array.from({ length: m }, (_, j) => {
       const distances = new Float32Array(n);
-      for (let i = 0; i < n; i++) {
-        distances[i] = Math.max(0, norms[i]! - 2 * scores[i * m + j]! + norms[rows[j]!]!);
-      }
+      for (let i = 0; i < n; i++) distances[i] = Math.max(0, norms[i]! - 2 * scores[i * m + j]! + norms[rows[j]!]!);
       distances[rows[j]!] = 0;
       return distances;
     });

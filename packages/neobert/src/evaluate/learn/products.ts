@@ -21,10 +21,7 @@ export interface Products {
 }
 
 /** Plain loops. */
-export const plainProducts: Products = {
-  name: "plain",
-  matrix: (data, d) => new PlainMatrix(data, d),
-};
+export const plainProducts: Products = { name: "plain", matrix: (data, d) => new PlainMatrix(data, d) };
 
 /** The number of rows of `data` in rows of `d`. Throws where it is not whole. */
 export function rowsOf(data: Floats, d: number): number {
@@ -51,9 +48,7 @@ class PlainMatrix<T extends Floats> implements Matrix<T> {
     const block = Math.max(1, Math.floor(16384 / d));
     for (let j0 = 0; j0 < m; j0 += block) {
       const j1 = Math.min(m, j0 + block);
-      for (let i = 0; i < n; i++) {
-        for (let j = j0; j < j1; j++) result[i * m + j] = dot(data, i * d, other, j * d, d);
-      }
+      for (let i = 0; i < n; i++) for (let j = j0; j < j1; j++) result[i * m + j] = dot(data, i * d, other, j * d, d);
     }
     return result;
   }

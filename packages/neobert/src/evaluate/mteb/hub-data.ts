@@ -90,19 +90,18 @@ export function configurationsOf(readme: string, where = "README.md"): Configura
   const { configs = [] } = checked(
     header === undefined ? {} : parseYaml(header, where, { intAsBigInt: true }),
     cardSchema,
-    {
-      where,
-      wayOut: "Name the task's files in a mapping file (--data).",
-    },
+    { where, wayOut: "Name the task's files in a mapping file (--data)." },
   );
   return configs.map(({ config_name, data_files, default: isDefault }) => ({
     name: String(config_name),
     isDefault: isDefault === true || config_name === "default",
-    files: [data_files ?? []].flat().map((entry) => {
-      return typeof entry === "string"
-        ? { split: "any", patterns: [entry] }
-        : { split: entry.split ?? "any", patterns: [entry.path].flat() };
-    }),
+    files: [data_files ?? []]
+      .flat()
+      .map((entry) =>
+        typeof entry === "string"
+          ? { split: "any", patterns: [entry] }
+          : { split: entry.split ?? "any", patterns: [entry.path].flat() },
+      ),
   }));
 }
 

@@ -11,6 +11,18 @@ export interface TaskTexts {
   mteb?: string;
 }
 
+/** Texts in which the two agree but for the label that the paper puts at the end, and before a document. */
+function agreed(sentence: string, label?: string, corpus?: string): TaskTexts {
+  const paper = label === undefined ? `${sentence}.` : `${sentence}. ${label}: `;
+  return { paper, mteb: sentence, ...(corpus !== undefined && { corpus: `${corpus}: ` }) };
+}
+
+/** What is to be told of texts, and from which of their parts. */
+const clusters = (what: string, parts: string): TaskTexts => ({
+  paper: `Identify the ${what} based on their ${parts}.`,
+  mteb: `Identify the ${what} based on the ${parts}`,
+});
+
 export const taskTexts: Record<string, TaskTexts> = {
   // Classification
   AmazonCounterfactualClassification: {
@@ -25,10 +37,7 @@ export const taskTexts: Record<string, TaskTexts> = {
     paper: "Given an Amazon review, classify it into its appropriate rating category. Review: ",
     mteb: "Classify the given Amazon review into its appropriate rating category",
   },
-  Banking77Classification: {
-    paper: "Given a online banking query, find the corresponding intents. Query: ",
-    mteb: "Given a online banking query, find the corresponding intents",
-  },
+  Banking77Classification: agreed("Given a online banking query, find the corresponding intents", "Query"),
   EmotionClassification: {
     paper:
       "Given a Twitter message, classify the emotion expressed into one of the six emotions: anger, fear, joy, love, sadness, and surprise. Message: ",
@@ -63,55 +72,22 @@ export const taskTexts: Record<string, TaskTexts> = {
     mteb: "Classify the sentiment of a given tweet as either positive, negative, or neutral",
   },
   // Clustering
-  ArxivClusteringP2P: {
-    paper: "Identify the main and secondary category of Arxiv papers based on their titles and abstracts.",
-    mteb: "Identify the main and secondary category of Arxiv papers based on the titles and abstracts",
-  },
-  ArxivClusteringS2S: {
-    paper: "Identify the main and secondary category of Arxiv papers based on their titles.",
-    mteb: "Identify the main and secondary category of Arxiv papers based on the titles",
-  },
-  BiorxivClusteringP2P: {
-    paper: "Identify the main category of Biorxiv papers based on their titles and abstracts.",
-    mteb: "Identify the main category of Biorxiv papers based on the titles and abstracts",
-  },
-  BiorxivClusteringS2S: {
-    paper: "Identify the main category of Biorxiv papers based on their titles.",
-    mteb: "Identify the main category of Biorxiv papers based on the titles",
-  },
-  MedrxivClusteringP2P: {
-    paper: "Identify the main category of Medrxiv papers based on their titles and abstracts.",
-    mteb: "Identify the main category of Medrxiv papers based on the titles and abstracts",
-  },
+  ArxivClusteringP2P: clusters("main and secondary category of Arxiv papers", "titles and abstracts"),
+  ArxivClusteringS2S: clusters("main and secondary category of Arxiv papers", "titles"),
+  BiorxivClusteringP2P: clusters("main category of Biorxiv papers", "titles and abstracts"),
+  BiorxivClusteringS2S: clusters("main category of Biorxiv papers", "titles"),
+  MedrxivClusteringP2P: clusters("main category of Medrxiv papers", "titles and abstracts"),
   MedrxivClusteringS2S: {
     paper: "Identify the main category of Medrxiv papers based on their titles .",
     mteb: "Identify the main category of Medrxiv papers based on the titles",
   },
-  RedditClustering: {
-    paper: "Identify the topic or theme of Reddit posts based on their titles.",
-    mteb: "Identify the topic or theme of Reddit posts based on the titles",
-  },
-  RedditClusteringP2P: {
-    paper: "Identify the topic or theme of Reddit posts based on their titles and posts.",
-    mteb: "Identify the topic or theme of Reddit posts based on the titles and posts",
-  },
-  StackExchangeClustering: {
-    paper: "Identify the topic or theme of StackExchange posts based on their titles.",
-    mteb: "Identify the topic or theme of StackExchange posts based on the titles",
-  },
-  StackExchangeClusteringP2P: {
-    paper: "Identify the topic or theme of StackExchange posts based on their given paragraphs.",
-    mteb: "Identify the topic or theme of StackExchange posts based on the given paragraphs",
-  },
-  TwentyNewsgroupsClustering: {
-    paper: "Identify the topic or theme of the given news articles.",
-    mteb: "Identify the topic or theme of the given news articles",
-  },
+  RedditClustering: clusters("topic or theme of Reddit posts", "titles"),
+  RedditClusteringP2P: clusters("topic or theme of Reddit posts", "titles and posts"),
+  StackExchangeClustering: clusters("topic or theme of StackExchange posts", "titles"),
+  StackExchangeClusteringP2P: clusters("topic or theme of StackExchange posts", "given paragraphs"),
+  TwentyNewsgroupsClustering: agreed("Identify the topic or theme of the given news articles"),
   // PairClassification
-  SprintDuplicateQuestions: {
-    paper: "Retrieve duplicate questions from Sprint forum. Question: ",
-    mteb: "Retrieve duplicate questions from Sprint forum",
-  },
+  SprintDuplicateQuestions: agreed("Retrieve duplicate questions from Sprint forum", "Question"),
   TwitterSemEval2015: {
     paper: "Given a tweet, retrieve tweets that are semantically similar. Tweet: ",
     mteb: "Retrieve tweets that are semantically similar to the given tweet",
@@ -121,98 +97,65 @@ export const taskTexts: Record<string, TaskTexts> = {
     mteb: "Retrieve tweets that are semantically similar to the given tweet",
   },
   // Reranking
-  AskUbuntuDupQuestions: {
-    paper: "Retrieve duplicate questions from AskUbuntu forum. Question: ",
-    mteb: "Retrieve duplicate questions from AskUbuntu forum",
-  },
+  AskUbuntuDupQuestions: agreed("Retrieve duplicate questions from AskUbuntu forum", "Question"),
   MindSmallReranking: {
     paper: "Given a user browsing history, retrieve relevant news articles. Browsing history: ",
     corpus: "News article: ",
     mteb: "Retrieve relevant news articles based on user browsing history",
   },
-  SciDocsRR: {
-    paper: "Given a title of a scientific paper, retrieve the titles of other relevant papers. Title: ",
-    mteb: "Given a title of a scientific paper, retrieve the titles of other relevant papers",
-  },
-  StackOverflowDupQuestions: {
-    paper: "Retrieve duplicate questions from StackOverflow forum. Question: ",
-    mteb: "Retrieve duplicate questions from StackOverflow forum",
-  },
+  SciDocsRR: agreed("Given a title of a scientific paper, retrieve the titles of other relevant papers", "Title"),
+  StackOverflowDupQuestions: agreed("Retrieve duplicate questions from StackOverflow forum", "Question"),
   // Retrieval
-  ArguAna: {
-    paper: "Given a claim, find documents that refute the claim. Claim: ",
-    corpus: "Document: ",
-    mteb: "Given a claim, find documents that refute the claim",
-  },
-  ClimateFEVER: {
-    paper: "Given a claim about climate change, retrieve documents that support or refute the claim. Claim: ",
-    corpus: "Document: ",
-    mteb: "Given a claim about climate change, retrieve documents that support or refute the claim",
-  },
+  ArguAna: agreed("Given a claim, find documents that refute the claim", "Claim", "Document"),
+  ClimateFEVER: agreed(
+    "Given a claim about climate change, retrieve documents that support or refute the claim",
+    "Claim",
+    "Document",
+  ),
   CQADupstackRetrieval: {
     paper:
       "Given a question, retrieve detailed question descriptions from Stackexchange that are duplicates to the given question. Question: ",
     corpus: "Description: ",
   },
-  DBPedia: {
-    paper: "Given a query, retrieve relevant entity descriptions from DBPedia. Query: ",
-    corpus: "Entity description: ",
-    mteb: "Given a query, retrieve relevant entity descriptions from DBPedia",
-  },
-  FEVER: {
-    paper: "Given a claim, retrieve documents that support or refute the claim. Claim: ",
-    corpus: "Document: ",
-    mteb: "Given a claim, retrieve documents that support or refute the claim",
-  },
-  FiQA2018: {
-    paper: "Given a financial question, retrieve user replies that best answer the question. Question: ",
-    corpus: "Reply: ",
-    mteb: "Given a financial question, retrieve user replies that best answer the question",
-  },
-  HotpotQA: {
-    paper: "Given a multi-hop question, retrieve documents that can help answer the question. Question: ",
-    corpus: "Document: ",
-    mteb: "Given a multi-hop question, retrieve documents that can help answer the question",
-  },
-  MSMARCO: {
-    paper: "Given a web search query, retrieve relevant passages that answer the query. Query: ",
-    corpus: "Passage: ",
-    mteb: "Given a web search query, retrieve relevant passages that answer the query",
-  },
-  NFCorpus: {
-    paper: "Given a question, retrieve relevant documents that best answer the question. Question: ",
-    corpus: "Document: ",
-    mteb: "Given a question, retrieve relevant documents that best answer the question",
-  },
-  NQ: {
-    paper: "Given a question, retrieve Wikipedia passages that answer the question. Question: ",
-    corpus: "Passage: ",
-    mteb: "Given a question, retrieve Wikipedia passages that answer the question",
-  },
-  QuoraRetrieval: {
-    paper: "Given a question, retrieve questions that are semantically equivalent to the given question. Question: ",
-    mteb: "Given a question, retrieve questions that are semantically equivalent to the given question",
-  },
-  SCIDOCS: {
-    paper: "Given a scientific paper title, retrieve paper abstracts that are cited by the given paper. Title: ",
-    corpus: "Abstract: ",
-    mteb: "Given a scientific paper title, retrieve paper abstracts that are cited by the given paper",
-  },
+  DBPedia: agreed("Given a query, retrieve relevant entity descriptions from DBPedia", "Query", "Entity description"),
+  FEVER: agreed("Given a claim, retrieve documents that support or refute the claim", "Claim", "Document"),
+  FiQA2018: agreed(
+    "Given a financial question, retrieve user replies that best answer the question",
+    "Question",
+    "Reply",
+  ),
+  HotpotQA: agreed(
+    "Given a multi-hop question, retrieve documents that can help answer the question",
+    "Question",
+    "Document",
+  ),
+  MSMARCO: agreed("Given a web search query, retrieve relevant passages that answer the query", "Query", "Passage"),
+  NFCorpus: agreed(
+    "Given a question, retrieve relevant documents that best answer the question",
+    "Question",
+    "Document",
+  ),
+  NQ: agreed("Given a question, retrieve Wikipedia passages that answer the question", "Question", "Passage"),
+  QuoraRetrieval: agreed(
+    "Given a question, retrieve questions that are semantically equivalent to the given question",
+    "Question",
+  ),
+  SCIDOCS: agreed(
+    "Given a scientific paper title, retrieve paper abstracts that are cited by the given paper",
+    "Title",
+    "Abstract",
+  ),
   SciFact: {
     paper: "Given a scientific claim, retrieve documents that support or refute the claim . Claim: ",
     corpus: "Document: ",
     mteb: "Given a scientific claim, retrieve documents that support or refute the claim",
   },
-  Touche2020: {
-    paper: "Given a question, retrieve detailed and persuasive arguments that answer the question. Question: ",
-    corpus: "Argument: ",
-    mteb: "Given a question, retrieve detailed and persuasive arguments that answer the question",
-  },
-  TRECCOVID: {
-    paper: "Given a query on COVID-19, retrieve documents that answer the query. Query: ",
-    corpus: "Document: ",
-    mteb: "Given a query on COVID-19, retrieve documents that answer the query",
-  },
+  Touche2020: agreed(
+    "Given a question, retrieve detailed and persuasive arguments that answer the question",
+    "Question",
+    "Argument",
+  ),
+  TRECCOVID: agreed("Given a query on COVID-19, retrieve documents that answer the query", "Query", "Document"),
   // STS
   BIOSSES: { paper: "Retrieve semantically similar text from the biomedical field." },
   // Summarization

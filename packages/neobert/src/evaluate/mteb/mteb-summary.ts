@@ -62,9 +62,9 @@ export function summaryLines(summaries: readonly Summary[]): string[] {
     );
     rows.push(["Mean of MTEB tasks", ...cells]);
   }
-  const own = [...new Set(summaries.flatMap(({ tasks }) => Object.keys(tasks)))].filter((name) => {
-    return !benchmark.has(name) && !isPart(name);
-  });
+  const own = [...new Set(summaries.flatMap(({ tasks }) => Object.keys(tasks)))].filter(
+    (name) => !benchmark.has(name) && !isPart(name),
+  );
   for (const name of own) rows.push([`${name} (not of MTEB)`, ...summaries.map(({ tasks }) => points(tasks[name]))]);
   const lines = aligned(rows);
   const shared = [...benchmark].filter((name) => summaries.every(({ tasks }) => name in tasks));
@@ -98,10 +98,10 @@ const isPart = (name: string) => parts.has(name);
 
 function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => {
-    return row
+  return rows.map((row) =>
+    row
       .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]! + 2)))
       .join("")
-      .trimEnd();
-  });
+      .trimEnd(),
+  );
 }

@@ -96,9 +96,9 @@ export class ResultFolder {
     if (existsSync(file)) {
       const wayOut = "Choose another `out`, or delete the file.";
       const before = checked(readJsonFile(file), recordSchema, { where: file, wayOut });
-      const changed = Object.keys({ ...before.settings, ...settings }).filter((key) => {
-        return settingIn(before.settings, key) !== settingIn(settings, key);
-      });
+      const changed = Object.keys({ ...before.settings, ...settings }).filter(
+        (key) => settingIn(before.settings, key) !== settingIn(settings, key),
+      );
       if (changed.length > 0 && replace) {
         for (const name of readdirSync(this.path)) if (name.endsWith(".json")) rmSync(join(this.path, name));
       } else if (changed.length > 0) {

@@ -66,12 +66,12 @@ async function readRetrieval(task: MtebTask, { corpus, queries, qrels }: TaskSou
 
 const readers: Record<Exclude<TaskType, "Retrieval">, (parts: Record<string, Row[]>, task: MtebTask) => TaskData> = {
   Classification: ({ train, test }, task) => {
-    const sides = [train!, test!].map((rows): LabelledPart => {
-      return {
+    const sides = [train!, test!].map(
+      (rows): LabelledPart => ({
         texts: rows.map(({ text }) => textOf(text, task)),
         labels: rows.map(({ label }) => labelOf(label, task)),
-      };
-    }) as [LabelledPart, LabelledPart];
+      }),
+    ) as [LabelledPart, LabelledPart];
     const numeric = sides.every(({ labels }) =>
       labels.every((label) => /^-?\d+$/.test(String(label)) && Number.isSafeInteger(Number(label))),
     );
@@ -85,12 +85,10 @@ const readers: Record<Exclude<TaskType, "Retrieval">, (parts: Record<string, Row
     const sets = lists ? test! : [listsOf(test!, ["sentences", "labels"])];
     return {
       type: "Clustering",
-      sets: sets.map(({ sentences, labels }) => {
-        return {
-          sentences: textsOf(sentences, task),
-          labels: listOf(labels, task).map((label) => labelOf(label, task)),
-        };
-      }),
+      sets: sets.map(({ sentences, labels }) => ({
+        sentences: textsOf(sentences, task),
+        labels: listOf(labels, task).map((label) => labelOf(label, task)),
+      })),
     };
   },
   PairClassification: ({ test }, task) => {
@@ -144,9 +142,10 @@ export function countTexts(data: TaskData, task: MtebTask): number {
     case "STS":
       return 2 * data.sentences1.length;
     case "Reranking":
-      return data.samples.reduce((sum, { query, positive, negative }) => {
-        return sum + [query].flat().length + positive.length + negative.length;
-      }, 0);
+      return data.samples.reduce(
+        (sum, { query, positive, negative }) => sum + [query].flat().length + positive.length + negative.length,
+        0,
+      );
     case "Retrieval":
       return data.corpus.length + data.queries.length;
     case "Summarization":

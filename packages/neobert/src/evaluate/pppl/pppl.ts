@@ -10,10 +10,7 @@ import type { EncodeOptions, Encoding, SpecialIds } from "../../tokenizer/index.
 
 /** What is asked of a masked language model; `FillMask` is one. */
 export interface MaskedLM {
-  readonly tokenizer: {
-    readonly specialIds: SpecialIds;
-    encode(text: string, options: EncodeOptions): Encoding;
-  };
+  readonly tokenizer: { readonly specialIds: SpecialIds; encode(text: string, options: EncodeOptions): Encoding };
   /** The longest text of its training, and the longest that it can be given at all. */
   readonly maxTokens: number;
   readonly maxPositions: number;

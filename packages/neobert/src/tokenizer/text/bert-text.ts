@@ -27,14 +27,7 @@ let classes: Uint8Array | undefined;
 function characterClasses(): Uint8Array {
   if (classes) return classes;
   classes = new Uint8Array(0x110000);
-  const codes: Record<string, number> = {
-    O: other,
-    D: dropped,
-    S: space,
-    V: droppedSpace,
-    M: accent,
-    P: punctuation,
-  };
+  const codes: Record<string, number> = { O: other, D: dropped, S: space, V: droppedSpace, M: accent, P: punctuation };
   let at = 0;
   for (const [, length, letter] of classRuns.matchAll(/([0-9a-z]+)([A-Z])/g)) {
     const end = at + Number.parseInt(length!, 36);

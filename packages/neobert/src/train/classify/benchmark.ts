@@ -138,9 +138,11 @@ async function runTask(work: Work, task: BenchmarkTask): Promise<boolean> {
 /** The model that a task begins with: the one given, or for some tasks one that has learnt MNLI. */
 async function startOf({ config, options, summary }: Work, task: BenchmarkTask): Promise<Start> {
   const { onNote = () => {} } = options;
-  const given = async (from: string, startsFrom: Start["startsFrom"]) => {
-    return { from, startsFrom, identity: await weightsIdentity(modelFolder(pinnedFolder(from))) };
-  };
+  const given = async (from: string, startsFrom: Start["startsFrom"]) => ({
+    from,
+    startsFrom,
+    identity: await weightsIdentity(modelFolder(pinnedFolder(from))),
+  });
   if (!task.startsFromMnli) return given(config.model, "model");
   if (config.mnli) return given(config.mnli, "mnli");
   if (summary.tasks.mnli && modelIsKept(config.out, "mnli")) return given(keptModel(config.out, "mnli"), "mnli");

@@ -84,9 +84,12 @@ export class Examples {
       );
     }
     const encodings = await textTokenizer.encodeAll(inputs, tokenizing);
-    const labelled = encodings.map((encoding, i): LabelledWords => {
-      return { labels: labels[i] as readonly number[], tokens: firstTokens(encoding, words![i]!) };
-    });
+    const labelled = encodings.map(
+      (encoding, i): LabelledWords => ({
+        labels: labels[i] as readonly number[],
+        tokens: firstTokens(encoding, words![i]!),
+      }),
+    );
     const targets = encodings.map(({ ids }, i) => wordTargets(ids.length, labelled[i]!));
     return new Examples(TokenizedTexts.of(encodings), targets, tokenizer, { words: labelled });
   }
@@ -102,9 +105,9 @@ export class Examples {
       const { text, pair } = inputs[i] as { text: string; pair: string };
       return { context: pair, windows: answerWindows(tokenizer, text, encoding), answers: answers![i]! };
     });
-    const targets = passages.map(({ windows }, i) => {
-      return Float32Array.from(windows.flatMap((window) => alignSpan(window, labels[i] as readonly number[])));
-    });
+    const targets = passages.map(({ windows }, i) =>
+      Float32Array.from(windows.flatMap((window) => alignSpan(window, labels[i] as readonly number[]))),
+    );
     const windows = passages.flatMap(({ windows }) => windows.map(({ encoding }) => encoding));
     return new Examples(TokenizedTexts.of(windows), targets, tokenizer.tokenizer, { passages });
   }

@@ -25,37 +25,35 @@ const retrieval = (name: string) => {
   );
   return { queries: queries!, corpus: corpus!, judgements: judgements! };
 };
+/** Files of the Hub with the columns of query and positive, and of hard negatives where it has some. */
+const columns = (path: string, query: string, positive: string, negatives?: string | string[]) => ({
+  path: hub(path),
+  query,
+  positive,
+  ...(negatives !== undefined && { negatives }),
+});
 const scored = { query: "sentence1", positive: "sentence2", filter: { column: "score", above: 4 } };
 
 export const catalogue: Record<string, CatalogueEntry> = {
   AGNEWS: {
-    path: hub("sentence-transformers/agnews/**/*.parquet"),
-    query: "title",
-    positive: "description",
+    ...columns("sentence-transformers/agnews/**/*.parquet", "title", "description"),
     ...instructed("Given a news title, retrieve relevant articles.", "Title", "Article"),
   },
   ALLNLI: {
-    path: hub("sentence-transformers/all-nli/triplet/train*"),
-    query: "anchor",
-    positive: "positive",
-    negatives: "negative",
+    ...columns("sentence-transformers/all-nli/triplet/train*", "anchor", "positive", "negative"),
     ...instructed("Given a premise, retrieve a hypothesis that is entailed by the premise.", "Premise", "Hypothesis"),
   },
   AMAZONQA: {
-    path: hub("embedding-data/Amazon-QA/*.jsonl.gz"),
-    query: "query",
-    positive: "pos",
+    ...columns("embedding-data/Amazon-QA/*.jsonl.gz", "query", "pos"),
     ...instructed("Given a question, retrieve Amazon posts that answer the question.", "Question", "Post"),
   },
   CONCURRENTQA: {
-    path: hub("stanfordnlp/concurrentqa-retrieval/*train*"),
-    query: "question",
-    positive: "pos_paras.text",
-    negatives: "neg_paras.text",
+    ...columns("stanfordnlp/concurrentqa-retrieval/*train*", "question", "pos_paras.text", "neg_paras.text"),
     maxNegatives: 19,
     ...instructed(
       "Given a multi-hop question, retrieve documents that can help answer the question.",
-      ...(["Question", "Document"] as const),
+      "Question",
+      "Document",
     ),
   },
   FEVER: {
@@ -63,28 +61,27 @@ export const catalogue: Record<string, CatalogueEntry> = {
     ...instructed("Given a claim, retrieve documents that support or refute the claim.", "Claim", "Document"),
   },
   GITHUBISSUE: {
-    path: hub("WhereIsAI/github-issue-similarity/positive/train*"),
-    query: "anchor",
-    positive: "positive",
+    ...columns("WhereIsAI/github-issue-similarity/positive/train*", "anchor", "positive"),
     ...instructed(
       "Given a question, retrieve questions from Github that are duplicates to the given question.",
       "Question",
     ),
   },
   GOOAQ: {
-    path: hub("tomaarsen/gooaq-hard-negatives/triplet-5/train*"),
-    query: "question",
-    positive: "answer",
-    negatives: [1, 2, 3, 4, 5].map((n) => `negative_${n}`),
+    ...columns(
+      "tomaarsen/gooaq-hard-negatives/triplet-5/train*",
+      "question",
+      "answer",
+      [1, 2, 3, 4, 5].map((n) => `negative_${n}`),
+    ),
     ...instructed(
       "Given a question, retrieve relevant documents that best answer the question.",
-      ...(["Question", "Document"] as const),
+      "Question",
+      "Document",
     ),
   },
   MEDMCQA: {
-    path: hub("openlifescienceai/medmcqa/data/train*"),
-    query: "question",
-    positive: "exp",
+    ...columns("openlifescienceai/medmcqa/data/train*", "question", "exp"),
     ...instructed(
       "Given a medical question, retrieve relevant passages that answer the question.",
       "Question",
@@ -96,16 +93,16 @@ export const catalogue: Record<string, CatalogueEntry> = {
     ...instructed("Given a web search query, retrieve relevant passages that answer the query.", "Query", "Passage"),
   },
   NPR: {
-    path: hub("sentence-transformers/npr/**/*.parquet"),
-    query: "title",
-    positive: "body",
+    ...columns("sentence-transformers/npr/**/*.parquet", "title", "body"),
     ...instructed("Given a news title, retrieve relevant articles.", "Title", "Article"),
   },
   PUBMEDQA: {
-    path: hub("sentence-transformers/pubmedqa/triplet-20/train*"),
-    query: "anchor",
-    positive: "positive",
-    negatives: Array.from({ length: 20 }, (_, i) => `negative_${i + 1}`),
+    ...columns(
+      "sentence-transformers/pubmedqa/triplet-20/train*",
+      "anchor",
+      "positive",
+      Array.from({ length: 20 }, (_, i) => `negative_${i + 1}`),
+    ),
     ...instructed(
       "Given a medical question, retrieve documents that best answer the question.",
       "Question",
@@ -113,9 +110,7 @@ export const catalogue: Record<string, CatalogueEntry> = {
     ),
   },
   SENTENCECOMP: {
-    path: hub("embedding-data/sentence-compression/*.jsonl.gz"),
-    query: "set.1",
-    positive: "set.0",
+    ...columns("embedding-data/sentence-compression/*.jsonl.gz", "set.1", "set.0"),
     ...instructed("Given a sentence, retrieve semantically equivalent summaries.", "Sentence", "Summary"),
   },
   STACKEXCHANGE: {
@@ -125,54 +120,35 @@ export const catalogue: Record<string, CatalogueEntry> = {
     ...instructed("Given a Stack Exchange post, retrieve posts that are duplicates to the given post.", "Post"),
   },
   STACKOVERFLOW: {
-    path: hub("mteb/stackoverflowdupquestions-reranking/**/train*"),
-    query: "query",
-    positive: "positive",
-    negatives: "negative",
+    ...columns("mteb/stackoverflowdupquestions-reranking/**/train*", "query", "positive", "negative"),
     maxNegatives: 48,
     ...instructed("Retrieve duplicate questions from StackOverflow forum.", "Question"),
   },
-  STS12: {
-    path: hub("mteb/sts12-sts/**/train*"),
-    ...scored,
-    ...instructed("Retrieve semantically similar text."),
-  },
+  STS12: { path: hub("mteb/sts12-sts/**/train*"), ...scored, ...instructed("Retrieve semantically similar text.") },
   STSBENCHMARK: {
     path: hub("mteb/stsbenchmark-sts/**/train*"),
     ...scored,
     ...instructed("Retrieve semantically similar text."),
   },
   TRIVIAQA: {
-    path: hub("sentence-transformers/trivia-qa-triplet/triplet/train*"),
-    query: "anchor",
-    positive: "positive",
-    negatives: "negative",
+    ...columns("sentence-transformers/trivia-qa-triplet/triplet/train*", "anchor", "positive", "negative"),
     ...instructed("Given a question, retrieve documents that answer the question.", "Question", "Document"),
   },
   WIKIHOW: {
-    path: hub("sentence-transformers/wikihow/**/*.parquet"),
-    query: "text",
-    positive: "summary",
+    ...columns("sentence-transformers/wikihow/**/*.parquet", "text", "summary"),
     ...instructed("Given a Wikihow post, retrieve titles that best summarize the post.", "Post", "Title"),
   },
   YAHOO: {
-    path: hub("sentence-transformers/yahoo-answers/title-answer-pair/train*"),
-    query: "title",
-    positive: "answer",
+    ...columns("sentence-transformers/yahoo-answers/title-answer-pair/train*", "title", "answer"),
     ...instructed("Identify the main topic of Yahoo posts based on their titles and answers."),
   },
   // In the paper's code but not in its list.
   PAQ: {
-    path: hub("embedding-data/PAQ_pairs/*.jsonl.gz"),
-    query: "set.0",
-    positive: "set.1",
+    ...columns("embedding-data/PAQ_pairs/*.jsonl.gz", "set.0", "set.1"),
     ...instructed("Given a question, retrieve Wikipedia passages that answer the question.", "Question", "Passage"),
   },
   QQP: {
-    path: hub("embedding-data/QQP_triplets/*.jsonl.gz"),
-    query: "query",
-    positive: "pos",
-    negatives: "neg",
+    ...columns("embedding-data/QQP_triplets/*.jsonl.gz", "query", "pos", "neg"),
     maxNegatives: 48,
     ...instructed(
       "Given a question, retrieve questions from Quora forum that are semantically equivalent to the given question.",

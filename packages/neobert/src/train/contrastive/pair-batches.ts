@@ -112,9 +112,12 @@ export class PairBatches {
       options.alpha,
     );
     const { maxLength, textsPerStep, alpha, negatives, seed } = options;
-    const sets = options.sets.map(({ instruction, documentInstruction, maxNegatives }, i) => {
-      return { instruction, documentInstruction, maxNegatives, rows: stores[i]!.fingerprint };
-    });
+    const sets = options.sets.map(({ instruction, documentInstruction, maxNegatives }, i) => ({
+      instruction,
+      documentInstruction,
+      maxNegatives,
+      rows: stores[i]!.fingerprint,
+    }));
     this.#fingerprint = createHash("sha256")
       .update(JSON.stringify({ sets, maxLength, textsPerStep, alpha, negatives, seed }))
       .digest("hex");

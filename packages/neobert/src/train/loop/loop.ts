@@ -173,18 +173,19 @@ function describeFailure<B, Scores extends object>(
 }
 
 type Seconds = MetricsWindow["seconds"];
-const emptyWindow = (): MetricsWindow => {
-  return { lossSum: 0, targets: 0, tokens: 0, seconds: { data: 0, forward: 0, backward: 0, optimizer: 0 } };
-};
+const emptyWindow = (): MetricsWindow => ({
+  lossSum: 0,
+  targets: 0,
+  tokens: 0,
+  seconds: { data: 0, forward: 0, backward: 0, optimizer: 0 },
+});
 const total = ({ data, forward, backward, optimizer }: Seconds) => data + forward + backward + optimizer;
-const addSeconds = (a: Seconds, b: Seconds): Seconds => {
-  return {
-    data: a.data + b.data,
-    forward: a.forward + b.forward,
-    backward: a.backward + b.backward,
-    optimizer: a.optimizer + b.optimizer,
-  };
-};
+const addSeconds = (a: Seconds, b: Seconds): Seconds => ({
+  data: a.data + b.data,
+  forward: a.forward + b.forward,
+  backward: a.backward + b.backward,
+  optimizer: a.optimizer + b.optimizer,
+});
 
 /** A line for the steps since the last one: mean loss over their targets, rates, where their time went. */
 function writeMetrics(run: Run, { metrics, events }: RunOutputs, { lr, gradNorm }: TakenStep): void {

@@ -83,9 +83,9 @@ const free = ["out", "log", "checkpoint", "evaluate", "threads", "dtype"];
  */
 export function settingsChanged(before: CommonRunConfig, now: CommonRunConfig): string[] {
   const [was, is] = [flatten(before), flatten(now)];
-  const keys = [...new Set([...was.keys(), ...is.keys()])].filter((key) => {
-    return key !== "steps" && !free.includes(key.split(".")[0]!);
-  });
+  const keys = [...new Set([...was.keys(), ...is.keys()])].filter(
+    (key) => key !== "steps" && !free.includes(key.split(".")[0]!),
+  );
   return keys
     .filter((key) => was.get(key) !== is.get(key))
     .map((key) => `${key}: was ${was.get(key) ?? "not set"}, is ${is.get(key) ?? "not set"}`);

@@ -10,7 +10,7 @@ import {
   type WordPieceTrainerOptions,
 } from "../../tokenizer/index.js";
 
-interface Files extends Pick<ReadOptions, "format" | "column" | "header" | "split"> {
+interface Files extends Pick<ReadOptions, "format" | "column" | "header" | "quotes" | "split"> {
   /** Files, folders, patterns or `hf://datasets/...`. */
   sources: string | string[];
   /** Folder to write the tokenizer to. */
@@ -27,8 +27,8 @@ export type TrainTokenizerOptions = Files &
  * @throws an Error where the sources hold no text: nothing is written then
  */
 export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tokenizer> {
-  const { sources, out, format, column, header, split } = options;
-  const given = Object.entries({ format, column, header, split }).filter(([, value]) => value !== undefined);
+  const { sources, out, format, column, header, quotes, split } = options;
+  const given = Object.entries({ format, column, header, quotes, split }).filter(([, value]) => value !== undefined);
   let hasText = false;
   const documents = (async function* () {
     for await (const { text } of readDocuments(sources, Object.fromEntries(given) as ReadOptions)) {

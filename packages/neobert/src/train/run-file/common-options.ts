@@ -9,18 +9,16 @@ export const folder = z.string().min(1);
 export const count = z.int().positive();
 export const share = z.number().min(0).max(1);
 
-export const optimizerFields = (defaults: { lr: number; weightDecay: number }) => {
-  return {
-    name: z.enum(["adamw", "adam"]).default("adamw").describe("Decoupled weight decay (`adamw`) or L2 (`adam`)"),
-    lr: z.number().positive().default(defaults.lr).describe("Peak learning rate"),
-    betas: z
-      .tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])
-      .default([0.9, 0.95])
-      .describe("Decay of the two moments"),
-    eps: z.number().positive().default(1e-8).describe("Added to the root of the second moment"),
-    weightDecay: z.number().min(0).default(defaults.weightDecay).describe("Weight decay"),
-  };
-};
+export const optimizerFields = (defaults: { lr: number; weightDecay: number }) => ({
+  name: z.enum(["adamw", "adam"]).default("adamw").describe("Decoupled weight decay (`adamw`) or L2 (`adam`)"),
+  lr: z.number().positive().default(defaults.lr).describe("Peak learning rate"),
+  betas: z
+    .tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])
+    .default([0.9, 0.95])
+    .describe("Decay of the two moments"),
+  eps: z.number().positive().default(1e-8).describe("Added to the root of the second moment"),
+  weightDecay: z.number().min(0).default(defaults.weightDecay).describe("Weight decay"),
+});
 
 export const optimizerSchema = (defaults: { lr: number; weightDecay: number }) =>
   z.strictObject(optimizerFields(defaults)).prefault({}).describe("Optimizer");

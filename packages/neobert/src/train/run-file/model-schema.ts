@@ -19,9 +19,9 @@ function bare(field: z.core.$ZodType): z.core.$ZodType {
 function anyOf(fields: z.core.$ZodType[]): z.core.$ZodType {
   const [first, ...others] = fields.map(bare);
   if (first instanceof z.ZodEnum || first instanceof z.ZodLiteral) {
-    const values = [first, ...others].flatMap((field) => {
-      return field instanceof z.ZodEnum ? field.options : field instanceof z.ZodLiteral ? [...field.values] : [];
-    });
+    const values = [first, ...others].flatMap((field) =>
+      field instanceof z.ZodEnum ? field.options : field instanceof z.ZodLiteral ? [...field.values] : [],
+    );
     return z.enum([...new Set(values.map(String))]);
   }
   if (first instanceof z.ZodObject) {
