@@ -186,6 +186,30 @@ describe("the queue", () => {
     await before;
   });
 
+  test("a call that would not wait is refused at once where those before it leave no hope of its deadline", async () => {
+    const { queue, runs, step } = heldQueue({}, 100, 1);
+    const first = queue.submit(callOf(1, [100]).call);
+    await aTurn();
+    await step();
+    await first;
+    // A run of 100 tokens takes 100 ms: ten of them wait, or are computed, before a call of as many.
+    const long = queue.submit(callOf(2, Array(12).fill(100)).call);
+    await aTurn();
+    const late = callOf(3, Array(5).fill(100), { wait: false, timeoutMs: 900 });
+    await expect(queue.submit(late.call)).rejects.toThrow(DeadlineError);
+    const answers = [
+      queue.submit(callOf(4, Array(5).fill(100), { wait: false, timeoutMs: 60_000 }).call),
+      queue.submit(callOf(5, [100], { wait: false, timeoutMs: 900 }).call),
+    ];
+    for (let left = 40; left > 0; left--) {
+      await aTurn();
+      if (runs.length > 0) await step();
+      else await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await Promise.all([long, ...answers]);
+    expect(late.taken.size).toBe(0);
+  });
+
   test("a run that fails is halved: the text that fails is named, other calls have their results", async () => {
     const { queue, runs } = heldQueue();
     const held = queue.submit(callOf(0, [100, 100]).call);

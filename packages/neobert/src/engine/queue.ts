@@ -35,7 +35,10 @@ export interface WaitOptions {
   signal?: AbortSignal | undefined;
   /** Milliseconds after which the call rejects with a `DeadlineError`, computed or not. */
   timeoutMs?: number | undefined;
-  /** False: reject with a `QueueFullError` where too many tokens wait, instead of waiting. Default true. */
+  /**
+   * False: reject at once with a `QueueFullError` where too many tokens wait, or with a `DeadlineError` where those that
+   * wait leave no hope of an answer in time. Default true.
+   */
   wait?: boolean | undefined;
 }
 
@@ -142,6 +145,13 @@ export class EngineQueue {
         new QueueFullError(`${where}: expected at most ${this.#maxWaitingTokens} waiting tokens, got ${got}\n${way}`),
       );
     }
+    const expectedMs = this.#expectedMsOf(tokens);
+    if (timeoutMs !== undefined && !wait && expectedMs > timeoutMs) {
+      const got = `${this.waitingTokens} tokens before it, some ${Math.round(expectedMs)} ms`;
+      return Promise.reject(
+        new DeadlineError(`${where}: expected an answer within ${timeoutMs} ms, got ${got}\nAsk again later.`),
+      );
+    }
     return new Promise((resolve, reject) => {
       const onAbort = () => entry.settle(signal!.reason);
       const onTime = () =>
@@ -173,6 +183,13 @@ export class EngineQueue {
       if (isFull) this.#outside.push(entry);
       else this.#enter(entry);
     });
+  }
+
+  /** When a call of so many tokens will be done, if no other comes: each has an equal share of the runs. */
+  #expectedMsOf(tokens: number): number {
+    const runTokens = Math.min(this.#batchTokens, this.#bound.mostTokens);
+    const before = Math.min(this.#waitingTokens + tokens, tokens * (this.#waiting.length + 1));
+    return (before / runTokens) * this.#bound.msOf(runTokens);
   }
 
   #hasRoomFor(tokens: number): boolean {
