@@ -210,7 +210,8 @@ export class Service {
     const requestsOf = (model: LoadedModel) => this.#requestsOf.get(model) ?? 0;
     const picked = row.task && pickModel(this.#models, row.task, name, routesOf, requestsOf);
     if (picked) work.served = picked.served;
-    const model = await picked?.model;
+    // No turn passes between an instance's choice and its count.
+    const model = picked?.model instanceof Promise ? await picked.model : picked?.model;
     const { queueTimeoutMs } = this.#settings;
     const call: CallOptions = { signal, wait: false, ...(queueTimeoutMs > 0 && { timeoutMs: queueTimeoutMs }) };
     const { maxTokens } = this.#settings;
