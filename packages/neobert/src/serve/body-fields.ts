@@ -62,6 +62,27 @@ export const inputsOrParts = z
     return (value as unknown[]).map((one) => (isPart(one) ? one.text : one)) as number[] | (string | number[])[];
   });
 
+interface Message {
+  role: "user";
+  content: string | { type: "text"; text: string }[];
+}
+
+const isMessage = (value: unknown): value is Message => {
+  const { role, content } = Object(value);
+  return role === "user" && (isText(content) || (Array.isArray(content) && content.every(isPart)));
+};
+const isConversation = (value: unknown): value is [Message] =>
+  Array.isArray(value) && value.length === 1 && isMessage(value[0]);
+const messageItems = { type: "object", properties: { role: { const: "user" }, content: {} }, required: ["content"] };
+/** Texts as messages of a user, one in a conversation, which mteb's client sends: an encoder has no template for more. */
+export const messages = list(
+  (value): value is Message | [Message] => isMessage(value) || isConversation(value),
+  { anyOf: [messageItems, { type: "array", items: messageItems, minItems: 1, maxItems: 1 }] },
+  "a user's message of text, or a list of conversations of one such message",
+).transform((value) =>
+  value.flat().map(({ content }) => (isText(content) ? content : content.map(({ text }) => text).join("\n"))),
+);
+
 export const dimensions = z.int().min(1, "`dimensions` should be positive").nullish();
 export const topN = z.int().min(1).nullish();
 /** A boolean, with the default in place of null and undefined. */

@@ -3,16 +3,18 @@
 
 import { z } from "zod";
 import type { Encoder } from "../encoder/encoder.js";
-import { dimensions, flag, inputsOrParts, number, report, reports, text, usage } from "./body-fields.js";
+import { dimensions, flag, inputsOrParts, messages, number, report, reports, text, usage } from "./body-fields.js";
 import { embedTexts } from "./embed-texts.js";
 import { cut, cutOf, tooLong, withCut } from "./prompt-cut.js";
+import { RequestError } from "./request-error.js";
 import { inputsOf } from "./request-texts.js";
 import { type Context, type Route, route } from "./route.js";
 import { formatted, vectorFormats } from "./vector-formats.js";
 
 const format = z.enum(vectorFormats);
 const body = z.object({
-  input: inputsOrParts,
+  input: inputsOrParts.optional(),
+  messages: messages.optional(),
   model: text.nullish(),
   encoding_format: z.enum(["float", "base64"]).nullish(),
   dimensions,
@@ -32,7 +34,13 @@ const body = z.object({
 });
 
 async function embeddings(wanted: z.output<typeof body>, encoder: Encoder, context: Context) {
-  const inputs = await inputsOf("input", wanted.input, encoder, context);
+  const given = wanted.input ?? wanted.messages;
+  if (given === undefined || (wanted.input !== undefined && wanted.messages)) {
+    throw new RequestError("invalid", "`input`: expected a text, token ids or a list of either, got none", {
+      param: "input",
+    });
+  }
+  const inputs = await inputsOf("input", given, encoder, context);
   const { maxTokens, ...truncation } = cutOf(wanted);
   const wishes = {
     ...truncation,
