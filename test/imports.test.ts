@@ -29,7 +29,7 @@ const ALLOWED: Record<string, string[]> = {
   evaluate: ["data", "engine/planner", "files", "hub", "tokenizer", "type encoder", "torch*"],
   export: ["files", "hub", "model", "onnx", "tokenizer", "vectors"],
   report: ["evaluate", "files"],
-  serve: ["files", "type encoder", "type vectors"],
+  serve: ["files", "type encoder", "type vectors", "vectors/quantize"],
   train: [
     "data",
     "encoder",

@@ -1,8 +1,8 @@
-// `npm run test:peers [-- NAME...] [--plot]`: the checks against Python's libraries and llama.cpp, then all tests on the
-// newest Node.
+// `npm run test:peers [-- NAME...] [--plot]`: the checks against Python's libraries and llama.cpp, the clients of other
+// servers against ours, then all tests on the newest Node.
 // A check NAME is two scripts beside this file: NAME.mjs writes what we make into a folder, NAME.py reads it with their
 // libraries (and may write theirs, which `NAME.mjs read` takes). Virtual environments, Node and files are in .cache/peers/.
-import { copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SetupError, step } from "../../tools/setup/steps.mjs";
@@ -22,7 +22,7 @@ const checks = [
   { name: "evaluate", environments: ["transformers-4"] },
 ];
 
-const everyEnvironment = [...environments, "onnx"];
+const everyEnvironment = [...environments, "onnx", "clients"];
 
 const words = process.argv.slice(2);
 const plot = words.includes("--plot");
@@ -79,6 +79,18 @@ async function runOnnx() {
   return `${ours}; ${lastLine(await succeed(pythonOf("onnx"), [join(here, "onnx-export.py"), files], { env: bytecode }))}`;
 }
 
+/** Clients of npm and PyPI against our server; npm's are installed from a lock file of their own, away from the sources. */
+async function runClients() {
+  const folder = join(cache, "clients-node");
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(join(here, "clients"))) copyFileSync(join(here, "clients", name), join(folder, name));
+  await succeed("npm", ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder]);
+  const files = join(cache, "files", "clients");
+  rmSync(files, { recursive: true, force: true });
+  mkdirSync(files, { recursive: true });
+  return lastLine(await succeed(process.execPath, [join(here, "clients.mjs"), files, folder, pythonOf("clients")]));
+}
+
 /** A check that needs no Python: NAME.mjs, given an empty folder, says in its last line what it found. */
 async function runAlone(name) {
   const files = join(cache, "files", name);
@@ -116,7 +128,7 @@ async function check(name, work) {
 rmSync(logFile, { force: true });
 const needed = checks.filter(({ name }) => isWanted(name)).flatMap(({ environments }) => environments);
 const made = [];
-if (isWanted("onnx")) needed.push("onnx");
+needed.push(...["onnx", "clients"].filter(isWanted));
 for (const name of everyEnvironment.filter((name) => needed.includes(name))) {
   try {
     await step(name.replace("transformers", "python"), (note) => makeEnvironment(name, note));
@@ -131,6 +143,7 @@ for (const entry of checks) {
 }
 await check("gguf", runGguf);
 if (made.includes("onnx")) await check("onnx", runOnnx);
+if (made.includes("clients")) await check("clients", runClients);
 await check("package", () => runAlone("package"));
 await check("browser", () => runAlone("browser"));
 await check("node", testOnNewestNode);

@@ -22,7 +22,7 @@ export { ZeroShotClassifier, type ZeroShotLabel, type ZeroShotOptions } from "./
 export type { EngineDtype, EngineName } from "./engine/engine.js";
 export { DeadlineError, QueueFullError } from "./engine/queue.js";
 export type { DownloadProgress } from "./hub/resolve.js";
-export type { TextInput } from "./texts/text-input.js";
+export type { TextInput, TokenIds } from "./texts/text-input.js";
 export type { PoolingMode } from "./vectors/pooling.js";
 export type { Output, Ranges } from "./vectors/quantize.js";
 export { type NumberArray, Rows } from "./vectors/rows.js";

@@ -1,31 +1,20 @@
 // `neobert serve MODEL...`: models behind HTTP, in the contracts that clients of embedding servers have. Flags and variables are
-// named as Text Embeddings Inference's where they mean the same; HOSTNAME is left out, which containers set to their own
-// name. The first signal drains, a second one ends at once.
+// named as Text Embeddings Inference's where they mean the same. The first signal drains, a second one ends at once.
 
-import { existsSync, readFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { Classifier } from "../encoder/classifier.js";
-import { CrossEncoder } from "../encoder/cross-encoder.js";
-import { Encoder } from "../encoder/encoder.js";
-import { FillMask } from "../encoder/fill-mask.js";
-import type { LoadOptions } from "../encoder/loaded-model.js";
-import { TokenClassifier } from "../encoder/token-classifier.js";
-import { weightsIdentity } from "../files/weights-identity.js";
-import { resolveModel } from "../hub/resolve.js";
-import { labelCount } from "../model/config-fields.js";
-import { headOf, readArchitecture } from "../model/index.js";
+import type { Encoder } from "../encoder/encoder.js";
 import { type RequestRecord, type ServedModel, type ServerOptions, serve } from "../serve/index.js";
-import { readSentenceFolder } from "../vectors/sentence-transformers.js";
+import { disposeServed, type EntryFlags, entriesOf, loadServed } from "./load-served.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
 import { given, positive, wholeNumber } from "./option-values.js";
-
-const tasks = ["embed", "classify", "rerank", "fill-mask", "tag"] as const;
-type ServedTask = (typeof tasks)[number];
+import { type ServedTask, servedTasks } from "./serve-file.js";
 
 interface ServeFlags extends ModelFlags {
   servedModelName?: string[];
   task?: ServedTask[];
+  instances?: number;
   hostname: string;
   port: number;
   apiKey?: string[];
@@ -37,8 +26,11 @@ interface ServeFlags extends ModelFlags {
   payloadLimit?: number;
   queueTimeout: number;
   drainTimeout: number;
+  requestTimeout: number;
   autoTruncate: boolean;
-  tokenIds: "own" | "refuse";
+  defaultPrompt?: string;
+  defaultPromptName?: string;
+  tokenIds: "own" | "refuse" | "cl100k";
   corsAllowOrigin?: string[];
   jsonOutput: boolean;
 }
@@ -49,6 +41,11 @@ function yesOrNo(value: string): boolean {
   if (value === "true" || value === "1") return true;
   if (value === "false" || value === "0") return false;
   throw new InvalidArgumentError(`Expected true or false, got "${value}".`);
+}
+
+/** The variable HOSTNAME where it is an address: shells and containers set it to the machine's name, which is none to listen on. */
+function hostnameOf(variable: string | undefined): string {
+  return variable !== undefined && (isIP(variable) > 0 || variable === "localhost") ? variable : "127.0.0.1";
 }
 
 /** What a variable says of a flag; "false" and "0" are no. */
@@ -62,19 +59,35 @@ export function serveCommand(): Command {
       "Serves models over HTTP: vectors, rankings, labels, filled masks, in the routes of Text Embeddings Inference, OpenAI, " +
         "Cohere, Jina, vLLM and Ollama. GET /openapi.json describes them.",
     )
-    .argument("<models...>", "model folders, run folders, or names on the Hub")
+    .argument(
+      "[models...]",
+      "model folders, run folders, names on the Hub, NAME=one of these, or a YAML file of models (env: MODEL_ID)",
+    )
     .addOption(
       new Option("--served-model-name <names>", "what clients call the models")
         .argParser(words)
         .env("SERVED_MODEL_NAME"),
     )
-    .addOption(new Option("--task <tasks...>", "what the models do (default: as their files say)").choices(tasks))
-    .option("--hostname <address>", "address to listen on; 0.0.0.0: all of this machine's", "127.0.0.1")
+    .addOption(new Option("--task <tasks...>", "what the models do (default: as their files say)").choices(servedTasks))
+    .addOption(
+      whole(
+        "--instances <n>",
+        "engines that share a model's requests, each with its weights (default: 1)",
+        "INSTANCES",
+      ),
+    )
+    .option(
+      "--hostname <address>",
+      "address to listen on; 0.0.0.0: all of this machine's (env: HOSTNAME, if an address)",
+      hostnameOf(process.env.HOSTNAME),
+    )
     .addOption(new Option("--port <n>", "port to listen on; 0: any").argParser(wholeNumber).default(3000).env("PORT"))
     .addOption(new Option("--api-key <keys>", "keys that open the routes").argParser(words).env("API_KEY"))
-    .option("--api-key-file <file>", "file with a key a line")
+    .addOption(new Option("--api-key-file <file>", "file with a key a line").env("API_KEY_FILE"))
     .addOption(whole("--max-batch-tokens <n>", "same as --batch-tokens", "MAX_BATCH_TOKENS"))
-    .option("--max-waiting-tokens <n>", "most tokens that wait; then 429 (default: 2^20)", positive)
+    .addOption(
+      whole("--max-waiting-tokens <n>", "most tokens that wait; then 429 (default: 2^20)", "MAX_WAITING_TOKENS"),
+    )
     .addOption(
       whole(
         "--max-concurrent-requests <n>",
@@ -84,8 +97,13 @@ export function serveCommand(): Command {
     )
     .addOption(whole("--max-client-batch-size <n>", "most texts of a request (default: 2048)", "MAX_CLIENT_BATCH_SIZE"))
     .addOption(whole("--payload-limit <bytes>", "most bytes of a request (default: 16000000)", "PAYLOAD_LIMIT"))
-    .option("--queue-timeout <seconds>", "answer 503 after this time; 0: never", wholeNumber, 300)
-    .option("--drain-timeout <seconds>", "time that requests have to end after SIGTERM", wholeNumber, 30)
+    .addOption(seconds("--queue-timeout <seconds>", "answer 503 after this time; 0: never", 300, "QUEUE_TIMEOUT"))
+    .addOption(
+      seconds("--drain-timeout <seconds>", "time that requests have to end after SIGTERM", 30, "DRAIN_TIMEOUT"),
+    )
+    .addOption(
+      seconds("--request-timeout <seconds>", "time that a client has to send a request", 60, "REQUEST_TIMEOUT"),
+    )
     .addOption(
       new Option("--auto-truncate [bool]", "cut texts that are too long where a request does not say")
         .argParser(yesOrNo)
@@ -94,7 +112,21 @@ export function serveCommand(): Command {
         .env("AUTO_TRUNCATE"),
     )
     .addOption(
-      new Option("--token-ids <how>", "lists of token ids as inputs").choices(["own", "refuse"]).default("own"),
+      new Option("--default-prompt <text>", "text to put before each one to embed, where a request names no prompt")
+        .env("DEFAULT_PROMPT")
+        .conflicts("defaultPromptName"),
+    )
+    .addOption(
+      new Option("--default-prompt-name <name>", "one of the model's prompts, likewise").env("DEFAULT_PROMPT_NAME"),
+    )
+    .addOption(
+      new Option(
+        "--token-ids <how>",
+        "lists of token ids as inputs: the model's, refused, or those that LangChain sends",
+      )
+        .choices(["own", "refuse", "cl100k"])
+        .default("own")
+        .env("TOKEN_IDS"),
     )
     .addOption(
       new Option("--cors-allow-origin <origins>", "origins that browsers may call from (default: none)")
@@ -102,27 +134,38 @@ export function serveCommand(): Command {
         .env("CORS_ALLOW_ORIGIN"),
     )
     .option("--json-output", "log in JSON lines (env: JSON_OUTPUT)", variableSays("JSON_OUTPUT"));
-  return addModelOptions(command).action(run);
+  addModelOptions(command)
+    .options.find(({ long }) => long === "--revision")
+    ?.env("REVISION");
+  return command.action(run);
 }
 
 function whole(flags: string, text: string, variable: string): Option {
   return new Option(flags, text).argParser(positive).env(variable);
 }
 
-async function run(names: string[], flags: ServeFlags): Promise<void> {
+function seconds(flags: string, text: string, otherwise: number, variable: string): Option {
+  return new Option(flags, text).argParser(wholeNumber).default(otherwise).env(variable);
+}
+
+async function run(names: string[], flags: ServeFlags, command: Command): Promise<void> {
+  const { MODEL_ID } = process.env;
+  const words = names.length > 0 || !MODEL_ID ? names : [MODEL_ID];
+  if (words.length === 0) command.error("error: missing required argument 'models'");
   const say = (line: string, more: object = {}) => {
     console.log(flags.jsonOutput ? JSON.stringify({ time: new Date().toISOString(), message: line, ...more }) : line);
   };
   const stop = new AbortController();
-  const loading = loadAll(names, flags, stop.signal);
+  const entries = entriesOf(words, entryFlags(flags));
+  const loading = loadServed(entries, stop.signal).then((models) => checkPrompt(models, flags.defaultPromptName));
   loading.catch(() => {}); // awaited below
   const server = await serve(loading, optionsOf(flags)).catch(async (error) => {
     stop.abort();
-    await disposeAll(await loading.catch(() => []));
+    await disposeServed(await loading.catch(() => []));
     throw error;
   });
   const who = flags.hostname === "127.0.0.1" ? " (this machine alone; --hostname 0.0.0.0 for all)" : "";
-  say(`${server.url}: loading ${names.join(", ")}${who}`, { url: server.url });
+  say(`${server.url}: loading ${words.join(", ")}${who}`, { url: server.url });
   const ended = new Promise<void>((end) => {
     let isEnding = false;
     const onSignal = async () => {
@@ -142,13 +185,14 @@ async function run(names: string[], flags: ServeFlags): Promise<void> {
     if (!models) process.exit(0); // a model that is half loaded holds the process
   } finally {
     await server.close();
-    await disposeAll(await loading.catch(() => []));
+    await disposeServed(await loading.catch(() => []));
   }
 }
 
 function optionsOf(flags: ServeFlags): ServerOptions {
   const { hostname, port, maxConcurrentRequests, maxClientBatchSize, payloadLimit, autoTruncate, tokenIds, maxTokens } =
     flags;
+  const { defaultPrompt, defaultPromptName } = flags;
   const fileKeys = flags.apiKeyFile === undefined ? [] : keysOf(flags.apiKeyFile);
   const apiKeys = [...(flags.apiKey ?? []), ...fileKeys];
   return {
@@ -161,10 +205,13 @@ function optionsOf(flags: ServeFlags): ServerOptions {
       autoTruncate,
       tokenIds,
       maxTokens,
+      defaultPrompt,
+      defaultPromptName,
     }),
     apiKeys,
     queueTimeoutMs: 1000 * flags.queueTimeout,
     drainTimeoutMs: 1000 * flags.drainTimeout,
+    requestTimeoutMs: 1000 * flags.requestTimeout,
     corsAllowOrigins: flags.corsAllowOrigin ?? [],
     log: (record) => console.log(flags.jsonOutput ? JSON.stringify(record) : recordLine(record)),
   };
@@ -187,88 +234,15 @@ function recordLine({ time, method, path, status, ms, inputs, tokens, error, sta
   return `${time.slice(11, 19)} ${method} ${path} ${status} ${ms} ms${work}${why}${stack ? `\n${stack}` : ""}`;
 }
 
-async function loadAll(names: string[], flags: ServeFlags, signal: AbortSignal): Promise<ServedModel[]> {
-  const { maxBatchTokens, maxWaitingTokens, servedModelName: served = [] } = flags;
-  if (served.length > 0 && served.length !== names.length) {
-    throw new Error(
-      `serve: expected ${names.length} names in --served-model-name, got ${served.length}\nGive each model one, or none of them.`,
-    );
-  }
-  const options: LoadOptions = {
-    ...loadOptions(flags),
-    ...(maxBatchTokens !== undefined && { batchTokens: maxBatchTokens }),
-    ...(maxWaitingTokens !== undefined && { maxWaitingTokens }),
-    shared: true,
-    signal,
-  };
-  const models: ServedModel[] = [];
-  try {
-    for (const [i, name] of names.entries()) {
-      const model: ServedModel = {
-        name: served[i] ?? nameOf(name),
-        dtype: options.dtype ?? "fp32",
-        batchTokens: options.batchTokens,
-      };
-      if (models.some((other) => other.name === model.name)) {
-        throw new Error(
-          `serve: expected models of different names, got two of ${model.name}\nPass --served-model-name.`,
-        );
-      }
-      models.push(model);
-      await load(model, name, options, flags.task);
-    }
-    return models;
-  } catch (error) {
-    await disposeAll(models);
-    throw error;
-  }
+function entryFlags(flags: ServeFlags): EntryFlags {
+  const { maxBatchTokens, maxWaitingTokens, servedModelName: served, task: tasks, instances } = flags;
+  const options = { ...loadOptions(flags), ...given({ maxWaitingTokens, batchTokens: maxBatchTokens }), shared: true };
+  return { served, tasks, instances, options };
 }
 
-/** A name on the Hub as it is; of a folder, the last part that says something. */
-function nameOf(nameOrFolder: string): string {
-  const parts = resolve(nameOrFolder).split("/");
-  if (/^[\w.-]+\/[\w.-]+$/.test(nameOrFolder) && parts.length > 2) return nameOrFolder;
-  return basename(nameOrFolder) === "model" ? (parts.at(-2) ?? "model") : basename(resolve(nameOrFolder));
-}
-
-async function load(
-  model: ServedModel,
-  name: string,
-  options: LoadOptions,
-  wanted: ServedTask[] | undefined,
-): Promise<void> {
-  const folder = await resolveModel(name, options);
-  const own = ownTasks(folder);
-  for (const task of wanted ?? own.tasks) {
-    if (task === "embed") model.encoder = await Encoder.load(name, options);
-    else if (task === "fill-mask") model.fillMask = await FillMask.load(name, options);
-    else if (task === "tag") model.tagger = await TokenClassifier.load(name, options);
-    else if (task === "rerank" || own.labels === 1) model.reranker ??= await CrossEncoder.load(name, options);
-    else model.classifier = await Classifier.load(name, options);
-  }
-  model.revision = await weightsIdentity(folder);
-}
-
-/** What a model's files say that it does. A masked language model also embeds: it is loaded twice then. */
-function ownTasks(folder: string): { tasks: ServedTask[]; labels: number } {
-  const { modelFolder } = readSentenceFolder(folder);
-  const architecture = readArchitecture(modelFolder);
-  const head = headOf(architecture);
-  const labels = labelCount(architecture.config);
-  if (head === "sequenceClassification") return { tasks: [labels === 1 ? "rerank" : "classify"], labels };
-  if (head === "tokenClassification") return { tasks: ["tag"], labels };
-  if (head === "maskedLM" && !existsSync(join(folder, "modules.json")))
-    return { tasks: ["embed", "fill-mask"], labels };
-  return { tasks: ["embed"], labels };
-}
-
-async function disposeAll(models: readonly ServedModel[]): Promise<void> {
-  const parts = models.flatMap(({ encoder, classifier, reranker, fillMask, tagger }) => [
-    encoder,
-    classifier,
-    reranker,
-    fillMask,
-    tagger,
-  ]);
-  await Promise.all(parts.map((part) => part?.dispose()));
+/** Throws where a model that embeds has no prompt of that name. */
+function checkPrompt(models: ServedModel[], promptName: string | undefined): ServedModel[] {
+  const encoders = models.flatMap(({ encoder }) => encoder ?? []) as Encoder[];
+  if (promptName !== undefined) for (const encoder of encoders) encoder.promptFor("serve", { promptName });
+  return models;
 }

@@ -3,6 +3,7 @@
 // computed sorted by length under a budget of tokens and given back in the caller's order; a text's vector does not
 // depend on the others.
 
+import { isTokenIds, type TokenIds } from "../texts/text-input.js";
 import { TokenizedTexts } from "../texts/tokenized.js";
 import { checkPooling, type PoolingMode } from "../vectors/pooling.js";
 import { bytesOf, type Output, type OutputArrays, outputs, type Ranges, rangesOf } from "../vectors/quantize.js";
@@ -65,7 +66,7 @@ export class Embeddings<T extends NumberArray = Float32Array> extends Rows<T> {
 
 /** Vectors of the tokens of one text, special tokens included. */
 export class TokenVectors extends Rows<Float32Array> {
-  /** The text as the model saw it: with prompt, trimmed. */
+  /** The text as the model saw it: with prompt, trimmed; empty, as are all places in it, where token ids were given. */
   readonly text: string;
   readonly ids: Int32Array;
   readonly tokens: string[];
@@ -114,18 +115,24 @@ export class Encoder extends LoadedModel {
     return loadWith("Encoder.load", nameOrFolder, "none", options, (parts) => new Encoder(parts));
   }
 
-  /** The vector of a text, or those of a list of texts in its order. Rejects naming the text that fails. */
-  encode<O extends Output = "float">(text: string, options?: EncodeOptions<O>): Promise<OutputArrays[O]>;
+  /**
+   * The vector of a text, or those of a list of texts in its order. Token ids in place of a text reach the model as they
+   * are. Rejects naming the text that fails.
+   */
+  encode<O extends Output = "float">(text: string | TokenIds, options?: EncodeOptions<O>): Promise<OutputArrays[O]>;
   encode<O extends Output = "float">(
-    texts: readonly string[],
+    texts: readonly (string | TokenIds)[],
     options?: EncodeOptions<O>,
   ): Promise<Embeddings<OutputArrays[O]>>;
-  async encode<O extends Output>(input: string | readonly string[], options: EncodeOptions<O> = {}) {
-    const texts = typeof input === "string" ? [input] : input;
-    const vectors = await this.thread.call("encode", async () =>
-      this.#encodeAll(texts, await this.#calibrated(options), 0),
-    );
-    return typeof input === "string" ? vectors.data : vectors;
+  async encode<O extends Output>(
+    input: string | TokenIds | readonly (string | TokenIds)[],
+    options: EncodeOptions<O> = {},
+  ) {
+    const texts = isSingle(input) ? [input] : input;
+    const vectors = await this.thread.call("encode", async () => {
+      return this.#encodeAll(texts, await this.#calibrated(options), 0);
+    });
+    return isSingle(input) ? vectors.data : vectors;
   }
 
   /**
@@ -163,11 +170,14 @@ export class Encoder extends LoadedModel {
   }
 
   /** The vectors of a text's tokens, or of each text of a list. */
-  tokens(text: string, options?: TokenOptions): Promise<TokenVectors>;
-  tokens(texts: readonly string[], options?: TokenOptions): Promise<TokenVectors[]>;
-  async tokens(input: string | readonly string[], options: TokenOptions = {}): Promise<TokenVectors | TokenVectors[]> {
-    const texts = typeof input === "string" ? [input] : input;
-    const prepare = this.#preparation(this.#promptFor("tokens", options));
+  tokens(text: string | TokenIds, options?: TokenOptions): Promise<TokenVectors>;
+  tokens(texts: readonly (string | TokenIds)[], options?: TokenOptions): Promise<TokenVectors[]>;
+  async tokens(
+    input: string | TokenIds | readonly (string | TokenIds)[],
+    options: TokenOptions = {},
+  ): Promise<TokenVectors | TokenVectors[]> {
+    const texts = isSingle(input) ? [input] : input;
+    const prepare = this.#preparation(this.promptFor("tokens", options));
     const maxTokens = this.lengthFor("tokens", options.maxTokens);
     const { signal } = options;
     const vectors: TokenVectors[] = [];
@@ -181,12 +191,13 @@ export class Encoder extends LoadedModel {
           const C = this.#hiddenSize;
           for (const [i, text] of order.entries()) {
             const own = data.slice(cuSeqlens[i]! * C, cuSeqlens[i + 1]! * C) as Float32Array;
-            vectors[text] = new TokenVectors(own, C, prepare(texts[text]!), encodings[text]!);
+            const given = texts[text]!;
+            vectors[text] = new TokenVectors(own, C, isTokenIds(given) ? "" : prepare(given), encodings[text]!);
           }
         },
       });
     });
-    return typeof input === "string" ? vectors[0]! : vectors;
+    return isSingle(input) ? vectors[0]! : vectors;
   }
 
   /** The ranges that "int8" takes, from texts like those to come (some hundreds or more) or from their vectors. */
@@ -226,12 +237,12 @@ export class Encoder extends LoadedModel {
   }
 
   async #encodeAll<O extends Output>(
-    texts: readonly string[],
+    texts: readonly (string | TokenIds)[],
     options: EncodeOptions<O>,
     firstIndex: number,
   ): Promise<Embeddings<OutputArrays[O]>> {
     const where = "encode";
-    const prompt = this.#promptFor(where, options);
+    const prompt = this.promptFor(where, options);
     const settings = this.#settings(where, options, prompt);
     const width = settings.dimensions ?? this.#widthOf(settings.pooling);
     const d = settings.output.endsWith("binary") ? bytesOf(width) : width;
@@ -262,7 +273,7 @@ export class Encoder extends LoadedModel {
     return new Embeddings(data as OutputArrays[O], [texts.length, d], settings.output, tokenCounts);
   }
 
-  #callOptions(where: string, texts: readonly string[], options: CallOptions, firstIndex = 0) {
+  #callOptions(where: string, texts: readonly (string | TokenIds)[], options: CallOptions, firstIndex = 0) {
     const describe = (text: number) => nameText(firstIndex + text, texts[text]!);
     return { ...waitingOf(options), where, describe };
   }
@@ -294,7 +305,8 @@ export class Encoder extends LoadedModel {
     return { pooling, asksPooling, skip, normalize, dimensions, output, ranges };
   }
 
-  #promptFor(where: string, { prompt, promptName, role }: TokenOptions): string {
+  /** The prompt that a call with these options puts before each text. Throws where it is not among the model's. */
+  promptFor(where: string, { prompt, promptName, role }: Pick<TokenOptions, "prompt" | "promptName" | "role">): string {
     if (prompt !== undefined) return prompt;
     const { prompts, defaultPromptName } = this.#sentence;
     if (role !== undefined && role !== "query" && role !== "document") {
@@ -324,6 +336,10 @@ export class Encoder extends LoadedModel {
     const dense = this.#sentence.modules.findLast((module) => module.kind === "dense");
     return dense?.outFeatures ?? this.#hiddenSize * pooling.length;
   }
+}
+
+function isSingle(input: string | TokenIds | readonly (string | TokenIds)[]): input is string | TokenIds {
+  return typeof input === "string" || isTokenIds(input);
 }
 
 /** One vector, or rows of them. */

@@ -12,6 +12,7 @@ import { type HubOptions, resolveModel } from "../hub/resolve.js";
 import type { Head } from "../model/architecture.js";
 import { architectureOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
 import { LongTexts } from "../texts/long-texts.js";
+import { isTokenIds, type TokenIds } from "../texts/text-input.js";
 import { TextTokenizer } from "../texts/tokenized.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import { readSentenceFolder, type SentenceFolder } from "../vectors/sentence-transformers.js";
@@ -194,8 +195,13 @@ export abstract class LoadedModel implements AsyncDisposable {
     return this.thread.waitingTokens;
   }
 
+  /** Texts of all calls that wait to be computed. */
+  get waitingTexts(): number {
+    return this.thread.waitingTexts;
+  }
+
   /** Number of tokens of a text, special ones included, before it is cut. */
-  countTokens(text: string): number {
+  countTokens(text: string | TokenIds): number {
     return this.texts.count(text);
   }
 
@@ -219,7 +225,8 @@ export abstract class LoadedModel implements AsyncDisposable {
 }
 
 /** `text 3 ("The first words ...")`, for errors. */
-export function nameText(index: number, input: string | { text: string }): string {
+export function nameText(index: number, input: string | { text: string } | TokenIds): string {
+  if (isTokenIds(input)) return `text ${index} (${input.ids.length} token ids)`;
   const text = typeof input === "string" ? input : input.text;
   return `text ${index} (${JSON.stringify(shortened(text, 40))})`;
 }

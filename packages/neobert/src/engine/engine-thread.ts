@@ -111,6 +111,11 @@ export class EngineThread {
     return this.#queue.waitingTokens;
   }
 
+  /** Texts of calls that wait to be computed. */
+  get waitingTexts(): number {
+    return this.#queue.waitingTexts;
+  }
+
   /** Frees the model and ends the thread once all that was asked for before is done. */
   dispose(): Promise<void> {
     this.#disposal ??= this.#dispose();

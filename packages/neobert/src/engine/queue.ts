@@ -127,6 +127,11 @@ export class EngineQueue {
     return this.#waitingTokens;
   }
 
+  /** Texts that wait for a run. */
+  get waitingTexts(): number {
+    return this.#waiting.reduce((sum, { order, head }) => sum + order.length - head, 0);
+  }
+
   /** Computes all texts of a call. Rejects naming the text that fails, when aborted, past the deadline, or where full. */
   submit(call: QueueCall): Promise<void> {
     const { texts, signal, timeoutMs, where, wait = true } = call;

@@ -1,8 +1,8 @@
 // The libtorch engine: a TorchModel without gradients. In bf16 the matrices are bfloat16 copies, norms and softmax stay
 // float32, as in training.
 
-import { availableParallelism } from "node:os";
 import { noGrad, setNumThreads, type Tensor, tidy } from "@neobert/torch";
+import { availableCores } from "../files/cores.js";
 import type { Head } from "../model/architecture.js";
 import { ComputeWeights } from "../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../model/torch/torch-model.js";
@@ -19,7 +19,7 @@ export interface TorchEngineOptions {
 
 /** A model of a Hugging Face folder on libtorch. Throws as `TorchModel.load` does. */
 export function loadTorchEngine(folder: string, options: TorchEngineOptions): Engine {
-  const { dtype, head, threads = availableParallelism() } = options;
+  const { dtype, head, threads = availableCores() } = options;
   setNumThreads(threads);
   const model = TorchModel.load(folder, head ? { head } : {});
   const compute = noGrad(() => new ComputeWeights(model, dtype));

@@ -3,8 +3,8 @@
 // process's environment, where alone the library reads the refusal.
 
 import { existsSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
+import { availableCores } from "../files/cores.js";
 import { refuseLfsPointerFile } from "../files/input-file.js";
 
 export type OnnxRuntime = typeof import("onnxruntime-node");
@@ -25,7 +25,7 @@ export async function importOnnxRuntime(): Promise<OnnxRuntime> {
 }
 
 /** Opens a graph's file with all cores, or `threads` of them. */
-export async function openSession(path: string, threads = availableParallelism()): Promise<InferenceSession> {
+export async function openSession(path: string, threads = availableCores()): Promise<InferenceSession> {
   for (const file of [path, `${path}_data`, `${path}.data`]) if (existsSync(file)) refuseLfsPointerFile(file);
   const { InferenceSession } = await importOnnxRuntime();
   return InferenceSession.create(path, {

@@ -2,34 +2,36 @@
 
 import { z } from "zod";
 import type { Encoder } from "../encoder/encoder.js";
-import { dimensions, number, text, textOrTexts, vector } from "./body-fields.js";
+import { packageVersion } from "../files/package.js";
+import { dimensions, number, report, reports, text, textOrTexts, vector } from "./body-fields.js";
 import { embedTexts, rowsOf } from "./embed-texts.js";
 import { RequestError } from "./request-error.js";
-import { textsOf } from "./request-texts.js";
+import { inputsOf } from "./request-texts.js";
 import { type Context, type Route, route } from "./route.js";
-import { findModel, partsOf, unknownModel } from "./served-models.js";
+import { findModel, modelsOf, unknownModel } from "./served-models.js";
 
 const embedBody = z.object({
   model: text,
   input: textOrTexts,
   truncate: z.boolean().nullish(),
   dimensions,
+  report,
 });
 
 async function embed(body: z.output<typeof embedBody>, encoder: Encoder, context: Context) {
   checkName(body.model, context);
   const start = performance.now();
   const texts = [body.input].flat();
-  if (texts.length > 0) await textsOf("input", texts, encoder, context);
-  const truncate = body.truncate ?? true;
-  const wishes = { truncate, dimensions: body.dimensions };
-  const { vectors, tokens } = await embedTexts(texts, encoder, wishes, context);
+  if (texts.length > 0) await inputsOf("input", texts, encoder, context);
+  const wishes = { truncate: body.truncate ?? true, dimensions: body.dimensions, report: body.report };
+  const { vectors, tokens, report } = await embedTexts(texts, encoder, wishes, context);
   return {
     model: body.model,
     embeddings: rowsOf(vectors),
     total_duration: Math.round((performance.now() - start) * 1e6),
     load_duration: 0,
     prompt_eval_count: tokens,
+    ...(report && { report }),
   };
 }
 
@@ -37,7 +39,7 @@ const oldBody = z.object({ model: text, prompt: text });
 
 async function embedOne({ model, prompt }: z.output<typeof oldBody>, encoder: Encoder, context: Context) {
   checkName(model, context);
-  const texts = await textsOf("prompt", [prompt], encoder, context);
+  const texts = await inputsOf("prompt", prompt, encoder, context);
   const { vectors } = await embedTexts(texts, encoder, { truncate: true }, context);
   return { embedding: vectors.row(0) };
 }
@@ -57,7 +59,7 @@ function tags(_: unknown, __: unknown, { models, isReady }: Context) {
       modified_at: startedAt,
       size: 0,
       digest: model.revision ?? "",
-      details: { format: "safetensors", family: partsOf(model)[0]?.config.model_type ?? "" },
+      details: { format: "safetensors", family: modelsOf(model)[0]?.config.model_type ?? "" },
     })),
   };
 }
@@ -76,6 +78,7 @@ export const ollamaRoutes: readonly Route[] = [
       total_duration: number,
       load_duration: number,
       prompt_eval_count: z.int(),
+      report: reports.optional(),
     }),
     run: embed,
   }),
@@ -97,5 +100,14 @@ export const ollamaRoutes: readonly Route[] = [
     isOpen: true,
     answer: z.object({ models: z.array(z.object({ name: text, model: text, modified_at: text })) }),
     run: tags,
+  },
+  {
+    method: "GET",
+    family: "plain",
+    paths: ["/api/version"],
+    summary: "The server's version, in Ollama's answer.",
+    isOpen: true,
+    answer: z.object({ version: text }),
+    run: () => ({ version: packageVersion() }),
   },
 ];

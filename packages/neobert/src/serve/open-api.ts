@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { packageVersion } from "../files/package.js";
+import type { OpenApiDocument } from "./docs-page.js";
 import type { Route } from "./route.js";
 
 const errorSchema = z.object({
@@ -16,8 +17,8 @@ const errorSchema = z.object({
   type: z.string(),
 });
 
-export function openApi(routes: readonly Route[]): object {
-  const paths: Record<string, Record<string, object>> = {};
+export function openApi(routes: readonly Route[]): OpenApiDocument {
+  const paths: OpenApiDocument["paths"] = {};
   for (const { path, method, rows } of operationsOf(routes)) {
     const bodies = rows.flatMap(({ body }) => (body ? [schemaOf(body, "input")] : []));
     const answers = rows.flatMap(({ answer }) => (answer ? [schemaOf(answer, "output")] : []));

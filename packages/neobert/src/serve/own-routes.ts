@@ -1,9 +1,10 @@
 // Routes of our own for what no other service has: masks filled, tokens tagged. Names and values are the library's.
 
 import { z } from "zod";
+import type { Entity } from "../encoder/entities.js";
 import type { FillMask } from "../encoder/fill-mask.js";
 import type { TokenClassifier } from "../encoder/token-classifier.js";
-import { number, text, textOrTexts, texts } from "./body-fields.js";
+import { number, text, textOrTexts, texts, wordLists } from "./body-fields.js";
 import { RequestError } from "./request-error.js";
 import { checkCharacters, checkCount, measure } from "./request-texts.js";
 import { type Context, type Route, route } from "./route.js";
@@ -31,29 +32,57 @@ async function fill(body: z.output<typeof fillBody>, fillMask: FillMask, context
       `expected an answer of at most ${MOST_CHARACTERS} characters, got ${characters}`,
     );
   }
-  const tokens = await measure(texts, fillMask, body, context);
+  const { tokens } = await measure(texts, fillMask, body, context);
   const filled = await fillMask.fill(texts, { ...context.call, topK: body.top_k });
-  context.count({ inputs: texts.length, tokens });
+  context.count(tokens);
   return typeof body.inputs === "string" ? filled[0]! : filled;
 }
 
-const tagBody = z.object({
-  inputs,
-  model,
-  aggregation: z.enum(["none", "simple", "first", "average", "max"]).default("simple"),
-  ignore: texts.default(["O"]),
-});
-const entities = z.array(z.object({ label: text, score: number, text, start: z.int(), end: z.int() }));
+const tagBody = z
+  .object({
+    inputs: inputs.optional(),
+    /** The words of a text, or of several, in place of `inputs`. */
+    words: z.union([texts, wordLists], { error: "expected a list of words, or a list of such lists" }).optional(),
+    model,
+    aggregation: z.enum(["none", "simple", "first", "average", "max"]).default("simple"),
+    ignore: texts.default(["O"]),
+  })
+  .refine(({ inputs, words }) => (inputs === undefined) !== (words === undefined), {
+    error: "body: expected either inputs or words",
+  });
+const wordPlaces = { word_start: z.int().optional(), word_end: z.int().optional() };
+const entities = z.array(z.object({ label: text, score: number, text, start: z.int(), end: z.int(), ...wordPlaces }));
 
-async function tag(body: z.output<typeof tagBody>, tagger: TokenClassifier, context: Context) {
-  const texts = [body.inputs].flat();
-  checkCount("inputs", texts.length, context);
-  checkCharacters("inputs", texts, MOST_TAG_CHARACTERS);
-  const tokens = await measure(texts, tagger, { truncate: true }, context);
-  const { aggregation, ignore } = body;
-  const found = await tagger.tag(texts, { ...context.call, aggregation, ignore });
-  context.count({ inputs: texts.length, tokens });
-  return typeof body.inputs === "string" ? found[0]! : found;
+async function tag(
+  { inputs, words, aggregation, ignore }: z.output<typeof tagBody>,
+  tagger: TokenClassifier,
+  context: Context,
+) {
+  const isSingle = typeof inputs === "string" || typeof words?.[0] === "string";
+  const lists = words && ((isSingle ? [words] : words) as string[][]);
+  const given = lists?.map((list) => list.join(" ")) ?? [inputs!].flat();
+  const field = words ? "words" : "inputs";
+  checkCount(field, given.length, context);
+  checkCharacters(field, given, MOST_TAG_CHARACTERS);
+  const { tokens } = await measure(given, tagger, { truncate: true }, context);
+  const tagged = await tagger.tag(given, { ...context.call, aggregation, ignore });
+  context.count(tokens);
+  const found = lists ? tagged.map((entities, i) => withWords(entities, lists[i]!)) : tagged;
+  return isSingle ? found[0]! : found;
+}
+
+/** Entities of words that were joined by a space each, with the places of their first word and behind their last. */
+function withWords(entities: readonly Entity[], words: readonly string[]) {
+  let end = -1;
+  const ends = words.map((word) => {
+    end += 1 + word.length;
+    return end;
+  });
+  return entities.map((entity) => {
+    const word_start = ends.findIndex((end) => end > entity.start);
+    const word_end = 1 + ends.findIndex((end) => end >= entity.end);
+    return { ...entity, word_start, word_end };
+  });
 }
 
 export const ownRoutes: readonly Route[] = [
@@ -71,7 +100,7 @@ export const ownRoutes: readonly Route[] = [
     method: "POST",
     family: "tei",
     paths: ["/tag"],
-    summary: "The entities of a text, or of each text of a list; start and end count UTF-16 units.",
+    summary: "The entities of a text, of each text of a list, or of words; start and end count UTF-16 units.",
     task: "tagger",
     body: tagBody,
     answer: z.union([entities, z.array(entities)]),

@@ -1,10 +1,11 @@
-// The texts of a request before they go to a model: token ids made texts, their number bounded, and those that are too long
-// refused where the request does not want them cut.
+// The texts of a request before they go to a model: their number and length bounded, and those that are too long refused
+// where the request does not want them cut.
 
 import { setImmediate } from "node:timers/promises";
 import type { LoadedModel } from "../encoder/loaded-model.js";
 import { RequestError } from "./request-error.js";
 import type { Context } from "./route.js";
+import { inputOfIds } from "./token-ids.js";
 
 /** Characters of one text: a tokenizer reads it in one go. */
 const MOST_CHARACTERS = 2 ** 20;
@@ -17,16 +18,16 @@ const MOST_IDS = 2 ** 20;
 /** Milliseconds of counting before other requests have their turn. */
 const SLICE_MS = 8;
 
-export type Input = string | number[];
+/** As a body has it, and as a model takes it. */
+export type Given = string | number[];
+export type Input = string | { ids: readonly number[] };
 export type Pair = { text: string; pair: string };
 
-/** A single input or a list as a list; `isSingle` tells which it was. */
-export function listOf(input: string | readonly number[] | readonly Input[]): { list: Input[]; isSingle: boolean } {
-  if (typeof input === "string") return { list: [input], isSingle: true };
-  if (input.length > 0 && input.every((one) => typeof one === "number")) {
-    return { list: [input as number[]], isSingle: true };
-  }
-  return { list: [...(input as Input[])], isSingle: false };
+/** A single input or a list as a list. */
+export function listOf(input: string | readonly number[] | readonly Given[]): Given[] {
+  if (typeof input === "string") return [input];
+  const isIds = input.length > 0 && input.every((one) => typeof one === "number");
+  return isIds ? [input as number[]] : (input as Given[]);
 }
 
 /** Throws where there are none, or more than the server takes. */
@@ -56,39 +57,27 @@ export class Slices {
   }
 }
 
-/** Inputs as texts: lists of ids are decoded, without special tokens, by the model's own tokenizer. */
-export async function textsOf(
+/** What a request gives as what its model takes. Throws where there is nothing, too much, or ids that are not taken. */
+export async function inputsOf(
   field: string,
-  inputs: readonly Input[],
+  given: string | readonly number[] | readonly Given[],
   model: LoadedModel,
   context: Context,
-): Promise<string[]> {
-  checkCount(field, inputs.length, context);
+): Promise<Input[]> {
+  const list = listOf(given);
+  checkCount(field, list.length, context);
   checkIds(
     field,
-    inputs.filter((input) => typeof input !== "string"),
+    list.filter((input) => typeof input !== "string"),
   );
-  const { tokenizer } = model;
   const slices = new Slices(context.signal);
-  const texts: string[] = [];
-  for (const input of inputs) {
-    if (typeof input === "string") {
-      texts.push(input);
-      continue;
-    }
-    const foreign = input.find((id) => id > tokenizer.maxId);
-    if (foreign !== undefined || context.settings.tokenIds === "refuse") {
-      const got = foreign === undefined ? "a list of token ids" : `token id ${foreign} of ${tokenizer.maxId} at most`;
-      const way = "Send texts. LangChain does with check_embedding_ctx_length=False.";
-      throw new RequestError("invalid", `\`${field}\`: expected texts or this model's token ids, got ${got}\n${way}`, {
-        param: field,
-      });
-    }
+  const inputs: Input[] = [];
+  for (const one of list) {
+    inputs.push(typeof one === "string" ? one : await inputOfIds(field, one, model, context.settings));
     await slices.pause();
-    texts.push(tokenizer.decode(input, { skipSpecialTokens: true }));
   }
-  checkCharacters(field, texts);
-  return texts;
+  checkCharacters(field, inputs);
+  return inputs;
 }
 
 /** Throws where lists of ids are longer than a request's work may be. */
@@ -100,9 +89,10 @@ export function checkIds(field: string, lists: readonly (readonly number[])[]): 
 }
 
 /** Throws where a text is too long to be read at all, or pairs are together. */
-export function checkCharacters(field: string, texts: readonly (string | Pair)[], most = MOST_CHARACTERS): void {
+export function checkCharacters(field: string, texts: readonly (Input | Pair)[], most = MOST_CHARACTERS): void {
   let paired = 0;
   for (const input of texts) {
+    if (typeof input !== "string" && "ids" in input) continue; // checkIds has seen it
     const isPair = typeof input !== "string";
     const longest = isPair ? Math.max(input.text.length, input.pair.length) : input.length;
     const limit = isPair ? MOST_PAIRED_CHARACTERS : most;
@@ -128,22 +118,35 @@ export function mostTokens(model: LoadedModel, { settings, call }: Context): num
 }
 
 /** Tokens of a text or pair, nothing cut. */
-function countOf(model: LoadedModel, input: string | Pair): number {
-  if (typeof input === "string") return model.countTokens(input);
+function countOf(model: LoadedModel, input: Input | Pair, prompt: string): number {
+  if (typeof input === "string") return model.countTokens(prompt + input);
+  if ("ids" in input) return model.countTokens(input) + (prompt === "" ? 0 : model.tokenizer.encodeIds(prompt).length);
   return model.tokenizer.encode(input.text, { pair: input.pair, padding: false, truncation: false }).ids.length;
 }
 
+/** What a request's family says of a text that is too long, and what the call puts before each text. */
+export interface Measuring {
+  tooLong?: ((tokens: number, most: number) => string) | undefined;
+  prompt?: string | undefined;
+}
+
+/** Tokens of each text, and how many of them are cut off. */
+export interface Lengths {
+  tokens: number[];
+  cut: number[];
+}
+
 /**
- * Sum of the tokens of texts, as they will be computed. Throws where one is longer than the model reads and is not to be
- * cut, or is to be cut on the side that the model's tokenizer does not cut.
+ * The tokens of texts, as they will be computed. Throws where one is longer than the model reads and is not to be cut, or
+ * is to be cut on the side that the model's tokenizer does not cut.
  */
 export async function measure(
-  inputs: readonly (string | Pair)[],
+  inputs: readonly (Input | Pair)[],
   model: LoadedModel,
   { truncate, truncation_direction }: Truncation,
   context: Context,
-  tooLong = (tokens: number, most: number) => `\`inputs\` must have less than ${most} tokens. Given: ${tokens}`,
-): Promise<number> {
+  { tooLong = tooLongOf, prompt = "" }: Measuring = {},
+): Promise<Lengths> {
   checkCharacters("inputs", inputs);
   const side = model.tokenizer.truncationSide;
   if (truncation_direction && truncation_direction.toLowerCase() !== side) {
@@ -152,14 +155,25 @@ export async function measure(
   }
   const most = mostTokens(model, context);
   const mayCut = truncate ?? context.settings.autoTruncate;
-  let sum = 0;
+  const lengths: Lengths = { tokens: [], cut: [] };
   const slices = new Slices(context.signal);
   for (const input of inputs) {
     await slices.pause();
-    const tokens = countOf(model, input);
-    if (tokens > most && !mayCut) throw new RequestError("invalid", tooLong(tokens, most));
-    sum += Math.min(tokens, most);
+    const count = countOf(model, input, prompt);
+    if (count > most && !mayCut) throw new RequestError("invalid", tooLong(count, most));
+    lengths.tokens.push(Math.min(count, most));
+    lengths.cut.push(Math.max(0, count - most));
   }
+  return lengths;
+}
+
+function tooLongOf(tokens: number, most: number): string {
+  return `\`inputs\` must have less than ${most} tokens. Given: ${tokens}`;
+}
+
+export function sumOf(numbers: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < numbers.length; i++) sum += numbers[i]!;
   return sum;
 }
 

@@ -4,7 +4,8 @@
 import { z } from "zod";
 import type { CrossEncoder } from "../encoder/cross-encoder.js";
 import { flag, list, number, text, texts, topN } from "./body-fields.js";
-import { checkCount, finite, measure } from "./request-texts.js";
+import { cut, cutOf, withCut } from "./prompt-cut.js";
+import { checkCount, finite, measure, sumOf, type Truncation } from "./request-texts.js";
 import { type Context, hasField, type Route, route } from "./route.js";
 
 type Document = string | { text: string };
@@ -21,7 +22,8 @@ const body = z.object({
   documents,
   top_n: topN,
   return_documents: flag(false),
-  truncate: z.boolean().nullish(),
+  raw_scores: flag(false),
+  ...cut,
 });
 
 async function rank(
@@ -29,29 +31,36 @@ async function rank(
   documents: readonly Document[],
   model: CrossEncoder,
   context: Context,
-  more: { truncate?: boolean | null | undefined; topK?: number } = {},
+  {
+    topK,
+    isRaw = false,
+    ...wishes
+  }: Truncation & { topK?: number; isRaw?: boolean; maxTokens?: number | undefined } = {},
 ) {
   checkCount("documents", documents.length, context);
   const texts = documents.map((document) => (typeof document === "string" ? document : document.text));
   const pairs = texts.map((pair) => ({ text: query, pair }));
-  const tokens = await measure(pairs, model, { truncate: more.truncate }, context);
+  const cutContext = withCut(context, wishes.maxTokens, model.maxTokens);
+  const { tokens } = await measure(pairs, model, wishes, cutContext);
   const ranked = await model.rerank(query, texts, {
-    ...context.call,
-    ...(more.topK !== undefined && { topK: more.topK }),
+    ...cutContext.call,
+    ...(topK !== undefined && { topK }),
+    ...(isRaw && { activation: "none" }),
   });
   finite(
     "score",
     ranked.map(({ score }) => score),
   );
-  context.count({ inputs: texts.length, tokens });
-  return { ranked, tokens };
+  context.count(tokens);
+  return { ranked, tokens: sumOf(tokens) };
 }
 
 async function rerank(wanted: z.output<typeof body>, model: CrossEncoder, context: Context) {
-  const { query, documents, top_n, return_documents, truncate } = wanted;
+  const { query, documents, top_n, return_documents, raw_scores } = wanted;
   const { ranked, tokens } = await rank(query, documents, model, context, {
-    truncate,
+    ...cutOf(wanted, context.settings.autoTruncate),
     topK: top_n ?? documents.length,
+    isRaw: raw_scores,
   });
   const results = ranked.map(({ index, score, text }) => {
     return { index, relevance_score: score, ...(return_documents && { document: { text } }) };

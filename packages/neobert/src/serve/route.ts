@@ -3,6 +3,7 @@
 
 import type { z } from "zod";
 import type { CallOptions } from "../encoder/loaded-model.js";
+import type { OpenApiDocument } from "./docs-page.js";
 import type { Family } from "./request-error.js";
 import type { RequestMetrics } from "./request-metrics.js";
 import type { HandlerSettings } from "./serve-options.js";
@@ -21,10 +22,10 @@ export interface Context {
   isReady: boolean;
   /** What every call of the library gets: the client's signal, the time limit, the cut. */
   call: CallOptions;
-  /** Notes what the request is worth, for the log and the metrics. */
-  count(work: { inputs?: number; tokens?: number }): void;
+  /** Notes the tokens of each text that has been computed, for the log and the metrics. */
+  count(tokens: ArrayLike<number>): void;
   /** The OpenAPI document. */
-  document(): object;
+  document(): OpenApiDocument;
 }
 
 export interface Route {

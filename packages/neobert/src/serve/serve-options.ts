@@ -19,8 +19,11 @@ export const serveOptions = z.strictObject({
   autoTruncate: z.boolean().default(true),
   /** Cuts texts to this many tokens; default: the model's. */
   maxTokens: whole(1).optional(),
-  /** Lists of token ids as inputs: "own" takes them as the model's own, "refuse" answers 400. */
-  tokenIds: z.enum(["own", "refuse"]).default("own"),
+  /** Lists of token ids as inputs: "own" are the model's, "cl100k" OpenAI's (as LangChain sends them), "refuse" answers 400. */
+  tokenIds: z.enum(["own", "refuse", "cl100k"]).default("own"),
+  /** A text to put before each one to embed, where the request names no prompt; or one of the model's own, by name. */
+  defaultPrompt: z.string().optional(),
+  defaultPromptName: z.string().optional(),
   /** Origins that a browser may call from; "*": any. Default none. */
   corsAllowOrigins: z.array(z.string()).default([]),
   /** Is given a record of each request. */
@@ -39,6 +42,8 @@ export interface RequestRecord {
   status: number;
   ms: number;
   model?: string;
+  /** The trace that the request is of, as its header `traceparent` says. */
+  trace?: string;
   /** Texts of the request, and their tokens. */
   inputs?: number;
   tokens?: number;

@@ -1,8 +1,9 @@
 // Every route as a function from request to response, on small models: answers equal the library's, and what cannot be
 // answered is refused with the status that clients of each contract know.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Encoder } from "../encoder/encoder.js";
 import { type Answer, ask as askAt, disposeServed, loadServed, type SmallServed, servedOf } from "./fixture-serve.js";
-import { createHandler, type Handler, type HandlerOptions } from "./index.js";
+import { createHandler, type Handler, type HandlerOptions, LaterModel, type RequestRecord } from "./index.js";
 import { routes } from "./routes.js";
 
 const texts = ["the house of a united people", "law", "war and peace shall govern the free states"];
@@ -237,6 +238,106 @@ describe("Cohere, Jina and Weaviate", () => {
   });
 });
 
+describe("vLLM's /pooling", () => {
+  test("gives the tokens' vectors, a text's, or the labels' scores, as numbers or base64", async () => {
+    const { json } = await ask("/pooling", { model: "embed", input: texts });
+    const all = await encoder.tokens(texts);
+    expect(json.data.map(({ index, object }: { index: number; object: string }) => [index, object])).toEqual(
+      texts.map((_, i) => [i, "pooling"]),
+    );
+    for (const [i, rows] of all.entries()) expectRows(json.data[i].data, rows);
+    const tokens = texts.reduce((sum, text) => sum + encoder.countTokens(text), 0);
+    expect(json.usage).toEqual({ prompt_tokens: tokens, total_tokens: tokens });
+    const packed = await ask("/pooling", { input: texts[1], encoding_format: "base64" });
+    const bytes = Buffer.from(packed.json.data[0].data, "base64");
+    expect([bytes.readFloatLE(0), bytes.length]).toEqual([all[1]!.data[0], 4 * all[1]!.data.length]);
+    const pooled = await ask("/pooling", { input: texts, task: "embed", dimensions: 8 });
+    expectRows(
+      pooled.json.data.map(({ data }: { data: number[] }) => data),
+      await encoder.encode(texts, { normalize: true, dimensions: 8 }),
+    );
+    const labels = await ask("/pooling", { input: texts, task: "classify", use_activation: false });
+    const found = await classifier.classify(texts, { activation: "none" });
+    for (const [i, { data }] of labels.json.data.entries()) {
+      for (const { index, score } of found[i]!) expect(data[index]).toBe(score);
+    }
+    const onlyLabels = createHandler([{ name: "labels", classifier }]);
+    expect((await ask("/pooling", { input: "law" }, { by: onlyLabels })).json.data[0].data).toHaveLength(3);
+    expect((await ask("/pooling", { input: "law", dimensions: 8 })).status).toBe(400);
+  });
+});
+
+describe("Cohere's /v2/embed, Jina's fields", () => {
+  test("gives each type that is asked for, with the prompt of the input's type", async () => {
+    const wanted = ["float", "base64", "ubinary", "binary"];
+    const body = { model: "embed", texts, input_type: "search_query", embedding_types: wanted, output_dimension: 16 };
+    const { status, json } = await ask("/v2/embed", body);
+    expect(status).toBe(200);
+    const how = { role: "query", normalize: true, dimensions: 16 } as const;
+    const expected = await encoder.encode(texts, how);
+    expectRows(json.embeddings.float, expected);
+    const [first] = json.embeddings.base64;
+    expect(Buffer.from(first, "base64").readFloatLE(4)).toBe(json.embeddings.float[0][1]);
+    for (const output of ["ubinary", "binary"] as const) {
+      const bits = await encoder.encode(texts, { ...how, output });
+      expect(json.embeddings[output]).toEqual(texts.map((_, i) => Array.from(bits.row(i))));
+    }
+    expect(json).toMatchObject({ texts, response_type: "embeddings_by_type" });
+    expect(json.meta.billed_units.input_tokens).toBe(expected.tokenCounts.reduce((a, b) => a + b));
+    const parts = await ask("/v2/embed", { inputs: [{ content: [{ type: "text", text: texts[0] }] }] });
+    expectRows(parts.json.embeddings.float, await encoder.encode([texts[0]!], { normalize: true }));
+    const cut = await ask("/v2/embed", { texts: [long], truncate: "END", max_tokens: 8, report: true });
+    expect(cut.json.report).toEqual([{ tokens: 8, cut: 94 }]);
+    expect((await ask("/v2/embed", { texts: [long], truncate: "NONE" })).status).toBe(400);
+    expect((await ask("/v2/embed", { texts, embedding_types: ["int8"] })).json.message).toContain("ranges");
+    expect((await ask("/v2/embed", { model: "embed" })).status).toBe(400);
+  });
+
+  test("/v1/embeddings takes Jina's task, embedding_type, normalized texts in objects and messages, and refuses late chunking", async () => {
+    const input = texts.map((text) => ({ text }));
+    const { json } = await ask("/v1/embeddings", { input, task: "retrieval.query", normalized: false });
+    expectRows(
+      json.data.map(({ embedding }: { embedding: number[] }) => embedding),
+      await encoder.encode(texts, { role: "query", normalize: false }),
+    );
+    const bits = await ask("/v1/embeddings", { input: texts[0], embedding_type: ["ubinary"] });
+    const expected = await encoder.encode(texts[0]!, { output: "ubinary" });
+    expect(bits.json.data[0].embedding).toEqual(Array.from(expected));
+    expect((await ask("/v1/embeddings", { input: "a", late_chunking: true })).status).toBe(400);
+    const messages = texts.map((text) => [{ role: "user", content: [{ type: "text", text }] }]);
+    const said = await ask("/v1/embeddings", { messages });
+    expect(said.json.data).toEqual((await ask("/v1/embeddings", { input: texts })).json.data);
+    const two = [[...messages[0]!, ...messages[1]!]];
+    expect((await ask("/v1/embeddings", { messages: two })).status).toBe(400);
+    expect((await ask("/v1/embeddings", { model: "embed" })).json.error.param).toBe("input");
+    expect((await ask("/v1/embeddings", { input: "a", embed_dtype: "float16" })).status).toBe(400);
+  });
+});
+
+describe("Weaviate's vectorizer", () => {
+  test("/vectors, with a slash behind it or without, gives the vector and its dimensions", async () => {
+    for (const path of ["/vectors", "/vectors/"]) {
+      const body = { text: "law", config: { pooling_strategy: "masked_mean", task_type: "query", dimensions: 0 } };
+      const { status, json } = await askAt(handler, path, body);
+      expect([status, json.text, json.dim]).toEqual([200, "law", 32]);
+      expectRows([json.vector], await encoder.encode(["law"], { role: "query", normalize: true }));
+    }
+    const wrong = await ask("/vectors", { texts });
+    expect([wrong.status, Object.keys(wrong.json)]).toEqual([400, ["error"]]);
+  });
+
+  test("it may see that the server lives, is ready, and what it serves", async () => {
+    for (const path of ["/.well-known/live", "/.well-known/ready"]) expect((await ask(path)).status).toBe(204);
+    expect((await ask("/meta")).json).toMatchObject({ name: "embed", model_type: "bert", dim: 32 });
+    const loading = createHandler(new Promise<never>(() => {}));
+    expect((await ask("/.well-known/live", undefined, { by: loading })).status).toBe(204);
+    for (const path of ["/.well-known/ready", "/meta"]) {
+      const { status, json } = await ask(path, undefined, { by: loading });
+      expect([status, Object.keys(json)]).toEqual([503, ["error"]]);
+    }
+  });
+});
+
 describe("Ollama", () => {
   test("/api/embed and /api/embeddings give the vectors, to those who know the model's name", async () => {
     const { json } = await ask("/api/embed", { model: "embed:latest", input: texts });
@@ -263,7 +364,80 @@ describe("routes of our own", () => {
     expect([none.status, none.json.message.includes("[MASK]")]).toEqual([422, true]);
     expect((await ask("/tag", { inputs: texts })).json).toEqual(await tagger.tag(texts));
     const tokenwise = await ask("/tag", { inputs: texts[0], aggregation: "none", ignore: [] });
+    const words = texts[2]!.split(" ");
+    const split = await ask("/tag", { words, ignore: [] });
+    const places = words.map((word, i) => [words.slice(0, i).join(" ").length + (i > 0 ? 1 : 0), word] as const);
+    const expected = (await tagger.tag(texts[2]!, { ignore: [] })).map((entity) => ({
+      ...entity,
+      word_start: places.findLastIndex(([start]) => start <= entity.start),
+      word_end: 1 + places.findLastIndex(([start]) => start < entity.end),
+    }));
+    expect(split.json).toEqual(expected);
+    expect((await ask("/tag", { words: [words], ignore: [] })).json).toEqual([expected]);
+    expect((await ask("/tag", { words, inputs: "law" })).status).toBe(422);
     expect(tokenwise.json).toEqual(await tagger.tag(texts[0]!, { aggregation: "none", ignore: [] }));
+  });
+});
+
+describe("several engines, models to come, prompts", () => {
+  test("requests go to the instance with the least to do, under one name", async () => {
+    const asked = [0, 0];
+    const instances = asked.map((_, i) =>
+      Object.create(encoder, {
+        encode: {
+          value: (...given: Parameters<Encoder["encode"]>) => encoder.encode(...given).finally(() => asked[i]!++),
+        },
+        waitingTokens: { get: () => 0 },
+      }),
+    ) as Encoder[];
+    const by = createHandler([{ name: "embed", encoder: instances }]);
+    const answers = await Promise.all(texts.concat(texts).map((inputs) => ask("/embed", { inputs }, { by })));
+    expect(asked).toEqual([3, 3]);
+    expectRows(
+      answers.slice(0, 3).map(({ json }) => json[0]),
+      await encoder.encode(texts, { normalize: true }),
+    );
+    expect((await ask("/v1/models", undefined, { by })).json.data).toHaveLength(1);
+  });
+
+  test("a model that is loaded when it is first asked for answers then, and one that cannot be is tried again", async () => {
+    let loads = 0;
+    const later = new LaterModel(async () => {
+      if (loads++ === 0) throw new Error("load: expected weights, got none");
+      return fillMask;
+    });
+    const by = createHandler([{ name: "both", encoder, fillMask: later }]);
+    await ask("/embed", { inputs: "law" }, { by });
+    expect([loads, later.loaded]).toEqual([0, undefined]);
+    expect((await ask("/info", undefined, { by })).json.model_type.fill_mask).toEqual({ mask_token: "[MASK]" });
+    expect((await ask("/fill-mask", { inputs: "the [MASK]" }, { by })).status).toBe(422);
+    const { json } = await ask("/fill-mask", { inputs: "the [MASK]" }, { by });
+    expect([loads, json]).toEqual([2, await fillMask.fill("the [MASK]")]);
+  });
+
+  test("a server's prompt stands where the request names none", async () => {
+    for (const options of [{ defaultPrompt: "query: " }, { defaultPromptName: "query" }]) {
+      const by = withOptions(options);
+      expectRows(
+        (await ask("/embed", { inputs: ["law"] }, { by })).json,
+        await encoder.encode(["query: law"], { normalize: true }),
+      );
+    }
+    const by = withOptions({ defaultPrompt: "law law " });
+    const own = await ask("/embed", { inputs: ["law"], prompt_name: "query" }, { by });
+    expectRows(own.json, await encoder.encode(["query: law"], { normalize: true }));
+    const counted = await ask("/embed", { inputs: "law", report: true }, { by });
+    expect(counted.json.report).toEqual([{ tokens: encoder.countTokens("law law law"), cut: 0 }]);
+  });
+
+  test("a trace is logged, and what the answer was computed from is in its head", async () => {
+    const records: RequestRecord[] = [];
+    const by = withOptions({ log: (record) => records.push(record) });
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const { headers } = await ask("/embed", { inputs: texts }, { by, headers: { traceparent } });
+    const tokens = texts.reduce((sum, text) => sum + encoder.countTokens(text), 0);
+    expect(records[0]).toMatchObject({ trace: "0af7651916cd43dd8448eb211c80319c", inputs: 3, tokens });
+    expect([headers.get("x-compute-type"), headers.get("x-compute-tokens")]).toEqual(["cpu", `${tokens}`]);
   });
 });
 
@@ -291,8 +465,19 @@ describe("what a server says of itself", () => {
     expect(lines).toContain('te_request_success{method="/embed"} 1');
     expect(lines).toContain('te_request_failure{err="empty"} 1');
     expect(lines).toContain("te_request_count 3");
+    expect(lines).toContain("te_embed_success 6");
+    expect(lines).toContain("te_queue_size 0");
+    expect(lines).toContain("te_request_input_length_count 6");
     expect(lines).toContain("neobert_inputs_total 6");
     expect(lines).toContain('te_request_duration_bucket{le="+Inf"} 2');
+  });
+
+  test("/docs is a page of every route that loads nothing", async () => {
+    const { status, json, headers } = await ask("/docs");
+    expect([status, headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+    expect(headers.get("content-security-policy")).toContain("default-src 'none'");
+    for (const { method, paths } of routes) expect(json).toContain(`<code>${method} ${paths[0]}</code>`);
+    expect(json).not.toMatch(/<script|src=|https?:/);
   });
 
   test("/openapi.json describes every route by the schemas that check it", async () => {
@@ -306,7 +491,7 @@ describe("what a server says of itself", () => {
       }
     }
     const { schema } = json.paths["/v1/embeddings"].post.requestBody.content["application/json"];
-    expect(schema.required).toEqual(["input"]);
+    expect(Object.keys(schema.properties)).toContain("input");
     expect(json.paths["/rerank"].post.requestBody.content["application/json"].schema.anyOf).toHaveLength(3);
   });
 });

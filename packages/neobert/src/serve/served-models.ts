@@ -10,6 +10,42 @@ import type { TokenClassifier } from "../encoder/token-classifier.js";
 import { shortened } from "../files/checked.js";
 import { RequestError } from "./request-error.js";
 
+/** What does a task: a model, several equal ones (the one with the least to do answers), or one to be loaded. */
+export type Part<M extends LoadedModel> = M | readonly M[] | LaterModel<M>;
+
+/** A model that is loaded when it is first asked for. */
+export class LaterModel<M extends LoadedModel> {
+  readonly #load: () => Promise<M>;
+  #loading: Promise<M> | undefined;
+  /** Undefined until then. */
+  loaded: M | undefined;
+
+  constructor(load: () => Promise<M>) {
+    this.#load = load;
+  }
+
+  /** Rejects where it cannot be loaded; the next call tries again. */
+  load(): Promise<M> {
+    this.#loading ??= this.#load().then(
+      (model) => {
+        this.loaded = model;
+        return model;
+      },
+      (error) => {
+        this.#loading = undefined;
+        throw error;
+      },
+    );
+    return this.#loading;
+  }
+
+  /** Frees the model, if it was ever asked for. */
+  async dispose(): Promise<void> {
+    const model = await this.#loading?.catch(() => undefined);
+    await model?.dispose();
+  }
+}
+
 /** A model by the name that clients call it, loaded for one task or several. */
 export interface ServedModel {
   name: string;
@@ -18,12 +54,12 @@ export interface ServedModel {
   /** What it is computed in, and the most tokens of a computation, for /info. */
   dtype?: string | undefined;
   batchTokens?: number | undefined;
-  encoder?: Encoder | undefined;
-  classifier?: Classifier | undefined;
+  encoder?: Part<Encoder> | undefined;
+  classifier?: Part<Classifier> | undefined;
   /** Ranks, and gives its one label as a classifier does. */
-  reranker?: CrossEncoder | undefined;
-  fillMask?: FillMask | undefined;
-  tagger?: TokenClassifier | undefined;
+  reranker?: Part<CrossEncoder> | undefined;
+  fillMask?: Part<FillMask> | undefined;
+  tagger?: Part<TokenClassifier> | undefined;
 }
 
 /** What a route needs of a model; "any": its tokenizer alone. */
@@ -47,9 +83,9 @@ const doings: Record<Task, string> = {
 };
 
 /** The model's part for a task. */
-export function partOf<T extends Task>(model: ServedModel, task: T): TaskModels[T] | undefined {
+export function partOf<T extends Task>(model: ServedModel, task: T): Part<TaskModels[T]> | undefined {
   const { encoder, classifier, reranker, fillMask, tagger } = model;
-  const parts = {
+  const parts: Record<Task, Part<LoadedModel> | undefined> = {
     encoder,
     classifier: classifier ?? reranker,
     reranker,
@@ -57,13 +93,25 @@ export function partOf<T extends Task>(model: ServedModel, task: T): TaskModels[
     tagger,
     any: encoder ?? classifier ?? reranker ?? fillMask ?? tagger,
   };
-  return parts[task] as TaskModels[T] | undefined;
+  return parts[task] as Part<TaskModels[T]> | undefined;
 }
 
-/** Every loaded part, once. */
-export function partsOf({ encoder, classifier, reranker, fillMask, tagger }: ServedModel): LoadedModel[] {
-  const parts = [encoder, classifier, reranker, fillMask, tagger].filter((part) => part !== undefined);
-  return [...new Set<LoadedModel>(parts)];
+/** The models of a part that are loaded. */
+function loadedOf<M extends LoadedModel>(part: Part<M> | undefined): readonly M[] {
+  if (part instanceof LaterModel) return part.loaded ? [part.loaded] : [];
+  return part === undefined ? [] : Array.isArray(part) ? part : [part as M];
+}
+
+/** What a task's part says of itself; undefined where it is not loaded yet. */
+export function oneOf<T extends Task>(model: ServedModel, task: T): TaskModels[T] | undefined {
+  return loadedOf(partOf(model, task))[0];
+}
+
+/** Every loaded model, once. */
+export function modelsOf(served: ServedModel): LoadedModel[] {
+  const { encoder, classifier, reranker, fillMask, tagger } = served;
+  const parts: (Part<LoadedModel> | undefined)[] = [encoder, classifier, reranker, fillMask, tagger];
+  return [...new Set(parts.flatMap(loadedOf))];
 }
 
 /** A model under its name; Ollama's clients put a tag behind it. */
@@ -73,19 +121,21 @@ export function findModel(models: readonly ServedModel[], name: string | undefin
 
 /**
  * The model for a request that wants `task` done by `name`. Where only one model does it, any name will do: clients send
- * those of other services; the answer says the true one. `routesOf` names what a model has instead.
+ * those of other services; the answer says the true one. `routesOf` names what a model has instead; `requestsOf` tells how
+ * many requests an instance has.
  */
 export function pickModel<T extends Task>(
   models: readonly ServedModel[],
   task: T,
   name: string | undefined,
   routesOf: (model: ServedModel) => string[],
-): { served: ServedModel; model: TaskModels[T] } {
+  requestsOf: (model: LoadedModel) => number,
+): { served: ServedModel; model: TaskModels[T] | Promise<TaskModels[T]> } {
   const named = findModel(models, name);
   const able = models.filter((model) => partOf(model, task) !== undefined);
   const served = named ?? able[0];
-  const model = served && partOf(served, task);
-  if (served === undefined || model === undefined) {
+  const part = served && partOf(served, task);
+  if (served === undefined || part === undefined) {
     const others = (named ? [named] : models).map((other) => `${other.name}: ${routesOf(other).join(", ")}`);
     throw new RequestError(
       "wrongModel",
@@ -93,7 +143,11 @@ export function pickModel<T extends Task>(
     );
   }
   if (named === undefined && able.length > 1 && name !== undefined) throw unknownModel(models, name);
-  return { served, model };
+  if (part instanceof LaterModel) return { served, model: part.loaded ?? part.load() };
+  const least = (a: TaskModels[T], b: TaskModels[T]) => {
+    return (b.waitingTokens - a.waitingTokens || requestsOf(b) - requestsOf(a)) < 0 ? b : a;
+  };
+  return { served, model: loadedOf(part).reduce(least) };
 }
 
 export function unknownModel(models: readonly ServedModel[], name: string): RequestError {

@@ -7,6 +7,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Encoder } from "../encoder/encoder.js";
 import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
@@ -54,8 +55,8 @@ async function until(isTrue: () => boolean | Promise<boolean>, most = 10_000): P
   }
 }
 
-/** What a server says to bytes on a connection of their own, until it closes. */
-async function said(url: string, bytes: string): Promise<{ text: string; ms: number }> {
+/** What a server says to bytes on a connection of their own, until it closes; `ends`: nothing more will come. */
+async function said(url: string, bytes: string, ends = false): Promise<{ text: string; ms: number }> {
   const start = performance.now();
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
   socket.on("error", () => {});
@@ -63,7 +64,8 @@ async function said(url: string, bytes: string): Promise<{ text: string; ms: num
   socket.on("data", (chunk) => {
     text += chunk;
   });
-  socket.write(bytes);
+  if (ends) socket.end(bytes);
+  else socket.write(bytes);
   await once(socket, "close");
   return { text, ms: performance.now() - start };
 }
@@ -156,6 +158,49 @@ test("a hundred aborted requests leave no request and no token behind", async ()
   expect((await post(`${server.url}/embed`, { inputs: "law" })).status).toBe(200);
 });
 
+test("many requests of 2,048 texts at once wait for their turn and are answered, a single query among them", async () => {
+  const server = await start();
+  const texts = Array.from({ length: 2048 }, (_, i) => wordsText(1 + (i % 7), i));
+  const begun = Array.from({ length: 8 }, () => post(`${server.url}/v1/embeddings`, { input: texts }));
+  await until(() => encoder.waitingTokens > 0);
+  const single = Array.from({ length: 30 }, (_, i) => post(`${server.url}/embed`, { inputs: texts[i] }));
+  const rows = await Promise.all(single.map(async (answer) => (await answer).json() as Promise<number[][]>));
+  const expected = await encoder.encode(texts.slice(0, 30), { normalize: true });
+  for (const [i, [row]] of rows.entries()) {
+    expect(Math.max(...row!.map((value, j) => Math.abs(value - expected.row(i)[j]!)))).toBeLessThan(1e-6);
+  }
+  expect((await Promise.all(begun)).map(({ status }) => status)).toEqual(new Array(8).fill(200));
+}, 60_000);
+
+test("bytes of any kind on a connection are answered or cut off, and the server goes on", async () => {
+  const server = await start({ headersTimeoutMs: 300, requestTimeoutMs: 500 });
+  const body = JSON.stringify({ inputs: "law" });
+  const head = `POST /embed HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+  const whole = `${head}\r\n\r\n${body}`;
+  const close = whole.replace("host: a", "host: a\r\nconnection: close");
+  const twice = await said(server.url, whole + whole + close);
+  expect(twice.text.match(/HTTP\/1.1 200 /g)).toHaveLength(3); // one behind the other on one connection
+  const wrong = [
+    close.replace("content-length", `content-length: ${body.length + 1}\r\ncontent-length`),
+    close.replace("content-length", "transfer-encoding: chunked\r\ncontent-length"),
+    close.replace("host: a", `x: ${"y".repeat(100_000)}`),
+    close.replace("/embed", "*"),
+    close.replace("/embed", "/embed#\u0000"),
+  ];
+  for (const bytes of wrong) expect((await said(server.url, bytes)).text).toMatch(/^HTTP\/1.1 4\d\d /);
+  await fc.assert(
+    fc.asyncProperty(fc.nat(close.length - 1), fc.string({ unit: "binary", maxLength: 20 }), async (place, other) => {
+      const bytes = close.slice(0, place) + other + close.slice(place + 1);
+      const { text, ms } = await said(server.url, bytes, true);
+      expect(text).not.toMatch(/^HTTP\/1.1 5/m);
+      expect(ms).toBeLessThan(8000);
+    }),
+    { numRuns: 60, seed: 7 },
+  );
+  expect((await post(`${server.url}/embed`, { inputs: "law" })).status).toBe(200);
+  await until(async () => (await inFlight(server)) === 0);
+}, 120_000);
+
 test("a drain answers what has begun, says 503 to the rest, and then closes", async () => {
   const server = await start();
   const begun = post(`${server.url}/embed`, { inputs: bulk });
@@ -239,6 +284,53 @@ test("the program serves by flags and variables, logs requests, and ends with 0 
   } finally {
     child.kill("SIGKILL");
   }
+}, 120_000);
+
+test("the program takes models by name, several engines of one, an address from HOSTNAME and prompts by flag", async () => {
+  const args = [`first=${folder}`, `second=${folder}`, "--port", "0", "--instances", "2", "--default-prompt", "law "];
+  const { child, url, out } = await program(args, { HOSTNAME: "127.0.0.2" });
+  try {
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.2:/);
+    const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
+    expect(data.map(({ id }) => id)).toEqual(["first", "second"]);
+    const answer = await post(`${url}/v1/embeddings`, { model: "second", input: "war" });
+    const { model, data: rows } = (await answer.json()) as { model: string; data: { embedding: number[] }[] };
+    const expected = await encoder.encode("law war", { normalize: true });
+    expect(model).toBe("second");
+    expect(Math.max(...rows[0]!.embedding.map((value, i) => Math.abs(value - expected[i]!)))).toBeLessThan(1e-6);
+  } finally {
+    child.kill("SIGKILL");
+  }
+  expect(out()).not.toMatch(/rror/);
+}, 120_000);
+
+test("a signal while models load ends the program with 0, whatever is loaded by then", async () => {
+  const large = await writeSmallModel({
+    config: { vocab_size: 90, hidden_size: 512, intermediate_size: 2048, num_hidden_layers: 8 },
+  });
+  for (const ms of [0, 30, 120, 300]) {
+    const child = spawn(process.execPath, [BIN, "serve", large, "--port", "0"], {
+      env: { ...process.env, HOSTNAME: "box" },
+    });
+    let out = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (out += chunk));
+    await until(() => out.includes(": loading"), 30_000);
+    expect(out).toContain("127.0.0.1");
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    const isLoading = !out.includes(": ready");
+    child.kill("SIGTERM");
+    await until(() => child.exitCode !== null || child.signalCode !== null, 30_000);
+    expect([child.exitCode, child.signalCode, isLoading || ms > 0, out.match(/rror/)]).toEqual([0, null, true, null]);
+  }
+}, 120_000);
+
+test("without a model the program says what is missing; a file of models that is wrong ends it with file and field", async () => {
+  const none = await program(["--port", "0"], { MODEL_ID: "" });
+  expect([none.child.exitCode, none.out().includes("missing required argument")]).toEqual([1, true]);
+  const file = join(place, "models.yaml");
+  writeFileSync(file, `models: [{ model: ${folder}, threads: no }]`);
+  const wrong = await program([file, "--port", "0"]);
+  expect([wrong.child.exitCode, wrong.out().includes(`${file}: models.0.threads: expected`)]).toEqual([1, true]);
 }, 120_000);
 
 test("a model that cannot be loaded ends the program with its reason", async () => {

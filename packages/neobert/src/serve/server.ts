@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { z } from "zod";
 import { type HandlerOptions, serveOptions, settingsOf } from "./serve-options.js";
 import { type Models, Service } from "./service.js";
+import { loadCl100k } from "./token-ids.js";
 
 const listenOptions = z.strictObject({
   /** Address to listen on; default 127.0.0.1: this machine alone. */
@@ -47,7 +48,7 @@ export async function serve(models: Models | Promise<Models>, options: ServerOpt
     listenOptions,
     defined({ hostname, port, drainTimeoutMs, headersTimeoutMs, requestTimeoutMs }),
   );
-  settingsOf(serveOptions, handling);
+  if (settingsOf(serveOptions, handling).tokenIds === "cl100k") await loadCl100k();
   const service = new Service(models, handling);
   const server = createServer(
     {

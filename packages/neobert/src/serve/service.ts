@@ -4,7 +4,7 @@
 
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
-import type { CallOptions } from "../encoder/loaded-model.js";
+import type { CallOptions, LoadedModel } from "../encoder/loaded-model.js";
 import { shortened } from "../files/checked.js";
 import { ApiKeys } from "./api-keys.js";
 import { readJson } from "./json-body.js";
@@ -12,6 +12,7 @@ import { jsonBytes } from "./json-text.js";
 import { openApi } from "./open-api.js";
 import { errorResponse, type Family, MOST_REPEATED, RequestError, requestErrorOf } from "./request-error.js";
 import { RequestMetrics } from "./request-metrics.js";
+import { sumOf } from "./request-texts.js";
 import type { Context, Route } from "./route.js";
 import { routes } from "./routes.js";
 import {
@@ -21,7 +22,7 @@ import {
   serveOptions,
   settingsOf,
 } from "./serve-options.js";
-import { partOf, partsOf, pickModel, type ServedModel } from "./served-models.js";
+import { modelsOf, partOf, pickModel, type ServedModel } from "./served-models.js";
 
 /** Answers requests; never rejects. */
 export type Handler = (request: Request) => Promise<Response>;
@@ -47,8 +48,8 @@ interface Work {
   bytes: number;
   route?: Route;
   served?: ServedModel;
-  inputs?: number;
-  tokens?: number;
+  /** Of each text that has been computed. */
+  tokens?: ArrayLike<number>;
 }
 
 export class Service {
@@ -61,6 +62,8 @@ export class Service {
   #inFlight = 0;
   /** Of all bodies whose requests are not answered yet. */
   #heldBytes = 0;
+  /** Requests that each model is answering. */
+  readonly #requestsOf = new Map<LoadedModel, number>();
   /** Requests in a row that an engine's death has ended. */
   #deaths = 0;
   #onIdle: (() => void) | undefined;
@@ -69,10 +72,11 @@ export class Service {
     this.#settings = settingsOf(serveOptions, options);
     this.#keys = new ApiKeys(this.#settings.apiKeys);
     this.#metrics = new RequestMetrics(() => {
-      const parts = this.#models.flatMap(partsOf);
+      const loaded = this.#models.flatMap(modelsOf);
       return {
         inFlight: this.#inFlight,
-        waitingTokens: parts.reduce((sum, part) => sum + part.waitingTokens, 0),
+        waitingTexts: loaded.reduce((sum, model) => sum + model.waitingTexts, 0),
+        waitingTokens: loaded.reduce((sum, model) => sum + model.waitingTokens, 0),
       };
     });
     const take = (loaded: Models) => {
@@ -123,14 +127,23 @@ export class Service {
     const ms = performance.now() - start;
     response.headers.set("x-request-id", work.id);
     response.headers.set("x-total-time", ms.toFixed(0));
+    const { served, route } = work;
+    if (work.tokens) {
+      response.headers.set("x-compute-type", "cpu");
+      response.headers.set("x-compute-time", ms.toFixed(0));
+      response.headers.set("x-compute-tokens", `${sumOf(work.tokens)}`);
+    }
     const origin = allowedOrigin(request, this.#settings);
     if (origin !== undefined) {
       response.headers.set("access-control-allow-origin", origin);
       response.headers.append("vary", "origin");
     }
-    const { inputs, tokens, served, route } = work;
-    const done = { ...(inputs !== undefined && { inputs }), ...(tokens !== undefined && { tokens }) };
-    this.#metrics.end(route?.paths[0] ?? "none", ms / 1000, { ...done, ...(error && { error: error.kind }) });
+    this.#metrics.end(route?.paths[0] ?? "none", ms / 1000, {
+      ...(route?.task && { task: route.task }),
+      ...(work.tokens && { tokens: work.tokens }),
+      ...(error && { error: error.kind }),
+    });
+    const trace = /^[\da-f]{2}-([\da-f]{32})-/.exec(request.headers.get("traceparent") ?? "")?.[1];
     const record: RequestRecord = {
       time,
       id: work.id,
@@ -139,7 +152,8 @@ export class Service {
       status: response.status,
       ms: Math.round(ms * 10) / 10,
       ...(served && { model: served.name }),
-      ...done,
+      ...(trace && { trace }),
+      ...(work.tokens && { inputs: work.tokens.length, tokens: sumOf(work.tokens) }),
       ...(error && { error: error.message.split("\n")[0]! }),
     };
     const { cause } = error ?? {};
@@ -193,12 +207,15 @@ export class Service {
   async #respond(row: Route, raw: unknown, { signal }: Request, work: Work): Promise<Response> {
     const body = row.body ? checked(row.body, raw) : undefined;
     const name = (body as { model?: string | null } | undefined)?.model ?? undefined;
-    const picked = row.task && pickModel(this.#models, row.task, name, routesOf);
+    const requestsOf = (model: LoadedModel) => this.#requestsOf.get(model) ?? 0;
+    const picked = row.task && pickModel(this.#models, row.task, name, routesOf, requestsOf);
     if (picked) work.served = picked.served;
+    // No turn passes between an instance's choice and its count.
+    const model = picked?.model instanceof Promise ? await picked.model : picked?.model;
     const { queueTimeoutMs } = this.#settings;
     const call: CallOptions = { signal, wait: false, ...(queueTimeoutMs > 0 && { timeoutMs: queueTimeoutMs }) };
     const { maxTokens } = this.#settings;
-    if (picked && maxTokens !== undefined) call.maxTokens = Math.min(maxTokens, picked.model.maxTokens);
+    if (model && maxTokens !== undefined) call.maxTokens = Math.min(maxTokens, model.maxTokens);
     const context: Context = {
       models: this.#models,
       served: picked?.served ?? this.#models[0]!,
@@ -208,10 +225,23 @@ export class Service {
       signal,
       isReady: !this.#isLoading && !this.#isDraining && this.#deaths < MOST_DEATHS,
       call,
-      count: (counts) => Object.assign(work, counts),
+      count: (tokens) => {
+        work.tokens = tokens;
+      },
       document: () => openApi(routes),
     };
-    const answer = await row.run(body as never, picked?.model as never, context);
+    const run = async () => row.run(body as never, model as never, context);
+    if (model) this.#requestsOf.set(model, requestsOf(model) + 1);
+    let answer: unknown;
+    try {
+      // The texts that an engine held when it died may go to the one that takes its place, once.
+      answer = await run().catch((error) => {
+        if (requestErrorOf(error, signal).kind !== "dead") throw error;
+        return run();
+      });
+    } finally {
+      if (model) this.#requestsOf.set(model, requestsOf(model) - 1);
+    }
     if (answer instanceof Response) return answer;
     return new Response(await jsonBytes(answer, signal), { headers: { "content-type": "application/json" } });
   }
@@ -238,7 +268,11 @@ function methodsOf(path: string): string[] {
 }
 
 function familyOf(path: string): Family {
-  return path.startsWith("/api/") ? "plain" : path.startsWith("/v1/") || path.startsWith("/v2/") ? "openai" : "tei";
+  return /^\/(api|\.well-known)\//.test(path)
+    ? "plain"
+    : path.startsWith("/v1/") || path.startsWith("/v2/")
+      ? "openai"
+      : "tei";
 }
 
 function allowedOrigin({ headers }: Request, { corsAllowOrigins }: HandlerSettings): string | undefined {

@@ -3,10 +3,11 @@
 import { z } from "zod";
 import { packageVersion } from "../files/package.js";
 import { text } from "./body-fields.js";
+import { docsPage } from "./docs-page.js";
 import { RequestError } from "./request-error.js";
 import { mostTokens } from "./request-texts.js";
 import type { Context, Route } from "./route.js";
-import { partsOf, type ServedModel } from "./served-models.js";
+import { modelsOf, oneOf, partOf, type ServedModel } from "./served-models.js";
 
 const startedS = Math.floor(Date.now() / 1000);
 
@@ -17,31 +18,52 @@ function health(_: unknown, __: unknown, { isReady }: Context): Response {
 }
 
 /** How a model is described, by what it does. */
-function typeOf({ encoder, classifier, reranker, fillMask, tagger }: ServedModel): Record<string, object> {
-  const labels = (config: object) => {
-    const { id2label = {}, label2id = {} } = config as { id2label?: object; label2id?: object };
-    return { id2label, label2id };
+function typeOf(served: ServedModel): Record<string, object> {
+  const encoder = oneOf(served, "encoder");
+  const labelled = (task: "classifier" | "reranker" | "tagger") => {
+    if (!served[task]) return {};
+    const { id2label = {}, label2id = {} } = { ...oneOf(served, task)?.config } as {
+      id2label?: object;
+      label2id?: object;
+    };
+    return { [task]: { id2label, label2id } };
   };
+  const { tokenizer } = oneOf(served, "any")!;
+  const { mask } = tokenizer.specialIds;
   return {
     ...(encoder && {
       embedding: { pooling: encoder.pooling.join("+"), dimension: encoder.dimension, prompts: encoder.prompts },
     }),
-    ...(classifier && { classifier: labels(classifier.config) }),
-    ...(reranker && { reranker: labels(reranker.config) }),
-    ...(fillMask && { fill_mask: { mask_token: fillMask.maskToken } }),
-    ...(tagger && { tagger: labels(tagger.config) }),
+    ...labelled("classifier"),
+    ...labelled("reranker"),
+    ...(served.fillMask && { fill_mask: { mask_token: mask === undefined ? null : tokenizer.idToToken(mask) } }),
+    ...labelled("tagger"),
   };
 }
 
+const capabilities = {
+  encoder: "embed",
+  classifier: "classify",
+  reranker: "rerank",
+  fillMask: "fill-mask",
+  tagger: "tag",
+};
+
+/** What a model does, in infinity's words and ours. */
+function capabilitiesOf(served: ServedModel): string[] {
+  const tasks = Object.keys(capabilities) as (keyof typeof capabilities)[];
+  return tasks.filter((task) => partOf(served, task) !== undefined).map((task) => capabilities[task]);
+}
+
 function describe(model: ServedModel, context: Context) {
-  const parts = partsOf(model);
+  const loaded = modelsOf(model);
   return {
     model_id: model.name,
     served_model_name: model.name,
     model_sha: model.revision ?? null,
     model_dtype: model.dtype ?? null,
     model_type: typeOf(model),
-    max_input_length: Math.min(...parts.map((part) => mostTokens(part, context))),
+    max_input_length: Math.min(...loaded.map((one) => mostTokens(one, context))),
     max_batch_tokens: model.batchTokens ?? null,
   };
 }
@@ -70,8 +92,9 @@ function listModels(_: unknown, __: unknown, context: Context) {
     return {
       ...own,
       max_model_len: max_input_length,
-      dimension: model.encoder?.dimension ?? null,
+      dimension: oneOf(model, "encoder")?.dimension ?? null,
       revision: model_sha,
+      capabilities: capabilitiesOf(model),
     };
   });
   return { object: "list", data };
@@ -117,5 +140,12 @@ export const statusRoutes: readonly Route[] = [
     isOpen: true,
     answer: z.looseObject({ openapi: text }),
     run: (_: unknown, __: unknown, { document }: Context) => document(),
+  },
+  {
+    ...get,
+    paths: ["/docs"],
+    summary: "The routes, to read.",
+    isOpen: true,
+    run: (_: unknown, __: unknown, { document }: Context) => docsPage(document()),
   },
 ];

@@ -14,30 +14,20 @@ import {
   inputs,
   list,
   number,
+  report,
+  reports,
   text,
   textOrTexts,
   texts,
   vector,
 } from "./body-fields.js";
-import { embedTexts, rowsOf } from "./embed-texts.js";
+import { embedTexts, embedTokens, rowsOf } from "./embed-texts.js";
 import { RequestError } from "./request-error.js";
-import {
-  checkCharacters,
-  checkCount,
-  checkIds,
-  finite,
-  listOf,
-  measure,
-  type Pair,
-  Slices,
-  textsOf,
-} from "./request-texts.js";
+import { checkCount, checkIds, finite, inputsOf, listOf, measure, type Pair, Slices } from "./request-texts.js";
 import { type Context, hasField, type Route, route } from "./route.js";
 import { partOf } from "./served-models.js";
 
-/** Numbers of one answer: a JSON text of about 100 MB. */
-const MOST_NUMBERS = 2 ** 23;
-/** Characters of a text whose tokens are told one by one, and of all that /tokenize takes. */
+/** Characters of all that /tokenize takes. */
 const MOST_CHARACTERS = 2 ** 18;
 
 const truncation = {
@@ -46,30 +36,20 @@ const truncation = {
 };
 const prompt_name = text.nullish();
 
-const embedBody = z.object({ inputs, ...truncation, prompt_name, normalize: flag(true), dimensions });
+const embedBody = z.object({ inputs, ...truncation, prompt_name, normalize: flag(true), dimensions, report });
 
 async function embed(body: z.output<typeof embedBody>, encoder: Encoder, context: Context) {
-  const texts = await textsOf("inputs", listOf(body.inputs).list, encoder, context);
-  return rowsOf((await embedTexts(texts, encoder, body, context)).vectors);
+  const inputs = await inputsOf("inputs", body.inputs, encoder, context);
+  const { vectors, report } = await embedTexts(inputs, encoder, body, context);
+  return report ? { embeddings: rowsOf(vectors), report } : rowsOf(vectors);
 }
 
 const embedAllBody = z.object({ inputs, ...truncation, prompt_name });
 
 async function embedAll(body: z.output<typeof embedAllBody>, encoder: Encoder, context: Context) {
-  const texts = await textsOf("inputs", listOf(body.inputs).list, encoder, context);
-  checkCharacters("inputs", texts, MOST_CHARACTERS);
-  const tokens = await measure(texts, encoder, body, context);
-  const numbers = tokens * encoder.config.hidden_size;
-  if (numbers > MOST_NUMBERS) {
-    throw new RequestError("tooLarge", `expected an answer of at most ${MOST_NUMBERS} numbers, got ${numbers}`);
-  }
-  const { prompt_name: promptName } = body;
-  const all = await encoder.tokens(texts, { ...context.call, ...(promptName != null && { promptName }) });
-  context.count({ inputs: texts.length, tokens });
-  return all.map((rows) => {
-    finite("a vector's number", rows.data);
-    return rowsOf(rows);
-  });
+  const inputs = await inputsOf("inputs", body.inputs, encoder, context);
+  const { vectors } = await embedTokens(inputs, encoder, body, context);
+  return vectors.map(rowsOf);
 }
 
 /** Two texts at most, the second of which is read together with the first. */
@@ -97,9 +77,9 @@ async function predict(body: z.output<typeof predictBody>, classifier: Classifie
     const [first, second] = typeof input === "string" ? [input] : input;
     return second === undefined ? first! : { text: first!, pair: second };
   });
-  const tokens = await measure(texts, classifier, body, context);
+  const { tokens } = await measure(texts, classifier, body, context);
   const found = await classifier.classify(texts, { ...context.call, ...(body.raw_scores && { activation: "none" }) });
-  context.count({ inputs: texts.length, tokens });
+  context.count(tokens);
   const answers = found.map((labels) =>
     labels.map(({ score, label }) => ({ score: finite("score", [score])[0]!, label })),
   );
@@ -118,9 +98,9 @@ async function rerank(body: z.output<typeof rerankBody>, reranker: CrossEncoder,
   const { query, texts, raw_scores, return_text } = body;
   checkCount("texts", texts.length, context);
   const pairs = texts.map((pair) => ({ text: query, pair }));
-  const tokens = await measure(pairs, reranker, body, context);
+  const { tokens } = await measure(pairs, reranker, body, context);
   const ranked = await reranker.rerank(query, texts, { ...context.call, ...(raw_scores && { activation: "none" }) });
-  context.count({ inputs: texts.length, tokens });
+  context.count(tokens);
   return ranked.map(({ index, score, text }) => {
     finite("score", [score]);
     return return_text ? { index, text, score } : { index, score };
@@ -188,7 +168,7 @@ const decodeBody = z.object({
 });
 
 async function decode(body: z.output<typeof decodeBody>, { tokenizer }: LoadedModel, context: Context) {
-  const lists = listOf(body.ids).list as number[][];
+  const lists = listOf(body.ids) as number[][];
   checkCount("ids", lists.length, context);
   checkIds("ids", lists);
   const foreign = lists.flat().find((id) => id > tokenizer.maxId);
@@ -208,7 +188,13 @@ async function decode(body: z.output<typeof decodeBody>, { tokenizer }: LoadedMo
 
 const post = { method: "POST", family: "tei" } as const;
 const rows = {
-  embed: { ...post, task: "encoder", body: embedBody, answer: z.array(vector), run: embed },
+  embed: {
+    ...post,
+    task: "encoder",
+    body: embedBody,
+    answer: z.union([z.array(vector), z.object({ embeddings: z.array(vector), report: reports })]),
+    run: embed,
+  },
   predict: {
     ...post,
     task: "classifier",
@@ -267,22 +253,22 @@ export const teiRoutes: readonly Route[] = [
   }),
   route({
     ...rows.similarity,
-    paths: ["/"],
+    paths: ["/", "/invocations"],
     summary: "As /similarity, where `inputs` is an object.",
     when: (body) => isObject((body as { inputs?: unknown } | null)?.inputs),
   }),
   route({
     ...rows.rerank,
-    paths: ["/"],
+    paths: ["/", "/invocations"],
     summary: "As /rerank, where there is a query.",
     when: (body) => hasField(body, "query"),
   }),
   route({
     ...rows.predict,
-    paths: ["/"],
+    paths: ["/", "/invocations"],
     summary: "As /predict, where no model embeds.",
     when: (_, models) =>
       models.some((model) => partOf(model, "classifier")) && !models.some((model) => partOf(model, "encoder")),
   }),
-  route({ ...rows.embed, paths: ["/"], summary: "As /embed." }),
+  route({ ...rows.embed, paths: ["/", "/invocations"], summary: "As /embed." }),
 ];

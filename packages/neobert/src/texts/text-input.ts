@@ -5,6 +5,14 @@ import type { TruncationStrategy } from "../tokenizer/index.js";
 /** A text, or a pair whose second text a model tells from the first by segment or separator. */
 export type TextInput = string | { text: string; pair: string };
 
+/**
+ * The token ids of a text, with the special tokens that the tokenizer puts around a text or without: then they are put
+ * around it.
+ */
+export interface TokenIds {
+  ids: ArrayLike<number>;
+}
+
 export interface TokenizeOptions {
   /** The caller, for errors. */
   where: string;
@@ -27,6 +35,10 @@ export function isText(value: unknown): value is TextInput {
   if (typeof value === "string") return true;
   const { text, pair } = Object(value);
   return typeof text === "string" && typeof pair === "string";
+}
+
+export function isTokenIds(value: unknown): value is TokenIds {
+  return typeof value === "object" && value !== null && "ids" in value;
 }
 
 /** What a value is that is no text, for errors. */

@@ -3,9 +3,9 @@
 // gives ids alone; what the template puts around a text is learnt once from an example.
 
 import { shortened } from "../files/checked.js";
-import { type Encoding, IdBuffer, type Tokenizer } from "../tokenizer/index.js";
+import { type Encoding, IdBuffer, makeEncoding, type Tokenizer } from "../tokenizer/index.js";
 import { isLong, type LongTexts, type PackedTexts } from "./long-texts.js";
-import { isText, kindOf, type TextInput, type TokenizeOptions } from "./text-input.js";
+import { isText, isTokenIds, kindOf, type TextInput, type TokenIds, type TokenizeOptions } from "./text-input.js";
 
 const SLICE_MS = 3;
 /** A call of so few texts does not wait for a turn of its own. */
@@ -77,6 +77,7 @@ export class TextTokenizer {
   readonly #after: Int32Array;
   readonly #cutsLeft: boolean;
   readonly #fast: boolean;
+  readonly #vocabulary: number;
   readonly #rows: number | undefined;
   readonly #longTexts: LongTexts | undefined;
 
@@ -86,6 +87,7 @@ export class TextTokenizer {
    */
   constructor(tokenizer: Tokenizer, rows: number = Number.POSITIVE_INFINITY, longTexts?: LongTexts) {
     this.tokenizer = tokenizer;
+    this.#vocabulary = Math.min(rows, tokenizer.maxId + 1);
     this.#rows = tokenizer.maxId >= rows ? rows : undefined;
     this.#longTexts = longTexts;
     const { ids, specialTokensMask, typeIds } = tokenizer.encode("a", { padding: false, truncation: false });
@@ -103,15 +105,16 @@ export class TextTokenizer {
   }
 
   /** Number of tokens of a text, special ones included, nothing cut. */
-  count(text: string): number {
+  count(text: string | TokenIds): number {
+    if (typeof text !== "string") return this.#withSpecial(text, { where: "countTokens" }).length;
     return this.#before.length + this.tokenizer.encodeIds(text).length + this.#after.length;
   }
 
   /**
-   * Tokenizes texts, cut to `maxTokens`.
-   * Rejects where an element is no text, and when `signal` is aborted.
+   * Tokenizes texts, cut to `maxTokens`; token ids stay as they are.
+   * Rejects where an element is no text, or an id not of the vocabulary, and when `signal` is aborted.
    */
-  async tokenizeAll(texts: readonly TextInput[], options: TokenizeOptions): Promise<TokenizedTexts> {
+  async tokenizeAll(texts: readonly (TextInput | TokenIds)[], options: TokenizeOptions): Promise<TokenizedTexts> {
     const { maxTokens, prepare = (text) => text } = options;
     const ids = new IdBuffer(64 * texts.length);
     const types = texts.some((text) => typeof text !== "string") ? new IdBuffer(64 * texts.length) : undefined;
@@ -123,6 +126,7 @@ export class TextTokenizer {
       return [own];
     };
     await this.#inSlices(texts, options, {
+      ids: (input) => append(this.#withSpecial(input, options), undefined),
       short: (input) => {
         if (typeof input !== "string" || !this.#fast) {
           const encoding = this.#encode(input, options);
@@ -142,13 +146,18 @@ export class TextTokenizer {
   }
 
   /** As `tokenizeAll`, with tokens and offsets (in UTF-16 units of the prepared text). */
-  async encodeAll(texts: readonly TextInput[], options: TokenizeOptions): Promise<Encoding[]> {
+  async encodeAll(texts: readonly (TextInput | TokenIds)[], options: TokenizeOptions): Promise<Encoding[]> {
     const encodings: Encoding[] = [];
     const take = (encoding: Encoding) => {
       encodings.push(encoding);
       return [encoding, ...encoding.overflowing].map(({ ids }) => ids);
     };
     await this.#inSlices(texts, options, {
+      ids: (input) => {
+        const ids = this.#withSpecial(input, options);
+        const tokens = Array.from(ids, (id) => this.tokenizer.idToToken(id) ?? "");
+        return take(makeEncoding(ids, new Int32Array(2 * ids.length), tokens, 0, new Int32Array(ids.length)));
+      },
       short: (input) => take(this.#encode(input, options)),
       long: async (input, longTexts) => take(await longTexts.tokenize("encoding", input, options)),
     });
@@ -156,9 +165,10 @@ export class TextTokenizer {
   }
 
   async #inSlices(
-    texts: readonly TextInput[],
+    texts: readonly (TextInput | TokenIds)[],
     { where, maxTokens, signal, firstIndex = 0, prepare = (text) => text, needsTokens = false }: TokenizeOptions,
     take: {
+      ids(input: TokenIds): Int32Array[];
       short(input: TextInput): Int32Array[];
       long(input: TextInput, longTexts: LongTexts): Promise<Int32Array[]>;
     },
@@ -175,6 +185,10 @@ export class TextTokenizer {
         sliceEnd = performance.now() + SLICE_MS;
       }
       signal?.throwIfAborted();
+      if (isTokenIds(input)) {
+        take.ids(input);
+        continue;
+      }
       if (!isText(input)) {
         throw new TypeError(`${where}: expected a text at index ${firstIndex + i}, got ${kindOf(input)}`);
       }
@@ -222,6 +236,30 @@ export class TextTokenizer {
     });
     if (stride === undefined) encoding.overflowing = []; // a long text's would be many, and nobody asked for them
     return encoding;
+  }
+
+  /** Ids with what the template puts around a text, behind the prompt, cut to the greatest length. */
+  #withSpecial(
+    { ids }: TokenIds,
+    options: Pick<TokenizeOptions, "where" | "prepare"> & { maxTokens?: number },
+  ): Int32Array {
+    const { where, maxTokens = Number.POSITIVE_INFINITY, prepare } = options;
+    const foreign = Array.prototype.find.call(ids, (id) => !(Number.isInteger(id) && id >= 0 && id < this.#vocabulary));
+    if (foreign !== undefined) {
+      const way = "Were they made by another model's tokenizer? Give texts.";
+      throw new RangeError(`${where}: expected token ids from 0 to ${this.#vocabulary - 1}, got ${foreign}\n${way}`);
+    }
+    if (!this.#fast)
+      throw new Error(`${where}: expected texts, as the tokenizer gives segments to them, got token ids`);
+    const [before, after] = [this.#before, this.#after];
+    const end = ids.length - after.length;
+    const hasSpecial =
+      end >= before.length && before.every((id, i) => ids[i] === id) && after.every((id, i) => ids[end + i] === id);
+    const own = Array.prototype.slice.call(ids, ...(hasSpecial ? [before.length, end] : []));
+    const room = maxTokens - before.length - after.length;
+    const text = [...(prepare ? this.tokenizer.encodeIds(prepare("")) : []), ...own];
+    const start = this.#cutsLeft ? Math.max(0, text.length - room) : 0;
+    return Int32Array.from([...before, ...text.slice(start, start + room), ...after]);
   }
 
   #append(text: string, maxTokens: number, ids: IdBuffer): void {
