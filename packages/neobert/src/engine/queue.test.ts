@@ -187,12 +187,12 @@ describe("the queue", () => {
   });
 
   test("a call that would not wait is refused at once where those before it leave no hope of its deadline", async () => {
-    const { queue, runs, step } = heldQueue({}, 100, 1);
-    const first = queue.submit(callOf(1, [100]).call);
+    const { queue, runs, step } = heldQueue({}, 200, 1);
+    const first = queue.submit(callOf(1, [200]).call);
     await aTurn();
     await step();
     await first;
-    // A run of 100 tokens takes 100 ms: ten of them wait, or are computed, before a call of as many.
+    // A token takes 1 ms: 800 of 1,200 still wait beside a call of 500, which is to have half of the time.
     const long = queue.submit(callOf(2, Array(12).fill(100)).call);
     await aTurn();
     const late = callOf(3, Array(5).fill(100), { wait: false, timeoutMs: 900 });

@@ -150,9 +150,9 @@ export class EngineQueue {
         new QueueFullError(`${where}: expected at most ${this.#maxWaitingTokens} waiting tokens, got ${got}\n${way}`),
       );
     }
-    const expectedMs = this.#expectedMsOf(tokens);
-    if (timeoutMs !== undefined && !wait && expectedMs > timeoutMs) {
-      const got = `${this.waitingTokens} tokens before it, some ${Math.round(expectedMs)} ms`;
+    const leastMs = this.#leastMsOf(tokens);
+    if (timeoutMs !== undefined && !wait && leastMs > timeoutMs) {
+      const got = `${this.waitingTokens} tokens before it, some ${Math.round(leastMs)} ms`;
       return Promise.reject(
         new DeadlineError(`${where}: expected an answer within ${timeoutMs} ms, got ${got}\nAsk again later.`),
       );
@@ -190,11 +190,9 @@ export class EngineQueue {
     });
   }
 
-  /** When a call of so many tokens will be done, if no other comes: each has an equal share of the runs. */
-  #expectedMsOf(tokens: number): number {
-    const runTokens = Math.min(this.#batchTokens, this.#bound.mostTokens);
-    const before = Math.min(this.#waitingTokens + tokens, tokens * (this.#waiting.length + 1));
-    return (before / runTokens) * this.#bound.msOf(runTokens);
+  /** When a call of so many tokens is done at best: no other comes, and each has an equal share of the runs. */
+  #leastMsOf(tokens: number): number {
+    return this.#bound.leastMsOf(Math.min(this.#waitingTokens + tokens, tokens * (this.#waiting.length + 1)));
   }
 
   #hasRoomFor(tokens: number): boolean {

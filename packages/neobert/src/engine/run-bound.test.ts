@@ -62,4 +62,14 @@ describe("RunBound", () => {
     for (let i = 0; i < 100; i++) bound.learn(mixed[i % 6]!, 1 + 0.15 * mixed[i % 6]!);
     expect(Math.abs(bound.mostTokens - 160)).toBeLessThanOrEqual(5);
   });
+
+  test("short runs, however slow, say nothing of what many tokens take; the fastest rate of fair runs does", () => {
+    const bound = new RunBound();
+    bound.learn(3, 500);
+    expect(bound.leastMsOf(100_000)).toBe(0);
+    bound.learn(1000, 900);
+    bound.learn(1000, 100);
+    bound.learn(1000, 200);
+    expect(bound.leastMsOf(10_000)).toBeCloseTo(1000 * 1.01, 6);
+  });
 });

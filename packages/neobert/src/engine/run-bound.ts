@@ -4,6 +4,8 @@
 
 /** What is left of a run's weight when the next one is learnt. */
 const FADING = 0.95;
+/** How much the fastest rate is held for slower with each further run. */
+const RISING = 1.01;
 /** Runs tell fixed time from time per token where their 1 / tokens vary by this share of the mean. */
 const LEAST_VARIATION = 0.25;
 /** Milliseconds of a run, unless its fixed time is more than its share of that. */
@@ -18,6 +20,7 @@ export class RunBound {
   /** Weighted sums over the runs: x is 1 / tokens, y milliseconds per token. */
   #sums = { weight: 0, x: 0, y: 0, xx: 0, xy: 0 };
   #fixedMs = 0;
+  #leastMsPerToken: number | undefined;
 
   /** `maxRunMs` holds where it is given; else runs are as long as is needed to lose little to their fixed time. */
   constructor(maxRunMs?: number) {
@@ -28,6 +31,7 @@ export class RunBound {
   learn(tokens: number, ms: number): void {
     if (!(ms > 0 && tokens > 0)) return;
     const [x, y] = [1 / tokens, ms / tokens];
+    if (tokens >= LEAST_TOKENS) this.#leastMsPerToken = Math.min(y, RISING * (this.#leastMsPerToken ?? y));
     const { weight, ...old } = this.#sums;
     this.#sums = {
       weight: FADING * weight + 1,
@@ -44,6 +48,14 @@ export class RunBound {
     if (!fit) return Number.POSITIVE_INFINITY;
     const runMs = this.#maxRunMs ?? Math.max(RUN_MS, fit.fixedMs / FIXED_SHARE);
     return Math.max(LEAST_TOKENS, Math.floor((runMs - fit.fixedMs) / fit.msPerToken));
+  }
+
+  /**
+   * The fewest milliseconds that so many tokens take in any number of runs, at the fastest rate of late; 0 before a run of
+   * a fair size has ended, since short ones, and the first, tell little of others.
+   */
+  leastMsOf(tokens: number): number {
+    return tokens * (this.#leastMsPerToken ?? 0);
   }
 
   /** Milliseconds that a run of so many tokens will take; 0 before the first has ended. */
