@@ -205,6 +205,11 @@ export abstract class LoadedModel implements AsyncDisposable {
     return this.texts.count(text);
   }
 
+  /** The same, without holding up the event loop for a long text. Rejects when aborted. */
+  countTokensAsync(text: string | TokenIds, signal?: AbortSignal): Promise<number> {
+    return this.texts.countAsync(text, signal);
+  }
+
   /** Frees the model when the calls so far are done. Later calls are refused. */
   async dispose(): Promise<void> {
     await this.thread.dispose();

@@ -118,8 +118,8 @@ export function mostTokens(model: LoadedModel, { settings, call }: Context): num
 }
 
 /** Tokens of a text or pair, nothing cut. */
-function countOf(model: LoadedModel, input: Input | Pair, prompt: string): number {
-  if (typeof input === "string") return model.countTokens(prompt + input);
+async function countOf(model: LoadedModel, input: Input | Pair, prompt: string, signal: AbortSignal): Promise<number> {
+  if (typeof input === "string") return model.countTokensAsync(prompt + input, signal);
   if ("ids" in input) return model.countTokens(input) + (prompt === "" ? 0 : model.tokenizer.encodeIds(prompt).length);
   return model.tokenizer.encode(input.text, { pair: input.pair, padding: false, truncation: false }).ids.length;
 }
@@ -159,7 +159,7 @@ export async function measure(
   const slices = new Slices(context.signal);
   for (const input of inputs) {
     await slices.pause();
-    const count = countOf(model, input, prompt);
+    const count = await countOf(model, input, prompt, context.signal);
     if (count > most && !mayCut) throw new RequestError("invalid", tooLong(count, most));
     lengths.tokens.push(Math.min(count, most));
     lengths.cut.push(Math.max(0, count - most));

@@ -50,6 +50,16 @@ describe("long texts", () => {
     await longTexts.dispose();
   });
 
+  test("tokens of long texts are counted in the worker, as many as here, unless the call is aborted", async () => {
+    const { here, elsewhere, longTexts } = tokenizers();
+    for (const text of ["in war", long(3)]) {
+      expect(await elsewhere.countAsync(text)).toBe(here.count(text));
+    }
+    const stopped = elsewhere.countAsync(long(4), AbortSignal.abort(new Error("gone")));
+    await expect(stopped).rejects.toThrow("gone");
+    await longTexts.dispose();
+  });
+
   test("errors say what they say of texts that are tokenized here", async () => {
     const { here, elsewhere, longTexts } = tokenizers();
     const messages = async (tokenizer: TextTokenizer) => {

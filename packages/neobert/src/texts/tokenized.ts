@@ -110,6 +110,14 @@ export class TextTokenizer {
     return this.#before.length + this.tokenizer.encodeIds(text).length + this.#after.length;
   }
 
+  /** As `count`, but a long text's tokens are counted off this thread. Rejects when aborted. */
+  async countAsync(text: string | TokenIds, signal?: AbortSignal): Promise<number> {
+    signal?.throwIfAborted();
+    if (typeof text !== "string" || !isLong(text) || !this.#longTexts?.isSame) return this.count(text);
+    const options = { where: "countTokens", maxTokens: Number.MAX_SAFE_INTEGER, signal };
+    return (await this.#longTexts.tokenize("packed", text, options)).ids.length;
+  }
+
   /**
    * Tokenizes texts, cut to `maxTokens`; token ids stay as they are.
    * Rejects where an element is no text, or an id not of the vocabulary, and when `signal` is aborted.
