@@ -6,7 +6,7 @@ import { shown } from "../files/checked.js";
 import { decoderFromJSON } from "./decode.js";
 import { type Encoding, makeEncoding, pad, type Side, type TruncationStrategy, truncatePair } from "./encoding.js";
 import { IdBuffer } from "./id-buffer.js";
-import { parseTokenizerJSON, type TokenizerJSON, type WordPieceJSON } from "./json/schema.js";
+import { isWordPiece, parseTokenizerJSON, type TokenizerJSON } from "./json/schema.js";
 import { sha256 } from "./sha256.js";
 import { addedTokenCount, applyTemplate, type Template, templateFromJSON, trimOffsets } from "./template.js";
 import { AddedTokens } from "./text/added-tokens.js";
@@ -330,8 +330,4 @@ function toCodePoints(places: Int32Array, text: string): void {
     unit = next;
   }
   for (let i = 0; i < places.length; i++) places[i] = codePoints[places[i]!]!;
-}
-
-function isWordPiece(json: TokenizerJSON): json is WordPieceJSON {
-  return json.model.type === "WordPiece";
 }

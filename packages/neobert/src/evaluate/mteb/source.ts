@@ -50,7 +50,7 @@ export async function* streamRows(source: Source | readonly Source[]): AsyncGene
     yield* rowsOf(sources[0]!);
     return;
   }
-  const sides = await Promise.all(sources.map(allRowsOf));
+  const sides = await Promise.all(sources.map(readRows));
   const [first = [], ...others] = sides;
   const other = others.find(({ length }) => length !== first.length);
   if (other) {
@@ -60,12 +60,6 @@ export async function* streamRows(source: Source | readonly Source[]): AsyncGene
     );
   }
   for (const [i, row] of first.entries()) yield Object.assign({}, row, ...others.map((rows) => rows[i]));
-}
-
-async function allRowsOf(source: Source): Promise<Row[]> {
-  const rows: Row[] = [];
-  for await (const row of rowsOf(source)) rows.push(row);
-  return rows;
 }
 
 async function* rowsOf(source: Source): AsyncGenerator<Row> {
