@@ -4,25 +4,14 @@
 import { spawn } from "node:child_process";
 import { Encoder } from "neobert";
 import { fetchMiniLM } from "../tools/minilm.mjs";
-import {
-  cores,
-  here,
-  inTurns,
-  machine,
-  msOf,
-  needFiles,
-  optionsOf,
-  percentile,
-  scifact,
-  scifactFile,
-} from "./measure.mjs";
+import { cores, here, inTurns, machine, msOf, needFiles, optionsOf, percentile, realTexts } from "./measure.mjs";
 
 const { rounds, texts: count, queries, threads } = optionsOf({ rounds: 3, texts: 1000, queries: 200, threads: cores });
 const miniLM = await fetchMiniLM();
-needFiles(miniLM, scifactFile);
+needFiles(miniLM);
 // Titles and whole abstracts in turn.
-const texts = scifact(Math.ceil(count / 2))
-  .flatMap(({ title, text }) => [title, `${title} ${text}`])
+const texts = realTexts(0, Math.ceil(count / 2))
+  .papers.flatMap(({ title, text }) => [title, `${title} ${text}`])
   .slice(0, count);
 
 const bin = here("../packages/neobert/bin/neobert.js");
