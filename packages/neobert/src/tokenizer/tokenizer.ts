@@ -92,14 +92,9 @@ export class Tokenizer {
     for (const token of json.added_tokens) this.#idOf.set(token.content, token.id);
     for (const [token, id] of this.#idOf) this.#tokenOf.set(id, token);
     this.#skipped = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
-    this.#rawAdded = new AddedTokens(
-      json.added_tokens.filter((token) => !token.normalized),
-      (content) => content,
-    );
-    this.#normalizedAdded = new AddedTokens(
-      json.added_tokens.filter((token) => token.normalized),
-      (content) => model.normalize(content).text,
-    );
+    const [raw, normalized] = [false, true].map((is) => json.added_tokens.filter((token) => token.normalized === is));
+    this.#rawAdded = new AddedTokens(raw!, (content) => content);
+    this.#normalizedAdded = new AddedTokens(normalized!, (content) => model.normalize(content).text);
     this.#template = templateFromJSON(json.post_processor);
     const unk = json.model.unk_token;
     this.specialTokens = { ...this.#namesInUse(), ...(unk === null ? {} : { unk }), ...options.specialTokens };

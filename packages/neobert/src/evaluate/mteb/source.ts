@@ -99,11 +99,9 @@ const quotesOf = ({ quoted, quotes }: Source): QuoteStyle | undefined =>
 function columnOf(record: Row, spec: ColumnSpec, where: string): unknown {
   if (typeof spec === "object" && "optional" in spec) return record[spec.optional];
   if (typeof spec === "object" && "mean" in spec) {
-    if (typeof spec.mean === "string") return innermostMeans(at(record, spec.mean, where), where);
-    return innermostMeans(
-      spec.mean.map((key) => at(record, key, where)),
-      where,
-    );
+    const { mean } = spec;
+    const values = typeof mean === "string" ? at(record, mean, where) : mean.map((key) => at(record, key, where));
+    return innermostMeans(values, where);
   }
   const paths = typeof spec === "string" ? [spec] : spec;
   const found = paths.find((path) => Object.hasOwn(record, path)) ?? paths[0]!;
