@@ -9,20 +9,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { exportOnnx } from "neobert/export";
 import { makeEnvironment, pythonOf } from "../test/peers/environments.mjs";
 import { fetchMiniLM } from "../tools/minilm.mjs";
-import {
-  cores,
-  here,
-  machine,
-  median,
-  needFiles,
-  optionsOf,
-  percentile,
-  scifact,
-  scifactFile,
-  sentencesOfSts,
-  shuffled,
-  stsFile,
-} from "./measure.mjs";
+import { cores, here, machine, median, needFiles, optionsOf, percentile, realTexts, shuffled } from "./measure.mjs";
 import { transformersJs, writeRandomModel } from "./random-model.mjs";
 import { startSide } from "./side.mjs";
 
@@ -36,10 +23,8 @@ const { names, rounds, threads, match, ...limits } = optionsOf({ rounds: 3, thre
 ]);
 const chosen = new RegExp(match);
 const miniLM = await fetchMiniLM();
-needFiles(miniLM, stsFile, scifactFile);
-
-const sentences = sentencesOfSts(600);
-const abstracts = scifact(200).map(({ title, text }) => `${title} ${text}`);
+needFiles(miniLM);
+const { sentences, abstracts } = realTexts(600, 200);
 const long = (tokens, count) =>
   Array.from({ length: count }, (_, i) => abstracts.slice(i, i + Math.ceil(tokens / 150)).join(" "));
 

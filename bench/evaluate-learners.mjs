@@ -41,10 +41,8 @@ function clusteredVectors(rows, classes, random) {
   for (let i = 0; i < rows; i++) {
     const row = normals().map((noise, c) => centers[i % classes][c] + 1.3 * noise);
     const length = Math.sqrt(row.reduce((sum, x) => sum + x * x, 0));
-    vectors.set(
-      row.map((x) => x / length),
-      i * d,
-    );
+    const unit = row.map((x) => x / length);
+    vectors.set(unit, i * d);
   }
   return vectors;
 }

@@ -34,12 +34,8 @@ function mixedPairs() {
 
 mkdirSync(here("../.cache/bench-finetune"), { recursive: true });
 const file = here("../.cache/bench-finetune/pairs.jsonl");
-writeFileSync(
-  file,
-  mixedPairs()
-    .map((pair) => JSON.stringify(pair))
-    .join("\n"),
-);
+const lines = mixedPairs().map((pair) => JSON.stringify(pair));
+writeFileSync(file, lines.join("\n"));
 
 console.log(
   `${machine(threads)}, ${pairs} pairs a step; real tokens/s, median (best) of ${rounds} rounds of ${steps} steps in turns`,

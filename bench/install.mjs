@@ -33,13 +33,8 @@ function sizeOf(name, what) {
 
 try {
   npm(["pack", "--pack-destination", folder], join(root, "packages", "neobert"));
-  sizeOf(
-    "neobert",
-    join(
-      folder,
-      readdirSync(folder).find((name) => name.endsWith(".tgz")),
-    ),
-  );
+  const packed = readdirSync(folder).find((name) => name.endsWith(".tgz"));
+  sizeOf("neobert", join(folder, packed));
   sizeOf("transformers.js", transformersJs);
 } finally {
   rmSync(folder, { recursive: true });

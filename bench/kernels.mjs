@@ -34,11 +34,8 @@ function differentiable(name, bytes, leaves, op) {
   const sides = (measure) =>
     inTurns({ fused: () => measure(() => op(torch)), composed: () => measure(() => op(composed)) });
   tidy(() => {
-    report(
-      `${name} forward`,
-      bytes[0],
-      sides((run) => seconds(() => noGrad(run))),
-    );
+    const forward = (run) => seconds(() => noGrad(run));
+    report(`${name} forward`, bytes[0], sides(forward));
     const gradients = [op(torch)].flat().map((output, i) => random(90 + i, output.shape, output.dtype));
     const backward = (run) => {
       const outputs = [run()].flat();

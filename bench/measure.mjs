@@ -104,17 +104,15 @@ export function shuffled(list) {
   return result;
 }
 
-export const [stsFile, scifactFile] = [shared("stsb/stsb-en-test.csv"), shared("scifact/corpus.jsonl.gz")];
+const [stsFile, scifactFile] = [shared("stsb/stsb-en-test.csv"), shared("scifact/corpus.jsonl.gz")];
 
-/** The first sentences of STS benchmark's test set. */
-export const sentencesOfSts = (count) =>
-  readFileSync(stsFile, "utf8")
-    .split("\n", count)
+/** The first sentences of STS benchmark's test set, and title and text of SciFact's first abstracts. */
+export function realTexts(sentenceCount, abstractCount) {
+  needFiles(stsFile, scifactFile);
+  const sentences = readFileSync(stsFile, "utf8")
+    .split("\n", sentenceCount)
     .map((line) => /^(?:"((?:[^"]|"")*)"|([^,]*)),/.exec(line)?.slice(1).find(Boolean) ?? line);
-
-/** Title and text of SciFact's first abstracts. */
-export const scifact = (count) =>
-  gunzipSync(readFileSync(scifactFile))
-    .toString()
-    .split("\n", count)
-    .map((line) => JSON.parse(line));
+  const lines = gunzipSync(readFileSync(scifactFile)).toString().split("\n", abstractCount);
+  const papers = lines.map((line) => JSON.parse(line));
+  return { sentences, papers, abstracts: papers.map(({ title, text }) => `${title} ${text}`) };
+}

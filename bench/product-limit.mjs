@@ -33,10 +33,8 @@ function seconds(shapeA, shapeB, transposed) {
     let least = Number.POSITIVE_INFINITY;
     const begun = performance.now();
     for (let round = 0; round < 7 && (round < 3 || performance.now() - begun < 1500); round++) {
-      least = Math.min(
-        least,
-        secondsOf(() => matmul(a, b, { out })),
-      );
+      const time = secondsOf(() => matmul(a, b, { out }));
+      least = Math.min(least, time);
     }
     return least;
   });

@@ -7,27 +7,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { Encoder } from "neobert";
 import { fetchMiniLM } from "../tools/minilm.mjs";
-import {
-  cores,
-  inTurns,
-  machine,
-  median,
-  msOf,
-  needFiles,
-  optionsOf,
-  percentile,
-  scifact,
-  scifactFile,
-  sentencesOfSts,
-  stsFile,
-} from "./measure.mjs";
+import { cores, inTurns, machine, median, msOf, needFiles, optionsOf, percentile, realTexts } from "./measure.mjs";
 
 const parts = { alone, together, bound, pause };
 const { names, engines, rounds } = optionsOf({ engines: "onnx,torch", rounds: 12 }, Object.keys(parts));
 const model = await fetchMiniLM();
-needFiles(model, stsFile, scifactFile);
-const sentences = sentencesOfSts(640);
-const abstracts = scifact(2000).map(({ title, text }) => `${title} ${text}`);
+needFiles(model);
+const { sentences, abstracts } = realTexts(640, 2000);
 const mixed = sentences.map((sentence, i) => (i % 4 === 0 ? abstracts[i] : sentence));
 
 async function alone(encoder) {

@@ -32,6 +32,17 @@ type WithScalar =
 
 type Optional<T> = T | undefined;
 
+/** What a step of Adam works on, a handle for each parameter in every list. */
+type AdamTensors = [
+  params: Handle[],
+  grads: Handle[],
+  averages: Handle[],
+  squares: Handle[],
+  steps: Handle[],
+  copies: Optional<Handle>[],
+];
+type AdamSettings = [lr: number, beta1: number, beta2: number, weightDecay: number, eps: number];
+
 export type Native = Record<Unary, (x: Handle) => Handle> &
   Record<Binary, (a: Handle, b: Handle) => Handle> &
   Record<WithScalar, (a: Handle, b: number) => Handle> &
@@ -48,17 +59,7 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
   Record<"normal_" | "uniform_" | "randint_", (x: Handle, a: number, b: number, generator: Optional<Handle>) => void> &
   Record<
     "adamW_" | "adam_",
-    (
-      params: Handle[],
-      averages: Handle[],
-      squares: Handle[],
-      steps: Handle[],
-      lr: number,
-      beta1: number,
-      beta2: number,
-      weightDecay: number,
-      eps: number,
-    ) => void
+    (params: Handle[], averages: Handle[], squares: Handle[], steps: Handle[], ...settings: AdamSettings) => void
   > & {
     borrow(array: TypedArray, shape: number[], dtype: DType): Handle;
     copyTo(x: Handle, array: TypedArray): void;
@@ -170,32 +171,11 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     randperm(n: number, generator: Optional<Handle>, device: Device): Handle;
     manualSeed(seed: number): void;
 
-    checkAdam(
-      params: Handle[],
-      grads: Handle[],
-      averages: Handle[],
-      squares: Handle[],
-      steps: Handle[],
-      copies: Optional<Handle>[],
-    ): void;
+    checkAdam(...tensors: AdamTensors): void;
     checkPackedAttention(q: Handle, k: Handle, v: Handle, cuSeqlens: number[], window: Optional<number>): void;
     normOfAll(tensors: Handle[]): number;
     fusedNormOfAll(tensors: Handle[]): number;
-    fusedAdam_(
-      params: Handle[],
-      grads: Handle[],
-      averages: Handle[],
-      squares: Handle[],
-      steps: Handle[],
-      copies: Optional<Handle>[],
-      lr: number,
-      beta1: number,
-      beta2: number,
-      weightDecay: number,
-      eps: number,
-      gradScale: number,
-      decoupled: boolean,
-    ): void;
+    fusedAdam_(...args: [...AdamTensors, ...AdamSettings, gradScale: number, decoupled: boolean]): void;
   };
 
 // NOTE: between two ops OpenMP's threads by default spin for long, which starves the rest of the machine (the batch

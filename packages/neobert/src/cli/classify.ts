@@ -54,11 +54,8 @@ async function run(model: string, words: string[], flags: ClassifyFlags): Promis
   const inputs = texts.map((text) => (pair === undefined ? text : { text, pair }));
   const results = await classifier.classify(inputs, given({ topK: flags.topK, maxTokens }));
   for (const [i, labels] of results.entries()) {
-    print(
-      texts[i]!,
-      { labels },
-      labels.map(({ label, score }) => `${percent(score)}  ${label}`),
-    );
+    const lines = labels.map(({ label, score }) => `${percent(score)}  ${label}`);
+    print(texts[i]!, { labels }, lines);
   }
 }
 

@@ -8,7 +8,7 @@ import { walkFiles } from "../files/glob.js";
 import { readJsonObject } from "../files/input-file.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import { resolveModel } from "../hub/resolve.js";
-import { headOf, readArchitecture } from "../model/index.js";
+import { countValues, headOf, readArchitecture } from "../model/index.js";
 import { grouped } from "../terminal/progress-line.js";
 import { readSentenceFolder } from "../vectors/sentence-transformers.js";
 
@@ -57,7 +57,6 @@ export function modelInfo(folder: string): ModelInfo {
   const { config } = architecture;
   const raw = config as { dtype?: string; torch_dtype?: string };
   const head = headOf(architecture);
-  const specs = architecture.parameters(head);
   const tokenizerFile = join(sentence.modelFolder, "tokenizer_config.json");
   const limit = existsSync(tokenizerFile) ? readJsonObject(tokenizerFile).model_max_length : undefined;
   const isLimit = typeof limit === "number" && limit < 1e9;
@@ -71,7 +70,7 @@ export function modelInfo(folder: string): ModelInfo {
     layers: num_hidden_layers,
     hiddenSize: hidden_size,
     vocabulary: vocab_size,
-    parameters: specs.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0),
+    parameters: countValues(architecture.parameters(head)),
     dtype: storedType(sentence.modelFolder) ?? raw.dtype ?? raw.torch_dtype ?? "float32",
     maxTokens: Number.isFinite(longest) ? longest : undefined,
     dimension: dense?.outFeatures ?? hidden_size * sentence.pooling.length,

@@ -30,10 +30,8 @@ export class CrossEncoder extends Classifier {
   async rerank(query: string, texts: readonly string[], options: RerankOptions = {}): Promise<Ranked[]> {
     const { topK = Number.POSITIVE_INFINITY, ...rest } = options;
     if (!(topK >= 1)) throw new RangeError(`rerank: expected topK of 1 or more, got ${topK}`);
-    const scores = await this.scores(
-      texts.map((text) => [query, text]),
-      rest,
-    );
+    const pairs = texts.map((text) => [query, text] as const);
+    const scores = await this.scores(pairs, rest);
     return texts
       .map((text, index) => ({ index, score: scores[index]!, text }))
       .sort((a, b) => b.score - a.score || a.index - b.index)
@@ -45,20 +43,16 @@ export class CrossEncoder extends Classifier {
     pairs: readonly (readonly [query: string, text: string])[],
     { activation = this.#activation(), ...options }: Omit<RerankOptions, "topK"> = {},
   ): Promise<Float32Array> {
-    const logits = await this.logits(
-      pairs.map(([query, text]) => ({ text: query, pair: text })),
-      options,
-    );
+    const inputs = pairs.map(([query, text]) => ({ text: query, pair: text }));
+    const logits = await this.logits(inputs, options);
     const labels = logits[0]?.length ?? 1;
     if (labels !== 1) {
       throw new Error(
         `rerank: expected a model with one label, got ${labels}\nUse Classifier, with { text, pair }, for this one.`,
       );
     }
-    return scoresOf(
-      logits.map(([logit]) => logit!),
-      activation,
-    );
+    const values = logits.map(([logit]) => logit!);
+    return scoresOf(values, activation);
   }
 
   // Old models name the function at the config's top, newer ones under `sentence_transformers`.

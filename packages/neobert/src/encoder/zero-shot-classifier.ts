@@ -70,10 +70,8 @@ export class ZeroShotClassifier extends SequenceModel {
   #scores(logits: readonly Float32Array[], multiLabel: boolean): ArrayLike<number> {
     const entailment = this.#entailment;
     if (!multiLabel && logits.length > 1) {
-      return scoresOf(
-        logits.map((row) => row[entailment]!),
-        "softmax",
-      );
+      const entailed = logits.map((row) => row[entailment]!);
+      return scoresOf(entailed, "softmax");
     }
     return logits.map((row) => {
       const contradiction = entailment === 0 ? row.length - 1 : 0;

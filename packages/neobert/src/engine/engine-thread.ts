@@ -142,15 +142,11 @@ export class EngineThread {
     const { worker } = await this.#worker();
     const id = this.#nextId++;
     const { ids, cuSeqlens, tokenTypes } = batch;
-    const arrays = [ids, cuSeqlens, ...(tokenTypes ? [tokenTypes] : [])];
+    const arrays = [ids, cuSeqlens, ...(tokenTypes ? [tokenTypes] : [])].map(({ buffer }) => buffer as ArrayBuffer);
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
       worker.ref();
-      const request: WorkerRequest = { id, batch, task };
-      worker.postMessage(
-        request,
-        arrays.map(({ buffer }) => buffer as ArrayBuffer),
-      );
+      worker.postMessage({ id, batch, task } satisfies WorkerRequest, arrays);
     });
   }
 

@@ -5,7 +5,8 @@
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { replaceFolder, temporaryPath } from "../files/atomic.js";
-import { openModel, type SavedParts, saveModel } from "../model/index.js";
+import { walkFiles } from "../files/glob.js";
+import { countValues, openModel, type SavedParts, saveModel } from "../model/index.js";
 import { loadTokenizer, saveTokenizer } from "../tokenizer/index.js";
 import { type Modules, readModules } from "../vectors/sentence-transformers.js";
 import { writeJson, writeSentenceFiles } from "./modules.js";
@@ -62,17 +63,13 @@ export function exportHf(source: string, out: string, options: HfExportOptions =
     copyTokenizer(encoder, temporary);
     if (modules) copyModules(source, temporary, modules);
     else if (options.pooling) writeModules(temporary, model, encoder, options);
-    const parameters = model.architecture
-      .parameters(model.head)
-      .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+    const parameters = countValues(model.architecture.parameters(model.head));
     const card = join(source, "README.md");
     if (existsSync(card)) copyFileSync(card, join(temporary, "README.md"));
     else writeFileSync(join(temporary, "README.md"), modelCard(basename(out), model, parameters, isEmbedder));
-    const files = readdirSync(temporary, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(temporary.length + 1));
+    const files = walkFiles(temporary);
     replaceFolder(temporary, out);
-    return { files: files.sort(), className: model.architecture.classNames[model.head], parameters };
+    return { files, className: model.architecture.classNames[model.head], parameters };
   } finally {
     model.close();
     rmSync(temporary, { recursive: true, force: true });

@@ -2,9 +2,10 @@
 // `onnx/model_fp16.onnx`, `onnx/model_quantized.onnx` (int8), beside config.json and the tokenizer. The graph is the
 // model's own forward pass with its head, on input_ids and attention_mask [B, S], standard operators only.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
+import { walkFiles } from "../files/glob.js";
 import { readJsonObject } from "../files/input-file.js";
 import { packageVersion } from "../files/package.js";
 import { openModel } from "../model/model-folder.js";
@@ -78,12 +79,9 @@ export async function exportOnnx(source: string, out: string, options: OnnxExpor
     for (const name of ["modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"]) {
       if (existsSync(join(source, name))) cpSync(join(source, name), join(out, name));
     }
-    const files = readdirSync(out, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(join(out, "/").length));
     const bytes = [file, `${file}_data`].reduce((sum, path) => sum + (existsSync(path) ? statSync(path).size : 0), 0);
     return {
-      files: files.sort(),
+      files: walkFiles(out),
       className: model.architecture.classNames[model.head],
       bytes,
       kept: keepFloat.map((weight) => ({ weight, error: errors.get(weight)! })),

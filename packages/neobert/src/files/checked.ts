@@ -11,6 +11,11 @@ export function shortened(text: string, maxCharacters = MAX_SHOWN): string {
   return text.length > maxCharacters ? `${text.slice(0, maxCharacters)}...` : text;
 }
 
+/** Whether a value is what JSON calls an object. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** JSON text of a value for an error, cut short; bigint has its digits. */
 export function shown(value: unknown, maxCharacters = 80): string {
   let text: string;

@@ -3,7 +3,7 @@
 // JSON that parses. What is wrong is said with the path, for no reader can know it from its own format's errors.
 
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
-import { shortened, shown } from "./checked.js";
+import { isObject, shortened, shown } from "./checked.js";
 
 const LFS_FIRST_LINE = Buffer.from("version https://git-lfs.github.com/spec/v1");
 /** Bytes of a file that is read as one text: a tokenizer.json of a million tokens has a tenth. */
@@ -73,7 +73,7 @@ export function parseJson(text: string, path: string): unknown {
 /** As `readJsonFile`, of a file whose JSON is an object; its fields are the caller's to check. */
 export function readJsonObject<Fields extends object = Record<string, unknown>>(path: string): Fields {
   const json = readJsonFile(path);
-  if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Fields;
+  if (isObject(json)) return json as Fields;
   throw new Error(`${path}: expected a JSON object, got ${shown(json)}\nMend the file or fetch it again.`);
 }
 

@@ -3,7 +3,7 @@
 // cover the data exactly once, so a file has no hidden bytes and no two readings. Names keep the order of the data.
 // Format: https://github.com/huggingface/safetensors#format
 
-import { shortened } from "./checked.js";
+import { isObject, shortened } from "./checked.js";
 import { parseJson } from "./input-file.js";
 
 /** The dtypes in the reference library's order of alignment, and the typed array that holds each. */
@@ -208,10 +208,6 @@ function duplicateKey(text: string): string | null {
     }
   }
   return null;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isCountList(value: unknown): value is number[] {

@@ -234,13 +234,8 @@ function explain(error: unknown, status: number | null): string {
 }
 
 function wantedPaths(files: RemoteFile[] | null, patterns: Choice): string[] | null {
-  return (
-    files &&
-    matching(
-      files.map(({ path }) => path),
-      patterns,
-    )
-  );
+  const paths = files?.map(({ path }) => path);
+  return paths ? matching(paths, patterns) : null;
 }
 
 function matching(paths: string[], patterns: Choice): string[] {

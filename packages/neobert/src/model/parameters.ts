@@ -43,3 +43,7 @@ export const classNamesOf = (model: string): Record<Head, string> => ({
   tokenClassification: `${model}ForTokenClassification`,
   questionAnswering: `${model}ForQuestionAnswering`,
 });
+
+/** How many values some parameters have. */
+export const countValues = (specs: readonly ParameterSpec[]): number =>
+  specs.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);

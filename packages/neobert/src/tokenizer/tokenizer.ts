@@ -6,7 +6,7 @@ import { shown } from "../files/checked.js";
 import { decoderFromJSON } from "./decode.js";
 import { type Encoding, makeEncoding, pad, type Side, type TruncationStrategy, truncatePair } from "./encoding.js";
 import { IdBuffer } from "./id-buffer.js";
-import { parseTokenizerJSON, type TokenizerJSON, type WordPieceJSON } from "./json/schema.js";
+import { isWordPiece, parseTokenizerJSON, type TokenizerJSON } from "./json/schema.js";
 import { sha256 } from "./sha256.js";
 import { addedTokenCount, applyTemplate, type Template, templateFromJSON, trimOffsets } from "./template.js";
 import { AddedTokens } from "./text/added-tokens.js";
@@ -92,14 +92,9 @@ export class Tokenizer {
     for (const token of json.added_tokens) this.#idOf.set(token.content, token.id);
     for (const [token, id] of this.#idOf) this.#tokenOf.set(id, token);
     this.#skipped = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
-    this.#rawAdded = new AddedTokens(
-      json.added_tokens.filter((token) => !token.normalized),
-      (content) => content,
-    );
-    this.#normalizedAdded = new AddedTokens(
-      json.added_tokens.filter((token) => token.normalized),
-      (content) => model.normalize(content).text,
-    );
+    const [raw, normalized] = [false, true].map((is) => json.added_tokens.filter((token) => token.normalized === is));
+    this.#rawAdded = new AddedTokens(raw!, (content) => content);
+    this.#normalizedAdded = new AddedTokens(normalized!, (content) => model.normalize(content).text);
     this.#template = templateFromJSON(json.post_processor);
     const unk = json.model.unk_token;
     this.specialTokens = { ...this.#namesInUse(), ...(unk === null ? {} : { unk }), ...options.specialTokens };
@@ -330,8 +325,4 @@ function toCodePoints(places: Int32Array, text: string): void {
     unit = next;
   }
   for (let i = 0; i < places.length; i++) places[i] = codePoints[places[i]!]!;
-}
-
-function isWordPiece(json: TokenizerJSON): json is WordPieceJSON {
-  return json.model.type === "WordPiece";
 }

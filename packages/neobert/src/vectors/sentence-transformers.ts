@@ -157,13 +157,8 @@ function readPooling(file: string): Pick<SentenceFolder, "pooling" | "includePro
   const named = config.pooling_mode === undefined ? undefined : [config.pooling_mode].flat();
   const flagged = poolingModes.filter((mode) => config[flags[mode]] === true);
   const modes = named ?? (flagged.length > 0 ? flagged : ["mean"]);
-  return {
-    pooling: checkPooling(
-      file,
-      modes.flatMap((mode) => mode.split("+") as PoolingMode[]),
-    ),
-    includePrompt: config.include_prompt !== false,
-  };
+  const single = modes.flatMap((mode) => mode.split("+") as PoolingMode[]);
+  return { pooling: checkPooling(file, single), includePrompt: config.include_prompt !== false };
 }
 
 function readDense(folder: string): VectorModule {

@@ -11,10 +11,8 @@ const dtype = tokenType(tokenizer.maxId);
 parentPort!.on("message", ({ texts }: TokenizeRequest) => {
   const documents = texts.map((text) => tokenizer.encodeIds(text));
   const lengths = Uint32Array.from(documents, ({ length }) => length);
-  const tokens = newTokenArray(
-    dtype,
-    lengths.reduce((sum, length) => sum + length, 0),
-  );
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const tokens = newTokenArray(dtype, total);
   let position = 0;
   for (const ids of documents) {
     tokens.set(ids, position);

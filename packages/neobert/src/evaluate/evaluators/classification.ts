@@ -50,21 +50,16 @@ export async function evaluateClassification(
   const samples = drawSamples(train.labels, samplesPerLabel, experiments, seed);
   const used = [...new Set(samples.flat())];
   const place = new Map(used.map((row, i) => [row, i]));
-  const { vectors, rows } = await encodeUnique(
-    used.map((row) => train.texts[row]!),
-    encode,
-    "query",
-  );
+  const usedTexts = used.map((row) => train.texts[row]!);
+  const { vectors, rows } = await encodeUnique(usedTexts, encode, "query");
   const testVectors = await encodeAll(test.texts, encode, "query");
   const d = testVectors.shape[1];
   const testMatrix = products.matrix(testVectors.data, d);
   const results: Record<string, number>[] = [];
   for (const sample of samples) {
     const labels = sample.map((row) => train.labels[row]!);
-    const x = gatherRows(
-      vectors,
-      sample.map((row) => rows[place.get(row)!]!),
-    );
+    const places = sample.map((row) => rows[place.get(row)!]!);
+    const x = gatherRows(vectors, places);
     const model = await inSlices(LogisticRegression.fitSteps(x.data, d, labels, { products }), signal);
     results.push(experimentScores(test.labels, model.predict(testMatrix), new Set(labels).size === 2));
   }
@@ -89,10 +84,8 @@ function experimentScores(truth: readonly Label[], predictions: readonly Label[]
   };
   if (isBinary) {
     // Of the predicted labels, not of probabilities, as mteb has it.
-    const ap = averagePrecision(
-      truth.map((label) => Number(label) === 1),
-      predictions.map(Number),
-    );
+    const isRelevant = truth.map((label) => Number(label) === 1);
+    const ap = averagePrecision(isRelevant, predictions.map(Number));
     Object.assign(scores, { ap, ap_weighted: ap });
   }
   return scores;

@@ -50,7 +50,8 @@ export async function evaluatePairClassification(data: PairClassificationData, e
 /** `sign` is 1 where a high score means alike, -1 where a low one does. Equal scores are decided in their order. */
 function thresholdScores(values: Float32Array, labels: readonly number[], sign: 1 | -1) {
   const n = labels.length;
-  const order = Array.from(values, (_, i) => i).sort((i, j) => sign * (values[j]! - values[i]!));
+  const signed = values.map((value) => sign * value);
+  const order = Array.from(values, (_, i) => i).sort((i, j) => signed[j]! - signed[i]!);
   const positives = labels.filter((label) => label === 1).length;
   const accuracy = { value: 0, threshold: -1 };
   const f1 = { value: 0, threshold: 0, precision: 0, recall: 0 };
@@ -72,9 +73,6 @@ function thresholdScores(values: Float32Array, labels: readonly number[], sign: 
     f1_threshold: f1.threshold,
     precision: f1.precision,
     recall: f1.recall,
-    ap: averagePrecision(
-      labels,
-      values.map((value) => sign * value),
-    ),
+    ap: averagePrecision(labels, signed),
   };
 }

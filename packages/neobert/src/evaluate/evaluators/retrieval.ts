@@ -39,11 +39,8 @@ export async function evaluateRetrieval(
     );
   }
   const products = options.products ?? (await chooseProducts());
-  const vectors = await encodeAll(
-    queries.map(({ text }) => text),
-    encode,
-    "query",
-  );
+  const texts = queries.map(({ text }) => text);
+  const vectors = await encodeAll(texts, encode, "query");
   const { topK = 1000, chunkSize, signal } = options;
   const rankings = await searchRankings(vectors, data.corpus, encode, {
     products,

@@ -115,17 +115,13 @@ function squaredLengths(x: Float32Array, d: number): Float64Array {
  * `k` rows of x far apart: each the best of 2 + ln k rows drawn with probability proportional to the squared distance to
  * the nearest row chosen so far. Running sums are float32, as there.
  */
-export function kMeansPlusPlus(
+export function* farRows(
   x: Float32Array,
   d: number,
   k: number,
   random: RandomState,
   products: Products,
-): Int32Array {
-  return finish(farRows(x, d, k, random, products));
-}
-
-function* farRows(x: Float32Array, d: number, k: number, random: RandomState, products: Products): Sliced<Int32Array> {
+): Sliced<Int32Array> {
   const matrix = products.matrix(x, d);
   try {
     return yield* chooseFar(x, d, k, random, matrix);

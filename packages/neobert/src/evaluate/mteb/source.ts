@@ -50,7 +50,7 @@ export async function* streamRows(source: Source | readonly Source[]): AsyncGene
     yield* rowsOf(sources[0]!);
     return;
   }
-  const sides = await Promise.all(sources.map(allRowsOf));
+  const sides = await Promise.all(sources.map(readRows));
   const [first = [], ...others] = sides;
   const other = others.find(({ length }) => length !== first.length);
   if (other) {
@@ -60,12 +60,6 @@ export async function* streamRows(source: Source | readonly Source[]): AsyncGene
     );
   }
   for (const [i, row] of first.entries()) yield Object.assign({}, row, ...others.map((rows) => rows[i]));
-}
-
-async function allRowsOf(source: Source): Promise<Row[]> {
-  const rows: Row[] = [];
-  for await (const row of rowsOf(source)) rows.push(row);
-  return rows;
 }
 
 async function* rowsOf(source: Source): AsyncGenerator<Row> {
@@ -105,11 +99,9 @@ const quotesOf = ({ quoted, quotes }: Source): QuoteStyle | undefined =>
 function columnOf(record: Row, spec: ColumnSpec, where: string): unknown {
   if (typeof spec === "object" && "optional" in spec) return record[spec.optional];
   if (typeof spec === "object" && "mean" in spec) {
-    if (typeof spec.mean === "string") return innermostMeans(at(record, spec.mean, where), where);
-    return innermostMeans(
-      spec.mean.map((key) => at(record, key, where)),
-      where,
-    );
+    const { mean } = spec;
+    const values = typeof mean === "string" ? at(record, mean, where) : mean.map((key) => at(record, key, where));
+    return innermostMeans(values, where);
   }
   const paths = typeof spec === "string" ? [spec] : spec;
   const found = paths.find((path) => Object.hasOwn(record, path)) ?? paths[0]!;

@@ -60,10 +60,8 @@ export function stratifiedSample(labels: readonly (string | number)[], rows: num
   const members = [...classes.keys()].sort().map((name) => classes.get(name)!);
   const counts = members.map(({ length }) => length);
   const kept = shares(counts, labels.length - rows);
-  const taken = shares(
-    counts.map((count, i) => count - kept[i]!),
-    rows,
-  );
+  const left = counts.map((count, i) => count - kept[i]!);
+  const taken = shares(left, rows);
   const generator = new Generator42();
   const chosen = members.flatMap((own, i) => {
     const order = generator.permutation(own.length);

@@ -1,7 +1,7 @@
 // A tokenizer.json with what the files beside it say over it, as transformers 4 has it: the head of load-tokenizer.ts gives
 // the order. A token that the vocabulary has keeps its id, whatever the files say; a new one has the id they give.
 
-import { shown } from "../../files/checked.js";
+import { isObject, shown } from "../../files/checked.js";
 import type { SpecialTokens } from "../tokenizer.js";
 import type { AddedToken, TokenizerJSON } from "./schema.js";
 
@@ -103,8 +103,4 @@ function flagsOf(token: unknown): Partial<AddedToken> {
   const names = ["single_word", "lstrip", "rstrip", "normalized", "special"] as const;
   const given = names.filter((name) => isObject(token) && typeof token[name] === "boolean");
   return Object.fromEntries(given.map((name) => [name, (token as AddedToken)[name]]));
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -15,8 +15,7 @@ import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens
 import { bertTokenizerJSON } from "./bert-json.js";
 import { withConfig } from "./folder-config.js";
 import { robertaTokenizerJSON } from "./roberta-json.js";
-import type { BpeJSON, TokenizerJSON, WordPieceJSON } from "./schema.js";
-import { parseTokenizerJSON } from "./schema.js";
+import { type BpeJSON, isWordPiece, parseTokenizerJSON, type TokenizerJSON, type WordPieceJSON } from "./schema.js";
 
 /** A token to its id. */
 const vocabSchema = z.record(z.string(), z.int().nonnegative());
@@ -117,10 +116,6 @@ export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: { m
   write("special_tokens_map.json", Object.fromEntries(map));
   if (isWordPiece(json)) writeVocabTxt(json, folder);
   else writeVocabAndMerges(json, folder);
-}
-
-function isWordPiece(json: TokenizerJSON): json is WordPieceJSON {
-  return json.model.type === "WordPiece";
 }
 
 function wordPieceConfig({ normalizer }: WordPieceJSON) {

@@ -3,7 +3,7 @@
 // model type goes with (normalizer, pre-tokenizer, decoder) are checked with it.
 
 import { z } from "zod";
-import { shown } from "../../files/checked.js";
+import { isObject, shown } from "../../files/checked.js";
 
 const id = z.int().nonnegative();
 
@@ -249,6 +249,10 @@ export function parseTokenizerJSON(json: unknown): TokenizerJSON {
   return parsed.data;
 }
 
+export function isWordPiece(json: TokenizerJSON): json is WordPieceJSON {
+  return json.model.type === "WordPiece";
+}
+
 /** A Sequence of one part is that part, one inside another the parts of both. */
 function unwrap(part: unknown, field: string): unknown {
   if (!isObject(part) || part.type !== "Sequence" || !Array.isArray(part[field])) return part;
@@ -257,10 +261,6 @@ function unwrap(part: unknown, field: string): unknown {
     return isObject(whole) && whole.type === "Sequence" && Array.isArray(whole[field]) ? whole[field] : [whole];
   });
   return parts.length === 1 ? parts[0] : { ...part, [field]: parts };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function member(value: unknown, key: PropertyKey): unknown {

@@ -77,11 +77,8 @@ export class Examples {
     const tokenizing = { ...options, needsTokens: true };
     if (problem.type !== "tokens") {
       const texts = await textTokenizer.tokenizeAll(inputs, tokenizing);
-      return new Examples(
-        texts,
-        labels.map((label) => targetsOf(problem, label)),
-        tokenizer,
-      );
+      const targets = labels.map((label) => targetsOf(problem, label));
+      return new Examples(texts, targets, tokenizer);
     }
     const encodings = await textTokenizer.encodeAll(inputs, tokenizing);
     const labelled = encodings.map(

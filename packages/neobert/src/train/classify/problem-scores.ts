@@ -40,10 +40,8 @@ function multiScores(logits: readonly Float32Array[], targets: readonly Float32A
     got: logits.map((row) => Number(row[label]! > 0)),
   }));
   const f1 = (expected: number[], got: number[]) => precisionRecallF1(expected, got, "binary").f1;
-  const micro = f1(
-    columns.flatMap(({ expected }) => expected),
-    columns.flatMap(({ got }) => got),
-  );
+  const [expected, got] = [columns.flatMap(({ expected }) => expected), columns.flatMap(({ got }) => got)];
+  const micro = f1(expected, got);
   const macro = columns.reduce((sum, { expected, got }) => sum + f1(expected, got), 0) / width;
   const exact = logits.filter((row, text) => row.every((logit, label) => Number(logit > 0) === targets[text]![label]));
   return { f1Micro: micro, f1Macro: macro, exactMatch: exact.length / logits.length, main: micro };
@@ -81,15 +79,10 @@ function tokenScores(labels: readonly string[], logits: readonly Float32Array[],
         ),
     };
   });
-  const right = accuracy(
-    words.flatMap(({ expected }) => expected),
-    words.flatMap(({ got }) => got),
-  );
+  const [expected, got] = [words.map(({ expected }) => expected), words.map(({ got }) => got)];
+  const right = accuracy(expected.flat(), got.flat());
   if (!areEntityTags(labels)) return { accuracy: right, main: right };
-  const entities = entityScores(
-    words.map(({ expected }) => expected),
-    words.map(({ got }) => got),
-  );
+  const entities = entityScores(expected, got);
   return { ...entities, accuracy: right, main: entities.f1 };
 }
 

@@ -107,11 +107,9 @@ export class PairBatches {
     this.#options = options;
     this.#stores = stores;
     this.#texts = new TextTokenizer(loadTokenizer(options.tokenizer), options.vocabSize);
-    this.#shares = drawingShares(
-      stores.map(({ length }) => length),
-      options.alpha,
-    );
     const { maxLength, textsPerStep, alpha, negatives, seed } = options;
+    const sizes = stores.map(({ length }) => length);
+    this.#shares = drawingShares(sizes, alpha);
     const sets = options.sets.map(({ instruction, documentInstruction, maxNegatives }, i) => ({
       instruction,
       documentInstruction,

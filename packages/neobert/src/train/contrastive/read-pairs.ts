@@ -5,7 +5,7 @@
 import { exactText } from "../../data/read/json-values.js";
 import { fetchSources } from "../../data/read/read.js";
 import { type DataRecord, type QuoteStyle, readRecords, valueAt } from "../../data/read/records.js";
-import { shortened, shown } from "../../files/checked.js";
+import { isObject, shortened, shown } from "../../files/checked.js";
 
 export interface PairSource {
   name: string;
@@ -68,8 +68,7 @@ async function* readRows(source: PairSource): AsyncGenerator<PairRow> {
 /** Some sets keep a row in one object: { set: { query, pos, neg } }. */
 function unwrap(record: DataRecord): DataRecord {
   const [only, ...others] = Object.values(record);
-  const isNested = others.length === 0 && typeof only === "object" && only !== null && !Array.isArray(only);
-  return isNested ? (only as DataRecord) : record;
+  return others.length === 0 && isObject(only) ? (only as DataRecord) : record;
 }
 
 /** The texts of a column: one, or those of a list. `a.b` of a list of objects is the b of each. */

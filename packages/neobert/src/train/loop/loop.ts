@@ -187,25 +187,22 @@ const addSeconds = (a: Seconds, b: Seconds): Seconds => ({
   optimizer: a.optimizer + b.optimizer,
 });
 
+const prefixed = (group: string, values: object): Record<string, number> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [`${group}/${name}`, value]));
+
 /** A line for the steps since the last one: mean loss over their targets, rates, where their time went. */
 function writeMetrics(run: Run, { metrics, events }: RunOutputs, { lr, gradNorm }: TakenStep): void {
   const state = run.state!;
   const { lossSum, targets, tokens, seconds } = state.window;
   const values = { loss: lossSum / targets, lr, gradNorm, tokensPerSecond: tokens / total(seconds) };
   metrics.write({ step: state.step, ...values, tokens, tokensSeen: state.tokensSeen, seconds });
-  events.scalars(
-    state.step,
-    Object.fromEntries(Object.entries(values).map(([name, value]) => [`train/${name}`, value])),
-  );
+  events.scalars(state.step, prefixed("train", values));
   state.window = emptyWindow();
 }
 
 function writeScores(step: number, scores: object, { metrics, events }: RunOutputs): void {
   metrics.write({ step, validation: scores });
-  events.scalars(
-    step,
-    Object.fromEntries(Object.entries(scores).map(([name, value]) => [`validation/${name}`, value])),
-  );
+  events.scalars(step, prefixed("validation", scores));
 }
 
 function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, seconds }: TakenStep) {

@@ -70,15 +70,9 @@ function bytesField(number: number, value: Uint8Array | string): Buffer {
 // Summary: value = 1, with tag = 1 and simple_value = 2. SessionLog: status = 1, where START is 1.
 const fileVersion = () => bytesField(3, "brain.Event:2");
 const sessionStart = () => bytesField(7, integerField(1, 1));
-const summary = (values: Record<string, number>) => {
-  const entries = Object.entries(values);
-  return bytesField(
-    5,
-    Buffer.concat(
-      entries.map(([tag, value]) => bytesField(1, Buffer.concat([bytesField(1, tag), floatField(2, value)]))),
-    ),
-  );
-};
+const scalar = ([tag, value]: [string, number]) =>
+  bytesField(1, Buffer.concat([bytesField(1, tag), floatField(2, value)]));
+const summary = (values: Record<string, number>) => bytesField(5, Buffer.concat(Object.entries(values).map(scalar)));
 
 /** TensorBoard reads a folder's files in the order of their names, so a new name must come after all that are there. */
 function nextFileName(folder: string): string {

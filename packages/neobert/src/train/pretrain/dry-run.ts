@@ -2,7 +2,7 @@
 
 import { modelFolder } from "../../files/run-folder.js";
 import { resolveModel } from "../../hub/resolve.js";
-import { architectureOf, type ModelArchitecture, type ParameterSpec, readArchitecture } from "../../model/index.js";
+import { architectureOf, countValues, type ModelArchitecture, readArchitecture } from "../../model/index.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import type { RunConfig } from "./pretrain-config.js";
 import { freshModelConfig, tokenizerFolder } from "./run-model.js";
@@ -10,8 +10,6 @@ import { freshModelConfig, tokenizerFolder } from "./run-model.js";
 const GIB = 2 ** 30;
 const count = (value: number) => value.toLocaleString("en-US");
 const gib = (bytes: number) => `${(bytes / GIB).toFixed(bytes < 10 * GIB ? 2 : 1)} GiB`;
-const numel = ({ shape }: ParameterSpec) => shape.reduce((product, size) => product * size, 1);
-const sum = (specs: ParameterSpec[]) => specs.reduce((total, spec) => total + numel(spec), 0);
 
 /** Lines for a person: the model, its parameters, memory by what it is for, micro-batches and tokens of a step. */
 export async function describeRun(config: RunConfig): Promise<string> {
@@ -19,13 +17,13 @@ export async function describeRun(config: RunConfig): Promise<string> {
   const model = await architectureOfRun(config);
   const specs = model.parameters("maskedLM");
   const isBf16 = config.dtype === "bf16";
-  const matrices = sum(specs.filter(({ role }) => role === "matrix"));
-  const fixed = 16 * sum(specs) + (isBf16 ? 4 * matrices : 0);
+  const matrices = countValues(specs.filter(({ role }) => role === "matrix"));
+  const fixed = 16 * countValues(specs) + (isBf16 ? 4 * matrices : 0);
   const activations = activationBytes(model, microBatchTokens, config);
   const { num_hidden_layers: L, hidden_size: C, num_attention_heads: H, vocab_size } = model.config;
   return [
     `model            ${L} layers x ${C}, ${H} heads, vocabulary ${count(vocab_size)}`,
-    `parameters       ${count(sum(specs))}, of them ${count(sum(specs.filter(({ role }) => role === "embedding")))} in embeddings`,
+    `parameters       ${count(countValues(specs))}, of them ${count(countValues(specs.filter(({ role }) => role === "embedding")))} in embeddings`,
     `a step           ${count(tokensPerStep)} tokens in ${Math.ceil(tokensPerStep / microBatchTokens)} micro-batches of at most ${count(microBatchTokens)}; pieces of up to ${count(maxLength)}`,
     `the run          ${count(steps)} steps, ${count(steps * tokensPerStep)} tokens`,
     `memory           about ${gib(fixed + activations)}`,

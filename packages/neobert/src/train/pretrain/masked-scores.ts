@@ -67,13 +67,8 @@ export function heldOutScores(options: HeldOutOptions): { model: MaskedScores; u
   shards.close();
   const model = TorchModel.load(modelFolder(options.model), { head: "maskedLM" });
   try {
-    return {
-      model: evaluateMasked(model, batches),
-      unigram: unigramScores(
-        counts,
-        batches.flatMap(({ labels }) => [...labels]),
-      ),
-    };
+    const labels = batches.flatMap(({ labels }) => [...labels]);
+    return { model: evaluateMasked(model, batches), unigram: unigramScores(counts, labels) };
   } finally {
     model.dispose();
   }

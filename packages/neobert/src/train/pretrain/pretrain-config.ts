@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { isObject } from "../../files/checked.js";
 import {
   checkSchedule,
   common,
@@ -70,24 +71,21 @@ const FULL_WARMUP = 2000;
  * smaller ones, and a short run warms up in a tenth of its steps.
  */
 function completeSizes(raw: unknown): unknown {
-  if (!isRecord(raw)) return raw;
+  if (!isObject(raw)) return raw;
   const { model = {}, schedule = {}, tokensPerStep, steps, maxLength } = raw;
   const added: Record<string, unknown> = {};
-  if (tokensPerStep === undefined && isRecord(model) && model.from === undefined) {
+  if (tokensPerStep === undefined && isObject(model) && model.from === undefined) {
     const { num_hidden_layers: layers = FULL_SIZE.layers, hidden_size: width = FULL_SIZE.width } = model;
     const share = (Number(layers) * Number(width) ** 2) / (FULL_SIZE.layers * FULL_SIZE.width ** 2);
     const least = Math.max(LEAST_STEP, Number(maxLength ?? 1024));
     if (share < 1) added.tokensPerStep = Math.max(least, 2 ** Math.round(Math.log2(FULL_STEP * share)));
   }
-  if (isRecord(schedule) && schedule.warmupSteps === undefined && schedule.name !== "constant") {
+  if (isObject(schedule) && schedule.warmupSteps === undefined && schedule.name !== "constant") {
     const tenth = Math.ceil(Number(schedule.decaySteps ?? steps) / 10);
     if (tenth < FULL_WARMUP) added.schedule = { ...schedule, warmupSteps: tenth };
   }
   return { ...raw, ...added };
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The options as written in YAML; keys of the outer object are in the order in which they are documented. */
 export const pretrainSchema = z.strictObject({

@@ -33,6 +33,7 @@ export function runPretraining(config: RunConfig, options: LoopOptions = {}): Pr
 }
 
 export function pretraining(config: RunConfig): TrainTask<MicroBatch, MaskedScores> {
+  const folders = config.data.train.map(({ path }) => path);
   return {
     name: "pretrain",
     config,
@@ -60,11 +61,7 @@ export function pretraining(config: RunConfig): TrainTask<MicroBatch, MaskedScor
       return () => evaluateMasked(model, batches, { weights: compute.weights });
     },
     describeScores: ({ loss, top5 }) => `loss ${loss.toFixed(4)}, top-5 ${(100 * top5).toFixed(1)} %`,
-    describeBatch: (microBatch) =>
-      describePieces(
-        microBatch,
-        config.data.train.map(({ path }) => path),
-      ),
+    describeBatch: (microBatch) => describePieces(microBatch, folders),
     card: (run) => modelCard({ ...run, config }),
   };
 }

@@ -43,9 +43,8 @@ export interface FinetuneBenchmarkOptions extends BenchmarkOptions {
  * The run's folder, `config.out`, then holds checkpoints, metrics, TensorBoard events and, at the end, `model/`.
  * Rejects when settings, data and folder do not fit together, and on a loss that is not finite.
  */
-export async function pretrain(config: RunConfig, options: PretrainOptions = {}): Promise<PretrainResult> {
-  return runInWorker<PretrainResult>("pretrain", await withLocalModel(config, options), options);
-}
+export const pretrain = (config: RunConfig, options: PretrainOptions = {}): Promise<PretrainResult> =>
+  runWithModel("pretrain", config, options);
 
 /**
  * Fine-tunes as a run file says (`loadContrastiveConfig`) and resolves when the run is at its end, or was stopped by
@@ -53,24 +52,18 @@ export async function pretrain(config: RunConfig, options: PretrainOptions = {})
  * a sentence-transformers folder. Rejects when settings, data and folder do not fit together, and on a loss that is not
  * finite.
  */
-export async function finetuneContrastive(
+export const finetuneContrastive = (
   config: ContrastiveConfig,
   options: WorkerRunOptions = {},
-): Promise<ContrastiveResult> {
-  return runInWorker<ContrastiveResult>("contrastive", await withLocalModel(config, options), options);
-}
+): Promise<ContrastiveResult> => runWithModel("contrastive", config, options);
 
 /**
  * Fine-tunes as `parseClassifyConfig` has it and resolves when the run is at its end, or was stopped by `signal`. The run's
  * folder, `config.out`, then holds checkpoints, metrics and `model/`, the model of the best evaluation, which `Classifier`,
  * `TokenClassifier`, `QuestionAnswerer` and `CrossEncoder` load. Rejects where settings and data do not fit together.
  */
-export async function finetuneClassifier(
-  config: ClassifyConfig,
-  options: WorkerRunOptions = {},
-): Promise<ClassifyResult> {
-  return runInWorker<ClassifyResult>("classify", await withLocalModel(config, options), options);
-}
+export const finetuneClassifier = (config: ClassifyConfig, options: WorkerRunOptions = {}): Promise<ClassifyResult> =>
+  runWithModel("classify", config, options);
 
 /**
  * Fine-tunes on GLUE's tasks: the grid by the first seed, the best point by all seeds. `out` then holds `glue.json`, the
@@ -154,6 +147,14 @@ async function runInWorker<Result extends object>(
     signal?.removeEventListener("abort", askToStop);
     await worker.terminate();
   }
+}
+
+async function runWithModel<C extends { out: string; model: { from?: string | undefined } }, Result extends object>(
+  kind: TrainWorkerInput["kind"],
+  config: C,
+  options: WorkerRunOptions,
+): Promise<Result> {
+  return runInWorker(kind, await withLocalModel(config, options), options);
 }
 
 /**
