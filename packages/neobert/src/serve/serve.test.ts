@@ -1,6 +1,7 @@
 // Every route as a function from request to response, on small models: answers equal the library's, and what cannot be
 // answered is refused with the status that clients of each contract know.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import type { Encoder } from "../encoder/encoder.js";
 import { type Answer, ask as askAt, disposeServed, loadServed, type SmallServed, servedOf } from "./fixture-serve.js";
 import { createHandler, type Handler, type HandlerOptions, LaterModel, type RequestRecord } from "./index.js";
@@ -450,6 +451,36 @@ describe("what a server says of itself", () => {
       max_input_length: 64,
       max_client_batch_size: 2048,
     });
+    // What clients of Text Embeddings Inference read must be there, of its type.
+    const text = z.string();
+    const limit = z.int().nullable();
+    const labels = z.object({ id2label: z.record(text, text), label2id: z.record(text, z.int()) });
+    const contract = z.object({
+      model_id: text,
+      model_sha: text.nullable(),
+      model_dtype: text,
+      model_type: z.union([
+        z.object({ embedding: z.object({ pooling: z.enum(["cls", "mean", "last_token"]) }) }),
+        z.object({ classifier: labels }),
+        z.object({ reranker: labels }),
+      ]),
+      served_model_name: text,
+      max_concurrent_requests: z.int(),
+      max_input_length: z.int(),
+      max_batch_tokens: limit,
+      max_batch_requests: limit,
+      max_client_batch_size: z.int(),
+      auto_truncate: z.boolean(),
+      tokenization_workers: z.int(),
+      version: text,
+      sha: text.nullable(),
+      docker_label: text.nullable(),
+    });
+    for (const one of servedOf(served).slice(0, 3)) {
+      const { json } = await ask("/info", undefined, { by: createHandler([one]) });
+      expect(contract.safeParse(json).error).toBe(undefined);
+      expect(Object.keys(json.model_type)).toHaveLength(1);
+    }
     expect(json.model_type.embedding).toMatchObject({ dimension: 32, prompts: { query: "query: " } });
     expect(json.models[1].model_type.classifier.id2label).toEqual({ 0: "A", 1: "B", 2: "C" });
   });

@@ -61,7 +61,7 @@ function describe(model: ServedModel, context: Context) {
     model_id: model.name,
     served_model_name: model.name,
     model_sha: model.revision ?? null,
-    model_dtype: model.dtype ?? null,
+    model_dtype: model.dtype ?? "unknown",
     model_type: typeOf(model),
     max_input_length: Math.min(...loaded.map((one) => mostTokens(one, context))),
     max_batch_tokens: model.batchTokens ?? null,
@@ -80,6 +80,8 @@ function info(_: unknown, __: unknown, context: Context) {
     auto_truncate: settings.autoTruncate,
     tokenization_workers: 1,
     version: packageVersion(),
+    sha: null,
+    docker_label: null,
     models: models.map((model) => describe(model, context)),
   };
 }
