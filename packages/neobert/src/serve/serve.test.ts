@@ -264,7 +264,9 @@ describe("vLLM's /pooling", () => {
     }
     const onlyLabels = createHandler([{ name: "labels", classifier }]);
     expect((await ask("/pooling", { input: "law" }, { by: onlyLabels })).json.data[0].data).toHaveLength(3);
-    expect((await ask("/pooling", { input: "law", dimensions: 8 })).status).toBe(400);
+    for (const no of [{ dimensions: 8 }, { embed_dtype: "float16" }, { endianness: "big" }]) {
+      expect((await ask("/pooling", { input: "law", ...no })).status).toBe(400);
+    }
   });
 });
 
@@ -407,11 +409,15 @@ describe("several engines, models to come, prompts", () => {
       if (loads++ === 0) throw new Error("load: expected weights, got none");
       return fillMask;
     });
-    const by = createHandler([{ name: "both", encoder, fillMask: later }]);
+    const records: RequestRecord[] = [];
+    const log = (record: RequestRecord) => record.path === "/fill-mask" && records.push(record);
+    const by = createHandler([{ name: "both", encoder, fillMask: later }], { log });
     await ask("/embed", { inputs: "law" }, { by });
     expect([loads, later.loaded]).toEqual([0, undefined]);
     expect((await ask("/info", undefined, { by })).json.model_type.fill_mask).toEqual({ mask_token: "[MASK]" });
-    expect((await ask("/fill-mask", { inputs: "the [MASK]" }, { by })).status).toBe(422);
+    const failed = await ask("/fill-mask", { inputs: "the [MASK]" }, { by });
+    expect([failed.status, failed.json.message]).toEqual([500, "the model cannot be loaded"]);
+    expect(records[0]!.stack).toContain("expected weights");
     const { json } = await ask("/fill-mask", { inputs: "the [MASK]" }, { by });
     expect([loads, json]).toEqual([2, await fillMask.fill("the [MASK]")]);
   });
