@@ -154,7 +154,7 @@ def tei_client():
     assert client.decode([result.get_ids() for result in tokens]) == [texts[1]]
     assert len(tokens[0].tokens) > 2 and tokens[0].tokens[0].special
     ranker = HttpClient(case["rankUrl"], headers=headers)
-    ranked([(found.index, found.score) for found in ranker.rerank(query, texts)])
+    ranked([(found.index, found.score) for found in ranker.rerank(query, texts).ranks])
 
 
 def mteb():

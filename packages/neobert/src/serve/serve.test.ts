@@ -420,6 +420,13 @@ describe("several engines, models to come, prompts", () => {
     expect(records[0]!.stack).toContain("expected weights");
     const { json } = await ask("/fill-mask", { inputs: "the [MASK]" }, { by });
     expect([loads, json]).toEqual([2, await fillMask.fill("the [MASK]")]);
+    const alone = createHandler([{ name: "later", fillMask: new LaterModel(async () => fillMask) }]);
+    expect((await ask("/info", undefined, { by: alone })).json.max_input_length).toBe(null);
+    for (const path of ["/v1/models", "/meta", "/api/tags", "/metrics", "/health"]) {
+      expect((await ask(path, undefined, { by: alone })).status).toBe(200);
+    }
+    expect((await ask("/tokenize", { inputs: "law" }, { by: alone })).status).toBe(200);
+    expect((await ask("/info", undefined, { by: alone })).json.max_input_length).toBe(64);
   });
 
   test("a server's prompt stands where the request names none", async () => {

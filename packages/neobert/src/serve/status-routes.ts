@@ -28,15 +28,15 @@ function typeOf(served: ServedModel): Record<string, object> {
     };
     return { [task]: { id2label, label2id } };
   };
-  const { tokenizer } = oneOf(served, "any")!;
-  const { mask } = tokenizer.specialIds;
+  const tokenizer = oneOf(served, "any")?.tokenizer;
+  const mask = tokenizer?.specialIds.mask;
   return {
     ...(encoder && {
       embedding: { pooling: encoder.pooling.join("+"), dimension: encoder.dimension, prompts: encoder.prompts },
     }),
     ...labelled("classifier"),
     ...labelled("reranker"),
-    ...(served.fillMask && { fill_mask: { mask_token: mask === undefined ? null : tokenizer.idToToken(mask) } }),
+    ...(served.fillMask && { fill_mask: { mask_token: mask === undefined ? null : tokenizer!.idToToken(mask) } }),
     ...labelled("tagger"),
   };
 }
@@ -63,7 +63,7 @@ function describe(model: ServedModel, context: Context) {
     model_sha: model.revision ?? null,
     model_dtype: model.dtype ?? "unknown",
     model_type: typeOf(model),
-    max_input_length: Math.min(...loaded.map((one) => mostTokens(one, context))),
+    max_input_length: loaded.length > 0 ? Math.min(...loaded.map((one) => mostTokens(one, context))) : null,
     max_batch_tokens: model.batchTokens ?? null,
   };
 }
@@ -124,7 +124,7 @@ export const statusRoutes: readonly Route[] = [
     paths: ["/v1/models", "/models"],
     summary: "The models.",
     isOpen: true,
-    answer: z.object({ object: text, data: z.array(z.looseObject({ id: text, max_model_len: z.int() })) }),
+    answer: z.object({ object: text, data: z.array(z.looseObject({ id: text, max_model_len: z.int().nullable() })) }),
     run: listModels,
   },
   {
