@@ -7,7 +7,7 @@ const modules = {
   tokenizers: ["wordpiece", "bpe", "tokenizer-parts"],
   models: ["neobert", "bert", "roberta", "nomicbert", "modernbert", "eurobert", "sentence-folder"],
   records: ["json-lines", "json", "csv", "tsv", "parquet", "parquet-nested", "gz", "zst", "pairs", "labelled"],
-  runs: ["pretrain-file", "contrastive-file", "classify-file", "shards", "checkpoint"],
+  runs: ["pretrain-file", "contrastive-file", "classify-file", "serve-file", "shards", "checkpoint"],
   results: ["npy", "mteb-results", "reports", "mteb-mapping", "dataset-card"],
 };
 

@@ -31,13 +31,20 @@ const models = [
   { name: "rank", reranker },
 ];
 const options = { port: 0, apiKeys: [key] };
-const [own, cl100k] = await Promise.all([serve(models, options), serve(models, { ...options, tokenIds: "cl100k" })]);
+const [own, rank, cl100k] = await Promise.all([
+  serve(models, options),
+  serve(models.slice(1), options),
+  serve(models, { ...options, tokenIds: "cl100k" }),
+]);
 
 const expected = await encoder.encode(texts, { normalize: true });
 const vectors = texts.map((_, i) => Array.from(expected.row(i)));
 const scores = Array.from(await reranker.scores(texts.map((text) => [query, text])));
 const caseFile = join(folder, "case.json");
-writeFileSync(caseFile, JSON.stringify({ url: own.url, cl100kUrl: cl100k.url, key, texts, vectors, query, scores }));
+writeFileSync(
+  caseFile,
+  JSON.stringify({ url: own.url, rankUrl: rank.url, cl100kUrl: cl100k.url, key, texts, vectors, query, scores }),
+);
 
 try {
   // Nothing goes out: what would ask the Hub asks here, and gets 404.
@@ -51,7 +58,7 @@ try {
   }
   console.log(lines.join("; "));
 } finally {
-  await Promise.all([own.close(), cl100k.close()]);
+  await Promise.all([own.close(), rank.close(), cl100k.close()]);
   await Promise.all([encoder.dispose(), reranker.dispose()]);
 }
 

@@ -64,12 +64,18 @@ def langchain_openai():
 
 def huggingface_hub():
     from huggingface_hub import InferenceClient
+    from huggingface_hub.errors import HfHubHTTPError
 
     client = InferenceClient(model=url, token=key)
     same(np.concatenate([client.feature_extraction(text) for text in texts]))
     same(client.feature_extraction(texts[0], normalize=True, truncate=True), expected[:1])
     cosines = client.sentence_similarity(texts[0], other_sentences=texts)
     same(cosines, expected @ expected[0])
+    try:
+        client.feature_extraction("house " * 1000, truncate=False)
+        raise AssertionError("a text that is too long was taken")
+    except HfHubHTTPError as error:
+        assert "must have less than" in str(error), str(error)
 
 
 def llama_index():
@@ -134,6 +140,23 @@ def ollama():
         assert error.status_code == 404
 
 
+def tei_client():
+    """Its models hold each answer against the contract of Text Embeddings Inference."""
+    from tei_client import HttpClient
+
+    headers = {"authorization": f"Bearer {key}"}
+    client = HttpClient(url, headers=headers)
+    info = client.info()
+    assert info.server_model_metadata.pooling == "mean" and info.max_client_batch_size == 2048
+    same(client.embed(texts, truncate=True))
+    assert all(len(rows) > 2 for rows in client.embed_all(texts, truncate=True))
+    tokens = client.tokenize(texts[1])
+    assert client.decode([result.get_ids() for result in tokens]) == [texts[1]]
+    assert len(tokens[0].tokens) > 2 and tokens[0].tokens[0].special
+    ranker = HttpClient(case["rankUrl"], headers=headers)
+    ranked([(found.index, found.score) for found in ranker.rerank(query, texts).ranks])
+
+
 def mteb():
     """A whole task, with its data here: the scores are those of the vectors themselves."""
     import datasets
@@ -189,7 +212,7 @@ def mteb():
     same(np.stack([row.mean(0) / np.linalg.norm(row.mean(0)) for row in rows]))
 
 
-clients = [openai, langchain_openai, huggingface_hub, llama_index, chromadb, haystack, cohere, ollama, mteb]
+clients = [openai, langchain_openai, huggingface_hub, llama_index, chromadb, haystack, cohere, ollama, tei_client, mteb]
 passed = []
 for client in clients:
     try:

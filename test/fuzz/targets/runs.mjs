@@ -1,6 +1,8 @@
-// What a run reads: its file in all three kinds, with overrides; token shards; a checkpoint that it goes on from.
+// What a run reads: its file in all three kinds, with overrides; token shards; a checkpoint that it goes on from. And the file
+// of models that are served.
 
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readServeFile } from "#neobert/cli/serve-file";
 import { countingDocuments, writeFixtureShards } from "#neobert/data/fixture-data";
 import { openShards } from "#neobert/data/shards";
 import { parseClassifyConfig } from "#neobert/train/classify/classify-config";
@@ -31,6 +33,11 @@ data:
 const base = "model: { from: runs/a/model }\nsteps: 10\ntextsPerStep: 8\ntemperature: 0.05\n";
 const classify =
   "out: runs/c\nmodel: { from: runs/a/model }\ndata: { train: a.jsonl, text: text, label: label }\nepochs: 3\n";
+
+const serve = `models:
+  - { model: owner/a, name: a, task: [embed, tag], engine: onnx, dtype: int8, threads: 1, instances: 2, revision: main }
+  - { model: b, onnxFile: onnx/model.onnx, batchTokens: 512, maxWaitingTokens: 1e6, maxRunMs: 2.5 }
+`;
 
 /** The run file as YAML and as JSON, and a list of overrides a line each; `parse` takes the path and the overrides. */
 function runFile(yaml, json, parse, more = {}) {
@@ -73,6 +80,11 @@ export const targets = {
     { model: { from: "a" }, data: { train: ["a"], label: ["b", "c"] }, out: "b" },
     (path, overrides) => parseClassifyConfig(readFileSync(path, "utf8"), { file: path, overrides }),
   ),
+  "serve-file": () => ({
+    files: { "models.yaml": serve },
+    mutate: ["models.yaml"],
+    read: (folder) => readServeFile(`${folder}/models.yaml`),
+  }),
   shards: () => {
     const files = shards();
     const read = (folder) => {

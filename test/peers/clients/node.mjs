@@ -61,6 +61,10 @@ const clients = {
     const cosines = await client.sentenceSimilarity({ inputs });
     const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
     same([cosines], [vectors.map((row) => dot(row, vectors[0]))]);
+    const refused = await client
+      .featureExtraction({ inputs: "house ".repeat(1000), truncate: false })
+      .catch((error) => error);
+    if (!/must have less than/.test(refused.message)) throw new Error(`another error: ${refused.message}`);
   },
   "@chroma-core/huggingface-server": async () => {
     const chroma = new HuggingfaceServerEmbeddingFunction({ url: `${url}/embed`, apiKey: key });

@@ -5,17 +5,18 @@ import { packageVersion } from "../files/package.js";
 import type { OpenApiDocument } from "./docs-page.js";
 import type { Route } from "./route.js";
 
-const errorSchema = z.object({
-  error: z.object({
-    message: z.string(),
-    type: z.string(),
-    param: z.string().nullable(),
-    code: z.string().nullable(),
-  }),
+const flat = { message: z.string(), code: z.int(), type: z.string() };
+const detail = z.object({
   message: z.string(),
-  code: z.int(),
   type: z.string(),
+  param: z.string().nullable(),
+  code: z.string().nullable(),
 });
+const errorSchemas = {
+  tei: z.object({ error: z.string(), error_type: z.string(), ...flat }),
+  openai: z.object({ error: detail, ...flat }),
+  plain: z.object({ error: z.string() }),
+};
 
 export function openApi(routes: readonly Route[]): OpenApiDocument {
   const paths: OpenApiDocument["paths"] = {};
@@ -32,11 +33,7 @@ export function openApi(routes: readonly Route[]): OpenApiDocument {
         200: { description: "The answer.", ...(answers.length > 0 && { content: json(answers) }) },
         default: {
           description: "Why there is none.",
-          content: json([
-            rows[0]!.family === "plain"
-              ? schemaOf(z.object({ error: z.string() }), "output")
-              : schemaOf(errorSchema, "output"),
-          ]),
+          content: json([schemaOf(errorSchemas[rows[0]!.family], "output")]),
         },
       },
     };

@@ -9,7 +9,7 @@ import { cut, cutOf, tooLong, withCut } from "./prompt-cut.js";
 import { RequestError } from "./request-error.js";
 import { inputsOf } from "./request-texts.js";
 import { type Context, type Route, route } from "./route.js";
-import { formatted, vectorFormats } from "./vector-formats.js";
+import { byteFormat, formatted, vectorFormats } from "./vector-formats.js";
 
 const format = z.enum(vectorFormats);
 const body = z.object({
@@ -29,8 +29,7 @@ const body = z.object({
   // vLLM's
   use_activation: flag(true),
   add_special_tokens: z.literal(true).nullish(),
-  embed_dtype: z.literal("float32").nullish(),
-  endianness: z.enum(["native", "little"]).nullish(),
+  ...byteFormat,
 });
 
 async function embeddings(wanted: z.output<typeof body>, encoder: Encoder, context: Context) {

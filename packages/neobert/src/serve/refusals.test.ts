@@ -50,7 +50,8 @@ describe("bodies", () => {
     const answer = await ask(handler, "/embed", body);
     expect(answer.status).toBe(status);
     const { message } = answer.json;
-    expect(answer.json.error.message).toBe(message);
+    expect(answer.json).toMatchObject({ error: message, code: status });
+    expect(["Validation", "Empty"]).toContain(answer.json.error_type);
     expect(message.length).toBeGreaterThan(5);
     expect(message.length).toBeLessThanOrEqual(200);
   });
@@ -196,7 +197,11 @@ describe("too much", () => {
   test("a request past its time gets 503, and so many at once 429", async () => {
     const late = createHandler(only(served.encoder), { queueTimeoutMs: 1 });
     const answer = await ask(late, "/embed", { inputs: bulk });
-    expect([answer.status, answer.json.error.code, answer.headers.get("retry-after")]).toEqual([503, "late", "1"]);
+    expect([answer.status, answer.json.error, answer.headers.get("retry-after")]).toEqual([
+      503,
+      "Model is overloaded: no answer in time",
+      "1",
+    ]);
     const by = createHandler(only(served.encoder), { maxConcurrentRequests: 2 });
     const answers = await Promise.all([1, 2, 3].map(() => ask(by, "/embed", { inputs: "law" })));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 429]);
@@ -230,7 +235,7 @@ describe("too much", () => {
     spy.mockImplementationOnce(die).mockImplementationOnce(die);
     const died = await ask(by, "/embed", { inputs: "law" });
     spy.mockRestore();
-    expect([died.status, died.json.error.code]).toEqual([503, "dead"]);
+    expect([died.status, died.json.error_type]).toEqual([503, "Unhealthy"]);
     expect((await ask(by, "/health")).status).toBe(200);
     expect((await ask(by, "/embed", { inputs: "law" })).status).toBe(200);
   });

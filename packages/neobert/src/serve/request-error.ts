@@ -1,5 +1,5 @@
-// What a client reads when its request is refused: one table of kinds with their statuses, one body that OpenAI's clients and
-// Text Embeddings Inference's both find their fields in. Errors of the library are sentences for its caller, so those about
+// What a client reads when its request is refused: one table of kinds with their statuses, and the body of the route's family,
+// in which clients of OpenAI and of Text Embeddings Inference find the same `message`, `code` and `type`. Errors of the library are sentences for its caller, so those about
 // arguments go out as they are, shortened; anything else is ours, and says nothing of the inside.
 
 import { shortened } from "../files/checked.js";
@@ -76,11 +76,14 @@ export function errorResponse(error: RequestError, family: Family): Response {
   const [, openaiType, type] = kinds[kind];
   const status = statusOf(error, family);
   const code = kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  const body =
-    family === "plain"
-      ? { error: message }
-      : { error: { message, type: openaiType, param, code }, message, code: status, type };
+  const flat = { message, code: status, type };
+  const bodies = {
+    // A string, since Hugging Face's clients put it into their own message as it is.
+    tei: { error: message, error_type: type, ...flat },
+    openai: { error: { message, type: openaiType, param, code }, ...flat },
+    plain: { error: message },
+  };
   const headers: Record<string, string> = status === 429 || status === 503 ? { "retry-after": `${RETRY_SECONDS}` } : {};
   if (status === 401) headers["www-authenticate"] = "Bearer";
-  return Response.json(body, { status, headers });
+  return Response.json(bodies[family], { status, headers });
 }

@@ -1,6 +1,7 @@
 // Every route as a function from request to response, on small models: answers equal the library's, and what cannot be
 // answered is refused with the status that clients of each contract know.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import type { Encoder } from "../encoder/encoder.js";
 import { type Answer, ask as askAt, disposeServed, loadServed, type SmallServed, servedOf } from "./fixture-serve.js";
 import { createHandler, type Handler, type HandlerOptions, LaterModel, type RequestRecord } from "./index.js";
@@ -263,7 +264,9 @@ describe("vLLM's /pooling", () => {
     }
     const onlyLabels = createHandler([{ name: "labels", classifier }]);
     expect((await ask("/pooling", { input: "law" }, { by: onlyLabels })).json.data[0].data).toHaveLength(3);
-    expect((await ask("/pooling", { input: "law", dimensions: 8 })).status).toBe(400);
+    for (const no of [{ dimensions: 8 }, { embed_dtype: "float16" }, { endianness: "big" }]) {
+      expect((await ask("/pooling", { input: "law", ...no })).status).toBe(400);
+    }
   });
 });
 
@@ -406,13 +409,24 @@ describe("several engines, models to come, prompts", () => {
       if (loads++ === 0) throw new Error("load: expected weights, got none");
       return fillMask;
     });
-    const by = createHandler([{ name: "both", encoder, fillMask: later }]);
+    const records: RequestRecord[] = [];
+    const log = (record: RequestRecord) => record.path === "/fill-mask" && records.push(record);
+    const by = createHandler([{ name: "both", encoder, fillMask: later }], { log });
     await ask("/embed", { inputs: "law" }, { by });
     expect([loads, later.loaded]).toEqual([0, undefined]);
     expect((await ask("/info", undefined, { by })).json.model_type.fill_mask).toEqual({ mask_token: "[MASK]" });
-    expect((await ask("/fill-mask", { inputs: "the [MASK]" }, { by })).status).toBe(422);
+    const failed = await ask("/fill-mask", { inputs: "the [MASK]" }, { by });
+    expect([failed.status, failed.json.message]).toEqual([500, "the model cannot be loaded"]);
+    expect(records[0]!.stack).toContain("expected weights");
     const { json } = await ask("/fill-mask", { inputs: "the [MASK]" }, { by });
     expect([loads, json]).toEqual([2, await fillMask.fill("the [MASK]")]);
+    const alone = createHandler([{ name: "later", fillMask: new LaterModel(async () => fillMask) }]);
+    expect((await ask("/info", undefined, { by: alone })).json.max_input_length).toBe(null);
+    for (const path of ["/v1/models", "/meta", "/api/tags", "/metrics", "/health"]) {
+      expect((await ask(path, undefined, { by: alone })).status).toBe(200);
+    }
+    expect((await ask("/tokenize", { inputs: "law" }, { by: alone })).status).toBe(200);
+    expect((await ask("/info", undefined, { by: alone })).json.max_input_length).toBe(64);
   });
 
   test("a server's prompt stands where the request names none", async () => {
@@ -450,6 +464,36 @@ describe("what a server says of itself", () => {
       max_input_length: 64,
       max_client_batch_size: 2048,
     });
+    // What clients of Text Embeddings Inference read must be there, of its type.
+    const text = z.string();
+    const limit = z.int().nullable();
+    const labels = z.object({ id2label: z.record(text, text), label2id: z.record(text, z.int()) });
+    const contract = z.object({
+      model_id: text,
+      model_sha: text.nullable(),
+      model_dtype: text,
+      model_type: z.union([
+        z.object({ embedding: z.object({ pooling: z.enum(["cls", "mean", "last_token"]) }) }),
+        z.object({ classifier: labels }),
+        z.object({ reranker: labels }),
+      ]),
+      served_model_name: text,
+      max_concurrent_requests: z.int(),
+      max_input_length: z.int(),
+      max_batch_tokens: limit,
+      max_batch_requests: limit,
+      max_client_batch_size: z.int(),
+      auto_truncate: z.boolean(),
+      tokenization_workers: z.int(),
+      version: text,
+      sha: text.nullable(),
+      docker_label: text.nullable(),
+    });
+    for (const one of servedOf(served).slice(0, 3)) {
+      const { json } = await ask("/info", undefined, { by: createHandler([one]) });
+      expect(contract.safeParse(json).error).toBe(undefined);
+      expect(Object.keys(json.model_type)).toHaveLength(1);
+    }
     expect(json.model_type.embedding).toMatchObject({ dimension: 32, prompts: { query: "query: " } });
     expect(json.models[1].model_type.classifier.id2label).toEqual({ 0: "A", 1: "B", 2: "C" });
   });

@@ -329,7 +329,7 @@ test("without a model the program says what is missing; a file of models that is
   expect([none.child.exitCode, none.out().includes("missing required argument")]).toEqual([1, true]);
   const file = join(place, "models.yaml");
   writeFileSync(file, `models: [{ model: ${folder}, threads: no }]`);
-  const wrong = await program([file, "--port", "0"]);
+  const wrong = await program(["--port", "0"], { MODEL_ID: file });
   expect([wrong.child.exitCode, wrong.out().includes(`${file}: models.0.threads: expected`)]).toEqual([1, true]);
 }, 120_000);
 

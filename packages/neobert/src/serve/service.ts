@@ -211,7 +211,7 @@ export class Service {
     const picked = row.task && pickModel(this.#models, row.task, name, routesOf, requestsOf);
     if (picked) work.served = picked.served;
     // No turn passes between an instance's choice and its count.
-    const model = picked?.model instanceof Promise ? await picked.model : picked?.model;
+    const model = picked?.model instanceof Promise ? await loadedFirst(picked.model) : picked?.model;
     const { queueTimeoutMs } = this.#settings;
     const call: CallOptions = { signal, wait: false, ...(queueTimeoutMs > 0 && { timeoutMs: queueTimeoutMs }) };
     const { maxTokens } = this.#settings;
@@ -244,6 +244,15 @@ export class Service {
     }
     if (answer instanceof Response) return answer;
     return new Response(await jsonBytes(answer, signal), { headers: { "content-type": "application/json" } });
+  }
+}
+
+/** A model that is loaded for this request; that it cannot be is our fault, not the client's. */
+async function loadedFirst(loading: Promise<LoadedModel>): Promise<LoadedModel> {
+  try {
+    return await loading;
+  } catch (cause) {
+    throw new RequestError("internal", "the model cannot be loaded", { cause });
   }
 }
 

@@ -28,15 +28,15 @@ function typeOf(served: ServedModel): Record<string, object> {
     };
     return { [task]: { id2label, label2id } };
   };
-  const { tokenizer } = oneOf(served, "any")!;
-  const { mask } = tokenizer.specialIds;
+  const tokenizer = oneOf(served, "any")?.tokenizer;
+  const mask = tokenizer?.specialIds.mask;
   return {
     ...(encoder && {
       embedding: { pooling: encoder.pooling.join("+"), dimension: encoder.dimension, prompts: encoder.prompts },
     }),
     ...labelled("classifier"),
     ...labelled("reranker"),
-    ...(served.fillMask && { fill_mask: { mask_token: mask === undefined ? null : tokenizer.idToToken(mask) } }),
+    ...(served.fillMask && { fill_mask: { mask_token: mask === undefined ? null : tokenizer!.idToToken(mask) } }),
     ...labelled("tagger"),
   };
 }
@@ -61,9 +61,9 @@ function describe(model: ServedModel, context: Context) {
     model_id: model.name,
     served_model_name: model.name,
     model_sha: model.revision ?? null,
-    model_dtype: model.dtype ?? null,
+    model_dtype: model.dtype ?? "unknown",
     model_type: typeOf(model),
-    max_input_length: Math.min(...loaded.map((one) => mostTokens(one, context))),
+    max_input_length: loaded.length > 0 ? Math.min(...loaded.map((one) => mostTokens(one, context))) : null,
     max_batch_tokens: model.batchTokens ?? null,
   };
 }
@@ -80,6 +80,8 @@ function info(_: unknown, __: unknown, context: Context) {
     auto_truncate: settings.autoTruncate,
     tokenization_workers: 1,
     version: packageVersion(),
+    sha: null,
+    docker_label: null,
     models: models.map((model) => describe(model, context)),
   };
 }
@@ -122,7 +124,7 @@ export const statusRoutes: readonly Route[] = [
     paths: ["/v1/models", "/models"],
     summary: "The models.",
     isOpen: true,
-    answer: z.object({ object: text, data: z.array(z.looseObject({ id: text, max_model_len: z.int() })) }),
+    answer: z.object({ object: text, data: z.array(z.looseObject({ id: text, max_model_len: z.int().nullable() })) }),
     run: listModels,
   },
   {

@@ -1,10 +1,17 @@
 // Vectors in the forms that clients ask for: numbers, base64 of little-endian float32, or a bit a dimension.
 
+import { z } from "zod";
 import { bytesOf, quantize } from "../vectors/quantize.js";
 import type { Rows } from "../vectors/rows.js";
 
 export const vectorFormats = ["float", "base64", "binary", "ubinary"] as const;
 export type VectorFormat = (typeof vectorFormats)[number];
+
+/** How vLLM's clients say what bytes they want; others than these are refused. */
+export const byteFormat = {
+  embed_dtype: z.literal("float32").nullish(),
+  endianness: z.enum(["native", "little"]).nullish(),
+};
 
 /** Each vector; those of numbers stay float32 for json-text.ts. */
 export function formatted(vectors: Rows<Float32Array>, format: VectorFormat): (Float32Array | number[] | string)[] {

@@ -11,7 +11,7 @@ import { RequestError } from "./request-error.js";
 import { checkCount, finite, inputsOf, listOf, measure, sumOf } from "./request-texts.js";
 import { type Context, type Route, route } from "./route.js";
 import { partOf } from "./served-models.js";
-import { base64Of, formatted } from "./vector-formats.js";
+import { base64Of, byteFormat, formatted } from "./vector-formats.js";
 
 const model = text.nullish();
 const activation = { use_activation: flag(true) };
@@ -97,6 +97,7 @@ const poolingBody = z.object({
   /** Default: token vectors of a model that embeds. */
   task: z.enum(poolingTasks).nullish(),
   encoding_format: z.enum(["float", "base64"]).nullish(),
+  ...byteFormat,
   dimensions,
   user: text.nullish(),
   ...cut,

@@ -43,7 +43,7 @@ function ready(_: unknown, __: unknown, { isReady }: Context): Response {
 function meta(_: unknown, __: unknown, { models }: Context) {
   const [served] = models;
   if (!served) throw new RequestError("unhealthy", "the model is loading");
-  const { model_type } = modelsOf(served)[0]!.config;
+  const model_type = modelsOf(served)[0]?.config.model_type ?? null;
   return { name: served.name, model_type, dim: oneOf(served, "encoder")?.dimension, version: packageVersion() };
 }
 
@@ -71,7 +71,7 @@ export const weaviateRoutes: readonly Route[] = [
     ...get,
     paths: ["/meta"],
     summary: "The first model, for Weaviate.",
-    answer: z.object({ name: text, model_type: text, dim: z.int().optional(), version: text }),
+    answer: z.object({ name: text, model_type: text.nullable(), dim: z.int().optional(), version: text }),
     run: meta,
   },
 ];
