@@ -29,8 +29,8 @@ export function searchTab(host: HTMLElement, info: Info, panel: TextsPanel): voi
     const { embedded } = panel;
     if (!embedded) throw new Error("There are no vectors yet: press Embed beside the texts first.");
     const text = (embedded.model.model_type.embedding!.prompts[prompt.value] ?? "") + query.value;
-    const [{ vector }] = (await embedPart([text], embedded.model, true, run.signal)) as [{ vector: Float32Array }];
-    const hits = Array.from(cosines(embedded, vector), (score, index) => ({ index, score }));
+    const [embeddedQuery] = await embedPart([text], embedded.model, true, run.signal);
+    const hits = Array.from(cosines(embedded, embeddedQuery!.vector), (score, index) => ({ index, score }));
     return { texts: embedded.texts, hits: hits.sort((a, b) => b.score - a.score) };
   };
   const byPairs = async (texts: string[], first: Hit[], run: Run): Promise<Hit[]> => {
