@@ -41,7 +41,13 @@ export function fillMaskTab(host: HTMLElement, info: Info): void {
         before.push(text.value);
         put(filled(text.value, mask(), at, token));
       };
-      return el("button", { type: "button", click: place }, el("span", {}, token), bar(score), el("small", {}, `${short(100 * score)} %`));
+      return el(
+        "button",
+        { type: "button", click: place },
+        el("span", {}, token),
+        bar(score),
+        el("small", {}, `${short(100 * score)} %`),
+      );
     });
     return el("fieldset", {}, el("legend", {}, `Mask ${at + 1}`), ...buttons);
   };
@@ -63,5 +69,7 @@ export function fillMaskTab(host: HTMLElement, info: Info): void {
 export function filled(text: string, mask: string, at: number, token: string): string {
   const parts = text.split(mask);
   const [head, tail] = [parts.slice(0, at + 1).join(mask), parts.slice(at + 1).join(mask)];
-  return token.startsWith("##") ? head.trimEnd() + token.slice(2) + tail : head + token.replace(/^[▁Ġ]/, "").trim() + tail;
+  return token.startsWith("##")
+    ? head.trimEnd() + token.slice(2) + tail
+    : head + token.replace(/^[▁Ġ]/, "").trim() + tail;
 }

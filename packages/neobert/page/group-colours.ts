@@ -18,11 +18,16 @@ const OTHERS = "others";
 export function groupColours({ groups }: TextSet, plain: string, grey: string): GroupColours {
   if (!groups) return { of: () => plain, keyOf: () => "", legend: [] };
   const { values } = groups;
-  const counts = rollups(values, (same) => same.length, (value) => value).sort((a, b) => b[1] - a[1]);
+  const counts = rollups(
+    values,
+    (same) => same.length,
+    (value) => value,
+  ).sort((a, b) => b[1] - a[1]);
   const numbers = values.map((value) => (value.trim() === "" ? Number.NaN : Number(value)));
   if (counts.length > MOST_HUES && numbers.filter(Number.isNaN).length < values.length / 10) {
     const [least = 0, most = 1] = extent(numbers.filter(Number.isFinite));
-    const of = (i: number) => (Number.isFinite(numbers[i]) ? interpolateViridis((numbers[i]! - least!) / (most! - least! || 1)) : grey);
+    const of = (i: number) =>
+      Number.isFinite(numbers[i]) ? interpolateViridis((numbers[i]! - least!) / (most! - least! || 1)) : grey;
     return { of, keyOf: () => "", legend: [], ramp: { least: least!, most: most!, colour: interpolateViridis } };
   }
   const named = counts.slice(0, counts.length > MOST_HUES ? MOST_HUES - 1 : MOST_HUES);

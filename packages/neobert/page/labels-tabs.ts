@@ -1,7 +1,7 @@
 // What classifiers say of the pasted texts: entities marked where they stand, and the score of each class.
 
 import { schemeObservable10 } from "d3";
-import { bar, choice, el, field, plural, short } from "./dom.js";
+import { bar, choice, el, field, plural } from "./dom.js";
 import { type Info, inParts, Job, modelsFor, post, type Run, type Task } from "./server-calls.js";
 import type { TextsPanel } from "./texts-panel.js";
 
@@ -15,7 +15,15 @@ interface Entity {
 }
 
 export function entitiesTab(host: HTMLElement, info: Info, panel: TextsPanel): void {
-  const least = el("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0.5, "aria-label": "Least score", input: () => render() });
+  const least = el("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: 0.05,
+    value: 0.5,
+    "aria-label": "Least score",
+    input: () => render(),
+  });
   const legend = el("div", { class: "row keys" });
   const list = el("ol", { class: "texts" });
   let [texts, found]: [string[], Entity[][]] = [[], []];
@@ -25,16 +33,31 @@ export function entitiesTab(host: HTMLElement, info: Info, panel: TextsPanel): v
     for (const { label } of shown.flat()) counts.set(label, (counts.get(label) ?? 0) + 1);
     const labels = [...new Set(found.flat().map(({ label }) => label))].sort();
     const hue = (label: string) => schemeObservable10[labels.indexOf(label) % schemeObservable10.length]!;
-    legend.replaceChildren(...labels.map((label) => el("span", {}, swatch(hue(label)), `${label} `, el("small", {}, `${counts.get(label) ?? 0}`))));
-    list.replaceChildren(...shown.slice(0, SHOWN).map((entities, i) => el("li", {}, ...marked(texts[i]!, entities, hue))));
+    legend.replaceChildren(
+      ...labels.map((label) =>
+        el("span", {}, swatch(hue(label)), `${label} `, el("small", {}, `${counts.get(label) ?? 0}`)),
+      ),
+    );
+    list.replaceChildren(
+      ...shown.slice(0, SHOWN).map((entities, i) => el("li", {}, ...marked(texts[i]!, entities, hue))),
+    );
   };
-  askAll("Find entities", host, info, panel, "tagger", [el("label", { class: "field" }, el("span", {}, "Least score"), least)], async (model, all, run) => {
-    const ask = (inputs: readonly string[], signal: AbortSignal) => post<Entity[][]>("tag", { model, inputs }, signal);
-    found = await inParts(all, info.max_client_batch_size, run, ask);
-    texts = all;
-    render();
-    return `${plural(found.flat().length, "find")} in ${plural(all.length, "text")}.`;
-  });
+  askAll(
+    "Find entities",
+    host,
+    info,
+    panel,
+    "tagger",
+    [el("label", { class: "field" }, el("span", {}, "Least score"), least)],
+    async (model, all, run) => {
+      const ask = (inputs: readonly string[], signal: AbortSignal) =>
+        post<Entity[][]>("tag", { model, inputs }, signal);
+      found = await inParts(all, info.max_client_batch_size, run, ask);
+      texts = all;
+      render();
+      return `${plural(found.flat().length, "find")} in ${plural(all.length, "text")}.`;
+    },
+  );
   host.append(legend, list);
 }
 
@@ -61,24 +84,46 @@ export function classesTab(host: HTMLElement, info: Info, panel: TextsPanel): vo
   const summary = el("div", { class: "row keys" });
   const list = el("ol", { class: "texts" });
   askAll("Classify", host, info, panel, "classifier", [], async (model, texts, run) => {
-    const { id2label } = modelsFor(info, "classifier").find(({ model_id }) => model_id === model)!.model_type.classifier!;
+    const { id2label } = modelsFor(info, "classifier").find(({ model_id }) => model_id === model)!.model_type
+      .classifier!;
     const ask = async (input: readonly string[], signal: AbortSignal) =>
-      (await post<{ data: { label: string; probs: number[] }[] }>("classify", { model, input, truncate: true }, signal)).data;
+      (await post<{ data: { label: string; probs: number[] }[] }>("classify", { model, input, truncate: true }, signal))
+        .data;
     const found = await inParts(texts, info.max_client_batch_size, run, ask);
-    const counts = Object.values(id2label).map((label) => [label, found.filter((one) => one.label === label).length] as const);
-    summary.replaceChildren(...counts.map(([label, count]) => el("span", {}, `${label} `, el("small", {}, `${count}`))));
+    const counts = Object.values(id2label).map(
+      (label) => [label, found.filter((one) => one.label === label).length] as const,
+    );
+    summary.replaceChildren(
+      ...counts.map(([label, count]) => el("span", {}, `${label} `, el("small", {}, `${count}`))),
+    );
     const scores = ({ label, probs }: (typeof found)[number]) =>
-      probs.map((score, i) => ({ score, name: id2label[i] ?? `${i}` })).sort((a, b) => b.score - a.score).slice(0, 5)
-        .map(({ score, name }) => el("span", { class: name === label ? "score best" : "score" }, name, bar(score), short(score)));
-    list.replaceChildren(...found.slice(0, SHOWN).map((one, i) => el("li", {}, el("span", {}, texts[i]!), el("div", { class: "scores" }, ...scores(one)))));
+      probs
+        .map((score, i) => ({ score, name: id2label[i] ?? `${i}` }))
+        .sort((a, b) => b.score - a.score)
+        .slice(0, 5)
+        .map(({ score, name }) =>
+          el("span", { class: name === label ? "score best" : "score" }, name, bar(score), score.toFixed(3)),
+        );
+    list.replaceChildren(
+      ...found
+        .slice(0, SHOWN)
+        .map((one, i) => el("li", {}, el("span", {}, texts[i]!), el("div", { class: "scores" }, ...scores(one)))),
+    );
     return `${plural(found.length, "text")} classified.`;
   });
   host.append(summary, list);
 }
 
 /** The row of a tab that asks one model about all texts. */
-function askAll(label: string, host: HTMLElement, info: Info, panel: TextsPanel, task: Task, extras: HTMLElement[],
-  work: (model: string, texts: string[], run: Run) => Promise<string>): void {
+function askAll(
+  label: string,
+  host: HTMLElement,
+  info: Info,
+  panel: TextsPanel,
+  task: Task,
+  extras: HTMLElement[],
+  work: (model: string, texts: string[], run: Run) => Promise<string>,
+): void {
   const model = choice(modelsFor(info, task).map(({ model_id }) => [model_id, model_id]));
   const job = new Job(label, async (run) => {
     const { texts } = panel.set;

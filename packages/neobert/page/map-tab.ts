@@ -11,27 +11,55 @@ import { workerAnswer } from "./vectors-tab.js";
 
 const MARGIN = 24;
 const REACH = 16;
-const MOST_HEIGHT = 620;
+/** Pixels of the page that stand above the map. */
+const ABOVE = 290;
 
 export function showMap(host: HTMLElement, embedded: Embedded): void {
-  const method = choice([["pca", "PCA"], ["umap", "UMAP"]], () => {
-    for (const { parentElement } of [neighbours, minDist]) parentElement!.hidden = method.value === "pca";
-    if (method.value === "pca") job.run();
-  });
+  const method = choice(
+    [
+      ["pca", "PCA"],
+      ["umap", "UMAP"],
+    ],
+    () => {
+      for (const { parentElement } of [neighbours, minDist]) parentElement!.hidden = method.value === "pca";
+      if (method.value === "pca") job.run();
+    },
+  );
   const neighbours = el("input", { type: "number", min: 2, max: 200, value: 15 });
   const minDist = el("input", { type: "number", min: 0, max: 1, step: 0.05, value: 0.1 });
   const place = el("div");
   const job = new Job("Draw", async ({ signal, progress }) => {
     const { data, dimension, texts } = embedded;
     if (texts.length < 3) throw new Error(`A map needs three texts at least; there are ${texts.length}.`);
-    const wish: Wish = { method: method.value as "pca" | "umap", data, dimension, neighbours: Number(neighbours.value), minDist: Number(minDist.value) };
-    const made = await workerAnswer<Projection>("projection-worker.js", wish, signal, ({ done, of }: { done: number; of: number }) => progress(done, of));
+    const wish: Wish = {
+      method: method.value as "pca" | "umap",
+      data,
+      dimension,
+      neighbours: Number(neighbours.value),
+      minDist: Number(minDist.value),
+    };
+    const made = await workerAnswer<Projection>(
+      "projection-worker.js",
+      wish,
+      signal,
+      ({ done, of }: { done: number; of: number }) => progress(done, of),
+    );
     const axes = made.shares?.map((share) => `${short(100 * share)} %`).join(" and ");
     draw(place, embedded, made.points);
-    return axes ? `The axes hold ${axes} of the variance.` : "Near points are alike; distances between groups say little.";
+    return axes
+      ? `The axes hold ${axes} of the variance.`
+      : "Near points are alike; distances between groups say little.";
   });
   host.replaceChildren(
-    el("div", { class: "row" }, field("Method", method), field("Neighbours", neighbours), field("Least distance", minDist), job.button, job.note),
+    el(
+      "div",
+      { class: "row" },
+      field("Method", method),
+      field("Neighbours", neighbours),
+      field("Least distance", minDist),
+      job.button,
+      job.note,
+    ),
     place,
   );
   for (const { parentElement } of [neighbours, minDist]) parentElement!.hidden = true;
@@ -42,8 +70,16 @@ function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void
   const { texts, groups } = embedded;
   const colours = () => groupColours(embedded, styleColour("accent"), styleColour("muted"));
   const { legend, keyOf, ramp } = colours();
-  const canvas = el("canvas", { tabindex: 0, role: "application", "aria-label": `Map of ${texts.length} texts; arrows go from point to point, plus and minus zoom, 0 shows all` });
-  const readout = el("p", { class: "readout", "aria-live": "polite" }, el("span", {}, "Point at a text, or focus the map and use the arrow keys."));
+  const canvas = el("canvas", {
+    tabindex: 0,
+    role: "application",
+    "aria-label": `Map of ${texts.length} texts; arrows go from point to point, plus and minus zoom, 0 shows all`,
+  });
+  const readout = el(
+    "p",
+    { class: "readout", "aria-live": "polite" },
+    el("span", {}, "Point at a text, or focus the map and use the arrow keys."),
+  );
   const find = el("input", { type: "search", placeholder: "words in a text", input: () => render() });
   const frame = el("div", { class: "frame" }, canvas);
   let [transform, at, only] = [zoomIdentity, -1, ""];
@@ -98,7 +134,8 @@ function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void
     });
     return found;
   };
-  const near = (px: number, py: number) => best((x, y) => (Math.hypot(x - px, y - py) < REACH ? Math.hypot(x - px, y - py) : Number.POSITIVE_INFINITY));
+  const near = (px: number, py: number) =>
+    best((x, y) => (Math.hypot(x - px, y - py) < REACH ? Math.hypot(x - px, y - py) : Number.POSITIVE_INFINITY));
   /** The nearest point within a quarter circle of a direction. */
   const next = (dx: number, dy: number) => {
     if (at < 0) return best((x, y) => Math.hypot(x - width / 2, y - height / 2));
@@ -145,23 +182,42 @@ function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void
   const keys = legend.map(({ key, colour, count }) => {
     const swatch = el("span", { class: "swatch" });
     swatch.style.background = colour;
-    const button: HTMLButtonElement = el("button", {
-      type: "button",
-      "aria-pressed": "false",
-      click: () => {
-        only = only === key ? "" : key;
-        for (const one of keys) one.setAttribute("aria-pressed", `${one === button && only !== ""}`);
-        render();
+    const button: HTMLButtonElement = el(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": "false",
+        click: () => {
+          only = only === key ? "" : key;
+          for (const one of keys) one.setAttribute("aria-pressed", `${one === button && only !== ""}`);
+          render();
+        },
       },
-    }, swatch, key || "(empty)", el("small", {}, `${count}`));
+      swatch,
+      key || "(empty)",
+      el("small", {}, `${count}`),
+    );
     return button;
   });
-  const scale = ramp ? [el("span", { class: "legend" }, `${groups!.name} ${short(ramp.least)}`, el("span", { class: "ramp viridis" }), short(ramp.most))] : [];
+  const scale = ramp
+    ? [
+        el(
+          "span",
+          { class: "legend" },
+          `${groups!.name} ${short(ramp.least)}`,
+          el("span", { class: "ramp viridis" }),
+          short(ramp.most),
+        ),
+      ]
+    : [];
   host.replaceChildren(el("div", { class: "row keys" }, field("Find", find), ...keys, ...scale), readout, frame);
   redrawn(frame, () => {
     width = frame.clientWidth;
-    height = Math.min(MOST_HEIGHT, Math.max(320, width * 0.66));
-    zooming.extent([[0, 0], [width, height]]);
+    height = Math.max(320, Math.min(width * 0.66, innerHeight - ABOVE));
+    zooming.extent([
+      [0, 0],
+      [width, height],
+    ]);
     render();
   });
 }

@@ -71,8 +71,18 @@ const tabs = all
   .filter(({ tasks }) => !tasks || tasks.some((task) => modelsFor(info, task).length > 0))
   .map((tab) => {
     const { name, title } = tab;
-    const panel = el("div", { id: name, role: "tabpanel", tabindex: -1, "aria-labelledby": `tab-${name}`, hidden: true });
-    const button = el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": name, click: () => show(name) }, title);
+    const panel = el("div", {
+      id: name,
+      role: "tabpanel",
+      tabindex: -1,
+      "aria-labelledby": `tab-${name}`,
+      hidden: true,
+    });
+    const button = el(
+      "button",
+      { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": name, click: () => show(name) },
+      title,
+    );
     return { ...tab, panel, button, update: tab.fill(panel) };
   });
 
@@ -80,9 +90,13 @@ const tabs = all
 const stale = el("p", { class: "stale", role: "status", hidden: true });
 function checkStale(): void {
   const { embedded, set } = texts;
-  const isStale = embedded !== undefined && (embedded.texts.length !== set.texts.length || embedded.texts.some((text, i) => text !== set.texts[i]));
+  const isStale =
+    embedded !== undefined &&
+    (embedded.texts.length !== set.texts.length || embedded.texts.some((text, i) => text !== set.texts[i]));
   stale.hidden = !isStale;
-  stale.textContent = isStale ? `The vectors are of ${plural(embedded.texts.length, "text")} before your change; press Embed for new ones.` : "";
+  stale.textContent = isStale
+    ? `The vectors are of ${plural(embedded.texts.length, "text")} before your change; press Embed for new ones.`
+    : "";
 }
 for (const event of ["texts", "vectors"]) texts.addEventListener(event, checkStale);
 
@@ -97,15 +111,23 @@ function show(name: string): void {
   history.replaceState(null, "", `#${name}`);
 }
 
-const list = el("div", { role: "tablist", "aria-label": "What to see", keydown: (event: KeyboardEvent) => {
-  const at = tabs.findIndex(({ button }) => button === event.target);
-  const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: -1 }[event.key];
-  const next = to === undefined ? undefined : tabs.at(to % tabs.length);
-  if (!next) return;
-  event.preventDefault();
-  show(next.name);
-  next.button.focus();
-} }, ...tabs.map(({ button }) => button));
+const list = el(
+  "div",
+  {
+    role: "tablist",
+    "aria-label": "What to see",
+    keydown: (event: KeyboardEvent) => {
+      const at = tabs.findIndex(({ button }) => button === event.target);
+      const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: -1 }[event.key];
+      const next = to === undefined ? undefined : tabs.at(to % tabs.length);
+      if (!next) return;
+      event.preventDefault();
+      show(next.name);
+      next.button.focus();
+    },
+  },
+  ...tabs.map(({ button }) => button),
+);
 results.append(list, stale, ...tabs.map(({ panel }) => panel));
 const wanted = location.hash.slice(1);
 show(tabs.some(({ name }) => name === wanted) ? wanted : tabs[0]!.name);

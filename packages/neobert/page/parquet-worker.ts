@@ -12,7 +12,7 @@ interface Message {
 
 const ROW_GROUP_SIZE = 8192;
 
-onmessage = ({ data: { texts, columns, data, dimension } }: MessageEvent<Message>) => {
+self.onmessage = ({ data: { texts, columns, data, dimension } }: MessageEvent<Message>) => {
   const vectors = texts.map((_, i) => Array.from(data.subarray(i * dimension, (i + 1) * dimension)));
   const column = (name: string) =>
     ({ name, type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "REQUIRED" }) as const;

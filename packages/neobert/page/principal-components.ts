@@ -8,13 +8,13 @@ const CLOSE_ENOUGH = 1e-10;
 export function principalComponents(data: Float32Array, dimension: number): { points: Float32Array; shares: number[] } {
   const count = data.length / dimension;
   const means = new Float64Array(dimension);
-  data.forEach((value, i) => (means[i % dimension]! += value / count));
+  for (let i = 0; i < data.length; i++) means[i % dimension]! += data[i]! / count;
   const centred = Float64Array.from(data, (value, i) => value - means[i % dimension]!);
   const total = centred.reduce((sum, value) => sum + value * value, 0);
   const points = new Float32Array(2 * count);
   const shares = [0, 1].map((axis) => {
     const { places, variance } = strongestAxis(centred, dimension);
-    places.forEach((place, i) => (points[2 * i + axis] = place));
+    for (let i = 0; i < count; i++) points[2 * i + axis] = places[i]!;
     return total > 0 ? variance / total : 0;
   });
   return { points, shares };

@@ -18,7 +18,7 @@ export interface Projection {
   shares?: number[];
 }
 
-onmessage = async ({ data: wish }: MessageEvent<Wish>) => {
+self.onmessage = async ({ data: wish }: MessageEvent<Wish>) => {
   postMessage({ result: wish.method === "pca" ? principalComponents(wish.data, wish.dimension) : await umap(wish) });
 };
 

@@ -12,7 +12,8 @@ export interface Table {
 /** Throws a sentence where the file is not what its name says. */
 export function readTable(name: string, content: string): Table {
   const ending = /\.(\w+)$/.exec(name)?.[1]?.toLowerCase() ?? "";
-  if (["jsonl", "ndjson", "json"].includes(ending)) return { name, ...ofRecords(name, recordsOf(name, ending, content)) };
+  if (["jsonl", "ndjson", "json"].includes(ending))
+    return { name, ...ofRecords(name, recordsOf(name, ending, content)) };
   if (!["csv", "tsv", "tab"].includes(ending)) {
     const lines = content.split(/\r?\n/).filter((line) => line.trim() !== "");
     return { name, columns: ["text"], rows: lines.map((line) => [line]) };

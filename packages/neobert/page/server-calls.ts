@@ -81,7 +81,9 @@ async function askForKey(wasWrong: boolean, signal: AbortSignal): Promise<void> 
   const input = form.querySelector("input")!;
   asking ??= new Promise((resolve) => {
     form.hidden = false;
-    form.querySelector("label")!.textContent = wasWrong ? "Not the server's key. API key" : "The server asks for an API key";
+    form.querySelector("label")!.textContent = wasWrong
+      ? "Not the server's key. API key"
+      : "The server asks for an API key";
     input.select();
     form.onsubmit = (event) => {
       event.preventDefault();

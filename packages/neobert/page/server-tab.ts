@@ -40,7 +40,10 @@ export function quantile(before: Sample, after: Sample, share: number): number {
 export function serverTab(host: HTMLElement, info: Info): () => void {
   const rate = (name: string) => (before: Sample, after: Sample) =>
     ((after.values.get(name) ?? 0) - (before.values.get(name) ?? 0)) / (after.seconds - before.seconds);
-  const gauge = (name: string, own = 0) => (_: Sample, { values }: Sample) => Math.max(0, (values.get(name) ?? 0) - own);
+  const gauge =
+    (name: string, own = 0) =>
+    (_: Sample, { values }: Sample) =>
+      Math.max(0, (values.get(name) ?? 0) - own);
   const ms = (share: number) => (before: Sample, after: Sample) => 1000 * quantile(before, after, share);
   // This page's own look at /metrics is one of the requests.
   const cards = [
@@ -72,7 +75,9 @@ export function serverTab(host: HTMLElement, info: Info): () => void {
   setInterval(poll, POLL_MS);
   const rows = info.models.map(({ model_id, model_type, model_dtype, max_input_length, model_sha }) => [
     model_id,
-    Object.keys(model_type).map((task) => task.replace("_", " ")).join(", "),
+    Object.keys(model_type)
+      .map((task) => task.replace("_", " "))
+      .join(", "),
     model_type.embedding ? `${model_type.embedding.dimension} (${model_type.embedding.pooling})` : "–",
     whole(max_input_length),
     model_dtype ?? "–",
@@ -84,8 +89,16 @@ export function serverTab(host: HTMLElement, info: Info): () => void {
     failures,
     trouble,
     el("h3", {}, "Models"),
-    table("Models", ["Name", "Does", "Dimensions", "Most tokens", "Type", "Files"], rows),
-    el("p", { class: "hint" }, `Limits: ${limits} `, el("a", { href: "openapi.json" }, "The routes as OpenAPI"), "; ", el("a", { href: "metrics" }, "metrics for Prometheus"), "."),
+    table("Models", ["Name", "Does", "Dimensions", "Most tokens", "dtype", "Files"], rows),
+    el(
+      "p",
+      { class: "hint" },
+      `Limits: ${limits} `,
+      el("a", { href: "openapi.json" }, "The routes as OpenAPI"),
+      "; ",
+      el("a", { href: "metrics" }, "metrics for Prometheus"),
+      ".",
+    ),
   );
   return poll;
 }
@@ -107,8 +120,13 @@ function card(title: string, unit: string, value: (before: Sample, after: Sample
     number.textContent = Number.isFinite(values.at(-1)) ? `${short(values.at(-1)!)}${unit}` : "–";
     most.textContent = `most ${short(highest)}`;
     const start = SAMPLES - values.length;
-    const points = values.map((one, i) => (Number.isFinite(one) ? `${start + i + 1} ${29 - (27 * one) / (highest || 1)}` : ""));
-    line.setAttribute("d", points.map((point, i) => (point === "" ? "" : `${points[i - 1] ? "L" : "M"}${point}`)).join(""));
+    const points = values.map((one, i) =>
+      Number.isFinite(one) ? `${start + i + 1} ${29 - (27 * one) / (highest || 1)}` : "",
+    );
+    line.setAttribute(
+      "d",
+      points.map((point, i) => (point === "" ? "" : `${points[i - 1] ? "L" : "M"}${point}`)).join(""),
+    );
   };
   const element = el("section", { class: "card", "aria-label": title }, el("h3", {}, title), number, most);
   element.append(svg);

@@ -8,12 +8,14 @@ import { cosines, type Embedded } from "./texts-panel.js";
 const MOST_TEXTS = 200;
 const MOST_PAIRS = 15;
 const MOST_CELL = 40;
-const LABEL_CELL = 13;
+const LABEL_CELL = 11;
 
 export function showSimilarity(host: HTMLElement, embedded: Embedded): void {
   const count = Math.min(embedded.texts.length, MOST_TEXTS);
   const { dimension, data, texts, groups } = embedded;
-  const matrix = Array.from({ length: count }, (_, i) => cosines(embedded, data.subarray(i * dimension, (i + 1) * dimension)));
+  const matrix = Array.from({ length: count }, (_, i) =>
+    cosines(embedded, data.subarray(i * dimension, (i + 1) * dimension)),
+  );
   const pairs = matrix
     .flatMap((row, i) => Array.from(row.subarray(0, i), (score, j) => ({ i: j, j: i, score })))
     .sort((a, b) => b.score - a.score);
@@ -26,13 +28,21 @@ export function showSimilarity(host: HTMLElement, embedded: Embedded): void {
   let order = orders.given!();
   let [row, column, cell, left] = [0, 0, 1, 0];
 
-  const canvas = el("canvas", { tabindex: 0, role: "application", "aria-label": `Heat map of ${count} texts; arrow keys move` });
+  const canvas = el("canvas", {
+    tabindex: 0,
+    role: "application",
+    "aria-label": `Heat map of ${count} texts; arrow keys move`,
+  });
   const readout = el("p", { class: "readout", "aria-live": "polite" });
   const point = (nextRow: number, nextColumn: number) => {
     row = Math.max(0, Math.min(count - 1, nextRow));
     column = Math.max(0, Math.min(count - 1, nextColumn));
     const [a, b] = [order[row]!, order[column]!];
-    readout.replaceChildren(el("b", {}, matrix[a]![b]!.toFixed(3)), el("span", {}, `${a + 1}. ${texts[a]}`), el("span", {}, `${b + 1}. ${texts[b]}`));
+    readout.replaceChildren(
+      el("b", {}, matrix[a]![b]!.toFixed(3)),
+      el("span", {}, `${a + 1}. ${texts[a]}`),
+      el("span", {}, `${b + 1}. ${texts[b]}`),
+    );
     draw();
   };
   const draw = () => {
@@ -42,7 +52,7 @@ export function showSimilarity(host: HTMLElement, embedded: Embedded): void {
     const size = cell * count;
     const context = context2d(canvas, left + size, size);
     const colour = interpolateRgb(styleColour("cold"), styleColour("hot"));
-    context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+    context.font = `${Math.min(12, 0.85 * cell)}px ${getComputedStyle(document.body).fontFamily}`;
     context.textBaseline = "middle";
     for (let y = 0; y < count; y++) {
       for (let x = 0; x < count; x++) {
@@ -62,22 +72,35 @@ export function showSimilarity(host: HTMLElement, embedded: Embedded): void {
     const [y, x] = [Math.floor(offsetY / cell), Math.floor((offsetX - left) / cell)];
     if (x >= 0 && (x !== column || y !== row)) point(y, x);
   });
-  const moves: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  const moves: Record<string, [number, number]> = {
+    ArrowUp: [-1, 0],
+    ArrowDown: [1, 0],
+    ArrowLeft: [0, -1],
+    ArrowRight: [0, 1],
+  };
   canvas.addEventListener("keydown", (event) => {
     const move = moves[event.key];
     if (!move) return;
     event.preventDefault();
     point(row + move[0], column + move[1]);
   });
-  const select = choice([["given", "as given"], ["alike", "alike together"], ...(groups ? [["groups", `by ${groups.name}`] as const] : [])], () => {
-    order = orders[select.value]!();
-    point(row, column);
-  });
+  const select = choice(
+    [["given", "as given"], ["alike", "alike together"], ...(groups ? [["groups", `by ${groups.name}`] as const] : [])],
+    () => {
+      order = orders[select.value]!();
+      point(row, column);
+    },
+  );
   const ramp = el("span", { class: "ramp heat", "aria-hidden": "true" });
   const legend = el("span", { class: "legend" }, least.toFixed(2), ramp, most.toFixed(2));
-  const left_out = embedded.texts.length > count ? [el("p", { class: "hint" }, `The first ${count} of ${whole(embedded.texts.length)} texts.`)] : [];
+  const left_out =
+    embedded.texts.length > count
+      ? [el("p", { class: "hint" }, `The first ${count} of ${whole(embedded.texts.length)} texts.`)]
+      : [];
   const frame = el("div", { class: "frame" }, canvas);
-  const rows = pairs.slice(0, MOST_PAIRS).map(({ i, j, score }) => [score.toFixed(3), `${i + 1}. ${texts[i]}`, `${j + 1}. ${texts[j]}`]);
+  const rows = pairs
+    .slice(0, MOST_PAIRS)
+    .map(({ i, j, score }) => [score.toFixed(3), `${i + 1}. ${texts[i]}`, `${j + 1}. ${texts[j]}`]);
   host.replaceChildren(
     el("div", { class: "row" }, field("Order", select), legend),
     ...left_out,

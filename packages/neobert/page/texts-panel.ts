@@ -39,8 +39,18 @@ export const example = [
 
 export class TextsPanel extends EventTarget {
   readonly #info: Info;
-  readonly #lines = el("textarea", { rows: 12, spellcheck: "false", placeholder: "One text a line", input: () => this.#changed() });
-  readonly #file = el("input", { type: "file", accept: ".csv,.tsv,.tab,.jsonl,.ndjson,.json,.txt", class: "unseen", id: "file" });
+  readonly #lines = el("textarea", {
+    rows: 12,
+    spellcheck: "false",
+    placeholder: "One text a line",
+    input: () => this.#changed(),
+  });
+  readonly #file = el("input", {
+    type: "file",
+    accept: ".csv,.tsv,.tab,.jsonl,.ndjson,.json,.txt",
+    class: "unseen",
+    id: "file",
+  });
   readonly #fileError = el("p", { role: "alert", class: "error" });
   readonly #fileNote = el("p", { class: "file" });
   readonly #textColumn = choice([], () => this.#changed());
@@ -49,6 +59,7 @@ export class TextsPanel extends EventTarget {
   readonly #prompt = choice([]);
   readonly #unit = el("input", { type: "checkbox", checked: true });
   readonly #job = new Job("Embed", (run) => this.#embed(run));
+  readonly #other = el("button", { type: "button" });
   readonly #typed: HTMLElement;
   readonly #dropped: HTMLElement;
   #table: Table | undefined;
@@ -59,24 +70,56 @@ export class TextsPanel extends EventTarget {
     super();
     this.#info = info;
     const encoders = modelsFor(info, "embedding");
-    this.#model = choice(encoders.map(({ model_id }) => [model_id, model_id]), () => this.#showPrompts());
+    this.#model = choice(
+      encoders.map(({ model_id }) => [model_id, model_id]),
+      () => this.#showPrompts(),
+    );
     const useExample = () => {
       this.#lines.value = example.join("\n");
       this.#changed();
     };
-    this.#typed = el("div", {}, field("One a line", this.#lines), el("button", { type: "button", click: useExample }, "Use an example"));
-    const remove = el("button", { type: "button", click: () => this.#take(undefined) }, "Type texts instead");
-    this.#dropped = el("div", { hidden: true }, this.#fileNote, field("Text", this.#textColumn), field("Colour", this.#colourColumn), remove);
+    this.#typed = el("div", {}, field("One a line", this.#lines));
+    const useTyped = () => (this.#table ? this.#take(undefined) : useExample());
+    this.#dropped = el(
+      "div",
+      { hidden: true },
+      this.#fileNote,
+      field("Text", this.#textColumn),
+      field("Colour", this.#colourColumn),
+    );
     const open = el("label", { for: "file", class: "button" }, "Open a file");
-    const hint = el("p", { class: "hint" }, "or drop one: CSV, TSV, JSON Lines, plain text. It is read here and sent to this server only.");
-    const vectors = el("div", { class: "vectors", hidden: encoders.length === 0 },
-      field("Model", this.#model), field("Prompt", this.#prompt),
-      tick("Vectors of length 1", this.#unit), this.#job.button, this.#job.note);
-    host.append(el("h2", { id: "texts-title" }, "Texts"), this.#typed, this.#dropped, el("div", { class: "drop" }, this.#file, open, hint), this.#fileError, vectors);
+    const hint = el(
+      "p",
+      { class: "hint" },
+      "or drop one: CSV, TSV, JSON Lines, plain text. It is read here and sent to this server only.",
+    );
+    const vectors = el(
+      "div",
+      { class: "vectors", hidden: encoders.length === 0 },
+      field("Model", this.#model),
+      field("Prompt", this.#prompt),
+      tick("Vectors of length 1", this.#unit),
+      this.#job.button,
+      this.#job.note,
+    );
+    host.append(
+      el("h2", { id: "texts-title" }, "Texts"),
+      this.#typed,
+      this.#dropped,
+      el("div", { class: "row" }, this.#file, open, this.#other),
+      hint,
+      this.#fileError,
+      vectors,
+    );
     this.#file.addEventListener("change", () => this.#read(this.#file.files?.[0]));
+    this.#other.addEventListener("click", useTyped);
     this.#acceptDrops();
     this.#showPrompts();
     this.#changed();
+  }
+
+  #showPrompts(): void {
+    showPromptsOf(this.#prompt, this.model, "document");
   }
 
   /** What is typed or chosen now. */
@@ -130,9 +173,12 @@ export class TextsPanel extends EventTarget {
   }
 
   #changed(): void {
-    this.#set = this.#table ? this.#ofTable(this.#table) : { texts: this.#lines.value.split("\n").filter((line) => line.trim() !== "") };
+    this.#set = this.#table
+      ? this.#ofTable(this.#table)
+      : { texts: this.#lines.value.split("\n").filter((line) => line.trim() !== "") };
     const count = this.#set.texts.length;
-    this.#job.label = `Embed ${plural(count, "text")}`;
+    this.#other.textContent = this.#table ? "Type texts instead" : "Use an example";
+    this.#job.label = count === 0 ? "Embed" : `Embed ${plural(count, "text")}`;
     this.#job.button.disabled = count === 0;
     this.dispatchEvent(new Event("texts"));
   }
@@ -142,7 +188,10 @@ export class TextsPanel extends EventTarget {
     const rows = table.rows.flatMap((row, i) => (row[textColumn]?.trim() ? [i] : []));
     const values = (column: number) => rows.map((row) => table.rows[row]![column] ?? "");
     const skipped = table.rows.length - rows.length;
-    this.#fileNote.replaceChildren(el("b", {}, table.name), ` ${plural(rows.length, "text")}${skipped > 0 ? `, ${whole(skipped)} empty left out` : ""}`);
+    this.#fileNote.replaceChildren(
+      el("b", {}, table.name),
+      ` ${plural(rows.length, "text")}${skipped > 0 ? `, ${whole(skipped)} empty left out` : ""}`,
+    );
     const colour = this.#colourColumn.value;
     return {
       texts: values(textColumn),
@@ -151,20 +200,21 @@ export class TextsPanel extends EventTarget {
     };
   }
 
-  #showPrompts(): void {
-    const prompts = Object.entries(this.model?.model_type.embedding?.prompts ?? {});
-    setChoices(this.#prompt, [["", "none"], ...prompts.map(([name, text]) => [name, `${name}: ${text}`] as const)]);
-    this.#prompt.parentElement!.hidden = prompts.length === 0;
-  }
-
   async #embed(run: Parameters<ConstructorParameters<typeof Job>[1]>[0]): Promise<string> {
     const [set, model, start] = [this.#set, this.model!, performance.now()];
     const prompt = model.model_type.embedding!.prompts[this.#prompt.value] ?? "";
-    const rows = await inParts(set.texts, this.#info.max_client_batch_size, run, (part, signal) => embedPart(part.map((text) => prompt + text), model, this.#unit.checked, signal));
+    const rows = await inParts(set.texts, this.#info.max_client_batch_size, run, (part, signal) =>
+      embedPart(
+        part.map((text) => prompt + text),
+        model,
+        this.#unit.checked,
+        signal,
+      ),
+    );
     const seconds = (performance.now() - start) / 1000;
     const dimension = rows[0]!.vector.length;
     const data = new Float32Array(rows.length * dimension);
-    rows.forEach(({ vector }, i) => data.set(vector, i * dimension));
+    for (const [i, { vector }] of rows.entries()) data.set(vector, i * dimension);
     const norms = Float32Array.from(rows, ({ vector }) => Math.hypot(...vector));
     const report = rows.map(({ tokens, cut }) => ({ tokens, cut }));
     this.embedded = { ...set, model, data, dimension, norms, report };
@@ -174,13 +224,26 @@ export class TextsPanel extends EventTarget {
   }
 }
 
+/** A model's prompts as choices; hidden where it has none. */
+export function showPromptsOf(select: HTMLSelectElement, model: Model | undefined, preferred: string): void {
+  const prompts = Object.entries(model?.model_type.embedding?.prompts ?? {}).filter(([, text]) => text !== "");
+  setChoices(select, [["", "none"], ...prompts.map(([name, text]) => [name, `${name}: ${text}`] as const)]);
+  if (prompts.some(([name]) => name === preferred)) select.value = preferred;
+  select.parentElement!.hidden = prompts.length === 0;
+}
+
 interface EmbeddedPart {
   data: { embedding: string }[];
   report?: { tokens: number; cut: number }[];
 }
 
 /** Vectors as base64 of float32: a third of the bytes of numbers, and none to parse. */
-export async function embedPart(texts: readonly string[], { model_id }: Model, normalize: boolean, signal: AbortSignal) {
+export async function embedPart(
+  texts: readonly string[],
+  { model_id }: Model,
+  normalize: boolean,
+  signal: AbortSignal,
+) {
   const body = { model: model_id, input: texts, encoding_format: "base64", truncate: true, normalize, report: true };
   const { data, report } = await post<EmbeddedPart>("v1/embeddings", body, signal);
   return data.map(({ embedding }, i) => ({ vector: floatsOf(embedding), ...(report?.[i] ?? { tokens: 0, cut: 0 }) }));

@@ -19,7 +19,8 @@ export function showVectors(host: HTMLElement, embedded: Embedded): void {
     return `${name}, ${whole(bytes.byteLength / 1024)} KiB`;
   });
   job.button.classList.remove("primary");
-  const facts = `${plural(texts.length, "vector")} of ${whole(dimension)} numbers by ${model.model_id}; ` +
+  const facts =
+    `${plural(texts.length, "vector")} of ${whole(dimension)} numbers by ${model.model_id}; ` +
     (cut === 0 ? "no text was cut." : `${plural(cut, "text")} cut at ${whole(model.max_input_length)} tokens.`);
   const values = Array.from({ length: FIRST_VALUES }, (_, i) => `v${i}`);
   const columns = ["#", "Text", ...(groups ? [groups.name] : []), "Tokens", "Cut", "Norm", ...values];
@@ -66,7 +67,12 @@ function parquetOf({ texts, source, data, dimension }: Embedded, signal: AbortSi
 }
 
 /** The last answer of a worker to a message; others are told to `note`. */
-export function workerAnswer<T>(file: string, message: object, signal: AbortSignal, note?: (part: never) => void): Promise<T> {
+export function workerAnswer<T>(
+  file: string,
+  message: object,
+  signal: AbortSignal,
+  note?: (part: never) => void,
+): Promise<T> {
   const worker = new Worker(`page/${file}`, { type: "module" });
   return new Promise<T>((resolve, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason));

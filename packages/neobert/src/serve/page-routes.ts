@@ -49,7 +49,9 @@ function readPageFile(name: string): { bytes: Buffer<ArrayBuffer>; etag: string 
     read.set(name, file);
     return file;
   } catch (cause) {
-    throw new RequestError("notFound", "page: expected its files in the package, got none\nRun npm run build.", { cause });
+    throw new RequestError("notFound", "page: expected its files in the package, got none\nRun npm run build.", {
+      cause,
+    });
   }
 }
 

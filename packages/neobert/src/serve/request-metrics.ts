@@ -98,7 +98,12 @@ export class RequestMetrics {
       ...single("te_request_count", "counter", "Requests.", this.#requests),
       ...labelled("te_request_success", "method", "Requests that were answered, by route.", this.#successes),
       ...labelled("te_request_failure", "err", "Requests that were refused or failed, by kind.", this.#failures),
-      ...part("te_request_duration", "histogram", "Seconds of a request that a model answered.", this.#duration.lines("te_request_duration")),
+      ...part(
+        "te_request_duration",
+        "histogram",
+        "Seconds of a request that a model answered.",
+        this.#duration.lines("te_request_duration"),
+      ),
       ...part(
         "te_request_input_length",
         "histogram",
