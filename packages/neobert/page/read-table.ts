@@ -1,4 +1,4 @@
-// A dropped file as columns and rows: CSV, TSV and the like by the separator of its first line, JSON Lines, a JSON list, or plain
+// A dropped file as columns and rows: CSV by the separator that its first line has most of, TSV, JSON Lines, a JSON list, or plain
 // text with a text a line.
 
 import { dsvFormat } from "d3";
@@ -20,7 +20,7 @@ export function readTable(name: string, content: string): Table {
   }
   const first = content.slice(0, content.search(/\r?\n|$/));
   const count = (separator: string) => first.split(separator).length;
-  const separator = [",", "\t", ";"].sort((a, b) => count(b) - count(a))[0]!;
+  const separator = (ending === "csv" ? [",", "\t", ";"] : ["\t"]).sort((a, b) => count(b) - count(a))[0]!;
   const [columns = [], ...rows] = dsvFormat(separator).parseRows(content);
   if (rows.length === 0) throw new Error(`${name}: expected a line of column names and rows below it, got no rows`);
   return { name, columns, rows };
