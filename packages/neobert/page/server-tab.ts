@@ -22,8 +22,8 @@ export function serverTab(host: HTMLElement, info: Info): () => void {
   const cards = [
     card("Requests in flight", "", gauge("neobert_requests_in_flight", 1)),
     card("Tokens waiting", "", gauge("neobert_waiting_tokens")),
-    card("Texts", "/s", rate("neobert_inputs_total")),
-    card("Tokens", "/s", rate("neobert_tokens_total")),
+    card("Texts per second", "", rate("neobert_inputs_total")),
+    card("Tokens per second", "", rate("neobert_tokens_total")),
     card("Latency, median", " ms", ms(0.5)),
     card("Latency, 95 %", " ms", ms(0.95)),
   ];

@@ -234,19 +234,21 @@ export function showPromptsOf(select: HTMLSelectElement, model: Model | undefine
 
 interface EmbeddedPart {
   data: { embedding: string }[];
-  report?: { tokens: number; cut: number }[];
+  report: { tokens: number; cut: number }[];
 }
 
 /** Vectors as base64 of float32: a third of the bytes of numbers, and none to parse. */
-export async function embedPart(
-  texts: readonly string[],
-  { model_id }: Model,
-  normalize: boolean,
-  signal: AbortSignal,
-) {
-  const body = { model: model_id, input: texts, encoding_format: "base64", truncate: true, normalize, report: true };
+export async function embedPart(texts: readonly string[], { model_id }: Model, isUnit: boolean, signal: AbortSignal) {
+  const body = {
+    model: model_id,
+    input: texts,
+    encoding_format: "base64",
+    truncate: true,
+    normalized: isUnit,
+    report: true,
+  };
   const { data, report } = await post<EmbeddedPart>("v1/embeddings", body, signal);
-  return data.map(({ embedding }, i) => ({ vector: floatsOf(embedding), ...(report?.[i] ?? { tokens: 0, cut: 0 }) }));
+  return data.map(({ embedding }, i) => ({ vector: floatsOf(embedding), ...report[i]! }));
 }
 
 function floatsOf(base64: string): Float32Array {
