@@ -12,7 +12,7 @@ import { workerAnswer } from "./vectors-tab.js";
 const MARGIN = 24;
 const REACH = 16;
 /** Pixels of the page that stand above the map. */
-const ABOVE = 290;
+const ABOVE = 335;
 
 export function showMap(host: HTMLElement, embedded: Embedded): void {
   const method = choice(

@@ -112,7 +112,7 @@ export interface Run {
   progress(done: number, of: number): void;
 }
 
-const PART_TEXTS = 128;
+const PART_TEXTS = 64;
 const PART_CHARACTERS = 200_000;
 /** Parts on their way at once: the server is not idle while an answer is read. */
 const LANES = 2;

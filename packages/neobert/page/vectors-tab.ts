@@ -5,7 +5,7 @@ import { Job } from "./server-calls.js";
 import type { Embedded } from "./texts-panel.js";
 
 const PAGE_ROWS = 100;
-const FIRST_VALUES = 6;
+const FIRST_VALUES = 4;
 
 export function showVectors(host: HTMLElement, embedded: Embedded): void {
   const { texts, model, dimension, norms, data, report, groups } = embedded;
