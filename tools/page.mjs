@@ -1,5 +1,5 @@
-// Bundles the page of the server from packages/neobert/page into packages/neobert/dist/page: the script and its workers, each a file
-// of its own, and the licences of the libraries in them.
+// Bundles the page of the server, packages/neobert/page, into that package's dist: the script and its workers, each a file of
+// its own, and the licences of the libraries in them.
 //   node tools/page.mjs
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
