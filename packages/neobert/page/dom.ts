@@ -86,13 +86,20 @@ export function context2d(canvas: HTMLCanvasElement, width: number, height: numb
   return context;
 }
 
-/** Calls `draw` when the element's width or the colours change. */
-export function redrawn(element: HTMLElement, draw: () => void): void {
-  let width = -1;
+const draws = new WeakMap<Element, () => void>();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const frame of document.querySelectorAll(".frame")) draws.get(frame)?.();
+});
+
+/** A place for a canvas, and calls of `draw` when its width or the colours change. */
+export function drawn(canvas: HTMLCanvasElement, draw: (width: number) => void): HTMLElement {
+  const element = el("div", { class: "frame" }, canvas);
+  let before = -1;
+  const again = () => element.clientWidth > 0 && draw(element.clientWidth);
   new ResizeObserver(() => {
-    if (element.clientWidth === width) return;
-    width = element.clientWidth;
-    if (width > 0) draw();
+    if (element.clientWidth !== before) again();
+    before = element.clientWidth;
   }).observe(element);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  draws.set(element, again);
+  return element;
 }

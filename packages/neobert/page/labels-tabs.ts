@@ -52,7 +52,7 @@ export function entitiesTab(host: HTMLElement, info: Info, panel: TextsPanel): v
     async (model, all, run) => {
       const ask = (inputs: readonly string[], signal: AbortSignal) =>
         post<Entity[][]>("tag", { model, inputs }, signal);
-      found = await inParts(all, info.max_client_batch_size, run, ask);
+      found = await inParts(all, info, run, ask);
       texts = all;
       render();
       return `${plural(found.flat().length, "find")} in ${plural(all.length, "text")}.`;
@@ -89,7 +89,7 @@ export function classesTab(host: HTMLElement, info: Info, panel: TextsPanel): vo
     const ask = async (input: readonly string[], signal: AbortSignal) =>
       (await post<{ data: { label: string; probs: number[] }[] }>("classify", { model, input, truncate: true }, signal))
         .data;
-    const found = await inParts(texts, info.max_client_batch_size, run, ask);
+    const found = await inParts(texts, info, run, ask);
     const counts = Object.values(id2label).map(
       (label) => [label, found.filter((one) => one.label === label).length] as const,
     );

@@ -2,7 +2,7 @@
 // point, + and - zoom, 0 shows all.
 
 import { type D3ZoomEvent, extent, select, zoom, zoomIdentity } from "d3";
-import { choice, context2d, el, field, redrawn, short, styleColour } from "./dom.js";
+import { choice, context2d, drawn, el, field, short, styleColour } from "./dom.js";
 import { groupColours } from "./group-colours.js";
 import type { Projection, Wish } from "./projection-worker.js";
 import { Job } from "./server-calls.js";
@@ -81,7 +81,6 @@ function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void
     el("span", {}, "Point at a text, or focus the map and use the arrow keys."),
   );
   const find = el("input", { type: "search", placeholder: "words in a text", input: () => render() });
-  const frame = el("div", { class: "frame" }, canvas);
   let [transform, at, only] = [zoomIdentity, -1, ""];
   let [width, height] = [1, 1];
   const axis = (which: number) => {
@@ -210,9 +209,8 @@ function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void
         ),
       ]
     : [];
-  host.replaceChildren(el("div", { class: "row keys" }, field("Find", find), ...keys, ...scale), readout, frame);
-  redrawn(frame, () => {
-    width = frame.clientWidth;
+  const frame = drawn(canvas, (wide) => {
+    width = wide;
     height = Math.max(320, Math.min(width * 0.66, innerHeight - ABOVE));
     zooming.extent([
       [0, 0],
@@ -220,4 +218,5 @@ function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void
     ]);
     render();
   });
+  host.replaceChildren(el("div", { class: "row keys" }, field("Find", find), ...keys, ...scale), readout, frame);
 }

@@ -42,7 +42,7 @@ export function searchTab(host: HTMLElement, info: Info, panel: TextsPanel): voi
       );
       return results.sort((a, b) => a.index - b.index).map(({ relevance_score }) => relevance_score);
     };
-    const scores = await inParts(documents, info.max_client_batch_size, run, ask);
+    const scores = await inParts(documents, info, run, ask);
     const hits = first.map(({ index }, i) => ({ index, score: scores[i]!, ...(hasEncoder && { firstRank: i + 1 }) }));
     return hits.sort((a, b) => b.score - a.score);
   };

@@ -69,7 +69,7 @@ async function send(path: string, init: RequestInit): Promise<Response> {
 async function sentence(response: Response): Promise<string> {
   const text = await response.text();
   try {
-    return `The server refused (${response.status}): ${JSON.parse(text).message}`;
+    return `${response.status}: ${JSON.parse(text).message}`;
   } catch {
     return `The server answered ${response.status} ${response.statusText}`;
   }
@@ -120,11 +120,15 @@ const LANES = 2;
 /** What `send` makes of each text: of parts of them, as large as a server takes well. */
 export async function inParts<T>(
   texts: readonly string[],
-  most: number,
+  { max_client_batch_size, payload_limit }: Info,
   run: Run,
   send: (part: readonly string[], signal: AbortSignal, start: number) => Promise<readonly T[]>,
 ): Promise<T[]> {
-  const starts = partStarts(texts, Math.min(most, PART_TEXTS));
+  const starts = partStarts(
+    texts,
+    Math.min(max_client_batch_size, PART_TEXTS),
+    Math.min(payload_limit / 8, PART_CHARACTERS),
+  );
   const stop = new AbortController();
   const signal = AbortSignal.any([run.signal, stop.signal]);
   const results: (readonly T[])[] = [];
@@ -147,12 +151,12 @@ export async function inParts<T>(
   return results.flat();
 }
 
-function partStarts(texts: readonly string[], most: number): number[] {
+function partStarts(texts: readonly string[], most: number, mostCharacters: number): number[] {
   const starts: number[] = [];
   let characters = Number.POSITIVE_INFINITY;
   texts.forEach(({ length }, i) => {
     characters += length;
-    if (characters <= PART_CHARACTERS && i - starts.at(-1)! < most) return;
+    if (characters <= mostCharacters && i - starts.at(-1)! < most) return;
     starts.push(i);
     characters = length;
   });
@@ -196,7 +200,8 @@ export class Job {
     try {
       this.note.replaceChildren(el("p", { role: "status" }, await this.#work({ signal, progress })));
     } catch (error) {
-      const text = signal.aborted ? `Stopped at ${reached}.` : (error as Error).message;
+      const stopped = reached === "" ? "Stopped." : `Stopped at ${reached}.`;
+      const text = signal.aborted ? stopped : (error as Error).message;
       this.note.replaceChildren(el("p", signal.aborted ? { role: "status" } : { role: "alert", class: "error" }, text));
     } finally {
       this.#stop = undefined;

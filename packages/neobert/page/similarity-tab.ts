@@ -1,7 +1,7 @@
 // How alike texts are: a heat map of cosines, read by pointer or arrow keys, and the pairs that are most alike.
 
 import { interpolateRgb } from "d3";
-import { choice, context2d, el, field, redrawn, styleColour, table, whole } from "./dom.js";
+import { choice, context2d, drawn, el, field, styleColour, table, whole } from "./dom.js";
 import { cosines, type Embedded } from "./texts-panel.js";
 
 /** Texts of the map: beyond it cells are less than a few pixels. */
@@ -12,9 +12,10 @@ const LABEL_CELL = 11;
 
 export function showSimilarity(host: HTMLElement, embedded: Embedded): void {
   const count = Math.min(embedded.texts.length, MOST_TEXTS);
-  const { dimension, data, texts, groups } = embedded;
+  const { dimension, data, groups } = embedded;
+  const texts = embedded.texts.slice(0, count);
   const matrix = Array.from({ length: count }, (_, i) =>
-    cosines(embedded, data.subarray(i * dimension, (i + 1) * dimension)),
+    cosines({ ...embedded, texts }, data.subarray(i * dimension, (i + 1) * dimension)),
   );
   const pairs = matrix
     .flatMap((row, i) => Array.from(row.subarray(0, i), (score, j) => ({ i: j, j: i, score })))
@@ -26,7 +27,7 @@ export function showSimilarity(host: HTMLElement, embedded: Embedded): void {
     groups: () => [...matrix.keys()].sort((a, b) => groups!.values[a]!.localeCompare(groups!.values[b]!) || a - b),
   };
   let order = orders.given!();
-  let [row, column, cell, left] = [0, 0, 1, 0];
+  let [row, column, width, cell, left] = [0, 0, 0, 1, 0];
 
   const canvas = el("canvas", {
     tabindex: 0,
@@ -46,7 +47,7 @@ export function showSimilarity(host: HTMLElement, embedded: Embedded): void {
     draw();
   };
   const draw = () => {
-    const width = frame.clientWidth;
+    if (width === 0) return;
     left = width / count >= LABEL_CELL ? Math.min(220, width * 0.3) : 0;
     cell = Math.min(MOST_CELL, (width - left) / count);
     const size = cell * count;
@@ -97,7 +98,6 @@ export function showSimilarity(host: HTMLElement, embedded: Embedded): void {
     embedded.texts.length > count
       ? [el("p", { class: "hint" }, `The first ${count} of ${whole(embedded.texts.length)} texts.`)]
       : [];
-  const frame = el("div", { class: "frame" }, canvas);
   const rows = pairs
     .slice(0, MOST_PAIRS)
     .map(({ i, j, score }) => [score.toFixed(3), `${i + 1}. ${texts[i]}`, `${j + 1}. ${texts[j]}`]);
@@ -105,11 +105,13 @@ export function showSimilarity(host: HTMLElement, embedded: Embedded): void {
     el("div", { class: "row" }, field("Order", select), legend),
     ...left_out,
     readout,
-    frame,
+    drawn(canvas, (wide) => {
+      width = wide;
+      draw();
+    }),
     el("h3", {}, "Most alike"),
     table("Most alike", ["Cosine", "Text", "Text"], rows),
   );
-  redrawn(frame, draw);
   point(0, Math.min(1, count - 1));
 }
 

@@ -203,7 +203,7 @@ export class TextsPanel extends EventTarget {
   async #embed(run: Parameters<ConstructorParameters<typeof Job>[1]>[0]): Promise<string> {
     const [set, model, start] = [this.#set, this.model!, performance.now()];
     const prompt = model.model_type.embedding!.prompts[this.#prompt.value] ?? "";
-    const rows = await inParts(set.texts, this.#info.max_client_batch_size, run, (part, signal) =>
+    const rows = await inParts(set.texts, this.#info, run, (part, signal) =>
       embedPart(
         part.map((text) => prompt + text),
         model,

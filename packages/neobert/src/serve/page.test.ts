@@ -151,7 +151,7 @@ describe.runIf(executablePath !== undefined)("the page in Chromium", () => {
   async function dropCsv(page: Page): Promise<void> {
     await page.setInputFiles("#file", { name: "rows.csv", mimeType: "text/csv", buffer: Buffer.from(csv) });
     await press(page, "Embed 30 texts");
-    await page.getByText("30 vectors").waitFor();
+    await page.getByText(/^30 vectors/).waitFor();
   }
   const cells = async (page: Page, panel: string) =>
     Promise.all((await page.locator(`#${panel} tbody tr`).all()).map((row) => row.locator("td").allTextContents()));
@@ -392,7 +392,7 @@ describe.runIf(executablePath !== undefined)("the page in Chromium", () => {
       await page.getByText("Not the server's key").waitFor();
       await key.fill("secret");
       await key.press("Enter");
-      await page.getByText("3 vectors").waitFor();
+      await page.getByText(/^3 vectors/).waitFor();
       expect(await key.isVisible()).toBe(false);
       expect(await page.evaluate("[JSON.stringify(sessionStorage), localStorage.length, document.cookie]")).toEqual([
         '{"neobert-api-key":"secret"}',
@@ -425,6 +425,40 @@ describe.runIf(executablePath !== undefined)("the page in Chromium", () => {
     expect(await page.title()).toBe("NeoBERT");
     await page.getByLabel("One a line").fill("other");
     await page.getByText("The vectors are of 3 texts before your change").waitFor();
+  });
+
+  test("a page that is opened while models load says so, and goes on when they are there", async () => {
+    let loaded: (models: ReturnType<typeof servedOf>) => void = () => {};
+    const loading = await serve(new Promise((resolve) => (loaded = resolve)), { port: 0 });
+    const page = await browser.newPage();
+    open.push(page);
+    await page.goto(loading.url);
+    await page.getByText("503: the model is loading").waitFor();
+    expect(await page.getByRole("tab").count()).toBe(0);
+    loaded(servedOf(served).slice(3));
+    await page.getByRole("tab", { name: "Fill masks" }).waitFor();
+    // Tabs are for what is served: nothing here makes vectors.
+    expect(await page.getByRole("tab").allTextContents()).toEqual(["Fill masks", "Entities", "Server"]);
+    expect(await page.getByRole("button", { name: /^Embed/ }).isVisible()).toBe(false);
+    await loading.close();
+  });
+
+  test("a file is taken where it is dropped, and texts beyond the server's limits go in smaller parts", async () => {
+    const small = await serve(servedOf(served), { port: 0, payloadLimit: 2000, log: (record) => records.push(record) });
+    const page = await openPage(small.url);
+    records.length = 0;
+    await page.evaluate(`{
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([${JSON.stringify(csv)}], "dropped.csv"));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    }`);
+    await page.getByText("dropped.csv").waitFor();
+    await press(page, "Embed 30 texts");
+    await page.getByText(/^30 vectors/).waitFor();
+    const parts = records.filter(({ path }) => path === "/v1/embeddings");
+    expect(parts.length).toBeGreaterThan(3);
+    expect(parts.map(({ status }) => status)).toEqual(parts.map(() => 200));
+    await small.close();
   });
 
   test("a server that has gone is told in words", async () => {
