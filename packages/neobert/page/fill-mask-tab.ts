@@ -28,7 +28,7 @@ export function fillMaskTab(host: HTMLElement, info: Info): void {
   const put = (changed: string) => {
     text.value = changed;
     undo.disabled = before.length === 0;
-    if (changed.includes(mask())) job.run();
+    if (changed.includes(mask())) job.restart();
     else {
       fillings.replaceChildren();
       job.note.replaceChildren(el("p", { role: "status" }, "All masks are filled."));

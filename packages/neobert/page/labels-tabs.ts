@@ -3,7 +3,7 @@
 import { schemeObservable10 } from "d3";
 import { bar, choice, el, field, plural } from "./dom.js";
 import { type Info, inParts, Job, modelsFor, post, type Run, type Task } from "./server-calls.js";
-import type { TextsPanel } from "./texts-panel.js";
+import { NO_TEXTS, type TextsPanel } from "./texts-panel.js";
 
 const SHOWN = 200;
 
@@ -127,7 +127,7 @@ function askAll(
   const model = choice(modelsFor(info, task).map(({ model_id }) => [model_id, model_id]));
   const job = new Job(label, async (run) => {
     const { texts } = panel.set;
-    if (texts.length === 0) throw new Error("There are no texts yet: type some, or open a file.");
+    if (texts.length === 0) throw new Error(NO_TEXTS);
     const said = await work(model.value, texts, run);
     return texts.length > SHOWN ? `${said} The first ${SHOWN} are shown.` : said;
   });

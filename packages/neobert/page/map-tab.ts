@@ -22,7 +22,7 @@ export function showMap(host: HTMLElement, embedded: Embedded): void {
     ],
     () => {
       for (const { parentElement } of [neighbours, minDist]) parentElement!.hidden = method.value === "pca";
-      if (method.value === "pca") job.run();
+      if (method.value === "pca") job.restart();
     },
   );
   const neighbours = el("input", { type: "number", min: 2, max: 200, value: 15 });
@@ -63,7 +63,7 @@ export function showMap(host: HTMLElement, embedded: Embedded): void {
     place,
   );
   for (const { parentElement } of [neighbours, minDist]) parentElement!.hidden = true;
-  job.run();
+  job.restart();
 }
 
 function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void {

@@ -26,8 +26,8 @@ export function searchTab(host: HTMLElement, info: Info, panel: TextsPanel): voi
   const byVectors = async (run: Run): Promise<{ texts: string[]; hits: Hit[] }> => {
     const { embedded } = panel;
     if (!embedded) throw new Error("There are no vectors yet: press Embed beside the texts first.");
-    const text = (embedded.model.model_type.embedding!.prompts[prompt.value] ?? "") + query.value;
-    const [embeddedQuery] = await embedPart([text], embedded.model, true, run.signal);
+    const wishes = { normalized: true, prompt: prompt.value };
+    const [embeddedQuery] = await embedPart([query.value], embedded.model, wishes, run.signal);
     const hits = Array.from(cosines(embedded, embeddedQuery!.vector), (score, index) => ({ index, score }));
     return { texts: embedded.texts, hits: hits.sort((a, b) => b.score - a.score) };
   };

@@ -170,6 +170,7 @@ export class Job {
   readonly #work: (run: Run) => Promise<string>;
   #label: string;
   #stop: AbortController | undefined;
+  #running: Promise<void> | undefined;
 
   /** `work` resolves to a sentence about what it did. */
   constructor(label: string, work: (run: Run) => Promise<string>) {
@@ -184,8 +185,19 @@ export class Job {
   }
 
   /** Begins; stops where it has begun. */
-  async run(): Promise<void> {
-    if (this.#stop) return this.#stop.abort();
+  run(): void {
+    if (this.#stop) this.#stop.abort();
+    else this.#running = this.#begin();
+  }
+
+  /** Begins, anew where it has begun. */
+  async restart(): Promise<void> {
+    this.#stop?.abort();
+    await this.#running;
+    if (!this.#stop) this.run();
+  }
+
+  async #begin(): Promise<void> {
     const { signal } = (this.#stop = new AbortController());
     const bar = el("progress", { "aria-label": this.#label });
     const count = el("span");

@@ -2,7 +2,7 @@
 
 import { choice, el, field, plural, setChoices, short, tick, whole } from "./dom.js";
 import { guessColumns, readTable, type Table } from "./read-table.js";
-import { type Info, inParts, Job, type Model, modelsFor, post } from "./server-calls.js";
+import { type Info, inParts, Job, type Model, modelsFor, post, type Run } from "./server-calls.js";
 
 export interface TextSet {
   texts: string[];
@@ -22,7 +22,9 @@ export interface Embedded extends TextSet {
   report: { tokens: number; cut: number }[];
 }
 
-export const example = [
+export const NO_TEXTS = "There are no texts yet: type some, or open a file.";
+
+const example = [
   "The bakery opens at six and the bread is still warm.",
   "Knead the dough for ten minutes, then let it rise.",
   "A pinch of salt brings out the taste of chocolate.",
@@ -179,7 +181,6 @@ export class TextsPanel extends EventTarget {
     const count = this.#set.texts.length;
     this.#other.textContent = this.#table ? "Type texts instead" : "Use an example";
     this.#job.label = count === 0 ? "Embed" : `Embed ${plural(count, "text")}`;
-    this.#job.button.disabled = count === 0;
     this.dispatchEvent(new Event("texts"));
   }
 
@@ -200,17 +201,11 @@ export class TextsPanel extends EventTarget {
     };
   }
 
-  async #embed(run: Parameters<ConstructorParameters<typeof Job>[1]>[0]): Promise<string> {
+  async #embed(run: Run): Promise<string> {
     const [set, model, start] = [this.#set, this.model!, performance.now()];
-    const prompt = model.model_type.embedding!.prompts[this.#prompt.value] ?? "";
-    const rows = await inParts(set.texts, this.#info, run, (part, signal) =>
-      embedPart(
-        part.map((text) => prompt + text),
-        model,
-        this.#unit.checked,
-        signal,
-      ),
-    );
+    if (set.texts.length === 0) throw new Error(NO_TEXTS);
+    const wishes = { normalized: this.#unit.checked, prompt: this.#prompt.value };
+    const rows = await inParts(set.texts, this.#info, run, (part, signal) => embedPart(part, model, wishes, signal));
     const seconds = (performance.now() - start) / 1000;
     const dimension = rows[0]!.vector.length;
     const data = new Float32Array(rows.length * dimension);
@@ -227,7 +222,7 @@ export class TextsPanel extends EventTarget {
 /** A model's prompts as choices; hidden where it has none. */
 export function showPromptsOf(select: HTMLSelectElement, model: Model | undefined, preferred: string): void {
   const prompts = Object.entries(model?.model_type.embedding?.prompts ?? {}).filter(([, text]) => text !== "");
-  setChoices(select, [["", "none"], ...prompts.map(([name, text]) => [name, `${name}: ${text}`] as const)]);
+  setChoices(select, [["", "the server's"], ...prompts.map(([name, text]) => [name, `${name}: ${text}`] as const)]);
   if (prompts.some(([name]) => name === preferred)) select.value = preferred;
   select.parentElement!.hidden = prompts.length === 0;
 }
@@ -238,15 +233,14 @@ interface EmbeddedPart {
 }
 
 /** Vectors as base64 of float32: a third of the bytes of numbers, and none to parse. */
-export async function embedPart(texts: readonly string[], { model_id }: Model, isUnit: boolean, signal: AbortSignal) {
-  const body = {
-    model: model_id,
-    input: texts,
-    encoding_format: "base64",
-    truncate: true,
-    normalized: isUnit,
-    report: true,
-  };
+export async function embedPart(
+  texts: readonly string[],
+  { model_id: model }: Model,
+  { normalized, prompt }: { normalized: boolean; prompt: string },
+  signal: AbortSignal,
+) {
+  const how = { encoding_format: "base64", truncate: true, report: true, normalized };
+  const body = { model, input: texts, ...how, ...(prompt !== "" && { prompt_name: prompt }) };
   const { data, report } = await post<EmbeddedPart>("v1/embeddings", body, signal);
   return data.map(({ embedding }, i) => ({ vector: floatsOf(embedding), ...report[i]! }));
 }
