@@ -67,9 +67,9 @@ export function serverTab(host: HTMLElement, info: Info): () => void {
       "p",
       { class: "hint" },
       `Limits: ${limits} `,
-      el("a", { href: "openapi.json" }, "The routes as OpenAPI"),
+      el("a", { href: "docs" }, "The routes"),
       "; ",
-      el("a", { href: "metrics" }, "metrics for Prometheus"),
+      el("a", { href: "metrics" }, "the metrics"),
       ".",
     ),
   );
