@@ -100,8 +100,10 @@ function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void
     const words = find.value.trim().toLowerCase();
     const radius = texts.length > 3000 ? 2 : texts.length > 500 ? 3 : 5;
     const dot = (i: number, size: number) => {
+      const [x, y] = placeOf(i);
+      if (size <= 2) return context.fillRect(x - size, y - size, 2 * size, 2 * size); // arcs of many thousands take long
       context.beginPath();
-      context.arc(...placeOf(i), size, 0, 2 * Math.PI);
+      context.arc(x, y, size, 0, 2 * Math.PI);
       context.fill();
     };
     texts.forEach((text, i) => {

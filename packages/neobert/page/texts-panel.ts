@@ -136,16 +136,15 @@ export class TextsPanel extends EventTarget {
 
   #acceptDrops(): void {
     const mark = (isOver: boolean) => document.body.classList.toggle("over", isOver);
-    document.addEventListener("dragover", (event) => {
+    const files = (event: DragEvent, isOver: boolean) => {
+      if (!event.dataTransfer?.types.includes("Files")) return undefined;
       event.preventDefault();
-      mark(true);
-    });
+      mark(isOver);
+      return event.dataTransfer.files;
+    };
+    document.addEventListener("dragover", (event) => files(event, true));
     document.addEventListener("dragleave", ({ relatedTarget }) => relatedTarget === null && mark(false));
-    document.addEventListener("drop", (event) => {
-      event.preventDefault();
-      mark(false);
-      this.#read(event.dataTransfer?.files[0]);
-    });
+    document.addEventListener("drop", (event) => this.#read(files(event, false)?.[0]));
   }
 
   async #read(file: File | undefined): Promise<void> {

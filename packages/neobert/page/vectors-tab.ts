@@ -60,7 +60,8 @@ export function showVectors(host: HTMLElement, embedded: Embedded): void {
 /** Made by a worker, so that the page goes on. */
 function parquetOf({ texts, source, data, dimension }: Embedded, signal: AbortSignal): Promise<ArrayBuffer> {
   const columns = (source?.table.columns ?? []).flatMap((name, column) => {
-    const isOwn = column === source!.textColumn || name === "text" || name === "embedding";
+    const isFirst = source!.table.columns.indexOf(name) === column;
+    const isOwn = column === source!.textColumn || ["", "text", "embedding"].includes(name) || !isFirst;
     return isOwn ? [] : [{ name, data: source!.rows.map((row) => source!.table.rows[row]![column] ?? "") }];
   });
   return workerAnswer("parquet-worker.js", { texts, columns, data, dimension }, signal);
