@@ -68,8 +68,9 @@ export function showMap(host: HTMLElement, embedded: Embedded): void {
 
 function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void {
   const { texts, groups } = embedded;
-  const colours = () => groupColours(embedded, styleColour("accent"), styleColour("muted"));
-  const { legend, keyOf, ramp } = colours();
+  const styled = () => groupColours(embedded, styleColour("accent"), styleColour("muted"));
+  let colours = styled();
+  const { legend, keyOf, ramp } = colours;
   const canvas = el("canvas", {
     tabindex: 0,
     role: "application",
@@ -96,7 +97,7 @@ function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void
   const isShown = (i: number) => only === "" || keyOf(i) === only;
   const render = () => {
     const context = context2d(canvas, width, height);
-    const { of } = colours();
+    const { of } = colours;
     const words = find.value.trim().toLowerCase();
     const radius = texts.length > 3000 ? 2 : texts.length > 500 ? 3 : 5;
     const dot = (i: number, size: number) => {
@@ -212,6 +213,7 @@ function draw(host: HTMLElement, embedded: Embedded, points: Float32Array): void
       ]
     : [];
   const frame = drawn(canvas, (wide) => {
+    colours = styled();
     width = wide;
     height = Math.max(320, Math.min(width * 0.66, innerHeight - ABOVE));
     zooming.extent([

@@ -39,7 +39,7 @@ export function showVectors(host: HTMLElement, embedded: Embedded): void {
   let shown = Math.min(PAGE_ROWS, texts.length);
   const rows = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => row(from + i));
   const list = table("Vectors", columns, rows(0, shown));
-  list.classList.add("tall", groups ? "grouped" : "plain");
+  list.classList.add("tall");
   const more = el("button", {
     type: "button",
     hidden: shown === texts.length,
