@@ -19,8 +19,8 @@ function remove() {
 
 function copy() {
   remove();
-  if (!existsSync(join(neobert, "dist")) || !existsSync(join(torch, "dist"))) {
-    throw new Error("pack: expected compiled packages, got no dist\nRun `npm run build` first.");
+  if (!existsSync(join(neobert, "dist", "page", "page.js")) || !existsSync(join(torch, "dist"))) {
+    throw new Error("pack: expected compiled packages and the page, got none\nRun `npm run build` first.");
   }
   const target = join(bundled, "@neobert", "torch");
   mkdirSync(target, { recursive: true });

@@ -1,4 +1,4 @@
-// Makes a fresh clone ready to run: npm packages, libtorch, the addon, the compiled TypeScript, one printed line each.
+// Makes a fresh clone ready to run: npm packages, libtorch, the addon, the compiled TypeScript, the page of the server, one printed line each.
 // `npm start`, `npm test` and `npm run setup` call it. It needs Node, g++, make and Python's pip, and nothing installed.
 // What is done already is seen by hashes and takes well under two seconds. Logs and stamps are in .cache/.
 import { rmSync } from "node:fs";
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { buildAddon } from "./setup/addon.mjs";
 import { findLibtorch, userCacheFolder } from "./setup/libtorch.mjs";
 import { checkNode, installPackages } from "./setup/packages.mjs";
+import { bundlePage } from "./setup/page.mjs";
 import { SetupError, step, withLock } from "./setup/steps.mjs";
 import { compileTypeScript } from "./setup/typescript.mjs";
 
@@ -33,6 +34,7 @@ async function setUp() {
   await step("typescript", () =>
     compileTypeScript({ root, workspaces: [torch, neobert], stamp: local("typescript.sha256"), logFile }),
   );
+  await step("page", () => bundlePage({ root, stamp: local("page.sha256"), logFile }));
 }
 
 try {

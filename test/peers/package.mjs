@@ -59,7 +59,8 @@ for (const { types, default: entry } of Object.values(exports)) {
     if (!files.includes(path.slice(2))) throw new Error(`${path}: named by package.json, and not in the tarball`);
   }
 }
-for (const path of ["node_modules/@neobert/torch/native/binding.gyp", "node_modules/@neobert/torch/dist/index.js"]) {
+const further = ["native/binding.gyp", "dist/index.js"].map((path) => `node_modules/@neobert/torch/${path}`);
+for (const path of [...further, "dist/page/index.html", "dist/page/page.js"]) {
   if (!files.includes(path)) throw new Error(`${path}: not in the tarball`);
 }
 const program = spawnSync(process.execPath, [join(installed, "bin", "neobert.js"), "--version"], { encoding: "utf8" });

@@ -146,6 +146,7 @@ if (made.includes("onnx")) await check("onnx", runOnnx);
 if (made.includes("clients")) await check("clients", runClients);
 await check("package", () => runAlone("package"));
 await check("browser", () => runAlone("browser"));
+await check("deploy", () => runAlone("deploy"));
 await check("node", testOnNewestNode);
 console.log(`${results.passed} passed, ${results.failed} failed`);
 process.exitCode = results.failed > 0 || results.passed === 0 ? 1 : 0;

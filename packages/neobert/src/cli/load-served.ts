@@ -71,7 +71,7 @@ export function entriesOf(words: readonly string[], flags: EntryFlags): ModelEnt
 function nameOf(nameOrFolder: string): string {
   const parts = resolve(nameOrFolder).split("/");
   if (/^[\w.-]+\/[\w.-]+$/.test(nameOrFolder) && parts.length > 2) return nameOrFolder;
-  return basename(nameOrFolder) === "model" ? (parts.at(-2) ?? "model") : basename(resolve(nameOrFolder));
+  return basename(nameOrFolder) === "model" ? parts.at(-2) || "model" : basename(resolve(nameOrFolder));
 }
 
 /** Loads all; rejects, with nothing left loaded, where one cannot be. */

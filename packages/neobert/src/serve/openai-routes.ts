@@ -20,7 +20,9 @@ const body = z.object({
   dimensions,
   user: text.nullish(),
   ...cut,
+  // Ours
   report,
+  prompt_name: text.nullish(),
   // Jina's
   embedding_type: z.union([format, z.tuple([format])]).nullish(),
   normalized: flag(true),
@@ -46,6 +48,7 @@ async function embeddings(wanted: z.output<typeof body>, encoder: Encoder, conte
     dimensions: wanted.dimensions,
     normalize: wanted.normalized && wanted.use_activation,
     role: roleOf(wanted.task),
+    prompt_name: wanted.prompt_name,
     report: wanted.report,
   };
   const cutContext = withCut(context, maxTokens, encoder.maxTokens);

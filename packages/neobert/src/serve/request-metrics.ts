@@ -64,7 +64,7 @@ export class RequestMetrics {
     const [counts, label] = error === undefined ? [this.#successes, method] : [this.#failures, error];
     counts.set(label, (counts.get(label) ?? 0) + 1);
     if (error !== undefined) return;
-    this.#duration.observe(seconds);
+    if (tokens.length > 0) this.#duration.observe(seconds);
     this.#inputs += tokens.length;
     if (task === "encoder") this.#embedded += tokens.length;
     if (task === "classifier" || task === "reranker") this.#predicted += tokens.length;
@@ -98,7 +98,12 @@ export class RequestMetrics {
       ...single("te_request_count", "counter", "Requests.", this.#requests),
       ...labelled("te_request_success", "method", "Requests that were answered, by route.", this.#successes),
       ...labelled("te_request_failure", "err", "Requests that were refused or failed, by kind.", this.#failures),
-      ...part("te_request_duration", "histogram", "Seconds of a request.", this.#duration.lines("te_request_duration")),
+      ...part(
+        "te_request_duration",
+        "histogram",
+        "Seconds of a request that a model answered.",
+        this.#duration.lines("te_request_duration"),
+      ),
       ...part(
         "te_request_input_length",
         "histogram",

@@ -17,6 +17,8 @@ export interface Context {
   settings: HandlerSettings;
   metrics: RequestMetrics;
   id: string;
+  /** Of the request. */
+  headers: Headers;
   signal: AbortSignal;
   /** False while models load, and once the server drains. */
   isReady: boolean;
@@ -37,6 +39,8 @@ export interface Route {
   task?: Task;
   /** Needs no key, and answers while models load. */
   isOpen?: boolean;
+  /** Is left out of the OpenAPI document. */
+  isHidden?: boolean;
   /** Whether this row of a path is for this body; the last row of a path takes what is left. */
   when?(body: unknown, models: readonly ServedModel[]): boolean;
   body?: z.ZodType;

@@ -4,6 +4,7 @@ import { cohereRoutes } from "./cohere-routes.js";
 import { ollamaRoutes } from "./ollama-routes.js";
 import { openaiRoutes } from "./openai-routes.js";
 import { ownRoutes } from "./own-routes.js";
+import { pageRoutes } from "./page-routes.js";
 import { rerankRoutes } from "./rerank-routes.js";
 import type { Route } from "./route.js";
 import { statusRoutes } from "./status-routes.js";
@@ -13,6 +14,7 @@ import { weaviateRoutes } from "./weaviate-routes.js";
 
 export const routes: readonly Route[] = [
   ...statusRoutes,
+  ...pageRoutes,
   ...teiRoutes,
   ...openaiRoutes,
   ...vllmRoutes,

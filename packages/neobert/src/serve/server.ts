@@ -129,7 +129,7 @@ async function respond(service: Service, incoming: IncomingMessage, outgoing: Se
   if (outgoing.destroyed) return;
   const bytes = Buffer.from(await response.arrayBuffer());
   outgoing.setTimeout(SLOW_READER_MS, () => outgoing.destroy());
-  response.headers.set("content-length", `${bytes.length}`);
+  if (response.status !== 204 && response.status !== 304) response.headers.set("content-length", `${bytes.length}`);
   if (service.isDraining) response.headers.set("connection", "close");
   outgoing.writeHead(response.status, [...response.headers].flat());
   outgoing.end(incoming.method === "HEAD" ? undefined : bytes);

@@ -204,7 +204,7 @@ export class Service {
     if (this.#isLoading) throw new RequestError("unhealthy", "the model is loading");
   }
 
-  async #respond(row: Route, raw: unknown, { signal }: Request, work: Work): Promise<Response> {
+  async #respond(row: Route, raw: unknown, { signal, headers }: Request, work: Work): Promise<Response> {
     const body = row.body ? checked(row.body, raw) : undefined;
     const name = (body as { model?: string | null } | undefined)?.model ?? undefined;
     const requestsOf = (model: LoadedModel) => this.#requestsOf.get(model) ?? 0;
@@ -222,13 +222,14 @@ export class Service {
       settings: this.#settings,
       metrics: this.#metrics,
       id: work.id,
+      headers,
       signal,
       isReady: !this.#isLoading && !this.#isDraining && this.#deaths < MOST_DEATHS,
       call,
       count: (tokens) => {
         work.tokens = tokens;
       },
-      document: () => openApi(routes),
+      document: () => openApi(routes.filter(({ isHidden }) => !isHidden)),
     };
     const run = async () => row.run(body as never, model as never, context);
     if (model) this.#requestsOf.set(model, requestsOf(model) + 1);

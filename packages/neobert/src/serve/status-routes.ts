@@ -11,7 +11,7 @@ import { modelsOf, oneOf, partOf, type ServedModel } from "./served-models.js";
 
 const startedS = Math.floor(Date.now() / 1000);
 
-function health(_: unknown, __: unknown, { isReady }: Context): Response {
+export function health(_: unknown, __: unknown, { isReady }: Context): Response {
   if (!isReady)
     throw new RequestError("unhealthy", "the model is loading or its engine dies, or the server is shutting down");
   return new Response(null, { status: 200 });
@@ -109,7 +109,7 @@ function checkLoaded({ models }: Context): void {
 const get = { method: "GET", family: "tei" } as const;
 
 export const statusRoutes: readonly Route[] = [
-  { ...get, paths: ["/health", "/", "/ping"], summary: "200 when ready, else 503.", isOpen: true, run: health },
+  { ...get, paths: ["/health", "/ping"], summary: "200 when ready, else 503.", isOpen: true, run: health },
   {
     ...get,
     paths: ["/info"],
