@@ -2,7 +2,7 @@
 // tried and given up beside it. Every seed is a dot, the standard deviation over seeds a whisker.
 
 import * as Plot from "@observablehq/plot";
-import { type Chart, chartSvg, colorOf, type SvgOptions } from "./chart.js";
+import { across, type Chart, chartSvg, colorOf, type SvgOptions } from "./chart.js";
 import type { Ablations } from "./formats.js";
 
 const ROW_HEIGHT = 46;
@@ -50,6 +50,8 @@ export function ablationChart(data: Ablations): Chart {
   const values = rows.flatMap(({ mean, std, seeds }) => [mean - std, mean + std, ...seeds]);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const margin = Math.max(0.5, 0.06 * (high - low));
+  const domain = [low - margin, high + margin];
+  const marks = `; dots: ${seeds} seeds, whisker: standard deviation`;
   const label = ({ mean, std, relative }: AblationRow) =>
     `${mean.toFixed(1)}${seeds > 1 ? ` ± ${std.toFixed(1)}` : ""}${relative === undefined ? "" : ` (${signed(relative)} %)`}`;
   const halo = { fill: "currentColor", stroke: "var(--paper)", strokeWidth: 4 };
@@ -67,14 +69,7 @@ export function ablationChart(data: Ablations): Chart {
       marginLeft: 12,
       marginRight: 16,
       marginBottom: 44,
-      style: { fontSize: "12px" },
-      x: {
-        label: `GLUE average, percent${seeds > 1 && width > 500 ? `; dots: ${seeds} seeds, whisker: standard deviation` : ""}`,
-        domain: [low - margin, high + margin],
-        labelAnchor: "center",
-        labelArrow: "none",
-        ticks: width / 90,
-      },
+      x: { ...across(`GLUE average, percent${seeds > 1 && width > 500 ? marks : ""}`, width), domain },
       y: { domain: rows.map(({ name }) => name), axis: null, type: "point", padding: 0.5 },
       marks: [
         Plot.gridX({ ticks: width / 90, strokeOpacity: 0.15 }),

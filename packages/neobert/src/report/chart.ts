@@ -64,6 +64,10 @@ const variables = (colors: typeof LIGHT) =>
     .map(([name, value]) => `--${name}:${value}`)
     .join(";");
 
+/** A horizontal axis: its label in the middle below it, marks as close as their numbers allow. */
+export const across = (label: string, width: number) =>
+  ({ label, labelAnchor: "center", labelArrow: "none", ticks: width / 90 }) as const;
+
 /** The colours as style rules: those of the reader's setting, light or dark. */
 export const colorRules = (selector: string) =>
   `${selector}{${variables(LIGHT)}}@media (prefers-color-scheme:dark){${selector}{${variables(DARK)}}}`;
@@ -71,7 +75,12 @@ export const colorRules = (selector: string) =>
 /** The chart as an `<svg>` element, as wide as what holds it. */
 export function chartSvg(chart: Chart, { width = 720, standalone = false }: SvgOptions = {}): string {
   const { document } = parseHTML("<html></html>");
-  const drawing = Plot.plot({ ...chart.plot(width), width, document } as Plot.PlotOptions) as unknown as Drawing;
+  const drawing = Plot.plot({
+    style: { fontSize: "12px" },
+    ...chart.plot(width),
+    width,
+    document,
+  } as Plot.PlotOptions) as unknown as Drawing;
   drawing.querySelector("style")?.remove(); // it would hold for the whole page, and sets a white background
   const legend = legendOf(chart.legend ?? [], width);
   const titleHeight = standalone ? TITLE_HEIGHT : 0;

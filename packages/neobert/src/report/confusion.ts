@@ -44,7 +44,6 @@ function confusionChart(title: string, labels: Labels, confusion: number[][]): C
       marginTop: 80,
       marginBottom: 10,
       padding: 0.06,
-      style: { fontSize: "12px" },
       x: { axis: "top", label: null, tickFormat: name, tickRotate: -35 },
       y: { label: null, tickFormat: name },
       marks: [
@@ -63,7 +62,6 @@ function f1Chart(title: string, labels: Labels): Chart {
     plot: () => ({
       height: 60 + 20 * worst.length,
       marginLeft: 110,
-      style: { fontSize: "12px" },
       x: { domain: [0, 1], label: "F1", labelArrow: "none", grid: true },
       y: {
         label: null,

@@ -2,10 +2,11 @@
 // of its texts as a band, and where each model's training length ends.
 
 import * as Plot from "@observablehq/plot";
-import { type Chart, chartSvg, colorOf, dashOf, type SvgOptions } from "./chart.js";
+import { across, type Chart, chartSvg, colorOf, dashOf, type SvgOptions } from "./chart.js";
 import type { PseudoPerplexity } from "./formats.js";
 
 const HEIGHT = 340;
+const grouped = (value: number) => value.toLocaleString("en-US");
 
 /** The longest text that the model was trained on, where the file says it. */
 export const trainedLengthOf = ({ settings }: PseudoPerplexity) =>
@@ -38,7 +39,7 @@ export function pseudoPerplexityChart(
       .join("; "),
     legend: models.map((model, series) => {
       const length = trainedLengthOf(model);
-      return { name: `${names[series]}${length ? `, trained to ${length.toLocaleString("en-US")}` : ""}`, series };
+      return { name: `${names[series]}${length ? `, trained to ${grouped(length)}` : ""}`, series };
     }),
     plot: (width) => ({
       height: HEIGHT,
@@ -46,27 +47,15 @@ export function pseudoPerplexityChart(
       marginLeft: 54,
       marginRight: 24,
       marginBottom: 44,
-      style: { fontSize: "12px" },
       x: {
-        label: "tokens of a text, at most",
-        labelAnchor: "center",
-        labelArrow: "none",
-        ...(isLog
-          ? {
-              type: "log",
-              base: 2,
-              ticks: spaced(lengths, width),
-              tickFormat: (length: number) => length.toLocaleString("en-US"),
-            }
-          : { type: "linear", ticks: width / 90 }),
+        ...across("tokens of a text, at most", width),
+        ...(isLog ? { type: "log", base: 2, ticks: spaced(lengths, width), tickFormat: grouped } : { type: "linear" }),
       },
       y: {
         label: "pseudo-perplexity",
         labelArrow: "none",
         grid: true,
-        ...(high / low > 8
-          ? { type: "log", tickFormat: (value: number) => value.toLocaleString("en-US"), ticks: 5 }
-          : { zero: high / low > 2, nice: true }),
+        ...(high / low > 8 ? { type: "log", tickFormat: grouped, ticks: 5 } : { zero: high / low > 2, nice: true }),
       },
       color: { type: "ordinal", domain: models.map((_, i) => `${i}`), range: models.map((_, i) => colorOf(i)) },
       marks: [
@@ -99,7 +88,7 @@ function spaced(lengths: readonly number[], width: number): number[] {
 
 /** Three figures that matter. */
 export function shown(value: number): string {
-  return value >= 100 ? Math.round(value).toLocaleString("en-US") : value.toPrecision(3);
+  return value >= 100 ? grouped(Math.round(value)) : value.toPrecision(3);
 }
 
 /** The paper's figures 2 and 6 for models scored here, as an SVG file's text; `models` are contents of `pppl.json`. */

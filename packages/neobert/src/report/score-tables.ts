@@ -4,7 +4,7 @@
 import * as Plot from "@observablehq/plot";
 import { summarize } from "../evaluate/mteb/mteb-summary.js";
 import { mtebTasks } from "../evaluate/mteb/mteb-tasks.js";
-import { type Chart, colorOf } from "./chart.js";
+import { across, type Chart, colorOf } from "./chart.js";
 import { comparisonRows } from "./comparison.js";
 import type { Comparison, Glue } from "./formats.js";
 import { figure, type Section, type Table, type TableRow, tableHtml } from "./html.js";
@@ -61,14 +61,8 @@ function barChart(title: string, groups: readonly string[], series: readonly Sco
       marginRight: 20,
       marginTop: 4,
       marginBottom: 44,
-      style: { fontSize: "12px" },
-      x: {
-        label: "percent",
-        labelAnchor: "center",
-        labelArrow: "none",
-        ticks: width / 90,
-        domain: [low, low + (high - low) * (width > 500 ? 1.12 : 1.35)], // room for the numbers
-      },
+      // With room for the numbers.
+      x: { ...across("percent", width), domain: [low, low + (high - low) * (width > 500 ? 1.12 : 1.35)] },
       y: { axis: null, domain: [0, groups.length * groupHeight], reverse: true },
       color: { type: "identity" },
       marks: [

@@ -1,7 +1,7 @@
 // Training runs laid over one another: loss and held-out loss, learning rate, tokens a second, and where the time went.
 
 import * as Plot from "@observablehq/plot";
-import { type Chart, colorOf, dashOf } from "./chart.js";
+import { across, type Chart, colorOf, dashOf } from "./chart.js";
 import { confusionFigure } from "./confusion.js";
 import { figure, type Section, type Table } from "./html.js";
 import type { StepMetrics, TrainingRun } from "./read-run.js";
@@ -111,8 +111,7 @@ function lineChart(
       marginTop: 26,
       marginRight: 20,
       marginBottom: 42,
-      style: { fontSize: "12px" },
-      x: { label: "step", labelAnchor: "center", labelArrow: "none", ticks: width / 100, tickFormat: grouped },
+      x: { ...across("step", width), ticks: width / 100, tickFormat: grouped },
       y: {
         label,
         labelArrow: "none",
@@ -179,14 +178,7 @@ function timeChart(runs: readonly TrainingRun[]): [Chart, Table] {
       marginRight: 20,
       marginTop: 6,
       marginBottom: 42,
-      style: { fontSize: "12px" },
-      x: {
-        label: "percent of the time",
-        labelAnchor: "center",
-        labelArrow: "none",
-        domain: [0, 100],
-        ticks: width / 90,
-      },
+      x: { ...across("percent of the time", width), domain: [0, 100] },
       y: { axis: null, domain: totals.map(({ run }) => run), padding: 0.1 },
       color: { type: "identity" },
       marks: [
