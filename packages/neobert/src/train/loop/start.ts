@@ -39,77 +39,56 @@ export async function startRun<B, Scores extends object>(
   const tokenizer = task.loadTokenizer(checkpoint);
   const { device } = config;
   const model = checkpoint === undefined ? task.startModel(tokenizer) : TorchModel.load(checkpoint, { device });
-  const owned: { dispose(): void }[] = [model];
+  const owned: { dispose(): void }[] = [model]; // what is freed where the start fails
   try {
-    return await startWith(
-      task,
-      { model, tokenizer, threads, state, checkpoint, owned },
-      { resume, onNote, shouldStop },
-    );
+    const { name, betas, eps, weightDecay } = config.optimizer;
+    const Optimizer = name === "adamw" ? AdamW : Adam;
+    const optimizer = new Optimizer([...model.weights.values()], { betas, eps, weightDecay });
+    owned.push(optimizer);
+    const generator = new Generator(config.seed, device);
+    const ops = new TorchOps({ checkpoint: config.activationCheckpointing, generator });
+
+    const trainerWith = (compute: ComputeWeights) =>
+      task.makeTrainer({ model, optimizer, compute, ops, generator, clipNorm: config.clipNorm, shouldStop });
+    let dtype = state?.record.dtype ?? (config.dtype === "auto" ? undefined : config.dtype);
+    if (dtype === undefined) {
+      const measured = fasterType(await task.trial(tokenizer), model, trainerWith);
+      dtype = measured.dtype;
+      onNote(`dtype auto: ${dtype}, as a forward and backward pass took ${measured.text}`);
+    }
+    const compute = new ComputeWeights(model, dtype);
+    owned.push(compute);
+    const record = recordOf(config, dtype, threads);
+    if (state) {
+      for (const difference of recordChanged(state.record, record)) {
+        onNote(`not the run's own machine, so it may not continue bit for bit: ${difference}`);
+      }
+      loadOptimizer(checkpoint!, model, optimizer);
+      if (state.generator !== null) restoreGenerator(generator, state.generator, checkpoint!);
+      onNote(`resumed after step ${state.step} from ${checkpoint}`);
+    } else {
+      mkdirSync(config.out, { recursive: true });
+      writeFileAtomic(join(config.out, "run.yaml"), formatRunConfig(config));
+    }
+    const trainer = trainerWith(compute);
+    return {
+      config,
+      model,
+      tokenizer,
+      optimizer,
+      ops,
+      generator,
+      compute,
+      trainer,
+      record,
+      state,
+      checkpoint,
+      savedStep: state?.step ?? 0,
+    };
   } catch (error) {
     for (const part of owned.reverse()) part.dispose();
     throw error;
   }
-}
-
-/** What is there before the optimizer. */
-interface Beginning extends Pick<Run, "model" | "tokenizer" | "state" | "checkpoint"> {
-  threads: number;
-  /** What is freed where the start fails. */
-  owned: { dispose(): void }[];
-}
-
-async function startWith<B, Scores extends object>(
-  task: TrainTask<B, Scores>,
-  { model, tokenizer, threads, state, checkpoint, owned }: Beginning,
-  { onNote, shouldStop }: StartOptions,
-): Promise<RunOf<B>> {
-  const { config } = task;
-  const { device } = config;
-  const { name, betas, eps, weightDecay } = config.optimizer;
-  const Optimizer = name === "adamw" ? AdamW : Adam;
-  const optimizer = new Optimizer([...model.weights.values()], { betas, eps, weightDecay });
-  owned.push(optimizer);
-  const generator = new Generator(config.seed, device);
-  const ops = new TorchOps({ checkpoint: config.activationCheckpointing, generator });
-
-  const trainerWith = (compute: ComputeWeights) =>
-    task.makeTrainer({ model, optimizer, compute, ops, generator, clipNorm: config.clipNorm, shouldStop });
-  let dtype = state?.record.dtype ?? (config.dtype === "auto" ? undefined : config.dtype);
-  if (dtype === undefined) {
-    const measured = fasterType(await task.trial(tokenizer), model, trainerWith);
-    dtype = measured.dtype;
-    onNote(`dtype auto: ${dtype}, as a forward and backward pass took ${measured.text}`);
-  }
-  const compute = new ComputeWeights(model, dtype);
-  owned.push(compute);
-  const record = recordOf(config, dtype, threads);
-  if (state) {
-    for (const difference of recordChanged(state.record, record)) {
-      onNote(`not the run's own machine, so it may not continue bit for bit: ${difference}`);
-    }
-    loadOptimizer(checkpoint!, model, optimizer);
-    if (state.generator !== null) restoreGenerator(generator, state.generator, checkpoint!);
-    onNote(`resumed after step ${state.step} from ${checkpoint}`);
-  } else {
-    mkdirSync(config.out, { recursive: true });
-    writeFileAtomic(join(config.out, "run.yaml"), formatRunConfig(config));
-  }
-  const trainer = trainerWith(compute);
-  return {
-    config,
-    model,
-    tokenizer,
-    optimizer,
-    ops,
-    generator,
-    compute,
-    trainer,
-    record,
-    state,
-    checkpoint,
-    savedStep: state?.step ?? 0,
-  };
 }
 
 function restoreGenerator(generator: Generator, base64: string, checkpoint: string): void {
