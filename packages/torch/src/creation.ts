@@ -3,7 +3,7 @@
 
 import { type Device, type DType, native, type TypedArray } from "./native.js";
 import type { Generator } from "./random.js";
-import { Tensor } from "./tensor.js";
+import { arrayTypes, Tensor } from "./tensor.js";
 
 export interface TensorOptions {
   /** float32 unless said otherwise. */
@@ -17,16 +17,6 @@ type Nested = number | boolean | Nested[];
 function finish(tensor: Tensor, options: TensorOptions): Tensor {
   return options.requiresGrad ? tensor.requiresGrad_() : tensor;
 }
-
-const arrayType: Record<DType, new (values: Iterable<never>) => TypedArray> = {
-  float32: Float32Array,
-  float64: Float64Array,
-  bfloat16: Float32Array,
-  int64: BigInt64Array,
-  int32: Int32Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-};
 
 /** A tensor of the given numbers, nested as deep as it has dimensions. Throws a RangeError when rows differ in length. */
 export function tensor(values: Nested, options: TensorOptions = {}): Tensor {
@@ -46,7 +36,7 @@ export function tensor(values: Nested, options: TensorOptions = {}): Tensor {
   walk(values, 0);
   const converted = dtype === "int64" ? flat.map(BigInt) : flat;
   const borrowedDtype = dtype === "bfloat16" ? "float32" : dtype;
-  const array = new arrayType[dtype](converted as never);
+  const array = new arrayTypes[borrowedDtype](converted as never);
   const cpu = new Tensor(native.borrow(array, shape, borrowedDtype));
   return finish(moved(cpu, dtype, options.device), options);
 }

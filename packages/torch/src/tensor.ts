@@ -13,6 +13,20 @@ type Operand = Tensor | number;
 
 const list = (dims: Dims): number[] | undefined => (typeof dims === "number" ? [dims] : dims);
 
+/** The typed array of each dtype; bfloat16 as the Uint16Array of its bits. */
+export const arrayTypes: Record<
+  DType,
+  (new (length: number) => TypedArray) & (new (of: Iterable<never>) => TypedArray)
+> = {
+  float32: Float32Array,
+  float64: Float64Array,
+  bfloat16: Uint16Array,
+  int64: BigInt64Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+};
+
 export class Tensor {
   #shape: readonly number[] | undefined;
   #dtype: DType | undefined;
@@ -81,7 +95,7 @@ export class Tensor {
 
   /** A copy of the values in row order: float32 as Float32Array, bfloat16 as the Uint16Array of its bits, bool as Uint8Array. */
   toTypedArray(): TypedArray {
-    const array = allocate(this.dtype, this.numel);
+    const array = new arrayTypes[this.dtype](this.numel);
     native.copyTo(this.handle, array);
     return array;
   }
@@ -450,21 +464,4 @@ export class Tensor {
 
 function valuesAndIndices([values, indices]: [Handle, Handle]): { values: Tensor; indices: Tensor } {
   return { values: new Tensor(values), indices: new Tensor(indices) };
-}
-
-function allocate(dtype: DType, numel: number): TypedArray {
-  switch (dtype) {
-    case "float32":
-      return new Float32Array(numel);
-    case "float64":
-      return new Float64Array(numel);
-    case "bfloat16":
-      return new Uint16Array(numel);
-    case "int64":
-      return new BigInt64Array(numel);
-    case "int32":
-      return new Int32Array(numel);
-    default:
-      return new Uint8Array(numel);
-  }
 }
