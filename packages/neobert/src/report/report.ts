@@ -40,27 +40,21 @@ function sectionsOf(runs: readonly ReportedRun[]): Section[] {
     runs.filter((run): run is Extract<ReportedRun, { kind: K }> => run.kind === kind);
   const when = <T>(found: T[], make: (found: T[]) => Section): Section[] => (found.length > 0 ? [make(found)] : []);
   const benchmarks = [...new Set(of("glue").map(({ data }) => data.benchmark))];
+  const runsOf = (benchmark: string) => of("glue").filter(({ data }) => data.benchmark === benchmark);
   return [
     ...when(of("training"), trainingSection),
     ...when(of("pppl"), pseudoPerplexitySection),
     ...when(of("mteb"), mtebSection),
     ...when(of("comparison"), comparisonSection),
-    ...benchmarks.map((benchmark) =>
-      glueSection(
-        benchmark,
-        of("glue").filter(({ data }) => data.benchmark === benchmark),
-      ),
-    ),
+    ...benchmarks.map((benchmark) => glueSection(benchmark, runsOf(benchmark))),
     ...when(of("ablations"), ablationSection),
     settingsSection(runs),
   ];
 }
 
 function pseudoPerplexitySection(runs: readonly Extract<ReportedRun, { kind: "pppl" }>[]): Section {
-  const chart = pseudoPerplexityChart(
-    runs.map(({ data }) => data),
-    runs.map(({ name }) => name),
-  );
+  const [models, names] = [runs.map(({ data }) => data), runs.map(({ name }) => name)];
+  const chart = pseudoPerplexityChart(models, names);
   const table = {
     columns: ["Model", "Tokens up to", "Texts", "Median", "25 %", "75 %"],
     rows: runs.flatMap(({ name, data }) =>
