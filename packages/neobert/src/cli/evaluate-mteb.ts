@@ -96,12 +96,7 @@ async function run(models: string[], flags: MtebFlags): Promise<void> {
   if (summaries.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
 }
 
-async function evaluateOne(
-  name: string,
-  flags: MtebFlags,
-  signal: AbortSignal,
-  before: readonly MtebReport[],
-): Promise<MtebReport> {
+async function evaluateOne(name: string, flags: MtebFlags, signal: AbortSignal, before: readonly MtebReport[]) {
   const { tasks, types, instructions, instructionFormat, data, dataRoot, out, cache, force, maxTokens, offline } =
     flags;
   const { model, about, settings, dispose } = await openModel(name, flags, signal);

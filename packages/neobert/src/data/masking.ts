@@ -52,15 +52,7 @@ export class Masker {
    * Masks `ids[from..to)` in place and appends the rows it chose, ascending, and their true ids. `stream` and `counter`
    * name the piece.
    */
-  mask(
-    ids: Int32Array,
-    from: number,
-    to: number,
-    stream: number,
-    counter: number,
-    rows: number[],
-    labels: number[],
-  ): void {
+  mask(ids: Int32Array, from: number, to: number, stream: number, counter: number, rows: number[], labels: number[]) {
     const { rate, maskShare, randomShare } = this.#options;
     const limit = rate * 2 ** 32;
     const draws = this.#draws;

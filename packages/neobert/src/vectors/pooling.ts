@@ -45,14 +45,7 @@ export function pool(
   return pooled;
 }
 
-function reduceTokens(
-  hidden: Float32Array,
-  start: number,
-  end: number,
-  from: number,
-  C: number,
-  mode: PoolingMode,
-): Float64Array {
+function reduceTokens(hidden: Float32Array, start: number, end: number, from: number, C: number, mode: PoolingMode) {
   const result = new Float64Array(C).fill(mode === "max" && from < end ? Number.NEGATIVE_INFINITY : 0);
   let weights = 0;
   for (let token = from; token < end; token++) {

@@ -188,13 +188,7 @@ function firstNotBelow(sorted: Float32Array, value: number): number {
 }
 
 /** Each centre becomes the mean of all rows it has had so far; `counts` holds how many. */
-function moveCenters(
-  batch: Float32Array,
-  d: number,
-  centers: Float32Array,
-  counts: Float32Array,
-  labels: Int32Array,
-): void {
+function moveCenters(batch: Float32Array, d: number, centers: Float32Array, counts: Float32Array, labels: Int32Array) {
   const rowsOfCluster: number[][] = Array.from(counts, () => []);
   for (let i = 0; i < labels.length; i++) rowsOfCluster[labels[i]!]!.push(i * d);
   const sums = new Float64Array(d);

@@ -211,11 +211,7 @@ function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, secon
   return { step: state.step, steps: state.config.steps, loss, learningRate: lr, tokensPerSecond, seconds: all };
 }
 
-function save<B, Scores extends object>(
-  task: TrainTask<B, Scores>,
-  run: RunOf<B>,
-  onNote: (text: string) => void,
-): void {
+function save<B, Scores extends object>(task: TrainTask<B, Scores>, run: RunOf<B>, onNote: (text: string) => void) {
   const { config, model, optimizer, tokenizer, state } = run;
   const { step } = state!;
   run.checkpoint = saveCheckpoint(config.out, {
