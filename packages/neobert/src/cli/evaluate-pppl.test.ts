@@ -45,6 +45,25 @@ test("evaluate pppl scores each text of the files, keeps the scores, and report 
     expect(readFileSync(join(work, "other/pppl.svg"), "utf8").split(`${name}: median`)).toHaveLength(3);
     await expect(run(...args, "--beside", work)).rejects.toThrow(/pppl\.json: expected a file, got none/);
     await expect(run(...args, "--sample", "2")).rejects.toThrow(/expected scores with the settings.*\n.*`force`/);
+    const tokenizer = readFileSync(join(model, "tokenizer.json"), "utf8");
+    const grown = JSON.parse(tokenizer);
+    grown.model.vocab.zebra = 5000;
+    writeFileSync(join(model, "tokenizer.json"), JSON.stringify(grown));
+    writeFileSync(join(work, "b.txt"), "a\nthe zebra\n");
+    const beyond = run(
+      "evaluate",
+      "pppl",
+      model,
+      join(work, "b.txt"),
+      "--split",
+      "line",
+      "--out",
+      join(work, "beyond"),
+    );
+    await expect(beyond).rejects.toThrow(
+      `${join(work, "b.txt")}:2 ("the zebra"): expected tokens with ids below the model's vocab_size 90, got zebra, id 5000\n`,
+    );
+    writeFileSync(join(model, "tokenizer.json"), tokenizer);
     await expect(run(...args, "--max-length", "65")).rejects.toThrow(/at most the model's 64 positions, got 65/);
     await run("report", join(work, "pppl"), "--out", join(work, "page.html"), "--title", "Words");
     expect(readFileSync(join(work, "page.html"), "utf8")).toContain("<h1>Words</h1>");

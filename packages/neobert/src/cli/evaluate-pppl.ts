@@ -63,7 +63,7 @@ async function run(name: string, files: string[], flags: PpplFlags): Promise<voi
     const report = await evaluatePseudoPerplexity({
       model,
       name: folderName(name),
-      texts: textsOf(files, flags),
+      texts: textsOf(files, flags, signal),
       out,
       sample,
       seed,
@@ -82,9 +82,10 @@ async function run(name: string, files: string[], flags: PpplFlags): Promise<voi
   }).finally(() => line.end());
 }
 
-async function* textsOf(files: string[], { column, format, header, quotes, split, limit }: PpplFlags) {
-  for await (const { text } of readDocuments(files, given({ column, format, header, quotes, split, limit })))
-    yield text;
+async function* textsOf(files: string[], flags: PpplFlags, signal: AbortSignal) {
+  const { column, format, header, quotes, split, limit } = flags;
+  const options = given({ column, format, header, quotes, split, limit, signal });
+  for await (const { text, source, row } of readDocuments(files, options)) yield { text, where: `${source}:${row}` };
 }
 
 /** `12/300 texts [==>   ] 14% 33,012 tokens/s 0:12 left` */

@@ -8,7 +8,7 @@ import { TokenizedTexts } from "../texts/tokenized.js";
 import { checkPooling, type PoolingMode } from "../vectors/pooling.js";
 import { bytesOf, type Output, type OutputArrays, outputs, type Ranges, rangesOf } from "../vectors/quantize.js";
 import { type NumberArray, Rows } from "../vectors/rows.js";
-import type { SentenceFolder } from "../vectors/sentence-transformers.js";
+import { preparation, type SentenceFolder } from "../vectors/sentence-transformers.js";
 import { type SimilarityFunction, similarities } from "../vectors/similarity.js";
 import type { VectorSettings } from "../vectors/vector-head.js";
 import {
@@ -322,9 +322,7 @@ export class Encoder extends LoadedModel {
 
   /** What sentence-transformers (since 5.4) does to a text: prompt before it, perhaps lower case. */
   #preparation(prompt: string): (text: string) => string {
-    const { lowercase } = this.#sentence;
-    // Each letter by itself, as tokenizers does it: no other sigma at the end of a word.
-    return (text) => (lowercase ? (prompt + text).replaceAll("Σ", "σ").toLowerCase() : prompt + text);
+    return preparation(prompt, this.#sentence.lowercase);
   }
 
   /** Tokens at the start of a text with this prompt that are the prompt's: the leading special ones count. */

@@ -92,6 +92,8 @@ export class FillMask extends LoadedModel {
    */
   async logProbabilities(batch: PackedBatch, rows: Int32Array, ids: Int32Array): Promise<Float32Array> {
     const { vocab_size } = this.config;
+    this.checkRows(batch.ids, () => "logProbabilities");
+    this.checkRows(ids, () => "logProbabilities");
     const foreign = ids.find((id) => id < 0 || id >= vocab_size);
     if (foreign !== undefined || ids.length !== rows.length) {
       const got = foreign === undefined ? `${ids.length}` : `id ${foreign}`;
@@ -116,6 +118,11 @@ export class FillMask extends LoadedModel {
       }),
     );
     return found!.data.slice() as Float32Array;
+  }
+
+  /** Throws, naming the token and what `where` calls the text, where the model knows no token of an id. */
+  checkRows(ids: Int32Array, where: () => string): void {
+    this.texts.checkRows(ids, where);
   }
 
   #masksOf(text: string, ids: Int32Array): number[] {

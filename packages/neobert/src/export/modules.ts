@@ -11,11 +11,13 @@ export interface SentenceFiles {
   includePrompt: boolean;
   prompts: Record<string, string>;
   maxTokens: number;
+  /** Whether texts are made lower case before they are tokenized; default false. */
+  lowercase?: boolean;
 }
 
 /** Makes an embedder of the encoder in `out`: modules.json, 1_Pooling, sentence_bert_config.json, prompts. */
 export function writeSentenceFiles(out: string, files: SentenceFiles): void {
-  const { hiddenSize, pooling, normalize, includePrompt, prompts, maxTokens } = files;
+  const { hiddenSize, pooling, normalize, includePrompt, prompts, maxTokens, lowercase = false } = files;
   const types = ["Transformer", "Pooling", ...(normalize ? ["Normalize"] : [])];
   const modules = types.map((type, idx) => {
     const path = idx === 0 ? "" : `${idx}_${type}`;
@@ -33,7 +35,7 @@ export function writeSentenceFiles(out: string, files: SentenceFiles): void {
     pooling_mode_lasttoken: false,
     include_prompt: includePrompt,
   });
-  writeJson(out, "sentence_bert_config.json", { max_seq_length: maxTokens, do_lower_case: false });
+  writeJson(out, "sentence_bert_config.json", { max_seq_length: maxTokens, do_lower_case: lowercase });
   writeJson(out, "config_sentence_transformers.json", {
     prompts,
     default_prompt_name: null,

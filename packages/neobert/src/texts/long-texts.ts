@@ -25,7 +25,7 @@ export interface LongTextWorkerInput {
 }
 
 export type LongTextRequest = { id: number; input: TextInput; kind: keyof LongTextResults } & {
-  options: Omit<TokenizeOptions, "signal" | "prepare" | "needsTokens">;
+  options: Omit<TokenizeOptions, "signal" | "prepare" | "needsTokens" | "placeOf">;
 };
 interface LongTextResults {
   packed: PackedTexts;
@@ -81,7 +81,7 @@ export class LongTexts {
   tokenize<Kind extends keyof LongTextResults>(
     kind: Kind,
     input: TextInput,
-    { signal, prepare: _, needsTokens: __, ...options }: TokenizeOptions,
+    { signal, prepare: _, needsTokens: __, placeOf: ___, ...options }: TokenizeOptions,
   ): Promise<LongTextResults[Kind]> {
     this.#worker ??= this.#start();
     const worker = this.#worker;

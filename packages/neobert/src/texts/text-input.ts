@@ -21,6 +21,8 @@ export interface TokenizeOptions {
   signal?: AbortSignal | undefined;
   /** Number of the first text, for errors. */
   firstIndex?: number;
+  /** What errors call the text of an index, such as its file and row; default: `where` and the number. */
+  placeOf?: ((index: number) => string | undefined) | undefined;
   /** What is done to each text before: trimming, lower case, a prompt. */
   prepare?: (text: string) => string;
   /** Tokens that neighbouring overflowing pieces share. */

@@ -174,7 +174,7 @@ export class TextTokenizer {
 
   async #inSlices(
     texts: readonly (TextInput | TokenIds)[],
-    { where, maxTokens, signal, firstIndex = 0, prepare = (text) => text, needsTokens = false }: TokenizeOptions,
+    { where, maxTokens, signal, firstIndex = 0, placeOf, prepare = (text) => text, needsTokens }: TokenizeOptions,
     take: {
       ids(input: TokenIds): Int32Array[];
       short(input: TextInput): Int32Array[];
@@ -207,28 +207,24 @@ export class TextTokenizer {
         pieces = await take.long(prepared, this.#longTexts);
         sliceEnd = 0;
       } else pieces = take.short(input);
-      if (this.#rows !== undefined) {
-        this.#checkRows(`${where}: text ${firstIndex + i} (${quoted(input)})`, pieces, this.#rows);
-      }
+      const named = () => placeOf?.(i) ?? `${where}: text ${firstIndex + i}`;
+      for (const ids of pieces) this.checkRows(ids, () => `${named()} (${quoted(input)})`);
       if (needsTokens && pieces[0]!.length === 0) {
-        const text = quoted(input);
-        throw new Error(
-          `${where}: expected a text that has tokens at index ${i}, got ${text}\nLeave it out of the data.`,
-        );
+        throw new Error(`${named()}: expected a text that has tokens, got ${quoted(input)}\nLeave it out of the data.`);
       }
     }
     if (texts.length > FEW_TEXTS) await ownTurn(); // what the caller does with so many is not of the last slice's turn
   }
 
-  #checkRows(where: string, pieces: Int32Array[], rows: number): void {
-    for (const ids of pieces) {
-      const foreign = ids.find((id) => id >= rows);
-      if (foreign === undefined) continue;
-      throw new Error(
-        `${where}: expected tokens with ids below the model's vocab_size ${rows}, got ${this.tokenizer.idToToken(foreign)}, id ${foreign}\n` +
-          "The tokenizer has more tokens than the model: take the one that it was trained with.",
-      );
-    }
+  /** Throws, naming the token and what `where` calls the text, where the model knows no token of that id. */
+  checkRows(ids: Int32Array, where: () => string): void {
+    const rows = this.#rows;
+    const foreign = rows === undefined ? undefined : ids.find((id) => id >= rows);
+    if (foreign === undefined) return;
+    throw new Error(
+      `${where()}: expected tokens with ids below the model's vocab_size ${rows}, got ${this.tokenizer.idToToken(foreign)}, id ${foreign}\n` +
+        "The tokenizer has more tokens than the model: take the one that it was trained with.",
+    );
   }
 
   #encode(input: TextInput, options: TokenizeOptions): Encoding {

@@ -139,6 +139,14 @@ function readTransformer(folder: string, modulesFile: string) {
   };
 }
 
+/**
+ * What is done to a text before it is tokenized, in encoding and in training: the prompt goes before it, and letters become
+ * small ones each by itself, as tokenizers does it (no other sigma at the end of a word). Nothing is stripped.
+ */
+export function preparation(prompt: string, lowercase: boolean): (text: string) => string {
+  return (text) => (lowercase ? (prompt + text).replaceAll("Σ", "σ").toLowerCase() : prompt + text);
+}
+
 const flags: Record<PoolingMode, string> = {
   cls: "pooling_mode_cls_token",
   max: "pooling_mode_max_tokens",

@@ -12,6 +12,8 @@ export interface Example {
   label?: number;
   /** What the benchmark calls it when answers are handed in. */
   id: number;
+  /** File and row that it was read from, for errors. */
+  where?: string;
   /** The question that this candidate answers, where several examples make one question. */
   group?: number;
   /** The candidate as it is handed in. */

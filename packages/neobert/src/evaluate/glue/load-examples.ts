@@ -73,12 +73,12 @@ export async function loadExamples(
     let number = 0;
     for (const file of files) {
       // QQP's own files have rows that were torn at a line break; the Hub leaves them out too.
-      for await (const { record, row } of readRecords(file, { header: found.header, ragged: "skip" })) {
+      for await (const { record, where } of readRecords(file, { header: found.header, ragged: "skip" })) {
         options.signal?.throwIfAborted();
         try {
-          examples.push(...task.examples(record, number++));
+          for (const example of task.examples(record, number++)) examples.push({ ...example, where });
         } catch (error) {
-          throw new Error(`${file}: record ${row}: ${(error as Error).message}`, { cause: error });
+          throw new Error(`${where}: ${(error as Error).message}`, { cause: error });
         }
       }
     }

@@ -24,8 +24,10 @@ function write(path: string, content: string | Uint8Array): void {
   writeFileSync(join(root, path), content);
 }
 
-const load = (benchmark: Benchmark, name: string, split: Split) =>
+const loadPlaced = (benchmark: Benchmark, name: string, split: Split) =>
   loadExamples(benchmark, taskOf(benchmark, name), split, { data: root });
+const load = async (...which: Parameters<typeof loadPlaced>) =>
+  (await loadPlaced(...which))?.map((part) => part.map(({ where: _, ...example }) => example));
 
 describe("the paper's settings", () => {
   test("the grid has 60 points, runs are 10 epochs and end after 15 evaluations without gain", () => {
@@ -73,6 +75,7 @@ describe("GLUE's records", () => {
       ],
     ]);
     expect(await load(glue, "cola", "test")).toEqual([[{ text: 'Bill whistled past the "house.', id: 0 }]]);
+    expect((await loadPlaced(glue, "cola", "train"))![0]![1]!.where).toBe(join(root, "CoLA/train.tsv: record 2"));
     expect(await load(glue, "cola", "validation")).toBeUndefined();
   });
 

@@ -22,7 +22,7 @@ export interface PplOptions extends CutOptions, ScoreOptions {
   model: MaskedLM;
   /** The model's name in the results. */
   name: string;
-  texts: Iterable<string> | AsyncIterable<string>;
+  texts: Iterable<string | PlacedText> | AsyncIterable<string | PlacedText>;
   /** Upper bounds of the bins, ascending; default 64, 128, 256 ... up to the greatest length. */
   lengths?: readonly number[] | undefined;
   /** Scores each text cut to each of `lengths` that it has, so that all bins hold the same texts; default false. */
@@ -34,6 +34,12 @@ export interface PplOptions extends CutOptions, ScoreOptions {
   /** Throws kept scores away instead of refusing those of other settings. */
   force?: boolean | undefined;
   onProgress?: ((progress: PplProgress) => void) | undefined;
+}
+
+/** A text with what errors call it, such as its file and row. */
+export interface PlacedText {
+  text: string;
+  where: string;
 }
 
 export interface PplProgress {
@@ -64,8 +70,9 @@ export async function evaluatePseudoPerplexity(options: PplOptions): Promise<Ppl
   const lengths = checkedLengths(options.lengths ?? doublingLengths(maxLength), maxLength);
   const texts: MaskedText[] = [];
   let skipped = 0;
-  for await (const text of options.texts) {
-    const cuts = cutsOf(model, text, { maxLength, sample, seed }, everyLength ? lengths : undefined);
+  for await (const given of options.texts) {
+    const one = typeof given === "string" ? { text: given, where: "pseudo-perplexity" } : given;
+    const cuts = cutsOf(model, one, { maxLength, sample, seed }, everyLength ? lengths : undefined);
     if (cuts.length === 0) skipped++;
     for (const cut of cuts) texts.push(cut);
   }
@@ -103,8 +110,13 @@ export async function evaluatePseudoPerplexity(options: PplOptions): Promise<Ppl
   return report;
 }
 
-function cutsOf(model: MaskedLM, text: string, options: CutOptions, lengths?: readonly number[]): MaskedText[] {
-  const whole = maskedText(model, text, options);
+function cutsOf(
+  model: MaskedLM,
+  { text, where }: PlacedText,
+  options: CutOptions,
+  lengths?: readonly number[],
+): MaskedText[] {
+  const whole = maskedText(model, text, options, where);
   if (!whole || !lengths) return whole ? [whole] : [];
   return lengths
     .filter((length) => length <= whole.ids.length)

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { Permutation, randomStreams } from "../../data/random.js";
 import { cutByTokens } from "../../engine/planner.js";
+import { shown } from "../../files/checked.js";
 import type { EncodeOptions, Encoding, SpecialIds } from "../../tokenizer/index.js";
 
 /** What is asked of a masked language model; `FillMask` is one. */
@@ -20,6 +21,8 @@ export interface MaskedLM {
     rows: Int32Array,
     ids: Int32Array,
   ): Promise<Float32Array>;
+  /** Throws, naming the token and what `where` calls the text, where the model knows no token of an id. */
+  checkRows?(ids: Int32Array, where: () => string): void;
 }
 
 export interface TextScore {
@@ -72,8 +75,16 @@ export function checkedLength(model: MaskedLM, { maxLength = model.maxTokens, sa
   return maxLength;
 }
 
-/** The text cut to `maxLength` with the positions to mask; undefined where it has no token but special ones. */
-export function maskedText(model: MaskedLM, text: string, options: CutOptions = {}): MaskedText | undefined {
+/**
+ * The text cut to `maxLength` with the positions to mask; undefined where it has no token but special ones. Throws where it
+ * has a token that the model does not know; `where` names the text then.
+ */
+export function maskedText(
+  model: MaskedLM,
+  text: string,
+  options: CutOptions = {},
+  where = "pseudo-perplexity",
+): MaskedText | undefined {
   const { sample = Number.POSITIVE_INFINITY, seed = 0 } = options;
   const maxLength = checkedLength(model, options);
   const { ids, specialTokensMask } = model.tokenizer.encode(text, {
@@ -81,6 +92,7 @@ export function maskedText(model: MaskedLM, text: string, options: CutOptions = 
     truncation: "longestFirst",
     padding: false,
   });
+  model.checkRows?.(ids, () => `${where} (${shown(text, 40)})`);
   // As in training: neither what the template adds nor special tokens in the text itself, [UNK] among them.
   const special = new Set(Object.values(model.tokenizer.specialIds));
   const candidates = [...ids.keys()].filter((i) => specialTokensMask[i] === 0 && !special.has(ids[i]!));

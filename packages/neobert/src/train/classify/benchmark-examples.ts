@@ -11,6 +11,7 @@ export function labelledOf(examples: readonly Example[]): LabelledInputs {
   return {
     inputs: examples.map(({ text, pair }) => (pair === undefined ? text : { text, pair })),
     labels: examples.map(({ label }) => label ?? Number.NaN),
+    places: examples.map(({ where }) => where),
   };
 }
 

@@ -251,7 +251,7 @@ function fineTuningOf(
       return { ...scores, main: mainScore(task, scores) };
     },
     describeScores: describe,
-    describeText: (text) => `${task.name} training example ${train[text]!.id}`,
+    describeText: (text) => `${task.name} training example ${train[text]!.id} (${train[text]!.where})`,
   };
 }
 

@@ -196,6 +196,21 @@ describe("labelled files", () => {
 
   const rowsOf = (labels: unknown[]) => labels.map((label, i) => ({ text: `text ${i}`, label }));
 
+  test("a text that no token stands for is named with its file and row, in the held-out file too", async () => {
+    const bare = await writeSmallModel();
+    const tokenizerFile = join(bare, "tokenizer.json");
+    const json = JSON.parse(readFileSync(tokenizerFile, "utf8"));
+    writeFileSync(tokenizerFile, JSON.stringify({ ...json, post_processor: null }));
+    const good = jsonl("good.jsonl", rows.slice(0, 8));
+    const bad = jsonl("bad.jsonl", [...rows.slice(0, 2), { text: "\u200b", label: 1 }]);
+    const run = (name: string, train: string, ...own: string[]) =>
+      runClassify({ ...config(name, train, ...own), model: { from: bare } });
+    const wanted = `${bad}:3: expected a text that has tokens, got "\u200b"\nLeave it out of the data.`;
+    await expect(run("empty-train", bad, "data.validationFraction=0")).rejects.toThrow(wanted);
+    await expect(run("empty-held-out", good, `data.validation=${bad}`)).rejects.toThrow(wanted);
+    rmSync(bare, { recursive: true });
+  });
+
   test("spellings of one number or truth value are one label, in the validation file too", async () => {
     const mixed = await read("mixed.jsonl", rowsOf(["0", "1", "0.0", 1]));
     expect(mixed.problem).toEqual({ type: "single", labels: ["0", "1"] });

@@ -18,7 +18,7 @@ export interface ClassifyResult extends FineTuningResult {
 }
 
 export async function runClassify(config: ClassifyConfig, options: LoopOptions = {}): Promise<ClassifyResult> {
-  const { problem, train, validation, places } = await readLabelled(config.data, config.seed);
+  const { problem, train, validation } = await readLabelled(config.data, config.seed);
   const { onNote = () => {} } = options;
   const run = resolveClassify(config, train.inputs.length, problem, widthOf(config));
   const kinds = {
@@ -49,7 +49,7 @@ export async function runClassify(config: ClassifyConfig, options: LoopOptions =
         Object.entries(scores)
           .map(([name, value]) => `${name} ${value.toFixed(4)}`)
           .join(", "),
-      describeText: (text) => places[text]!,
+      describeText: (text) => train.places![text]!,
     },
     options,
   );

@@ -17,6 +17,8 @@ export interface LabelledInputs {
   words?: (readonly string[])[];
   /** The right answers to each question; none where its context has none. */
   answers?: (readonly string[])[];
+  /** What errors call each text: its file and row. */
+  places?: (string | undefined)[];
 }
 
 /** A question's context as it was read, to find answers in. */
@@ -71,10 +73,10 @@ export class Examples {
     tokenizer: Tokenizer,
     options: { where: string; maxTokens: number; stride?: number | undefined; vocabSize?: number },
   ): Promise<Examples> {
-    const { inputs, labels, words } = data;
+    const { inputs, labels, words, places } = data;
     const textTokenizer = new TextTokenizer(tokenizer, options.vocabSize);
     if (problem.type === "spans") return Examples.#questions(data, textTokenizer, options);
-    const tokenizing = { ...options, needsTokens: true };
+    const tokenizing = { ...options, needsTokens: true, placeOf: (text: number) => places?.[text] };
     if (problem.type !== "tokens") {
       const texts = await textTokenizer.tokenizeAll(inputs, tokenizing);
       const targets = labels.map((label) => targetsOf(problem, label));
@@ -92,12 +94,13 @@ export class Examples {
   }
 
   static async #questions(
-    { inputs, labels, answers }: LabelledInputs,
+    { inputs, labels, answers, places }: LabelledInputs,
     tokenizer: TextTokenizer,
     options: { where: string; maxTokens: number; stride?: number | undefined },
   ): Promise<Examples> {
     const { stride = defaultStride(options.maxTokens) } = options;
-    const encodings = await tokenizer.encodeAll(inputs, { ...options, stride, truncation: "onlySecond" });
+    const placeOf = (text: number) => places?.[text];
+    const encodings = await tokenizer.encodeAll(inputs, { ...options, stride, placeOf, truncation: "onlySecond" });
     const passages = encodings.map((encoding, i) => {
       const { text, pair } = inputs[i] as { text: string; pair: string };
       return { context: pair, windows: answerWindows(tokenizer, text, encoding), answers: answers![i]! };

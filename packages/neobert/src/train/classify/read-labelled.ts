@@ -31,8 +31,6 @@ export interface LabelledData {
   problem: Problem;
   train: LabelledInputs;
   validation: LabelledInputs | undefined;
-  /** File and row of each training text. */
-  places: string[];
 }
 
 interface LabelledRow {
@@ -49,7 +47,6 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
   let [learnt, kept]: [RecordRow[], RecordRow[]] = [records, []];
   if (source.validation !== undefined) kept = await readAll(source.validation, source);
   else [learnt, kept] = holdOut(records, source.validationFraction, seed);
-  const places = learnt.map(({ where }) => where);
   const [{ record }] = records as [RecordRow];
   const looksAsked = valueAt(record, source.text) === undefined && isSpanRecord(record, source);
   if (source.type === "spans" || (source.type === "auto" && looksAsked)) {
@@ -57,7 +54,6 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
       problem: { type: "spans", labels: ["start", "end"] },
       train: labelledSpans(learnt, source),
       validation: kept.length > 0 ? labelledSpans(kept, source) : undefined,
-      places,
     };
   }
   const rowOf = (one: RecordRow) => labelledRow(one, source);
@@ -74,7 +70,6 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
     problem,
     train: labelled(train, problem, source),
     validation: held.length > 0 ? labelled(held, problem, source) : undefined,
-    places,
   };
 }
 
@@ -210,7 +205,8 @@ function labelled(rows: LabelledRow[], { type, labels }: Problem, source: Labell
   const keyOf = keysFor(labels);
   const numbers = new Map(labels.map((name, i) => [keyOf(name), i]));
   const words: string[][] = [];
-  const data: LabelledInputs = { inputs: [], labels: [], ...(type === "tokens" && { words }) };
+  const places = rows.map(({ where }) => where);
+  const data: LabelledInputs = { inputs: [], labels: [], places, ...(type === "tokens" && { words }) };
   for (const row of rows) {
     const { text, pair, label, where } = row;
     if (type === "tokens") {

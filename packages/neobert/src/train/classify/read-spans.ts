@@ -25,9 +25,8 @@ export const isSpanRecord = (record: DataRecord, { question, context, answers }:
 
 /** The questions of records. Throws naming the record where an answer does not stand at its place. */
 export function labelledSpans(rows: readonly RecordRow[], columns: SpanColumns): LabelledInputs {
-  const data = { inputs: [], labels: [], answers: [] } as Required<
-    Pick<LabelledInputs, "inputs" | "labels" | "answers">
-  >;
+  const places = rows.map(({ where }) => where);
+  const data = { inputs: [], labels: [], answers: [], places } as Omit<Required<LabelledInputs>, "words">;
   for (const { record, where } of rows) {
     const text = textIn(record, columns.question, where);
     const pair = textIn(record, columns.context, where);

@@ -149,7 +149,7 @@ test.each(modelTypes)(
 test("a loss that is not finite names the set's rows and leaves the last checkpoint whole", async () => {
   const config = runOf("diverged", bert, "optimizer.lr=1e30", "clipNorm=1e30", "schedule.warmupSteps=0");
   await expect(runLoop(contrastive(config))).rejects.toThrow(
-    /finetune contrastive: step \d+: expected a finite (loss|gradient norm), got .* from\n {2}train row \d+/,
+    /finetune contrastive: step \d+: expected a finite (loss|gradient norm), got .* from\n {2}train row \d+ \(.*\.jsonl:\d+\)/,
   );
 });
 

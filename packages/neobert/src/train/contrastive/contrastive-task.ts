@@ -45,7 +45,8 @@ export function contrastive(
   onNote: (text: string) => void = () => {},
 ): TrainTask<PairBatch, ContrastiveScores> {
   let tokenizerFolder = "";
-  const architecture = readArchitecture(encoderFolder(given));
+  const { encoder, lowercase } = encoderOf(given);
+  const architecture = readArchitecture(encoder);
   const { vocab_size: vocabSize } = architecture.config;
   const longest = architecture.maxPositions();
   const config = { ...given, maxLength: Math.min(given.maxLength, longest) };
@@ -59,6 +60,7 @@ export function contrastive(
       sets: sets as PairBatchOptions["sets"],
       tokenizer: tokenizerFolder,
       vocabSize,
+      lowercase,
       maxLength,
       textsPerStep,
       microBatchTokens,
@@ -71,10 +73,10 @@ export function contrastive(
     name: "finetune contrastive",
     config,
     loadTokenizer(checkpoint) {
-      tokenizerFolder = checkpoint ?? encoderFolder(config);
+      tokenizerFolder = checkpoint ?? encoder;
       return loadTokenizer(tokenizerFolder);
     },
-    startModel: () => startModel(config),
+    startModel: () => startModel(config, encoder),
     makeTrainer: (parts) => new ContrastiveTrainer(parts, config),
     async trial() {
       const [set] = config.data.train;
@@ -95,7 +97,7 @@ export function contrastive(
       return () => heldOutScores(config, run, all);
     },
     describeScores: ({ loss, accuracy }) => `loss ${loss.toFixed(4)}, positive first ${(100 * accuracy).toFixed(1)} %`,
-    describeBatch: ({ set, rows }) => rows.map((row) => `${set} row ${row + 1}`),
+    describeBatch: ({ set, rows, places }) => rows.map((row, i) => `${set} row ${row + 1} (${places[i]})`),
     card: (run) => contrastiveCard(config, run),
     saveExtras(folder, { model }) {
       const { pooling, maxLength: maxTokens } = config;
@@ -107,27 +109,28 @@ export function contrastive(
         includePrompt: false,
         prompts: promptsOf(config),
         maxTokens,
+        lowercase,
       };
       writeSentenceFiles(folder, files);
     },
   };
 }
 
-/** The Hugging Face folder of the model to start from; a sentence-transformers folder may hold it below. */
-function encoderFolder({ model: { from } }: ContrastiveConfig): string {
+/** The Hugging Face folder of the model to start from, which a sentence-transformers folder may hold below, and its case. */
+function encoderOf({ model: { from } }: ContrastiveConfig): { encoder: string; lowercase: boolean } {
   const folder = modelFolder(pinnedFolder(from));
-  const { modelFolder: encoder, modules } = readSentenceFolder(folder);
+  const { modelFolder: encoder, modules, lowercase } = readSentenceFolder(folder);
   if (modules.some(({ kind }) => kind === "dense")) {
     throw new Error(
       `${folder}: expected an encoder without Dense modules, got one with them\nFine-tune the encoder alone.`,
     );
   }
-  return encoder;
+  return { encoder, lowercase };
 }
 
-function startModel(config: ContrastiveConfig): TorchModel {
+function startModel(config: ContrastiveConfig, encoder: string): TorchModel {
   const { device, seed } = config;
-  const model = TorchModel.load(encoderFolder(config), { device, seed, head: "none" });
+  const model = TorchModel.load(encoder, { device, seed, head: "none" });
   if (config.model.dropout !== undefined) setDropout(model.architecture, config.model.dropout);
   return model;
 }

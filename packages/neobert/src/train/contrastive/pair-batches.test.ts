@@ -1,14 +1,22 @@
 // Oracles: files written here, an epoch's rows counted, the published divisors of the paper's code.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { wordsText, writeSmallModel } from "../../encoder/fixture-encoder.js";
+import { robertaTokenizerJSON } from "../../tokenizer/json/roberta-json.js";
+import { robertaSpecialTokens } from "../../tokenizer/tokenizer.js";
 import { catalogue, paperSets } from "./catalogue.js";
 import { parseContrastiveConfig } from "./contrastive-config.js";
-import { createPairBatches, drawingShares, type PairBatchOptions, type PairSet } from "./pair-batches.js";
+import {
+  createPairBatches,
+  drawingShares,
+  type PairBatch,
+  type PairBatchOptions,
+  type PairSet,
+} from "./pair-batches.js";
 import { PairStore } from "./pair-store.js";
 import { type PairSource, readPairs } from "./read-pairs.js";
 
@@ -30,7 +38,7 @@ const written = (name: string, content: string | Uint8Array) => {
 const lines = (rows: object[]) => rows.map((row) => JSON.stringify(row)).join("\n");
 async function rowsOf(source: Omit<PairSource, "name">) {
   const rows = [];
-  for await (const row of readPairs({ name: "test", ...source })) rows.push(row);
+  for await (const { where: _, ...row } of readPairs({ name: "test", ...source })) rows.push(row);
   return rows;
 }
 
@@ -122,6 +130,7 @@ describe("rows of files", () => {
         query: `q${i} \u{1F600}`,
         positive: "ü".repeat(i % 7),
         negatives: Array.from({ length: i % 4 }, (_, n) => `n${n}`),
+        where: i < 1500 ? `/a/2.jsonl:${2 * i + 1}` : `/b 7/rows.csv: record ${i - 1499}`,
       };
     });
     const store = await PairStore.of(
@@ -131,7 +140,9 @@ describe("rows of files", () => {
     );
     expect(store.length).toBe(3000);
     expect(store.maxNegatives).toBe(3);
-    for (const i of [0, 1, 255, 256, 1023, 2999]) expect(store.row(i)).toEqual(rows[i]);
+    for (const i of [0, 1, 255, 256, 1023, 1499, 1500, 2999]) {
+      expect({ ...store.row(i), where: store.where(i) }).toEqual(rows[i]);
+    }
   });
 });
 
@@ -170,6 +181,50 @@ describe("batches", () => {
     expect(first.toSorted((a, b) => a - b)).toEqual(all);
     expect(second.toSorted((a, b) => a - b)).toEqual(all);
     expect(first).not.toEqual(second);
+  });
+
+  test("a text that no token stands for, or one that the model does not know, is named with its file and row", async () => {
+    const bare = join(root, "bare-tokenizer");
+    mkdirSync(bare, { recursive: true });
+    const json = JSON.parse(readFileSync(join(tokenizer, "tokenizer.json"), "utf8"));
+    writeFileSync(join(bare, "tokenizer.json"), JSON.stringify({ ...json, post_processor: null }));
+    const other = written("before.jsonl", lines([{ q: "war", p: "peace" }]));
+    const rows = [
+      { q: "law", p: "law" },
+      { q: "people", p: "\u200b" },
+    ];
+    const path = [other, written("empty.jsonl", `\n${lines(rows)}`)];
+    const set = { ...setOf("empty", 1), path };
+    const refused = (changes: Partial<PairBatchOptions>) =>
+      createPairBatches(options([set], changes)).then((batches) => batches.allBatches());
+    await expect(refused({ tokenizer: bare })).rejects.toThrow(
+      `${path[1]}:3: expected a text that has tokens, got "\u200b"\n`,
+    );
+    const rowsOfModel = json.model.vocab.people;
+    await expect(refused({ vocabSize: rowsOfModel })).rejects.toThrow(
+      `${path[1]}:3 ("people"): expected tokens with ids below the model's vocab_size ${rowsOfModel}, got people, id ${rowsOfModel}\n`,
+    );
+  });
+
+  test("white space at a text's ends reaches the tokenizer, with and without an instruction, as in encoding", async () => {
+    const bytes = join(root, "byte-tokenizer");
+    mkdirSync(bytes, { recursive: true });
+    const vocab = Object.fromEntries(
+      ["<s>", "</s>", "<pad>", "a", "b", "q", ":", "\u0120", "\u010a"].map((t, i) => [t, i]),
+    );
+    const json = robertaTokenizerJSON({ vocab, merges: [], specialTokens: robertaSpecialTokens });
+    writeFileSync(join(bytes, "tokenizer.json"), JSON.stringify(json));
+    const path = written("spaces.jsonl", lines([{ q: " a ", p: "b\n" }]));
+    const idsOf = async (changes: Partial<PairSet>, lowercase = false) => {
+      const set = { ...setOf("spaces", 1), path, ...changes };
+      const batches = await createPairBatches(options([set], { tokenizer: bytes, lowercase }));
+      const [{ parts }] = (await batches.nextStep()).microBatches as [PairBatch];
+      return { ids: [...parts[0]!.ids], skip: [...parts[0]!.skip] };
+    };
+    expect(await idsOf({})).toEqual({ ids: [0, 7, 3, 7, 1, 0, 4, 8, 1], skip: [0, 0] });
+    const asked = { ids: [0, 5, 6, 7, 7, 3, 7, 1, 0, 4, 8, 1], skip: [4, 0] };
+    expect(await idsOf({ instruction: "q: " })).toEqual(asked);
+    expect(await idsOf({ instruction: "Q: " }, true)).toEqual(asked);
   });
 
   test("a held-out set is scored to its last row, in batches of near-equal size", async () => {

@@ -10,6 +10,7 @@ import { checked } from "../../files/checked.js";
 import type { PackedBatch } from "../../model/packed-batch.js";
 import { TextTokenizer, type TokenizedTexts } from "../../texts/tokenized.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
+import { preparation } from "../../vectors/sentence-transformers.js";
 import { PairStore } from "./pair-store.js";
 import { type PairRow, type PairSource, readPairs } from "./read-pairs.js";
 
@@ -26,9 +27,11 @@ export interface PairBatchOptions {
   /** Folder of the tokenizer. */
   tokenizer: string;
   maxLength: number;
-  /** Texts of a step: a set with k negatives a query gives textsPerStep / (2 + k) queries, at least two. */
   /** Rows of the model's embedding; texts with other tokens are refused. */
   vocabSize?: number;
+  /** Whether texts are made lower case before they are tokenized; default false. */
+  lowercase?: boolean;
+  /** Texts of a step: a set with k negatives a query gives textsPerStep / (2 + k) queries, at least two. */
   textsPerStep: number;
   microBatchTokens: number;
   /** The exponent of the drawing of sets. */
@@ -50,6 +53,8 @@ export interface PairBatch {
   set: string;
   /** The rows of the set that were drawn [Q], from 0. */
   rows: number[];
+  /** File and row of each [Q]. */
+  places: string[];
   parts: PairPart[];
   queries: number;
   documents: number;
@@ -186,16 +191,23 @@ export class PairBatches {
 
   async #batchOf(set: number, draws: { row: number; draw: number }[]): Promise<PairBatch> {
     const { name, instruction, documentInstruction } = this.#options.sets[set]!;
-    const examples = draws.map(({ row, draw }) => this.#withDrawnNegatives(set, this.#stores[set]!.row(row), draw));
+    const store = this.#stores[set]!;
+    const examples = draws.map(({ row, draw }) => this.#withDrawnNegatives(set, store.row(row), draw));
     const contrast = contrastOf(examples, this.#options.negatives);
     const queries = examples.map(({ query }) => query);
+    const whereIs = (example: number) => store.where(draws[example]!.row);
+    const whereIsDocument = (document: number) => {
+      const text = contrast.documents[document]!;
+      return whereIs(examples.findIndex((row) => row.positive === text || row.negatives.includes(text)));
+    };
     const tokenized = [
-      await this.#tokenize(queries, instruction),
-      await this.#tokenize(contrast.documents, documentInstruction),
+      await this.#tokenize(queries, instruction, whereIs),
+      await this.#tokenize(contrast.documents, documentInstruction, whereIsDocument),
     ];
     return {
       set: name,
       rows: draws.map(({ row }) => row),
+      places: draws.map(({ row }) => store.where(row)),
       parts: partsOf(tokenized, this.#options.microBatchTokens),
       queries: queries.length,
       documents: contrast.documents.length,
@@ -213,14 +225,20 @@ export class PairBatches {
     return { ...row, negatives };
   }
 
-  async #tokenize(texts: string[], prompt: string): Promise<{ texts: TokenizedTexts; skip: number }> {
-    const { maxLength: maxTokens } = this.#options;
-    const skip = prompt === "" ? 0 : this.#texts.leading + this.#texts.tokenizer.encodeIds(prompt.trim()).length;
+  async #tokenize(
+    texts: string[],
+    prompt: string,
+    placeOf: (index: number) => string,
+  ): Promise<{ texts: TokenizedTexts; skip: number }> {
+    const { maxLength: maxTokens, lowercase = false } = this.#options;
+    const prepare = preparation(prompt, lowercase);
+    const skip = prompt === "" ? 0 : this.#texts.leading + this.#texts.tokenizer.encodeIds(prepare("")).length;
     const tokenized = await this.#texts.tokenizeAll(texts, {
       where: "finetune contrastive",
       maxTokens,
       needsTokens: true,
-      prepare: (text) => (prompt + text).trim(),
+      placeOf,
+      prepare,
     });
     return { texts: tokenized, skip };
   }

@@ -3,18 +3,21 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { grown, TextStore } from "../../files/text-store.js";
-import type { PairRow } from "./read-pairs.js";
+import type { PairRow, PlacedPair } from "./read-pairs.js";
 
 export class PairStore {
   readonly #texts = new TextStore();
   /** Number of the first text of each row: its query; then come the positive and the negatives. */
   #rows = new Uint32Array(1 << 8);
   #rowCount = 0;
+  /** Of each row: its number in its file, with which its place ends; what stands before that, and the first row of it. */
+  #numbers = new Uint32Array(1 << 8);
+  readonly #files: { before: string; firstRow: number }[] = [];
   readonly #hash: Hash = createHash("sha256");
   /** Negatives of the row that has most. */
   maxNegatives = 0;
 
-  static async of(rows: AsyncIterable<PairRow>): Promise<PairStore> {
+  static async of(rows: AsyncIterable<PlacedPair>): Promise<PairStore> {
     const store = new PairStore();
     for await (const row of rows) store.#add(row);
     return store;
@@ -37,8 +40,21 @@ export class PairStore {
     return { query: this.#texts.text(first), positive: this.#texts.text(first + 1), negatives };
   }
 
-  #add({ query, positive, negatives }: PairRow): void {
-    if (this.#rowCount === this.#rows.length) this.#rows = grown(this.#rows);
+  /** File and row that a row was read from. */
+  where(index: number): string {
+    const file = this.#files.findLast(({ firstRow }) => firstRow <= index)!;
+    return `${file.before}${this.#numbers[index]}`;
+  }
+
+  #add({ query, positive, negatives, where }: PlacedPair): void {
+    if (this.#rowCount === this.#rows.length) {
+      this.#rows = grown(this.#rows);
+      this.#numbers = grown(this.#numbers);
+    }
+    const [number] = /\d+$/.exec(where)!;
+    const before = where.slice(0, -number.length);
+    if (this.#files.at(-1)?.before !== before) this.#files.push({ before, firstRow: this.#rowCount });
+    this.#numbers[this.#rowCount] = Number(number);
     this.#rows[this.#rowCount++] = this.#texts.length;
     for (const text of [query, positive, ...negatives]) {
       this.#texts.add(text);

@@ -34,8 +34,13 @@ export interface PairRow {
   negatives: string[];
 }
 
+export interface PlacedPair extends PairRow {
+  /** File and row, for errors. */
+  where: string;
+}
+
 /** Yields the rows of a source. Throws naming file, row and column where one is missing or is not text. */
-export async function* readPairs(source: PairSource): AsyncGenerator<PairRow> {
+export async function* readPairs(source: PairSource): AsyncGenerator<PlacedPair> {
   const { limit = Number.POSITIVE_INFINITY } = source;
   let count = 0;
   for await (const row of source.retrieval ? readRetrieval(source.retrieval) : readRows(source)) {
@@ -45,7 +50,7 @@ export async function* readPairs(source: PairSource): AsyncGenerator<PairRow> {
   }
 }
 
-async function* readRows(source: PairSource): AsyncGenerator<PairRow> {
+async function* readRows(source: PairSource): AsyncGenerator<PlacedPair> {
   const { path = [], header, quotes, filter } = source;
   for (const file of await fetchSources(path)) {
     for await (const { record: whole, where } of readRecords(file, { header, quotes })) {
@@ -60,6 +65,7 @@ async function* readRows(source: PairSource): AsyncGenerator<PairRow> {
         query: textsAt(record, query, where)[0] ?? "",
         positive: textsAt(record, positive, where)[0] ?? "",
         negatives: [negatives].flat().flatMap((name) => textsAt(record, name, where).filter((text) => text !== "")),
+        where,
       };
     }
   }
@@ -93,7 +99,7 @@ function numberAt(record: DataRecord, column: string, where: string): number {
   throw new Error(`${where}: expected a number in column ${column}, got ${shown(found)}`);
 }
 
-async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): AsyncGenerator<PairRow> {
+async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): AsyncGenerator<PlacedPair> {
   const judged = new Map<string, Set<string>>();
   for await (const { record, where } of recordsOf(files.judgements)) {
     const { "query-id": query, "corpus-id": document, score } = record;
@@ -115,6 +121,7 @@ async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): Asyn
         query: exactText(record.text ?? "", `${where}: text`),
         positive: texts.get(document) ?? "",
         negatives: [],
+        where,
       };
     }
   }
