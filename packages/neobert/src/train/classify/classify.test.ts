@@ -202,7 +202,11 @@ describe("labelled files", () => {
     const json = JSON.parse(readFileSync(tokenizerFile, "utf8"));
     writeFileSync(tokenizerFile, JSON.stringify({ ...json, post_processor: null }));
     const good = jsonl("good.jsonl", rows.slice(0, 8));
-    const bad = jsonl("bad.jsonl", [...rows.slice(0, 2), { text: "\u200b", label: 1 }]);
+    const bad = jsonl("bad.jsonl", [
+      { text: "war", label: 0 },
+      { text: "peace", label: 1 },
+      { text: "\u200b", label: 1 },
+    ]);
     const run = (name: string, train: string, ...own: string[]) =>
       runClassify({ ...config(name, train, ...own), model: { from: bare } });
     const wanted = `${bad}:3: expected a text that has tokens, got "\u200b"\nLeave it out of the data.`;

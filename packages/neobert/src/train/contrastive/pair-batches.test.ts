@@ -190,19 +190,19 @@ describe("batches", () => {
     writeFileSync(join(bare, "tokenizer.json"), JSON.stringify({ ...json, post_processor: null }));
     const other = written("before.jsonl", lines([{ q: "war", p: "peace" }]));
     const rows = [
-      { q: "law", p: "law" },
-      { q: "people", p: "\u200b" },
+      { q: "people", p: "people" },
+      { q: "law", p: "\u200b" },
     ];
     const path = [other, written("empty.jsonl", `\n${lines(rows)}`)];
-    const set = { ...setOf("empty", 1), path };
+    const set = { ...setOf("unused", 1), path };
     const refused = (changes: Partial<PairBatchOptions>) =>
       createPairBatches(options([set], changes)).then((batches) => batches.allBatches());
     await expect(refused({ tokenizer: bare })).rejects.toThrow(
       `${path[1]}:3: expected a text that has tokens, got "\u200b"\n`,
     );
-    const rowsOfModel = json.model.vocab.people;
+    const rowsOfModel = json.model.vocab.law;
     await expect(refused({ vocabSize: rowsOfModel })).rejects.toThrow(
-      `${path[1]}:3 ("people"): expected tokens with ids below the model's vocab_size ${rowsOfModel}, got people, id ${rowsOfModel}\n`,
+      `${path[1]}:3 ("law"): expected tokens with ids below the model's vocab_size ${rowsOfModel}, got law, id ${rowsOfModel}\n`,
     );
   });
 
@@ -216,7 +216,7 @@ describe("batches", () => {
     writeFileSync(join(bytes, "tokenizer.json"), JSON.stringify(json));
     const path = written("spaces.jsonl", lines([{ q: " a ", p: "b\n" }]));
     const idsOf = async (changes: Partial<PairSet>, lowercase = false) => {
-      const set = { ...setOf("spaces", 1), path, ...changes };
+      const set = { ...setOf("unused", 1), path, ...changes };
       const batches = await createPairBatches(options([set], { tokenizer: bytes, lowercase }));
       const [{ parts }] = (await batches.nextStep()).microBatches as [PairBatch];
       return { ids: [...parts[0]!.ids], skip: [...parts[0]!.skip] };
