@@ -1,7 +1,7 @@
 // Values out of files that others made: shown in errors, of any type, size and depth; and held against a schema, of which
 // the first field that is of another form is named.
 
-import type { z } from "zod";
+import { z } from "zod";
 
 /** Characters of what came that an error shows, unless it says otherwise. */
 const MAX_SHOWN = 1000;
@@ -25,6 +25,20 @@ export function shown(value: unknown, maxCharacters = 80): string {
     return "a value of too many levels to show";
   }
   return shortened(text, maxCharacters);
+}
+
+/**
+ * An object whose keys are names that others gave, `__proto__` among them, which a record of zod's leaves out: the object
+ * itself, with every value held against the schema.
+ */
+export function namesTo<Schema extends z.ZodType>(schema: Schema, what: string) {
+  return z.custom<Record<string, z.output<Schema>>>(isObject, `expected ${what}`).superRefine((object, context) => {
+    for (const name of Object.keys(object)) {
+      for (const { path, message } of schema.safeParse(object[name]).error?.issues ?? []) {
+        context.addIssue({ code: "custom", path: [name, ...path], message });
+      }
+    }
+  });
 }
 
 /** The value as a schema has it. Throws naming `where`, the first field of another form, and the way out. */

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { checked, shortened, shown } from "../files/checked.js";
+import { checked, namesTo, shortened, shown } from "../files/checked.js";
 import { readJsonFile } from "../files/input-file.js";
 import { checkPooling, type PoolingMode, poolingModes } from "./pooling.js";
 import { type SimilarityFunction, similarityFunctions } from "./similarity.js";
@@ -34,7 +34,7 @@ const poolingSchema = z.looseObject({
 });
 
 const settingsSchema = z.looseObject({
-  prompts: orAbsent(z.record(z.string(), z.string())),
+  prompts: orAbsent(namesTo(z.string(), "an object of names and prompts")),
   default_prompt_name: z.unknown().optional(),
   similarity_fn_name: z.unknown().optional(),
 });

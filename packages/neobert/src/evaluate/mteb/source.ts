@@ -59,7 +59,7 @@ export async function* streamRows(source: Source | readonly Source[]): AsyncGene
       `${names.join(" and ")}: expected as many rows in each, got ${sides.map(({ length }) => length).join(" and ")}`,
     );
   }
-  for (const [i, row] of first.entries()) yield Object.assign({}, row, ...others.map((rows) => rows[i]));
+  for (const [i, row] of first.entries()) yield Object.fromEntries([row, ...others.map((rows) => rows[i]!)].flatMap(Object.entries));
 }
 
 async function* rowsOf(source: Source): AsyncGenerator<Row> {
@@ -97,7 +97,9 @@ const quotesOf = ({ quoted, quotes }: Source): QuoteStyle | undefined =>
   quotes ?? (quoted === undefined ? undefined : quoted ? "doubled" : "none");
 
 function columnOf(record: Row, spec: ColumnSpec, where: string): unknown {
-  if (typeof spec === "object" && "optional" in spec) return record[spec.optional];
+  if (typeof spec === "object" && "optional" in spec) {
+    return Object.hasOwn(record, spec.optional) ? record[spec.optional] : undefined;
+  }
   if (typeof spec === "object" && "mean" in spec) {
     const { mean } = spec;
     const values = typeof mean === "string" ? at(record, mean, where) : mean.map((key) => at(record, key, where));

@@ -131,3 +131,42 @@ test("an added token with the id of another is refused by name", () => {
     /vocab.txt: expected a free id for the added token "new", got 5, which is "é"'s/,
   );
 });
+
+test("tokens named as what every object has keep their ids through every file, encoding and decoding", () => {
+  const names = ["__proto__", "constructor", "toString"];
+  const wordPiece = folder();
+  const pieces = [...Object.values(usualSpecialTokens), "a", ...names.map((name) => `##${name}`), ...names];
+  writeFileSync(join(wordPiece, "vocab.txt"), `${pieces.join("\n")}\n`);
+  writeFileSync(join(wordPiece, "tokenizer_config.json"), '{ "do_lower_case": false, "cls_token": "__proto__" }');
+  writeFileSync(join(wordPiece, "added_tokens.json"), '{ "hasOwnProperty": 12, "valueOf": 13 }');
+  const added = folder();
+  writeFileSync(join(added, "vocab.txt"), `${[...Object.values(usualSpecialTokens), "a"].join("\n")}\n`);
+  writeFileSync(join(added, "added_tokens.json"), '{ "__proto__": 6, "constructor": 7 }');
+  const bpe = folder();
+  const letters = [...new Set(names.join(""))];
+  // Each name is merged letter by letter.
+  const merges = names.flatMap((name) => Array.from(name.slice(1), (letter, i) => `${name.slice(0, i + 1)} ${letter}`));
+  const tokensOfBpe = new Set(["<s>", "</s>", ...letters, ...merges.map((merge) => merge.replace(" ", ""))]);
+  const entries = [...tokensOfBpe].map((token, id) => `${JSON.stringify(token)}: ${id}`);
+  writeFileSync(join(bpe, "vocab.json"), `{ ${entries.join(", ")} }`);
+  writeFileSync(join(bpe, "merges.txt"), `${merges.join("\n")}\n`);
+  const idOf = (name: string) => [...tokensOfBpe].indexOf(name);
+  const expected = [
+    { from: wordPiece, ids: [9, 9, 11, 12, 13, 3], all: "__proto__ __proto__ toString hasOwnProperty valueOf [SEP]" },
+    { from: added, ids: [2, 5, 6, 7, 3], all: "[CLS] a __proto__ constructor [SEP]" },
+    { from: bpe, ids: [0, idOf("toString"), 1], all: "<s>toString</s>" },
+  ];
+  const texts = ["__proto__ toString hasOwnProperty valueOf", "a __proto__ constructor", "toString"];
+  for (const [i, { from, ids, all }] of expected.entries()) {
+    const out = folder();
+    saveTokenizer(loadTokenizer(from), out);
+    for (const loaded of [loadTokenizer(from), loadTokenizer(out), loadTokenizer(join(out, "tokenizer.json"))]) {
+      expect([...loaded.encode(texts[i]!).ids]).toEqual(ids);
+      expect(loaded.decode(ids, { skipSpecialTokens: false })).toBe(all);
+    }
+  }
+  const loaded = loadTokenizer(bpe);
+  for (const name of names.slice(1)) expect([...loaded.encodeIds(name)]).toEqual([idOf(name)]);
+  for (const name of [...names, "hasOwnProperty"])
+    expect(loaded.tokenToId(name)).toBe(tokensOfBpe.has(name) ? idOf(name) : undefined);
+});

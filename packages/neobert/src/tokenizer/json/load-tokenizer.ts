@@ -8,17 +8,20 @@
 
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { z } from "zod";
 import { checked, shown } from "../../files/checked.js";
 import { readJsonFile, readJsonObject, readTextFile } from "../../files/input-file.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
 import { withConfig } from "./folder-config.js";
 import { robertaTokenizerJSON } from "./roberta-json.js";
-import { type BpeJSON, isWordPiece, parseTokenizerJSON, type TokenizerJSON, type WordPieceJSON } from "./schema.js";
-
-/** A token to its id. */
-const vocabSchema = z.record(z.string(), z.int().nonnegative());
+import {
+  type BpeJSON,
+  isWordPiece,
+  parseTokenizerJSON,
+  type TokenizerJSON,
+  vocabSchema,
+  type WordPieceJSON,
+} from "./schema.js";
 
 const names = ["pad", "unk", "cls", "sep", "mask", "bos", "eos"] as const;
 

@@ -3,7 +3,7 @@
 // model type goes with (normalizer, pre-tokenizer, decoder) are checked with it.
 
 import { z } from "zod";
-import { isObject, shown } from "../../files/checked.js";
+import { isObject, namesTo, shown } from "../../files/checked.js";
 
 const id = z.int().nonnegative();
 
@@ -62,7 +62,10 @@ const postProcessorStep = z.discriminatedUnion("type", [
     type: z.literal("TemplateProcessing"),
     single: z.array(templatePiece),
     pair: z.array(templatePiece),
-    special_tokens: z.record(z.string(), z.object({ id: z.string(), ids: z.array(id), tokens: z.array(z.string()) })),
+    special_tokens: namesTo(
+      z.object({ id: z.string(), ids: z.array(id), tokens: z.array(z.string()) }),
+      "an object of special tokens",
+    ),
   }),
   z.object({ type: z.literal("BertProcessing"), sep: tokenAndId, cls: tokenAndId }),
 ]);
@@ -89,15 +92,8 @@ const common = {
   post_processor: postProcessor.nullable().default(null),
 };
 
-/** The object as it is: a record of zod's leaves out the token `__proto__`. */
-const vocab = z
-  .custom<Record<string, number>>(isObject, "expected an object of tokens and ids")
-  .superRefine((ids, context) => {
-    for (const token of Object.keys(ids)) {
-      const { error } = id.safeParse(ids[token]);
-      if (error) context.addIssue({ code: "custom", path: [token], message: error.issues[0]!.message });
-    }
-  });
+/** A token to its id. */
+export const vocabSchema = namesTo(id, "an object of tokens and ids");
 
 const pattern = z.union([z.object({ String: z.string() }), z.object({ Regex: z.string() })]);
 
@@ -149,7 +145,7 @@ const wordPieceTokenizer = z.object({
     unk_token: z.string().default("[UNK]"),
     continuing_subword_prefix: z.string().default("##"),
     max_input_chars_per_word: z.int().positive().default(100),
-    vocab,
+    vocab: vocabSchema,
   }),
 });
 
@@ -189,7 +185,7 @@ const bpeTokenizer = z.object({
     fuse_unk: z.boolean().default(false),
     byte_fallback: z.boolean().default(false),
     ignore_merges: z.boolean().default(false),
-    vocab,
+    vocab: vocabSchema,
     merges: z.array(merge),
   }),
 });
