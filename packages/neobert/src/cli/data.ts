@@ -70,6 +70,7 @@ async function prepare(sources: string[], { validationFraction, validationSeed, 
         sources,
         ...(validation && { validation }),
         onProgress: (progress) => line.show(progress),
+        onNote: (text) => line.note(text),
         signal,
       }),
     );

@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -11,7 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -221,6 +222,36 @@ test("killed at any moment and run again until it ends, it gives the bytes of an
   expect(kills).toBeGreaterThan(2); // how many fit into over 30 shards depends on the machine
   expect(filesOf(broken.out)).toEqual(filesOf(whole.out));
 }, 120_000);
+
+test("a folder that another process is preparing is refused, forced too; a killed one's is taken over with a note", async () => {
+  const sources = join(root, "locked.jsonl");
+  writeFileSync(sources, jsonLines(Array.from({ length: 60 }, () => documents).flat()));
+  const options = optionsOf({ sources, shardTokens: 20_000 });
+  const prepareUrl = compiledFile("data/prepare/prepare").href;
+  // The child waits in its first progress of tokenizing.
+  const script = `import { prepareData } from ${JSON.stringify(prepareUrl)};
+    const onProgress = ({ phase }) => {
+      if (phase === "tokenizing") { console.log("here"); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); }
+    };
+    await prepareData({ ...${JSON.stringify(options)}, onProgress });`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(child.stdout, "data");
+  const refused = `${options.out}: expected a folder that no one else is writing, got one that process ${child.pid} `;
+  for (const force of [false, true]) await expect(prepareData({ ...options, force })).rejects.toThrow(refused);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  const notes: string[] = [];
+  await prepareData({ ...options, onNote: (note) => notes.push(note) });
+  expect(notes).toEqual([`${options.out}: took over from process ${child.pid}, which is gone and had not finished`]);
+  expect(readdirSync(options.out).sort()).toEqual(["prepare.json", "tokenizer", "train", "validation"]);
+  // What is finished needs no lock to be looked at.
+  const other = { pid: process.ppid, host: hostname(), began: null, since: "now" };
+  writeFileSync(join(options.out, ".lock"), JSON.stringify(other));
+  expect((await prepareData(options)).status).toBe("unchanged");
+  await expect(prepareData({ ...options, force: true })).rejects.toThrow(`process ${process.ppid} `);
+}, 60_000);
 
 test("a split that ends up empty is an error with the counts, and binds the next run to nothing", async () => {
   const options = optionsOf({ minTokens: 10_000 });

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
+import { lockFolder } from "../../files/folder-lock.js";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import {
   type Manifest,
@@ -42,6 +43,8 @@ export interface PrepareOptions extends Pick<ReadOptions, "format" | "column" | 
   /** Make the folder anew if it holds the result of other settings or inputs. */
   force?: boolean;
   onProgress?: (progress: PrepareProgress) => void;
+  /** Lines for a person: that the folder was taken over from a process that is gone. */
+  onNote?: (text: string) => void;
   signal?: AbortSignal;
 }
 
@@ -71,14 +74,37 @@ type ShardSplit = (typeof splits)[number];
 
 /**
  * Tokenizes `sources` into `out/train` and `out/validation`. Throws if `out` was made with other settings or inputs and
- * `force` is not set, or if a split ends up without documents; rejects with the signal's reason when aborted, keeping
- * the finished shards.
+ * `force` is not set, if another process is writing there, or if a split ends up without documents; rejects with the
+ * signal's reason when aborted, keeping the finished shards.
  */
 export async function prepareData(options: PrepareOptions): Promise<PrepareResult> {
+  const { out, force = false, signal } = options;
+  const input: PrepareInput = {
+    settings: settingsOf(options),
+    tokenizer: loadTokenizer(options.tokenizer),
+    files: await fetchSources(options.sources, signal ? { signal } : {}),
+  };
+  // What is finished is only looked at, which needs no right to write there.
+  if (!force && readState(out)?.complete) return prepareFrom(input, options);
+  const release = lockFolder(out, options.onNote);
+  try {
+    return await prepareFrom(input, options);
+  } finally {
+    release();
+  }
+}
+
+interface PrepareInput {
+  settings: PrepareSettings;
+  tokenizer: Tokenizer;
+  files: string[];
+}
+
+async function prepareFrom(
+  { settings, tokenizer, files }: PrepareInput,
+  options: PrepareOptions,
+): Promise<PrepareResult> {
   const { out, signal, onProgress = () => {} } = options;
-  const settings = settingsOf(options);
-  const tokenizer = loadTokenizer(options.tokenizer);
-  const files = await fetchSources(options.sources, options.signal ? { signal: options.signal } : {});
   const previous = options.force ? undefined : stateWithShards(out);
   const empty = { filesDone: 0, files: files.length, documents: 0, tokens: 0, textBytes: 0, seconds: 0 };
   const sources = await hashSources(files, previous?.sources ?? [], (filesDone) => {
