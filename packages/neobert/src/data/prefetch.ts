@@ -20,12 +20,13 @@ export function prefetchBatches(
 
 /**
  * The steps that a worker makes, without end; leave the loop to stop it. The worker answers each message with a step;
- * `depth` steps (default 4) are kept ready. Throws what the worker throws.
+ * `depth` steps (default 4) are kept ready. Throws what the worker throws, and where `signal` is aborted while it waits for
+ * the first step, whose data may have to be fetched.
  */
 export async function* prefetchSteps<Step>(
   entry: URL,
   workerData: unknown,
-  { depth = 4 }: { depth?: number } = {},
+  { depth = 4, signal }: { depth?: number; signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<Prefetched<Step>, never> {
   const worker = new Worker(entry, { workerData, execArgv: [] });
   const ready: Step[] = [];
@@ -41,8 +42,11 @@ export async function* prefetchSteps<Step>(
   };
   worker.on("error", fail);
   worker.on("exit", (code) => fail(new Error(`internal: the batch worker ended with code ${code}`)));
+  const giveUp = () => fail(signal!.reason);
+  signal?.addEventListener("abort", giveUp);
   for (let request = 0; request < depth; request++) worker.postMessage(null);
   try {
+    signal?.throwIfAborted();
     for (;;) {
       const start = performance.now();
       while (ready.length === 0) {
@@ -51,10 +55,12 @@ export async function* prefetchSteps<Step>(
           wake = resolve;
         });
       }
+      signal?.removeEventListener("abort", giveUp);
       worker.postMessage(null);
       yield { ...ready.shift()!, waitMs: performance.now() - start };
     }
   } finally {
+    signal?.removeEventListener("abort", giveUp);
     await worker.terminate();
   }
 }

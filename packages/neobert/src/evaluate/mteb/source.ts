@@ -59,7 +59,8 @@ export async function* streamRows(source: Source | readonly Source[]): AsyncGene
       `${names.join(" and ")}: expected as many rows in each, got ${sides.map(({ length }) => length).join(" and ")}`,
     );
   }
-  for (const [i, row] of first.entries()) yield Object.fromEntries([row, ...others.map((rows) => rows[i]!)].flatMap(Object.entries));
+  for (const [i, row] of first.entries())
+    yield Object.fromEntries([row, ...others.map((rows) => rows[i]!)].flatMap(Object.entries));
 }
 
 async function* rowsOf(source: Source): AsyncGenerator<Row> {

@@ -31,6 +31,6 @@ export function answersOf(task: BenchmarkTask, parts: readonly Example[][], logi
   });
 }
 
-export function loadOptionsOf({ data }: BenchmarkConfig): BenchmarkData {
-  return data === undefined ? {} : { data };
+export function loadOptionsOf({ data }: BenchmarkConfig, signal: AbortSignal | undefined): BenchmarkData {
+  return { ...(data !== undefined && { data }), ...(signal && { signal }) };
 }

@@ -67,7 +67,6 @@ export async function runBenchmark(
   config: BenchmarkConfig,
   options: LoopOptions = {},
 ): Promise<BenchmarkResult> {
-  const { onNote = () => {} } = options;
   const { model, grid, seeds, seed, maxLength, limit, data, out } = config;
   mkdirSync(out, { recursive: true });
   const summary: BenchmarkSummary = {
@@ -88,18 +87,34 @@ export async function runBenchmark(
     finished = await runTask(work, task);
     if (!finished) break;
   }
-  if (finished && config.submission) await writeSubmission(benchmark, config, onNote);
+  if (finished && config.submission) {
+    finished = (await untilStopped(options, () => writeSubmission(benchmark, config, options))) ?? false;
+  }
   writeSummary(work);
   return { summary, finished };
+}
+
+/** What `work` returns; undefined where it was given up, as it was asked. */
+async function untilStopped<T>({ signal }: LoopOptions, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (signal?.aborted && error === signal.reason) return undefined;
+    throw error;
+  }
 }
 
 /** The task's runs that are not yet done; false where they were stopped. */
 async function runTask(work: Work, task: BenchmarkTask): Promise<boolean> {
   const { benchmark, config, options, summary } = work;
   const { onNote = () => {} } = options;
-  const loading = loadOptionsOf(config);
-  const train = (await loadExamples(benchmark, task, "train", loading))?.flat();
-  const validation = await loadExamples(benchmark, task, "validation", loading);
+  const loaded = await untilStopped(options, async () => {
+    const loading = loadOptionsOf(config, options.signal);
+    const train = (await loadExamples(benchmark, task, "train", loading))?.flat();
+    return { train, validation: await loadExamples(benchmark, task, "validation", loading) };
+  });
+  if (!loaded) return false;
+  const { train, validation } = loaded;
   if (!train || !validation) {
     const lacking = [...(train ? [] : ["training"]), ...(validation ? [] : ["validation"])].join(" and ");
     onNote(`${task.id}: not run, as there is no ${lacking} data in ${config.data}`);

@@ -18,8 +18,8 @@ export interface ClassifyResult extends FineTuningResult {
 }
 
 export async function runClassify(config: ClassifyConfig, options: LoopOptions = {}): Promise<ClassifyResult> {
-  const { problem, train, validation } = await readLabelled(config.data, config.seed);
-  const { onNote = () => {} } = options;
+  const { onNote = () => {}, signal } = options;
+  const { problem, train, validation } = await readLabelled(config.data, config.seed, signal);
   const run = resolveClassify(config, train.inputs.length, problem, widthOf(config));
   const kinds = {
     single: "one label a text",

@@ -41,11 +41,11 @@ interface LabelledRow {
 }
 
 /** Reads all files. Throws naming file, row and column where something is missing or of the wrong kind. */
-export async function readLabelled(source: LabelledSource, seed: number): Promise<LabelledData> {
-  const records = await readAll(source.train, source);
+export async function readLabelled(source: LabelledSource, seed: number, signal?: AbortSignal): Promise<LabelledData> {
+  const records = await readAll(source.train, source, signal);
   if (records.length === 0) throw new Error(`${source.train}: expected labelled texts, got none`);
   let [learnt, kept]: [RecordRow[], RecordRow[]] = [records, []];
-  if (source.validation !== undefined) kept = await readAll(source.validation, source);
+  if (source.validation !== undefined) kept = await readAll(source.validation, source, signal);
   else [learnt, kept] = holdOut(records, source.validationFraction, seed);
   const [{ record }] = records as [RecordRow];
   const looksAsked = valueAt(record, source.text) === undefined && isSpanRecord(record, source);
@@ -73,10 +73,17 @@ export async function readLabelled(source: LabelledSource, seed: number): Promis
   };
 }
 
-async function readAll(files: string | string[], { header, quotes }: LabelledSource): Promise<RecordRow[]> {
+async function readAll(
+  files: string | string[],
+  { header, quotes }: LabelledSource,
+  signal: AbortSignal | undefined,
+): Promise<RecordRow[]> {
   const records: RecordRow[] = [];
-  for (const file of await fetchSources(files)) {
-    for await (const row of readRecords(file, { header, quotes })) records.push(row);
+  for (const file of await fetchSources(files, signal ? { signal } : {})) {
+    for await (const row of readRecords(file, { header, quotes })) {
+      signal?.throwIfAborted();
+      records.push(row);
+    }
   }
   return records;
 }

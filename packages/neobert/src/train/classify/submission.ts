@@ -9,24 +9,26 @@ import { loadExamples } from "../../evaluate/glue/load-examples.js";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
+import type { LoopOptions } from "../loop/loop.js";
 import type { BenchmarkConfig } from "./benchmark-config.js";
 import { answersOf, labelledOf, loadOptionsOf, problemOf } from "./benchmark-examples.js";
 import { keptModel } from "./benchmark-runs.js";
 import { Examples } from "./examples.js";
 import { predict } from "./predict.js";
 
-/** Writes OUT/submission/*; says which files the benchmark wants and this one lacks. */
+/** Writes OUT/submission/*; true when all is written. Says which files the benchmark wants and this one lacks. */
 export async function writeSubmission(
   benchmark: Benchmark,
   config: BenchmarkConfig,
-  onNote: (text: string) => void,
-): Promise<void> {
+  { onNote = () => {}, signal }: LoopOptions,
+): Promise<true> {
+  const loading = loadOptionsOf(config, signal);
   const folder = join(config.out, "submission");
   mkdirSync(folder, { recursive: true });
   const missing: string[] = [];
   for (const task of benchmark.tasks) {
     const model = keptModel(config.out, task.answeredBy ?? task.id);
-    const parts = existsSync(model) ? await loadExamples(benchmark, task, "test", loadOptionsOf(config)) : undefined;
+    const parts = existsSync(model) ? await loadExamples(benchmark, task, "test", loading) : undefined;
     if (!parts) {
       missing.push(...task.submission.files);
       continue;
@@ -46,6 +48,7 @@ export async function writeSubmission(
       `${benchmark.title} wants these files too: ${missing.join(", ")}; their tasks were not run or have no test data here`,
     );
   }
+  return true;
 }
 
 async function outputsOf(

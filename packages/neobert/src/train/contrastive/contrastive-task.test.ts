@@ -155,7 +155,7 @@ test("a loss that is not finite names the set's rows and leaves the last checkpo
 
 test("a recipe's greatest length is lowered to the model's positions, with a note", async () => {
   const notes: string[] = [];
-  const task = contrastive(runOf("long", bert, "maxLength=65", "steps=1"), (note) => notes.push(note));
+  const task = contrastive(runOf("long", bert, "maxLength=65", "steps=1"), { onNote: (note) => notes.push(note) });
   expect(notes).toEqual([expect.stringMatching(/^maxLength: 64 in place of 65, as .* knows no more positions$/)]);
   expect(task.config).toMatchObject({ maxLength: 64 });
   expect((await runLoop(task)).finished).toBe(true);

@@ -12,7 +12,7 @@ import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { readSentenceFolder } from "../../vectors/sentence-transformers.js";
 import { ENOUGH_TOKENS } from "../loop/compute-type.js";
-import type { RunResult } from "../loop/loop.js";
+import type { LoopOptions, RunResult } from "../loop/loop.js";
 import type { Run } from "../loop/run.js";
 import type { TrainTask } from "../loop/train-task.js";
 import { setDropout } from "../pretrain/run-model.js";
@@ -42,7 +42,7 @@ export type ContrastiveResult = RunResult<ContrastiveScores>;
 /** A `maxLength` beyond the positions of the model, as a recipe for any model may have it, is lowered with a note. */
 export function contrastive(
   given: ContrastiveConfig,
-  onNote: (text: string) => void = () => {},
+  { onNote = () => {}, signal }: Pick<LoopOptions, "onNote" | "signal"> = {},
 ): TrainTask<PairBatch, ContrastiveScores> {
   let tokenizerFolder = "";
   const { encoder, lowercase } = encoderOf(given);
@@ -80,7 +80,7 @@ export function contrastive(
     makeTrainer: (parts) => new ContrastiveTrainer(parts, config),
     async trial() {
       const [set] = config.data.train;
-      const batches = await createPairBatches(batchOptions([{ ...set!, limit: 64 }]));
+      const batches = await createPairBatches(batchOptions([{ ...set!, limit: 64 }]), undefined, signal);
       const { microBatches } = await batches.nextStep();
       const [part] = microBatches[0]!.parts;
       return trialBatch(microBatches[0]!, part!);
@@ -88,11 +88,11 @@ export function contrastive(
     cursor: pairCursorSchema,
     steps: (cursor) => {
       const entry = compiledFile("train/contrastive/pair-worker");
-      return prefetchSteps<PairStep>(entry, { options: batchOptions(), cursor });
+      return prefetchSteps<PairStep>(entry, { options: batchOptions(), cursor }, { signal });
     },
     async evaluation(run) {
       if (!config.data.validation) return undefined;
-      const batches = await createPairBatches(batchOptions(config.data.validation));
+      const batches = await createPairBatches(batchOptions(config.data.validation), undefined, signal);
       const all = await batches.allBatches();
       return () => heldOutScores(config, run, all);
     },

@@ -84,10 +84,14 @@ export interface PairStep {
 }
 
 /** Reads the data and continues from `cursor`. Throws where a set is empty, or the cursor belongs to other data. */
-export async function createPairBatches(options: PairBatchOptions, cursor?: PairCursor): Promise<PairBatches> {
+export async function createPairBatches(
+  options: PairBatchOptions,
+  cursor?: PairCursor,
+  signal?: AbortSignal,
+): Promise<PairBatches> {
   const stores: PairStore[] = [];
   for (const set of options.sets) {
-    const store = await PairStore.of(readPairs(set));
+    const store = await PairStore.of(readPairs(set, signal));
     if (store.length === 0) {
       throw new Error(
         `${set.name}: expected rows with a query and a positive, got none\nLook at its columns and filter.`,

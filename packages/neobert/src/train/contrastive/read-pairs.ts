@@ -40,19 +40,20 @@ export interface PlacedPair extends PairRow {
 }
 
 /** Yields the rows of a source. Throws naming file, row and column where one is missing or is not text. */
-export async function* readPairs(source: PairSource): AsyncGenerator<PlacedPair> {
+export async function* readPairs(source: PairSource, signal?: AbortSignal): AsyncGenerator<PlacedPair> {
   const { limit = Number.POSITIVE_INFINITY } = source;
   let count = 0;
-  for await (const row of source.retrieval ? readRetrieval(source.retrieval) : readRows(source)) {
+  for await (const row of source.retrieval ? readRetrieval(source.retrieval, signal) : readRows(source, signal)) {
+    signal?.throwIfAborted();
     if (row.query.trim() === "" || row.positive.trim() === "") continue;
     if (count++ >= limit) return;
     yield row;
   }
 }
 
-async function* readRows(source: PairSource): AsyncGenerator<PlacedPair> {
+async function* readRows(source: PairSource, signal: AbortSignal | undefined): AsyncGenerator<PlacedPair> {
   const { path = [], header, quotes, filter } = source;
-  for (const file of await fetchSources(path)) {
+  for (const file of await fetchSources(path, signal ? { signal } : {})) {
     for await (const { record: whole, where } of readRecords(file, { header, quotes })) {
       const record = unwrap(whole);
       if (filter && !(numberAt(record, filter.column, where) > filter.above)) continue;
@@ -99,9 +100,12 @@ function numberAt(record: DataRecord, column: string, where: string): number {
   throw new Error(`${where}: expected a number in column ${column}, got ${shown(found)}`);
 }
 
-async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): AsyncGenerator<PlacedPair> {
+async function* readRetrieval(
+  files: NonNullable<PairSource["retrieval"]>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<PlacedPair> {
   const judged = new Map<string, Set<string>>();
-  for await (const { record, where } of recordsOf(files.judgements)) {
+  for await (const { record, where } of recordsOf(files.judgements, signal)) {
     const { "query-id": query, "corpus-id": document, score } = record;
     if (score !== undefined && score !== null && numberAt(record, "score", where) <= 0) continue;
     const id = exactText(query, `${where}: query-id`);
@@ -109,12 +113,12 @@ async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): Asyn
   }
   const wanted = new Set([...judged.values()].flatMap((documents) => [...documents]));
   const texts = new Map<string, string>();
-  for await (const { record, where } of recordsOf(files.corpus)) {
+  for await (const { record, where } of recordsOf(files.corpus, signal)) {
     const id = idOf(record, where);
     if (wanted.has(id)) texts.set(id, exactText(record.text ?? "", `${where}: text`));
   }
   let rows = 0;
-  for await (const { record, where } of recordsOf(files.queries)) {
+  for await (const { record, where } of recordsOf(files.queries, signal)) {
     for (const document of judged.get(idOf(record, where)) ?? []) {
       rows++;
       yield {
@@ -134,6 +138,6 @@ async function* readRetrieval(files: NonNullable<PairSource["retrieval"]>): Asyn
 
 const idOf = (record: DataRecord, where: string) => exactText(record._id ?? record.id, `${where}: _id`);
 
-async function* recordsOf(sources: string) {
-  for (const file of await fetchSources(sources)) yield* readRecords(file);
+async function* recordsOf(sources: string, signal: AbortSignal | undefined) {
+  for (const file of await fetchSources(sources, signal ? { signal } : {})) yield* readRecords(file);
 }

@@ -24,6 +24,8 @@ export interface LoopOptions {
   onNote?: (text: string) => void;
   /** Read between micro-batches; true writes a checkpoint and ends the run early. */
   shouldStop?: () => boolean;
+  /** Aborting it ends what comes before the first step, the fetching and reading of data: the run rejects with its reason. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface RunResult<Scores extends object = TaskScores> {

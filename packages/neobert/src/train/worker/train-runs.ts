@@ -22,8 +22,11 @@ import type { LoopOptions } from "../loop/loop.js";
 import type { RunConfig } from "../pretrain/pretrain-config.js";
 import type { PretrainResult } from "../pretrain/pretrain-task.js";
 
-export interface WorkerRunOptions extends Omit<LoopOptions, "shouldStop"> {
-  /** Aborting it writes a checkpoint and ends the run early, without an error; while a model is fetched it rejects. */
+export interface WorkerRunOptions extends Omit<LoopOptions, "shouldStop" | "signal"> {
+  /**
+   * Aborting it writes a checkpoint and ends the run early, without an error; while a model or data are fetched, before the
+   * first step, it rejects.
+   */
   signal?: AbortSignal;
 }
 
@@ -100,7 +103,7 @@ export interface TrainWorkerInput {
   kind: "pretrain" | "contrastive" | "classify" | "glue" | "superglue";
   config: object;
   resume: boolean;
-  /** Int32 [1]: not 0 means stop. */
+  /** Int32 [1]: not 0 means stop. A message comes with it, for what waits for the network. */
   stop: SharedArrayBuffer;
 }
 
@@ -109,6 +112,8 @@ export type WorkerMessage =
   | { kind: "step"; progress: Parameters<NonNullable<LoopOptions["onStep"]>>[0] }
   | { kind: "note"; text: string }
   | { kind: "result"; result: object }
+  /** It was given up before its first step, as it was asked. */
+  | { kind: "stopped" }
   | { kind: "error"; error: Error };
 
 /** Runs a task's loop, or many, in a worker to its end; rejects with what the loop, or a callback, throws. */
@@ -125,7 +130,10 @@ async function runInWorker<Result extends object>(
     env: SHARE_ENV, // so that what @neobert/torch sets for OpenMP reaches it
     execArgv: [], // a worker does not understand all of the caller's
   });
-  const askToStop = () => Atomics.store(new Int32Array(stop), 0, 1);
+  const askToStop = () => {
+    Atomics.store(new Int32Array(stop), 0, 1);
+    worker.postMessage("stop");
+  };
   if (signal?.aborted) askToStop();
   signal?.addEventListener("abort", askToStop);
   try {
@@ -135,6 +143,7 @@ async function runInWorker<Result extends object>(
           if (message.kind === "step") onStep(message.progress);
           else if (message.kind === "note") onNote(message.text);
           else if (message.kind === "result") resolve(message.result as Result);
+          else if (message.kind === "stopped") reject(signal?.reason);
           else reject(message.error);
         } catch (error) {
           reject(error); // the caller's own, which no one else would hear of

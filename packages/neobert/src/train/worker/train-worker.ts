@@ -17,11 +17,14 @@ const kinds: Record<TrainWorkerInput["kind"], (config: never, options: LoopOptio
   classify: (config, options) => runClassify(config, options),
   glue: (config, options) => runBenchmark(glue, config, options),
   superglue: (config, options) => runBenchmark(superglue, config, options),
-  contrastive: (config, options) => runLoop(contrastive(config, options.onNote), options),
+  contrastive: (config, options) => runLoop(contrastive(config, options), options),
 };
 
 const { kind, config, resume, stop } = workerData as TrainWorkerInput;
 const flag = new Int32Array(stop);
+const controller = new AbortController();
+parentPort!.once("message", () => controller.abort());
+parentPort!.unref();
 const say = (message: WorkerMessage) => parentPort!.postMessage(message);
 
 try {
@@ -30,8 +33,10 @@ try {
     onStep: (progress) => say({ kind: "step", progress }),
     onNote: (text) => say({ kind: "note", text }),
     shouldStop: () => Atomics.load(flag, 0) !== 0,
+    signal: controller.signal,
   });
   say({ kind: "result", result });
 } catch (error) {
-  say({ kind: "error", error: portableError(error) });
+  if (controller.signal.aborted && error === controller.signal.reason) say({ kind: "stopped" });
+  else say({ kind: "error", error: portableError(error) });
 }
