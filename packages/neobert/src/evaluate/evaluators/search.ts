@@ -48,11 +48,17 @@ export async function searchRankings(
   const pause = pauses(signal);
   try {
     for (let start = 0; start < order.length; start += chunkSize) {
-      const texts = Array.from(order.subarray(start, start + chunkSize), (place) => documents.text(place));
-      const { data } = normalized(await encodeAll(texts, encode, "document"));
+      const texts: string[] = [];
+      for (const place of order.subarray(start, start + chunkSize)) {
+        texts.push(documents.text(place));
+        const paused = pause();
+        if (paused) await paused;
+      }
+      const { data } = await encodeAll(texts, encode, "document");
       for (let from = 0; from < texts.length; from += blockSize) {
         const to = Math.min(texts.length, from + blockSize);
-        const scores = matrix.timesTransposed(data.subarray(from * d, to * d)); // [n, block]
+        const block = normalized({ data: data.subarray(from * d, to * d), shape: [to - from, d] });
+        const scores = matrix.timesTransposed(block.data); // [n, block]
         await pause();
         for (let i = 0; i < n; i++) {
           found[i]!.add(scores, i * (to - from), to - from, start + from);

@@ -3,7 +3,16 @@
 // so several may share a folder; a segment that was cut off counts up to its last whole vector.
 
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+} from "node:fs";
 import { join } from "node:path";
 import { writeAll, writeFileAtomic } from "../../files/atomic.js";
 import { readJsonObject } from "../../files/input-file.js";
@@ -24,7 +33,8 @@ export interface CacheCall {
 export class EmbeddingCache {
   readonly #folder: string | undefined;
   readonly #identity: string;
-  readonly #stores = new Map<string, Store>();
+  readonly #stores = new Map<string, Promise<Store>>();
+  readonly #opened: Store[] = [];
 
   /** `identity` is all that makes this model's vectors: weights, type, longest text. Without a folder nothing is kept. */
   constructor(folder: string | undefined, identity: string) {
@@ -34,12 +44,15 @@ export class EmbeddingCache {
 
   /** The vectors of `texts` after `prompt`, row for row. Equal texts are computed once. */
   async encode(texts: readonly string[], prompt: string, call: CacheCall): Promise<VectorRows> {
-    const store = this.#folder === undefined ? undefined : this.#storeOf(prompt);
+    const store = this.#folder === undefined ? undefined : await this.#storeOf(prompt);
     const places = new Map<string, number[]>();
+    const pause = pauses();
     for (const [row, text] of texts.entries()) {
       const rows = places.get(text);
       if (rows) rows.push(row);
       else places.set(text, [row]);
+      const paused = pause();
+      if (paused) await paused;
     }
     let result: { data: Float32Array; d: number } | undefined;
     let done = 0;
@@ -48,7 +61,6 @@ export class EmbeddingCache {
       for (const row of places.get(text)!) result.data.set(vector, row * result.d);
     };
     const missing: string[] = [];
-    const pause = pauses();
     for (const [text, rows] of places) {
       const vector = store?.read(text);
       if (!vector) missing.push(text);
@@ -56,7 +68,8 @@ export class EmbeddingCache {
         put(text, vector);
         done += rows.length;
       }
-      await pause();
+      const paused = pause();
+      if (paused) await paused;
     }
     if (done > 0) call.onProgress?.(done);
     for (const chunk of chunksOf(missing)) {
@@ -76,18 +89,20 @@ export class EmbeddingCache {
   }
 
   close(): void {
-    for (const store of this.#stores.values()) store.close();
+    for (const store of this.#opened.splice(0)) store.close();
     this.#stores.clear();
   }
 
-  #storeOf(prompt: string): Store {
+  #storeOf(prompt: string): Promise<Store> {
     const name = createHash("sha256").update(`${this.#identity}\0${prompt}`).digest("hex").slice(0, 16);
-    let store = this.#stores.get(name);
-    if (!store) {
-      store = new Store(join(this.#folder!, name), { model: this.#identity, prompt });
-      this.#stores.set(name, store);
+    let opening = this.#stores.get(name);
+    if (!opening) {
+      const store = new Store(join(this.#folder!, name), { model: this.#identity, prompt });
+      this.#opened.push(store);
+      opening = store.readSegments().then(() => store);
+      this.#stores.set(name, opening);
     }
-    return store;
+    return opening;
   }
 }
 
@@ -107,7 +122,12 @@ class Store {
     const aboutFile = join(folder, "about.json");
     if (existsSync(aboutFile)) this.#dimension = readJsonObject<{ dimension: number }>(aboutFile).dimension;
     else writeFileAtomic(aboutFile, `${JSON.stringify({ ...about, dimension: 0 }, null, 2)}\n`);
-    for (const name of readdirSync(folder).filter((name) => name.endsWith(".keys"))) this.#readSegment(name);
+  }
+
+  /** Reads what earlier runs have kept: to be called once, before all else. */
+  async readSegments(): Promise<void> {
+    const names = readdirSync(this.#folder).filter((name) => name.endsWith(".keys"));
+    for (const name of names) await this.#readSegment(name);
   }
 
   read(text: string): Float32Array | undefined {
@@ -156,17 +176,21 @@ class Store {
     return { number: this.#vectors.push(vectors) - 1, keys, vectors, rows: 0 };
   }
 
-  #readSegment(name: string): void {
+  async #readSegment(name: string): Promise<void> {
     const path = join(this.#folder, name);
     const vectors = path.replace(/\.keys$/, ".vectors");
     if (!existsSync(vectors)) return; // a kill between the two: nothing was kept
-    const keys = readFileSync(path);
     const fd = openSync(vectors, "r");
     this.#open.push(fd);
     const whole = this.#dimension === 0 ? 0 : Math.floor(fstatSync(fd).size / (4 * this.#dimension));
-    const rows = Math.min(whole, Math.floor(keys.length / KEY_BYTES));
     const number = this.#vectors.push(fd) - 1;
-    for (let row = 0; row < rows; row++) this.#places.set(keys, row * KEY_BYTES, number, row);
+    let row = 0;
+    // A chunk is of whole keys; the last may have a torn one behind them.
+    for await (const keys of createReadStream(path, { highWaterMark: 2048 * KEY_BYTES })) {
+      for (let at = 0; at + KEY_BYTES <= keys.length && row < whole; at += KEY_BYTES) {
+        this.#places.set(keys, at, number, row++);
+      }
+    }
   }
 }
 

@@ -19,3 +19,22 @@ test("a table gives back what a Map of the same keys holds, whatever was set twi
   expect(table.size).toBe(map.size);
   for (let number = 0; number < 2111; number++) expect(table.get(keyOf(number))).toEqual(map.get(number));
 });
+
+test("no call takes long, however many keys there are", () => {
+  const table = new KeyTable();
+  const keys = Buffer.alloc(2048 * 16);
+  let state = 1;
+  let worstMs = 0;
+  for (let first = 0; first < 1_600_000; first += 2048) {
+    for (let at = 0; at < keys.length; at += 4) {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      keys.writeUInt32LE(Math.imul(state ^ (state >>> 16), 0x85ebca6b) >>> 0, at);
+    }
+    const before = process.cpuUsage(); // of this process alone: others may be at work
+    for (let row = 0; row < 2048; row++) table.set(keys, 16 * row, 0, first + row);
+    const { user, system } = process.cpuUsage(before);
+    worstMs = Math.max(worstMs, (user + system) / 1000);
+  }
+  expect(table.size).toBeGreaterThan(1_590_000);
+  expect(worstMs).toBeLessThan(100);
+});

@@ -1,16 +1,26 @@
-// Where the vector of each text lies, for millions of texts: an open-addressed table in typed arrays, 22 bytes a place, where
-// a Map of strings and objects would take some two hundred. Keys are hashes, so their own first bits say where they go.
+// Where the vector of each text lies, for millions of texts: open-addressed tables in typed arrays, some 30 to 60 bytes a
+// key, where a Map of strings and objects would take some two hundred. Keys are hashes, so their own bits say where they go.
+// The table is of many parts, each of which grows by itself: none is ever so large that moving it holds the event loop.
 
 const KEY_WORDS = 4;
 /** Bytes of a key. */
 export const KEY_BYTES = 4 * KEY_WORDS;
+/** The first bits of a key's first word name its part, its last ones a place there. */
+const PART_BITS = 10;
+const FIRST_PLACES = 16;
+/** A place: the key, one more than the row (0 where it is free), the segment. */
+const ROW = KEY_WORDS;
+const SEGMENT = KEY_WORDS + 1;
+const PLACE_WORDS = KEY_WORDS + 2;
+
+interface Part {
+  size: number;
+  places: Uint32Array;
+}
 
 export class KeyTable {
   #size = 0;
-  #keys = new Uint32Array(0);
-  /** One more than the row; 0 where the place is free. */
-  #rows = new Uint32Array(0);
-  #segments = new Uint16Array(0);
+  readonly #parts: (Part | undefined)[] = Array.from({ length: 1 << PART_BITS });
 
   get size(): number {
     return this.#size;
@@ -18,52 +28,49 @@ export class KeyTable {
 
   /** Notes the segment and row of a key, the 16 bytes of `bytes` from `at` on; a key that is there gets the new ones. */
   set(bytes: Buffer, at: number, segment: number, row: number): void {
-    if (4 * (this.#size + 1) > 3 * this.#rows.length) this.#grow();
-    const place = this.#placeOf(bytes, at);
-    if (this.#rows[place] === 0) {
+    const number = bytes.readUInt32LE(at) >>> (32 - PART_BITS);
+    const part = (this.#parts[number] ??= { size: 0, places: new Uint32Array(FIRST_PLACES * PLACE_WORDS) });
+    if (4 * (part.size + 1) * PLACE_WORDS > 3 * part.places.length) grow(part);
+    const { places } = part;
+    const place = placeOf(places, bytes, at);
+    if (places[place + ROW] === 0) {
       this.#size++;
-      for (let word = 0; word < KEY_WORDS; word++) {
-        this.#keys[place * KEY_WORDS + word] = bytes.readUInt32LE(at + 4 * word);
-      }
+      part.size++;
+      for (let word = 0; word < KEY_WORDS; word++) places[place + word] = bytes.readUInt32LE(at + 4 * word);
     }
-    this.#rows[place] = row + 1;
-    this.#segments[place] = segment;
+    places[place + ROW] = row + 1;
+    places[place + SEGMENT] = segment;
   }
 
   get(bytes: Buffer): { segment: number; row: number } | undefined {
-    if (this.#size === 0) return undefined;
-    const place = this.#placeOf(bytes, 0);
-    const row = this.#rows[place]!;
-    return row === 0 ? undefined : { segment: this.#segments[place]!, row: row - 1 };
+    const places = this.#parts[bytes.readUInt32LE(0) >>> (32 - PART_BITS)]?.places;
+    if (!places) return undefined;
+    const place = placeOf(places, bytes, 0);
+    const row = places[place + ROW]!;
+    return row === 0 ? undefined : { segment: places[place + SEGMENT]!, row: row - 1 };
   }
+}
 
-  /** The place that has the key, or the free one where it belongs. */
-  #placeOf(bytes: Buffer, at: number): number {
-    const mask = this.#rows.length - 1;
-    for (let place = bytes.readUInt32LE(at) & mask; ; place = (place + 1) & mask) {
-      if (this.#rows[place] === 0) return place;
-      let word = 0;
-      while (word < KEY_WORDS && this.#keys[place * KEY_WORDS + word] === bytes.readUInt32LE(at + 4 * word)) word++;
-      if (word === KEY_WORDS) return place;
-    }
+/** Where the place begins that has the key, or the free one where it belongs. */
+function placeOf(places: Uint32Array, bytes: Buffer, at: number): number {
+  const mask = places.length / PLACE_WORDS - 1;
+  for (let number = bytes.readUInt32LE(at) & mask; ; number = (number + 1) & mask) {
+    const place = number * PLACE_WORDS;
+    if (places[place + ROW] === 0) return place;
+    let word = 0;
+    while (word < KEY_WORDS && places[place + word] === bytes.readUInt32LE(at + 4 * word)) word++;
+    if (word === KEY_WORDS) return place;
   }
+}
 
-  #grow(): void {
-    const [keys, rows, segments] = [this.#keys, this.#rows, this.#segments];
-    const length = Math.max(1 << 10, 2 * rows.length);
-    const mask = length - 1;
-    this.#keys = new Uint32Array(length * KEY_WORDS);
-    this.#rows = new Uint32Array(length);
-    this.#segments = new Uint16Array(length);
-    for (let from = 0; from < rows.length; from++) {
-      if (rows[from] === 0) continue;
-      let place = keys[from * KEY_WORDS]! & mask;
-      while (this.#rows[place] !== 0) place = (place + 1) & mask;
-      for (let word = 0; word < KEY_WORDS; word++) {
-        this.#keys[place * KEY_WORDS + word] = keys[from * KEY_WORDS + word]!;
-      }
-      this.#rows[place] = rows[from]!;
-      this.#segments[place] = segments[from]!;
-    }
+function grow(part: Part): void {
+  const before = part.places;
+  part.places = new Uint32Array(2 * before.length);
+  const mask = part.places.length / PLACE_WORDS - 1;
+  for (let from = 0; from < before.length; from += PLACE_WORDS) {
+    if (before[from + ROW] === 0) continue;
+    let number = before[from]! & mask;
+    while (part.places[number * PLACE_WORDS + ROW] !== 0) number = (number + 1) & mask;
+    for (let word = 0; word < PLACE_WORDS; word++) part.places[number * PLACE_WORDS + word] = before[from + word]!;
   }
 }

@@ -2,7 +2,7 @@
 // more for each.
 
 import { createHash, type Hash } from "node:crypto";
-import { grown, TextStore } from "../../files/text-store.js";
+import { TextStore } from "../../files/text-store.js";
 import type { PairRow, PlacedPair } from "./read-pairs.js";
 
 export class PairStore {
@@ -63,4 +63,11 @@ export class PairStore {
     this.#hash.update("\n");
     this.maxNegatives = Math.max(this.maxNegatives, negatives.length);
   }
+}
+
+/** A copy of twice the length. */
+function grown(array: Uint32Array): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(2 * array.length);
+  larger.set(array);
+  return larger;
 }
