@@ -59,6 +59,7 @@ export {
 } from "./optim.js";
 export { Generator, manualSeed } from "./random.js";
 export {
+  buildId,
   cpuCapability,
   cudaIsAvailable,
   emptyCache,

@@ -189,16 +189,17 @@ process.env.GOMP_SPINCOUNT ??= "2000";
  */
 export type AddonErrorCode = "ERR_ADDON_NOT_BUILT" | "ERR_ADDON_UNUSABLE";
 
+// NEOBERT_ADDON names another build, as the run under sanitizers does.
+export const addonPath =
+  process.env.NEOBERT_ADDON || fileURLToPath(new URL("../native/build/Release/torch.node", import.meta.url));
+
 function load(): Native {
-  // NEOBERT_ADDON names another build, as the run under sanitizers does.
-  const usual = new URL("../native/build/Release/torch.node", import.meta.url);
-  const path = process.env.NEOBERT_ADDON || fileURLToPath(usual);
   try {
-    return createRequire(import.meta.url)(path) as Native;
+    return createRequire(import.meta.url)(addonPath) as Native;
   } catch (error) {
-    const code: AddonErrorCode = existsSync(path) ? "ERR_ADDON_UNUSABLE" : "ERR_ADDON_NOT_BUILT";
+    const code: AddonErrorCode = existsSync(addonPath) ? "ERR_ADDON_UNUSABLE" : "ERR_ADDON_NOT_BUILT";
     const failure = new Error(
-      `@neobert/torch: expected the compiled addon at ${path}, got: ${(error as Error).message.split("\n")[0]}\n` +
+      `@neobert/torch: expected the compiled addon at ${addonPath}, got: ${(error as Error).message.split("\n")[0]}\n` +
         "`npx neobert setup-torch` (in the repository `npm run setup`) finds or fetches libtorch and compiles it.",
       { cause: error },
     );

@@ -1,6 +1,8 @@
 // What this thread and build of libtorch are: threads, CUDA, version, live tensors, and the memory of CPU tensors.
 
-import { native } from "./native.js";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { addonPath, native } from "./native.js";
 
 /** Sets the number of threads of this JavaScript thread's ops; before, it is libtorch's choice or what another thread set. */
 export function setNumThreads(threads: number): void {
@@ -24,6 +26,14 @@ export const cpuCapability: () => string = native.cpuCapability;
 
 /** The vector instructions that our own kernels use here: "portable", "avx2", "avx512" or "avx512bf16". */
 export const instructionSet: () => string = native.instructionSet;
+
+let build: string | undefined;
+
+/** Tells this build of our own kernels from others, of the same version too: 16 hexadecimal digits of its bytes' SHA-256. */
+export function buildId(): string {
+  build ??= createHash("sha256").update(readFileSync(addonPath)).digest("hex").slice(0, 16);
+  return build;
+}
 
 /** Memory of the process's CPU tensors, in bytes, those below 64 KiB not counted. */
 export interface MemoryStats {

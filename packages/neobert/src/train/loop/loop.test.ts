@@ -282,13 +282,19 @@ test("a resume on other kernels says so", async () => {
   const file = join(root, "other-kernels.yaml");
   writeFileSync(file, formatRunConfig(config));
   const program = fileURLToPath(new URL("../../../bin/neobert.js", import.meta.url));
-  const resume = (fused: boolean, steps: number) =>
+  const addonPath = fileURLToPath(new URL("../../../../torch/native/build/Release/torch.node", import.meta.url));
+  // Another build of the same version: bytes after an addon's end change nothing of it.
+  const rebuilt = join(root, "rebuilt.node");
+  writeFileSync(rebuilt, Buffer.concat([readFileSync(addonPath), Buffer.from("rebuilt")]));
+  const resume = (fused: boolean, steps: number, addon = addonPath) =>
     spawnSync(process.execPath, [program, "pretrain", file, "--resume", "schedule.decaySteps=4", `steps=${steps}`], {
-      env: { ...process.env, NEOBERT_FUSED: fused ? "1" : "0" },
+      env: { ...process.env, NEOBERT_FUSED: fused ? "1" : "0", NEOBERT_ADDON: addon },
       encoding: "utf8",
     }).stderr;
   const [same, other] = [fusedKernels(), !fusedKernels()];
   expect(resume(same, 3)).not.toContain("not the run's own machine");
+  const build = /bit for bit: build: was [0-9a-f]{16}, is [0-9a-f]{16}/;
+  expect(resume(same, 3, rebuilt)).toMatch(build);
   expect(resume(other, 4)).toContain(`may not continue bit for bit: fusedKernels: was ${same}, is ${other}`);
 });
 

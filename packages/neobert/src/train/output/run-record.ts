@@ -2,7 +2,7 @@
 // threads, kernels, versions), what its settings were, and where its data and counters stand.
 
 import { cpus } from "node:os";
-import { cpuCapability, fusedKernels, instructionSet, version } from "@neobert/torch";
+import { buildId, cpuCapability, fusedKernels, instructionSet, version } from "@neobert/torch";
 import { z } from "zod";
 import { packageVersion } from "../../files/package.js";
 import { pinnedName } from "../../hub/pinned.js";
@@ -21,6 +21,8 @@ const recordSchema = z.object({
   fusedKernels: z.boolean().optional(),
   /** Both libraries choose among their kernels by maker and model too. */
   processor: z.string().optional(),
+  /** The bytes of our own kernels: builds of one version may differ. */
+  build: z.string().optional(),
   libtorch: z.string(),
   neobert: z.string(),
 });
@@ -69,6 +71,7 @@ export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: n
     instructionSet: instructionSet(),
     fusedKernels: fusedKernels(),
     processor: cpus()[0]?.model ?? "unknown",
+    build: buildId(),
     libtorch: version(),
     neobert: packageVersion(),
   };
