@@ -52,16 +52,21 @@ async function encode(texts) {
   return { data, shape: [texts.length, d] };
 }
 
-const peak = { heap: 0, rss: 0, silenceMs: 0 };
+const peak = { heap: 0, rss: 0, silenceMs: 0, computingMs: 0 };
 function watch() {
   let last = performance.now();
+  let used = process.cpuUsage();
   return setInterval(() => {
     const { heapUsed, rss } = process.memoryUsage();
     const now = performance.now();
     peak.heap = Math.max(peak.heap, heapUsed);
     peak.rss = Math.max(peak.rss, rss);
     peak.silenceMs = Math.max(peak.silenceMs, now - last - 50);
+    const { user, system } = process.cpuUsage(used);
+    // Of other processes' turns nothing.
+    peak.computingMs = Math.max(peak.computingMs, Math.min(now - last, (user + system) / 1000) - 50);
     last = now;
+    used = process.cpuUsage();
   }, 50);
 }
 
@@ -92,7 +97,9 @@ try {
   console.log(error ? `failed: ${error.message}` : `nDCG@10 ${score} in ${seconds} s`);
   const limit = getHeapStatistics().heap_size_limit;
   console.log(`heap at most ${megabytes(peak.heap)} of ${megabytes(limit)}; process at most ${megabytes(peak.rss)}`);
-  console.log(`event loop held for at most ${Math.round(peak.silenceMs)} ms`);
+  console.log(
+    `event loop held for at most ${Math.round(peak.silenceMs)} ms, ${Math.round(peak.computingMs)} ms of them by this process`,
+  );
   if (error) process.exitCode = 1;
 } finally {
   rmSync(root, { recursive: true });

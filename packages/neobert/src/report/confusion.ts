@@ -7,7 +7,9 @@ import { figure, type Table } from "./html.js";
 
 /** Squares of more labels could not be told apart. */
 const MOST_LABELS = 40;
-const MOST_LETTERS = 14;
+const MOST_LETTERS = 16;
+/** Counts in squares of more labels would run into each other; their shades tell. */
+const MOST_COUNTED = 20;
 
 /** The figure of a run's class scores, of all its labels a table row. */
 export function confusionFigure(run: string, { labels, confusion, step }: ClassScoresFile): string {
@@ -24,7 +26,13 @@ export function confusionFigure(run: string, { labels, confusion, step }: ClassS
 
 type Labels = ClassScoresFile["labels"];
 
-const shortLabel = (label: string) => (label.length > MOST_LETTERS ? `${label.slice(0, MOST_LETTERS - 1)}…` : label);
+/** Names of intents and tags often begin alike, so the end of a long one is kept. */
+function shortLabel(label: string): string {
+  const letters = Array.from(label);
+  if (letters.length <= MOST_LETTERS) return label;
+  return [...letters.slice(0, MOST_LETTERS / 2 - 1), "…", ...letters.slice(-MOST_LETTERS / 2)].join("");
+}
+
 const describe = (labels: Labels) => labels.map(({ label, f1 }) => `${label}: F1 ${f1.toFixed(2)}`).join("; ");
 
 function confusionChart(title: string, labels: Labels, confusion: number[][]): Chart {
@@ -33,24 +41,36 @@ function confusionChart(title: string, labels: Labels, confusion: number[][]): C
     return row.map((count, j) => ({ truth: `${i}`, given: `${j}`, count, share: all === 0 ? 0 : count / all }));
   });
   const name = (place: string) => shortLabel(labels[Number(place)]!.label);
-  const size = Math.max(24, Math.min(64, 480 / labels.length));
+  const domain = labels.map((_, i) => `${i}`);
+  const [left, top, right] = [120, 100, 80]; // the names of columns lean to the right
   return {
     title: `${title} (rows: true, columns: given)`,
     description: describe(labels),
-    plot: (width) => ({
-      height: 90 + size * labels.length,
-      width: Math.min(width, 140 + size * labels.length),
-      marginLeft: 110,
-      marginTop: 80,
-      marginBottom: 10,
-      padding: 0.06,
-      x: { axis: "top", label: null, tickFormat: name, tickRotate: -35 },
-      y: { label: null, tickFormat: name },
-      marks: [
-        Plot.cell(cells, { x: "given", y: "truth", fill: "var(--s0)", fillOpacity: ({ share }) => 0.06 + 0.6 * share }),
-        Plot.text(cells, { x: "given", y: "truth", text: ({ count }) => `${count}`, fill: "var(--ink)" }),
-      ],
-    }),
+    plot(width) {
+      const size = Math.min(56, (width - left - right) / labels.length);
+      const fontSize = size < 36 ? "10px" : "12px";
+      const counts = labels.length > MOST_COUNTED ? [] : cells.filter(({ count }) => count > 0);
+      return {
+        height: top + size * labels.length + 10,
+        marginLeft: left,
+        marginTop: top,
+        marginBottom: 10,
+        marginRight: width - left - size * labels.length, // squares, not strips
+        padding: 0.06,
+        style: { fontSize },
+        x: { type: "band", domain, axis: "top", label: null, tickFormat: name, tickRotate: -45 },
+        y: { type: "band", domain, label: null, tickFormat: name },
+        marks: [
+          Plot.cell(cells, {
+            x: "given",
+            y: "truth",
+            fill: "var(--s0)",
+            fillOpacity: ({ share }) => 0.06 + 0.6 * share,
+          }),
+          Plot.text(counts, { x: "given", y: "truth", text: ({ count }) => `${count}`, fill: "var(--ink)" }),
+        ],
+      };
+    },
   };
 }
 
@@ -64,6 +84,7 @@ function f1Chart(title: string, labels: Labels): Chart {
       marginLeft: 110,
       x: { domain: [0, 1], label: "F1", labelArrow: "none", grid: true },
       y: {
+        type: "band",
         label: null,
         domain: worst.map((_, i) => `${i}`),
         tickFormat: (i: string) => shortLabel(worst[Number(i)]!.label),

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseHTML } from "linkedom";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { ablationFigure, ablationRows } from "./ablations.js";
 import { comparisonTable } from "./comparison.js";
 import type { Ablations } from "./formats.js";
@@ -220,6 +220,28 @@ test("a classifier's page shows each pair of labels with its count, darker the m
   expect(counts).toEqual(["8", "3", "2", "5"]);
   expect(figures[0]!.querySelector("tbody")!.textContent).toContain("peace0.7500.7500.75011");
   expect(document.querySelectorAll("war")).toHaveLength(0);
+});
+
+test("a confusion of many labels has them in their order, the ends of long names, and no count of 0 or warning", () => {
+  const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+  put("intents/metrics.jsonl", { step: 1, loss: 1, lr: 1, tokensPerSecond: 1, tokensSeen: 1 });
+  const names = Array.from({ length: 12 }, (_, i) => `a_long_name_of_an_intent_${i}`);
+  const labels = names.map((label) => ({ label, precision: 1, recall: 1, f1: 1, count: 7 }));
+  const confusion = names.map((_, i) => names.map((_, j) => (i === j ? 7 : 0)));
+  put("intents/scores.json", { step: 40, labels, confusion });
+  const { document } = parseHTML(reportHtml([at("intents")]));
+  const figures = [...document.querySelectorAll("figure")];
+  const svg = figures.find(({ textContent }) => textContent!.includes("after step 40"))!.querySelector("svg")!;
+  const texts = [...svg.querySelectorAll("text")].map(({ textContent }) => textContent!);
+  const ends = names.map((_, i) => `a_long_…${`of_an_intent_${i}`.slice(-8)}`);
+  expect(texts.filter((text) => text.includes("…"))).toEqual([...ends, ...ends]);
+  expect(texts.filter((text) => /^\d+$/.test(text))).toEqual(Array(12).fill("7"));
+  expect(texts.join("")).not.toContain("\u26a0");
+  // Squares: as wide as high.
+  const [cell] = svg.querySelectorAll("rect");
+  expect(Number(cell!.getAttribute("width"))).toBeCloseTo(Number(cell!.getAttribute("height")), 1);
+  expect(warn).not.toHaveBeenCalled();
+  warn.mockRestore();
 });
 
 test("folders of no known kind are refused, saying what was looked for", () => {
