@@ -34,8 +34,8 @@ export function shown(value: unknown, maxCharacters = 80): string {
 export function namesTo<Schema extends z.ZodType>(schema: Schema, what: string) {
   return z.custom<Record<string, z.output<Schema>>>(isObject, `expected ${what}`).superRefine((object, context) => {
     for (const name of Object.keys(object)) {
-      for (const { path, message } of schema.safeParse(object[name]).error?.issues ?? []) {
-        context.addIssue({ code: "custom", path: [name, ...path], message });
+      for (const issue of schema.safeParse(object[name], { reportInput: true }).error?.issues ?? []) {
+        context.addIssue({ code: "custom", path: [name, ...issue.path], message: issue.message, input: issue.input });
       }
     }
   });

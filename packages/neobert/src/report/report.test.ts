@@ -244,6 +244,41 @@ test("a confusion of many labels has them in their order, the ends of long names
   warn.mockRestore();
 });
 
+const wholeLine = { step: 1, loss: 1, lr: 1, tokensPerSecond: 1, tokensSeen: 1 };
+
+test.each([
+  ["a list", [], "expected object, got []"],
+  ["a step that is a text", { step: "1", loss: 1 }, 'step: expected number, got "1"'],
+  ["a rate that is null", { step: 1, loss: 1, lr: null }, "lr: expected number, got null"],
+  ["times that are a list", { ...wholeLine, seconds: [1] }, "seconds: expected record, got [1]"],
+  ["scores that are a text", { step: 1, validation: "good" }, 'validation: expected record, got "good"'],
+])("metrics with %s are named by file, line and field", (_, line, complaint) => {
+  put("damaged/metrics.jsonl", `${JSON.stringify(wholeLine)}\n${JSON.stringify(line)}`);
+  expect(() => reportHtml([at("damaged")])).toThrow(
+    `${at("damaged/metrics.jsonl")}:2: ${complaint}\nTake the line out`,
+  );
+});
+
+test("times of a step named as what every object has are none of its parts", () => {
+  put("times/metrics.jsonl", { ...wholeLine, seconds: { constructor: 5, toString: 7, forward: 1 } });
+  const html = reportHtml([at("times")]);
+  expect(html).not.toMatch(/NaN|native code/);
+});
+
+test("results of evaluations of another form are named by file and field", () => {
+  for (const [file, content, complaint] of [
+    ["pppl.json", { model: "m", texts: {} }, "texts: expected array, got {}"],
+    ["glue.json", { benchmark: "glue", model: "m", tasks: [] }, "tasks: expected record, got []"],
+    ["scores.json", { step: 1, labels: [{ label: 5 }] }, "labels.0.label: expected string, got 5"],
+  ] as const) {
+    const folder = `form-${file}`;
+    put(`${folder}/metrics.jsonl`, wholeLine);
+    put(`${folder}/${file}`, content);
+    const found = () => reportHtml([at(folder)]);
+    expect(found, file).toThrow(`${file}: ${complaint}\nWrite it anew with`);
+  }
+});
+
 test("folders of no known kind are refused, saying what was looked for", () => {
   put("unknown/notes.txt", "");
   expect(() => reportHtml([at("unknown")])).toThrow(

@@ -173,6 +173,19 @@ describe("compression", () => {
     await expect(read(write("cut.txt.zst", zstd.subarray(0, 25)))).rejects.toThrow(
       /cut\.txt\.zst: expected a whole compressed file/,
     );
+    // Damaged at any byte: the text, or an error of this form, never what a decoder says that ran over its blocks' ends.
+    for (let at = 4; at < zstd.length; at++) {
+      for (const bits of [1, 0x80, 0xff]) {
+        const damaged = Buffer.from(zstd);
+        damaged[at]! ^= bits;
+        const message = await read(write("damaged.txt.zst", damaged)).then(
+          () => "",
+          (error: Error) => error.message,
+        );
+        expect(message, `${at} ${bits}`).toMatch(/^$|^\S+damaged\.txt\.zst: expected .*, got .*\n/);
+        expect(message, `${at} ${bits}`).not.toMatch(/offset|length of|undefined|invalid array|out of (range|bounds)/i);
+      }
+    }
     await expect(read(write("no.txt.zst", "plain text, not zstd"))).rejects.toThrow(/no\.txt\.zst: expected a whole/);
     await expect(read(write("cut.csv.gz", gzip.subarray(0, 30)), { column: "text" })).rejects.toThrow(
       /cut\.csv\.gz: expected a whole/,

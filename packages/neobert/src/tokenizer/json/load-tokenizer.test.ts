@@ -170,3 +170,17 @@ test("tokens named as what every object has keep their ids through every file, e
   for (const name of [...names, "hasOwnProperty"])
     expect(loaded.tokenToId(name)).toBe(tokensOfBpe.has(name) ? idOf(name) : undefined);
 });
+
+test.each([
+  ["a list", "[]", "expected an object of tokens and ids, got []"],
+  ["a fraction", '{ "a": 0, "b": 1.5 }', "b: expected int, got 1.5"],
+  ["a negative id", '{ "a": -1 }', "a: "],
+  ["an id that is a text", '{ "a": "0" }', 'a: expected number, got "0"'],
+  ["no id", '{ "__proto__": null }', "__proto__: expected number, got null"],
+])("a vocab.json with %s is named with the token and the way out", (_, vocab, complaint) => {
+  const out = folder();
+  writeFileSync(join(out, "vocab.json"), vocab);
+  writeFileSync(join(out, "merges.txt"), "");
+  expect(() => loadTokenizer(out)).toThrow(`${join(out, "vocab.json")}: ${complaint}`);
+  expect(() => loadTokenizer(out)).toThrow(/\nCopy the file of the published model again\.$/);
+});
