@@ -7,7 +7,6 @@ import { FillMask } from "../encoder/fill-mask.js";
 import { evaluatePseudoPerplexity, type PplOptions, type PplProgress, type PplReport } from "../evaluate/index.js";
 import { writeFileAtomic } from "../files/atomic.js";
 import { weightsIdentity } from "../files/weights-identity.js";
-import { pseudoPerplexityFigure, readPseudoPerplexity } from "../report/index.js";
 import { interruptible } from "../terminal/interrupt.js";
 import { barOf, formatDuration, grouped, ProgressLine } from "../terminal/progress-line.js";
 import { folderName } from "./evaluate-mteb.js";
@@ -55,6 +54,7 @@ export function evaluatePpplCommand(): Command {
 async function run(name: string, files: string[], flags: PpplFlags): Promise<void> {
   const { out, engine, dtype, sample, seed, lengths, everyLength, force, batchTokens, beside = [] } = flags;
   const { maxLength = flags.maxTokens } = flags;
+  const { pseudoPerplexityFigure, readPseudoPerplexity } = await import("../report/index.js");
   const others = beside.map(readPseudoPerplexity);
   const line = new ProgressLine(progressText);
   const message = `stopped: scored texts are kept in ${out}; the same command goes on`;

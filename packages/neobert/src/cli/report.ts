@@ -1,7 +1,6 @@
 // `neobert report RUN...`: what runs and evaluations have left behind, as one HTML page.
 
 import { Command } from "commander";
-import { writeReport } from "../report/index.js";
 
 export function reportCommand(): Command {
   return new Command("report")
@@ -12,7 +11,8 @@ export function reportCommand(): Command {
     .argument("<runs...>", "folders that pretrain, finetune, evaluate or the ablation and comparison scripts wrote")
     .option("--out <file>", "page to write", "report.html")
     .option("--title <text>", "the page's heading", "Report")
-    .action((runs: string[], { out, title }: { out: string; title: string }) => {
+    .action(async (runs: string[], { out, title }: { out: string; title: string }) => {
+      const { writeReport } = await import("../report/index.js"); // what draws takes longest to load
       writeReport(runs, out, { title });
       console.log(out);
     });
