@@ -3,7 +3,7 @@
 
 import { readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects, parquetSchema, type SchemaTree } from "hyparquet";
+import { type AsyncBuffer, parquetMetadataAsync, parquetRead, parquetSchema, type SchemaTree } from "hyparquet";
 import { shortened } from "../../files/checked.js";
 import { refuseLfsPointer } from "../../files/input-file.js";
 import { checkedPages } from "./parquet-pages.js";
@@ -42,12 +42,15 @@ export async function* readParquet(
     for (const group of metadata.row_groups) {
       const compressors = checkedPages(file, metadata, group, columns);
       const [rowStart, rowEnd] = [row, row + Number(group.num_rows)];
-      for (const record of await parquetReadObjects({ file, metadata, columns, compressors, rowStart, rowEnd })) {
+      const rows = await new Promise<unknown[][]>((onComplete, reject) => {
+        parquetRead({ file, metadata, columns, compressors, rowStart, rowEnd, onComplete }).catch(reject);
+      });
+      for (const values of rows) {
         row++;
-        for (const [name, value] of Object.entries(record)) {
-          record[name] = exact(value, decimals.has(name) ? `${path}: row ${row}: column ${name}` : undefined);
-        }
-        yield record;
+        const fields = columns.map((name, i) => {
+          return [name, exact(values[i], decimals.has(name) ? `${path}: row ${row}: column ${name}` : undefined)];
+        });
+        yield Object.fromEntries(fields);
       }
     }
   } catch (error) {

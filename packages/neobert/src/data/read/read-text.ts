@@ -126,8 +126,7 @@ async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
   const whole = wholeStart(file, path);
   try {
     if (/\.gz$/i.test(path)) {
-      // The callback only keeps an error from being thrown twice: reading the unzipped stream throws it here.
-      yield* pipeline(whole, createGunzip({ chunkSize: CHUNK_BYTES }), () => {});
+      yield* unzipped(whole);
     } else if (/\.zst$/i.test(path)) yield* unzstd(whole);
     else yield* whole;
   } catch (error) {
@@ -137,6 +136,30 @@ async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
     // A decoder that runs over the ends of damaged blocks says nothing about the file.
     const got = error instanceof RangeError || error instanceof TypeError ? "damaged blocks" : message;
     throw new Error(`${path}: expected a whole compressed file, got ${got}${wayOut}`, { cause: error });
+  }
+}
+
+/** The contents of all members of a gzip file. NOTE: node:zlib takes a zero behind one for the end, whatever follows. */
+async function* unzipped(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let [bytes, behindLast] = [0, 0]; // in all, and up to the last that is not zero
+  const source = file[Symbol.asyncIterator]();
+  // Not by `for await`, which would end the source together with the decoder.
+  const counted = async function* () {
+    for (let next = await source.next(); !next.done; next = await source.next()) {
+      const last = next.value.findLastIndex((byte) => byte !== 0);
+      if (last >= 0) behindLast = bytes + last + 1;
+      bytes += next.value.length;
+      yield next.value;
+    }
+  };
+  const decoder = createGunzip({ chunkSize: CHUNK_BYTES });
+  try {
+    // The callback only keeps an error from being thrown twice: reading the unzipped stream throws it here.
+    yield* pipeline(counted, decoder, () => {});
+    for await (const _ of counted());
+    if (behindLast > decoder.bytesWritten) throw new Error("more behind zeros");
+  } finally {
+    await source.return?.();
   }
 }
 

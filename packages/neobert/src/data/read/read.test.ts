@@ -173,6 +173,11 @@ describe("compression", () => {
     await expect(read(write("cut.txt.zst", zstd.subarray(0, 25)))).rejects.toThrow(
       /cut\.txt\.zst: expected a whole compressed file/,
     );
+    const padded = [gzipSync("one\n"), Buffer.alloc(3_000_000), gzipSync("two\n")];
+    await expect(read(write("padded.txt.gz", Buffer.concat(padded)))).rejects.toThrow(
+      /padded\.txt\.gz: expected a whole compressed file, got more behind zeros\nCopy/,
+    );
+    expect(await texts(write("tape.txt.gz", Buffer.concat(padded.slice(0, 2))))).toEqual(["one\n"]);
     // Damaged at any byte: the text, or an error of this form, never what a decoder says that ran over its blocks' ends.
     for (let at = 4; at < zstd.length; at++) {
       for (const bits of [1, 0x80, 0xff]) {

@@ -84,7 +84,8 @@ function reach(value: unknown, [name, ...rest]: string[]): unknown {
   if (name === undefined) return value;
   if (value === null || value === undefined) return null;
   if (Array.isArray(value) && !/^\d+$/.test(name)) return value.map((item) => reach(item, [name, ...rest]));
-  return Object.hasOwn(value, name) ? reach((value as DataRecord)[name], rest) : undefined;
+  const isField = typeof value === "object" && Object.hasOwn(value, name); // a text has no parts
+  return isField ? reach((value as DataRecord)[name], rest) : undefined;
 }
 
 async function* readJsonLines(chunks: AsyncIterable<string>, path: string, options: RecordOptions) {
