@@ -126,6 +126,8 @@ test("tokenizer_config.json decides where is cut and padded, and the prefix spac
 test("an added token with the id of another is refused by name", () => {
   const out = folder();
   writeFileSync(join(out, "vocab.txt"), `${tokens.join("\n")}\n`);
+  writeFileSync(join(out, "added_tokens.json"), JSON.stringify({ new: 2 ** 31 }));
+  expect(() => loadTokenizer(out)).toThrow(/<=2147483647, got 2147483648/);
   writeFileSync(join(out, "added_tokens.json"), JSON.stringify({ new: 5 }));
   expect(() => loadTokenizer(out)).toThrow(
     /vocab.txt: expected a free id for the added token "new", got 5, which is "é"'s/,
@@ -176,6 +178,7 @@ test.each([
   ["a fraction", '{ "a": 0, "b": 1.5 }', "b: expected int, got 1.5"],
   ["a negative id", '{ "a": -1 }', "a: "],
   ["an id that is a text", '{ "a": "0" }', 'a: expected number, got "0"'],
+  ["an id of more than 31 bits", '{ "a": 2147483648 }', "a: expected number to be <=2147483647, got 2147483648"],
   ["no id", '{ "__proto__": null }', "__proto__: expected number, got null"],
 ])("a vocab.json with %s is named with the token and the way out", (_, vocab, complaint) => {
   const out = folder();

@@ -23,6 +23,11 @@ test.each([
   ["a model named as what every object has", { ...json, model: { type: "constructor" } }, 'got "constructor"'],
   ["a negative id", { ...json, model: { ...json.model, vocab: { "[UNK]": -1 } } }, /model\.vocab\.\[UNK\]: .*got -1/],
   [
+    "an id of more than 31 bits",
+    { ...json, model: { ...json.model, vocab: { ...json.model.vocab, a: 2 ** 31 } } },
+    /model\.vocab\.a: .*<=2147483647, got 2147483648/,
+  ],
+  [
     "an unknown token outside the vocabulary",
     { ...json, model: { ...json.model, unk_token: "<unk>" } },
     "unk_token <unk>",

@@ -5,7 +5,8 @@
 import { z } from "zod";
 import { isObject, namesTo, shown } from "../../files/checked.js";
 
-const id = z.int().nonnegative();
+/** Ids are 32-bit numbers, here and in the models. */
+const id = z.int().nonnegative().max(2 ** 31 - 1);
 
 const addedToken = z.object({
   id,
