@@ -49,7 +49,10 @@ function withPrefixSpace(json: TokenizerJSON, { add_prefix_space }: Fields): Tok
 
 function withAddedTokens(json: TokenizerJSON, { config, map, listed, specialTokens }: FolderConfig): TokenizerJSON {
   const decoder = isObject(config.added_tokens_decoder) ? config.added_tokens_decoder : undefined;
+  // A list, or by names of a model's own (transformers 4.47): `extra_special_tokens: { image_token: "<image>" }`.
+  const { extra_special_tokens: extra } = config;
   const additional = [config, decoder ? {} : map].flatMap((file) => contents(file.additional_special_tokens));
+  additional.push(...contents(isObject(extra) ? Object.values(extra) : extra));
   const special = new Set([...additional, ...Object.values(specialTokens)]);
   const tokens = new Map(json.added_tokens.map((token) => [token.content, token]));
   const idOf = (content: string): number | undefined =>

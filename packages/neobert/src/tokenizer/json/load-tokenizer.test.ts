@@ -187,3 +187,17 @@ test.each([
   expect(() => loadTokenizer(out)).toThrow(`${join(out, "vocab.json")}: ${complaint}`);
   expect(() => loadTokenizer(out)).toThrow(/\nCopy the file of the published model again\.$/);
 });
+
+test.each([
+  ["additional_special_tokens", ["e E"]],
+  ["additional_special_tokens", [{ content: "e E" }]],
+  ["extra_special_tokens", ["e E"]],
+  ["extra_special_tokens", { image_token: "e E" }],
+  ["extra_special_tokens", { image_token: { content: "e E" } }],
+])("a special token of %s is one, whatever form it has", (key, value) => {
+  const out = folder();
+  writeFileSync(join(out, "vocab.txt"), `${[...tokens, "e E"].join("\n")}\n`);
+  expect(loadTokenizer(out).encode("é e E e").tokens.slice(1, -1)).toEqual(["e", "e", "e", "e"]);
+  writeFileSync(join(out, "tokenizer_config.json"), JSON.stringify({ [key]: value }));
+  expect(loadTokenizer(out).encode("é e E e").tokens.slice(1, -1)).toEqual(["e", "e E", "e"]);
+});

@@ -6,7 +6,10 @@ import { z } from "zod";
 import { isObject, namesTo, shown } from "../../files/checked.js";
 
 /** Ids are 32-bit numbers, here and in the models. */
-const id = z.int().nonnegative().max(2 ** 31 - 1);
+const id = z
+  .int()
+  .nonnegative()
+  .max(2 ** 31 - 1);
 
 const addedToken = z.object({
   id,
