@@ -1,6 +1,7 @@
 // CrossEncoder: how well texts answer a query, each read together with it, from a model with a classification head of one
 // label. Slower than comparing vectors, and better: for the best hundred or so that a search has found.
 
+import type { TextInput } from "../texts/text-input.js";
 import { Classifier } from "./classifier.js";
 import { type ScoreActivation, scoresOf } from "./labels.js";
 import { type CallOptions, type LoadOptions, loadWith } from "./loaded-model.js";
@@ -30,8 +31,8 @@ export class CrossEncoder extends Classifier {
   async rerank(query: string, texts: readonly string[], options: RerankOptions = {}): Promise<Ranked[]> {
     const { topK = Number.POSITIVE_INFINITY, ...rest } = options;
     if (!(topK >= 1)) throw new RangeError(`rerank: expected topK of 1 or more, got ${topK}`);
-    const pairs = texts.map((text) => [query, text] as const);
-    const scores = await this.scores(pairs, rest);
+    const pairs = texts.map((text) => ({ text: query, pair: text }));
+    const scores = await this.#scoresOf("rerank", pairs, rest);
     return texts
       .map((text, index) => ({ index, score: scores[index]!, text }))
       .sort((a, b) => b.score - a.score || a.index - b.index)
@@ -41,10 +42,18 @@ export class CrossEncoder extends Classifier {
   /** A score for each pair of query and text, in their order. */
   async scores(
     pairs: readonly (readonly [query: string, text: string])[],
-    { activation = this.#activation(), ...options }: Omit<RerankOptions, "topK"> = {},
+    options: Omit<RerankOptions, "topK"> = {},
   ): Promise<Float32Array> {
     const inputs = pairs.map(([query, text]) => ({ text: query, pair: text }));
-    const logits = await this.logits(inputs, options);
+    return this.#scoresOf("scores", inputs, options);
+  }
+
+  async #scoresOf(
+    where: string,
+    pairs: readonly TextInput[],
+    { activation = this.#activation(), ...options }: Omit<RerankOptions, "topK">,
+  ): Promise<Float32Array> {
+    const logits = await this.sequenceLogits(where, pairs, options);
     const labels = logits[0]?.length ?? 1;
     if (labels !== 1) {
       throw new Error(

@@ -124,12 +124,16 @@ describe.each(engines)("with engine %s", (engine) => {
     for (const { score } of [...pair!, ...law!]) expect(score).toBeGreaterThan(0);
 
     await using reranker = await CrossEncoder.load(await bare("sequenceClassification", { num_labels: 1 }), { engine });
-    await expect(reranker.rerank("", ["the law", ""])).rejects.toThrow("expected a text that has tokens");
+    await expect(reranker.rerank("", ["the law", ""])).rejects.toThrow(
+      'rerank: text 1 ("" and ""): expected a text that has tokens',
+    );
     expect(await reranker.rerank("peace", ["the law", ""])).toHaveLength(2);
 
     const zeroShotFolder = await bare("sequenceClassification", { id2label: { 0: "no", 1: "entailment" } });
     await using zeroShot = await ZeroShotClassifier.load(zeroShotFolder, { engine });
     expect(await zeroShot.classify("", ["war", "peace"], { hypothesisTemplate: "the {}" })).toHaveLength(2);
+    const empty = zeroShot.classify(["the law", ""], ["", "war", "\u200b"], { hypothesisTemplate: "{}" });
+    await expect(empty).rejects.toThrow('classify: text 1 ("" and ""): expected a text that has tokens');
 
     await using tagger = await TokenClassifier.load(await bare("tokenClassification"), { engine });
     const [tags, none] = await tagger.tag(["the law", ""], { aggregation: "none", ignore: [] });

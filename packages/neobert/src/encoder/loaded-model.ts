@@ -6,13 +6,12 @@ import { join } from "node:path";
 import { checkEngine, type EngineDtype, type EngineName } from "../engine/engine.js";
 import { EngineThread } from "../engine/engine-thread.js";
 import type { WaitOptions } from "../engine/queue.js";
-import { shortened } from "../files/checked.js";
 import { walkFiles } from "../files/glob.js";
 import { type HubOptions, resolveModel } from "../hub/resolve.js";
 import type { Head } from "../model/architecture.js";
 import { architectureOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
 import { LongTexts } from "../texts/long-texts.js";
-import { isTokenIds, type TokenIds } from "../texts/text-input.js";
+import { quoted, type TextInput, type TokenIds } from "../texts/text-input.js";
 import { TextTokenizer } from "../texts/tokenized.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import { readSentenceFolder, type SentenceFolder } from "../vectors/sentence-transformers.js";
@@ -230,8 +229,6 @@ export abstract class LoadedModel implements AsyncDisposable {
 }
 
 /** `text 3 ("The first words ...")`, for errors. */
-export function nameText(index: number, input: string | { text: string } | TokenIds): string {
-  if (isTokenIds(input)) return `text ${index} (${input.ids.length} token ids)`;
-  const text = typeof input === "string" ? input : input.text;
-  return `text ${index} (${JSON.stringify(shortened(text, 40))})`;
+export function nameText(index: number, input: TextInput | TokenIds): string {
+  return `text ${index} (${quoted(input)})`;
 }

@@ -11,22 +11,29 @@ export abstract class SequenceModel extends LoadedModel {
     return this.sequenceLogits("classify", inputs, options);
   }
 
-  /** As `logits`, with a choice of the text that is cut where a pair is too long; the longer one by default. */
+  /**
+   * As `logits`, with a choice of the text that is cut where a pair is too long, the longer one by default; and with the
+   * number that the caller has for an input's text.
+   */
   protected async sequenceLogits(
     where: string,
     inputs: readonly TextInput[],
     options: CallOptions,
-    truncation?: TruncationStrategy,
+    {
+      truncation,
+      numberOf = (input) => input,
+    }: { truncation?: TruncationStrategy; numberOf?(input: number): number } = {},
   ): Promise<Float32Array[]> {
     const { signal } = options;
     const maxTokens = this.lengthFor(where, options.maxTokens);
     const logits: Float32Array[] = [];
+    const placeOf = (input: number) => `${where}: text ${numberOf(input)}`;
     await this.thread.call(where, async () =>
       this.thread.compute({
         ...waitingOf(options),
         where,
-        texts: await this.texts.tokenizeAll(inputs, { where, maxTokens, signal, truncation }),
-        describe: (text) => nameText(text, inputs[text]!),
+        texts: await this.texts.tokenizeAll(inputs, { where, maxTokens, signal, truncation, placeOf }),
+        describe: (text) => nameText(numberOf(text), inputs[text]!),
         task: () => ({ kind: "sequenceLogits" }),
         take: (order, _, { data }) => {
           const labels = data.length / order.length;

@@ -56,7 +56,10 @@ export class ZeroShotClassifier extends SequenceModel {
     }
     const texts = typeof input === "string" ? [input] : input;
     const pairs = texts.flatMap((text) => labels.map((label) => ({ text, pair: `${before}${label}${after}` })));
-    const logits = await this.sequenceLogits("classify", pairs, options, "onlyFirst"); // the label is never cut
+    const logits = await this.sequenceLogits("classify", pairs, options, {
+      truncation: "onlyFirst", // the label is never cut
+      numberOf: (pair) => Math.floor(pair / labels.length),
+    });
     const results = texts.map((_, i) => {
       const scores = this.#scores(logits.slice(i * labels.length, (i + 1) * labels.length), multiLabel);
       return labels

@@ -1,5 +1,6 @@
 // What callers give to be tokenized, and how; and what they give that is no text.
 
+import { shortened, shown } from "../files/checked.js";
 import type { TruncationStrategy } from "../tokenizer/index.js";
 
 /** A text, or a pair whose second text a model tells from the first by segment or separator. */
@@ -41,6 +42,13 @@ export function isText(value: unknown): value is TextInput {
 
 export function isTokenIds(value: unknown): value is TokenIds {
   return typeof value === "object" && value !== null && "ids" in value;
+}
+
+/** The beginning of a text, or of both of a pair, for errors. */
+export function quoted(input: TextInput | TokenIds): string {
+  if (isTokenIds(input)) return `${input.ids.length} token ids`;
+  const texts = typeof input === "string" ? [input] : [input.text, input.pair];
+  return texts.map((text) => shown(shortened(text, 40))).join(" and ");
 }
 
 /** What a value is that is no text, for errors. */

@@ -2,10 +2,17 @@
 // event loop stays free; of all calls, one has a slice in a turn. Single texts go through the tokenizer's fast path, which
 // gives ids alone; what the template puts around a text is learnt once from an example.
 
-import { shortened } from "../files/checked.js";
 import { type Encoding, IdBuffer, makeEncoding, type Tokenizer } from "../tokenizer/index.js";
 import { isLong, type LongTexts, type PackedTexts } from "./long-texts.js";
-import { isText, isTokenIds, kindOf, type TextInput, type TokenIds, type TokenizeOptions } from "./text-input.js";
+import {
+  isText,
+  isTokenIds,
+  kindOf,
+  quoted,
+  type TextInput,
+  type TokenIds,
+  type TokenizeOptions,
+} from "./text-input.js";
 
 const SLICE_MS = 3;
 /** A call of so few texts does not wait for a turn of its own. */
@@ -277,11 +284,6 @@ export class TextTokenizer {
     }
     for (const id of this.#after) ids.push(id);
   }
-}
-
-function quoted(input: TextInput): string {
-  const text = typeof input === "string" ? input : input.text;
-  return JSON.stringify(shortened(text, 40));
 }
 
 /** Those that wait for a turn of the event loop in which no other call tokenizes. */
