@@ -33,7 +33,8 @@ test("a reader that goes away ends the program quietly", () => {
 });
 
 test.skipIf(!existsSync("/dev/full"))("output that finds no room is one line and status 1", () => {
-  for (const line of ["NEOBERT info $MODEL", "echo a | NEOBERT embed $MODEL -"]) {
+  const lines = ["info $MODEL", "--version", "--help", "embed --help"].map((args) => `NEOBERT ${args}`);
+  for (const line of [...lines, "echo a | NEOBERT embed $MODEL -"]) {
     const { stderr, status } = bash(`${line} > /dev/full`);
     expect(status).toBe(1);
     expect(stderr).toMatch(/standard output: expected room for the results, got ENOSPC.*\n$/);

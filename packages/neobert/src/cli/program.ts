@@ -53,7 +53,14 @@ export async function buildProgram(args: readonly string[], table = commands): P
   for (const [name, [summary, load]] of Object.entries(table)) {
     program.addCommand((name === wanted ? await load() : new Command(name)).summary(summary));
   }
+  endInOrder(program);
   return program;
+}
+
+/** Help, version and wrong arguments end the program by a `CommanderError`, not at once, so that a full disk is noticed. */
+function endInOrder(command: Command): void {
+  command.exitOverride();
+  for (const part of command.commands) endInOrder(part as Command);
 }
 
 /**

@@ -16,8 +16,9 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** JSON text of a value for an error, cut short; bigint has its digits. */
+/** JSON text of a value for an error, cut short; bigint has its digits, and what is no number in JSON its name. */
 export function shown(value: unknown, maxCharacters = 80): string {
+  if (typeof value === "number") return String(value);
   let text: string;
   try {
     text = JSON.stringify(value, (_, item) => (typeof item === "bigint" ? `${item}` : item)) ?? "nothing";

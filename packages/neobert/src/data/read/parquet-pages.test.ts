@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type ParquetWriteOptions, parquetWriteBuffer } from "hyparquet-writer";
 import { expect, test } from "vitest";
 import { allRecords } from "./fixture-records.js";
+import { readDocuments } from "./read.js";
 
 const write = (name: string, ...columns: ParquetWriteOptions["columnData"]) => writeWith({}, name, ...columns);
 
@@ -107,4 +108,24 @@ test("a run of levels longer than its page's values is refused before it is deco
       /a\.parquet: expected a parquet file, got a run of 63 among 4 values/,
     );
   }
+});
+
+test("a page that its codec does not unpack is named with its column, and bytes that are no UTF-8 are no text", async () => {
+  const column = { name: "a", data: ["one", "two", "three"], type: "STRING" as const };
+  for (const codec of ["SNAPPY", "LZ4_RAW", "GZIP"] as const) {
+    const compressors = { [codec]: () => Uint8Array.of(0x1f, 0xff, 0xff, 0x7f, 0x20) };
+    const path = writeWith({ codec, compressors }, "packed.parquet", column);
+    await expect(allRecords(path)).rejects.toThrow(
+      new RegExp(`got a page that is not ${codec}, in column "a", after row 0\\nCopy or download it again`),
+    );
+  }
+  const latin = {
+    name: "a",
+    data: [Buffer.from("caf\xe9", "latin1"), Buffer.from("\ufeffé")],
+    type: "BYTE_ARRAY" as const,
+  };
+  const path = write("latin.parquet", latin);
+  expect(await allRecords(path)).toEqual([{ a: Uint8Array.from(Buffer.from("caf\xe9", "latin1")) }, { a: "\ufeffé" }]);
+  const reading = readDocuments(path, { column: "a" }).next();
+  await expect(reading).rejects.toThrow(/latin\.parquet: row 1: expected text in column a, got /);
 });

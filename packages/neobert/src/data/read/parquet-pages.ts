@@ -65,7 +65,13 @@ export function checkedPages(
     if (!unpack) throw new Error(`the codec ${codec}, which is not known`);
     const packed = pages.filter(({ data_page_header_v2: v2 }) => v2?.is_compressed !== false);
     checked[`column ${index}`] = (bytes, length) => {
-      const page = unpack(bytes, length);
+      let page: Uint8Array;
+      try {
+        page = unpack(bytes, length);
+      } catch (error) {
+        const name = column.path_in_schema.join(".");
+        throw new Error(`a page that is not ${codec}, in column ${shown(name)},`, { cause: error });
+      }
       checkPage(page, packed.shift()!, widths, column.type);
       return page;
     };

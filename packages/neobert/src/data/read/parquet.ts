@@ -43,7 +43,7 @@ export async function* readParquet(
       const compressors = checkedPages(file, metadata, group, columns);
       const [rowStart, rowEnd] = [row, row + Number(group.num_rows)];
       const rows = await new Promise<unknown[][]>((onComplete, reject) => {
-        parquetRead({ file, metadata, columns, compressors, rowStart, rowEnd, onComplete }).catch(reject);
+        parquetRead({ file, metadata, columns, compressors, parsers, rowStart, rowEnd, onComplete }).catch(reject);
       });
       for (const values of rows) {
         row++;
@@ -66,6 +66,19 @@ export async function* readParquet(
     await handle?.close();
   }
 }
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+const parsers = {
+  /** Bytes that are no UTF-8 stay bytes, which no one takes for a text. */
+  stringFromBytes(bytes: Uint8Array | undefined): string | undefined {
+    try {
+      return bytes && utf8.decode(bytes);
+    } catch {
+      return bytes as unknown as string;
+    }
+  },
+};
 
 function slice({ fd }: FileHandle, start: number, end: number): ArrayBuffer {
   if (!(start >= 0 && end >= start)) throw new Error(`a part of the file from ${start} to ${end}`);

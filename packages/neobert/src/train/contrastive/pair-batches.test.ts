@@ -120,6 +120,12 @@ describe("rows of files", () => {
     await expect(rowsOf({ path, positive: "answer" })).rejects.toThrow(
       /odd.jsonl:1: expected a column answer, got q, p/,
     );
+    const turned = written("turned.jsonl", lines([{ q: "a", p: "b" }, { p: "d", q: "c" }, { p: "e" }]));
+    expect((await rowsOf({ path: turned, limit: 2 })).map(({ query, positive }) => [query, positive])).toEqual([
+      ["a", "b"],
+      ["c", "d"],
+    ]);
+    await expect(rowsOf({ path: turned })).rejects.toThrow(/turned\.jsonl:3: expected a column q, got p\n/);
     const number = written("number.jsonl", lines([{ q: "a", p: 3 }]));
     await expect(rowsOf({ path: number })).rejects.toThrow(/expected text in column p, got number/);
   });

@@ -46,19 +46,21 @@ export async function* readPairs(source: PairSource, signal?: AbortSignal): Asyn
   for await (const row of source.retrieval ? readRetrieval(source.retrieval, signal) : readRows(source, signal)) {
     signal?.throwIfAborted();
     if (row.query.trim() === "" || row.positive.trim() === "") continue;
-    if (count++ >= limit) return;
     yield row;
+    if (++count >= limit) return;
   }
 }
 
 async function* readRows(source: PairSource, signal: AbortSignal | undefined): AsyncGenerator<PlacedPair> {
   const { path = [], header, quotes, filter } = source;
   for (const file of await fetchSources(path, signal ? { signal } : {})) {
+    let first: string[] | undefined; // the columns' order: that of the file's first row, whatever other rows have
     for await (const { record: whole, where } of readRecords(file, { header, quotes })) {
       const record = unwrap(whole);
       if (filter && !(numberAt(record, filter.column, where) > filter.above)) continue;
       const names = Object.keys(record);
-      const column = (given: string | undefined, index: number) => given ?? names[index] ?? `number ${index}`;
+      first ??= names;
+      const column = (given: string | undefined, index: number) => given ?? first![index] ?? `number ${index}`;
       const query = column(source.query, 0);
       const positive = column(source.positive, 1);
       const negatives = source.negatives ?? names.filter((name) => name.startsWith("negative"));
