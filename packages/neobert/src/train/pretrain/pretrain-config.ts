@@ -76,16 +76,19 @@ function completeSizes(raw: unknown): unknown {
   const added: Record<string, unknown> = {};
   if (tokensPerStep === undefined && isObject(model) && model.from === undefined) {
     const { num_hidden_layers: layers = FULL_SIZE.layers, hidden_size: width = FULL_SIZE.width } = model;
-    const share = (Number(layers) * Number(width) ** 2) / (FULL_SIZE.layers * FULL_SIZE.width ** 2);
-    const least = Math.max(LEAST_STEP, Number(maxLength ?? 1024));
+    const share = (numberOf(layers) * numberOf(width) ** 2) / (FULL_SIZE.layers * FULL_SIZE.width ** 2);
+    const least = Math.max(LEAST_STEP, numberOf(maxLength ?? 1024));
     if (share < 1) added.tokensPerStep = Math.max(least, 2 ** Math.round(Math.log2(FULL_STEP * share)));
   }
   if (isObject(schedule) && schedule.warmupSteps === undefined && schedule.name !== "constant") {
-    const tenth = Math.ceil(Number(schedule.decaySteps ?? steps) / 10);
+    const tenth = Math.ceil(numberOf(schedule.decaySteps ?? steps) / 10);
     if (tenth < FULL_WARMUP) added.schedule = { ...schedule, warmupSteps: tenth };
   }
   return { ...raw, ...added };
 }
+
+/** What is no number is the schema's to refuse. */
+const numberOf = (value: unknown) => (typeof value === "number" ? value : Number.NaN);
 
 /** The options as written in YAML; keys of the outer object are in the order in which they are documented. */
 export const pretrainSchema = z.strictObject({

@@ -123,10 +123,15 @@ function valueAt(root: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], root);
 }
 
-/** Turns zod's findings into lines for a person, one complaint after another, all of them. */
+/** More complaints than this no one reads. */
+const MOST_COMPLAINTS = 100;
+
+/** Turns zod's findings into lines for a person, one complaint after another; of very many the first. */
 export function describeIssues(issues: z.core.$ZodIssue[], schema: z.ZodType, source: SettingSource): string {
   const root = source.document.toJS();
+  const more = Math.max(0, issues.length - MOST_COMPLAINTS);
   return issues
+    .slice(0, MOST_COMPLAINTS)
     .flatMap((issue) => {
       const path = issue.path.map(String);
       const label = path.length > 0 ? `${dotted(path)}: ` : "";
@@ -136,13 +141,15 @@ export function describeIssues(issues: z.core.$ZodIssue[], schema: z.ZodType, so
         return `${where(source, path, false)}: ${got}${description ? `\n${dotted(path)}: ${description}.` : ""}`;
       }
       const known = Object.keys(schemaAt(schema, path).properties ?? {});
-      return issue.keys.map((key) => {
-        const near = nearest(key, known);
+      return issue.keys.slice(0, MOST_COMPLAINTS).map((key) => {
+        const short = shortened(key, 200);
+        const near = nearest(short, known);
         const hint = near ? `Did you mean "${near}"? ` : "";
-        const got = `${label}expected a known key, got "${key}"`;
+        const got = `${label}expected a known key, got "${short}"`;
         return `${where(source, [...path, key], true)}: ${got}\n${hint}Keys there: ${known.join(", ")}`;
       });
     })
+    .concat(more > 0 ? [`${source.file}: and ${more} more`] : [])
     .join("\n");
 }
 

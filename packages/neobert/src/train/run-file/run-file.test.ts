@@ -195,6 +195,25 @@ describe("a mistake in the file", () => {
     expect(messageOf(() => parse(`${minimal}zzzzzz: 1\n`))).toMatch(/got "zzzzzz"\nKeys there: out,/);
   });
 
+  test("of thousands of wrong values, or unknown keys, the first hundred are told, at once", () => {
+    const before = process.cpuUsage();
+    const keys = messageOf(() => parse(minimal + Array.from({ length: 3000 }, (_, i) => `key${i}: 0\n`).join("")));
+    expect(keys.match(/expected a known key/g)).toHaveLength(100);
+    const sets = `[${"0,".repeat(5000)}0]`;
+    const yaml = `out: o\nmodel: { from: m }\ndata: { train: ${sets} }\n`;
+    const items = messageOf(() => parseContrastiveConfig(yaml, { file: "RUN.yaml" }));
+    expect(items.match(/expected a mapping, got 0/g)).toHaveLength(100);
+    expect(items).toMatch(/\nRUN.yaml: and 4901 more$/);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(2500);
+  });
+
+  test("a size that is no number is refused as such, whatever it is", () => {
+    const text = minimal.replace("model: {}", "model: { hidden_size: { toString: 1 }, num_hidden_layers: [2] }");
+    expect(text).not.toBe(minimal);
+    expect(messageOf(() => parse(text))).toMatch(/model\.hidden_size: expected .*, got the mapping/);
+  });
+
   test("a number out of range says its range", () => {
     expect(messageOf(() => parse(`${minimal}masking: { rate: 1.5 }\n`))).toMatch(
       /^RUN.yaml:5: masking.rate: expected at most 1, got 1.5/,
