@@ -190,6 +190,22 @@ describe("the queue", () => {
     await long;
   });
 
+  test("a call that is refused need not wait longer than those before it, which give up at their deadlines", async () => {
+    const { queue, runs, step } = heldQueue({}, 200, 1);
+    const first = queue.submit(callOf(1, [200]).call);
+    await aTurn();
+    await step();
+    await first;
+    const long = queue.submit(callOf(2, Array(12).fill(100), { timeoutMs: 50 }).call);
+    const late = callOf(3, Array(5).fill(100), { wait: false, timeoutMs: 500 });
+    const refusal = await queue.submit(late.call).catch((error) => error);
+    expect(refusal).toBeInstanceOf(DeadlineError);
+    expect(refusal.retryMs).toBeGreaterThan(0); // 1,000 tokens take 500 ms too long
+    expect(refusal.retryMs).toBeLessThanOrEqual(50);
+    await expect(long).rejects.toBeInstanceOf(DeadlineError);
+    while (runs.length > 0) await step();
+  });
+
   test("a call past its deadline rejects, and none of its texts is computed afterwards", async () => {
     const { queue, runs, step } = heldQueue();
     const before = queue.submit(callOf(1, new Array(20).fill(10)).call);

@@ -159,13 +159,13 @@ export class EngineQueue {
       const way = "Ask again later, or leave out `wait: false`.";
       const message = `${where}: expected at most ${this.#maxWaitingTokens} waiting tokens, got ${got}\n${way}`;
       const leaving = Math.min(this.#waitingTokens, Math.max(0, this.#waitingTokens + tokens - this.#maxWaitingTokens));
-      return Promise.reject(new QueueFullError(message, this.#bound.leastMsOf(leaving)));
+      return Promise.reject(new QueueFullError(message, this.#retryMsOf(this.#bound.leastMsOf(leaving))));
     }
     const leastMs = this.#leastMsOf(tokens);
     if (timeoutMs !== undefined && !wait && leastMs > timeoutMs) {
       const got = `${this.waitingTokens} tokens before it, some ${Math.round(leastMs)} ms`;
       const message = `${where}: expected an answer within ${timeoutMs} ms, got ${got}\nAsk again later.`;
-      return Promise.reject(new DeadlineError(message, leastMs - timeoutMs));
+      return Promise.reject(new DeadlineError(message, this.#retryMsOf(leastMs - timeoutMs)));
     }
     return new Promise((resolve, reject) => {
       const onAbort = () => entry.settle(signal!.reason);
@@ -203,6 +203,12 @@ export class EngineQueue {
   /** When a call of so many tokens is done at best: no other comes, and each has an equal share of the runs. */
   #leastMsOf(tokens: number): number {
     return this.#bound.leastMsOf(Math.min(this.#waitingTokens + tokens, tokens * (this.#waiting.length + 1)));
+  }
+
+  /** So long, or until the last call that waits gives up. */
+  #retryMsOf(ms: number): number {
+    const last = this.#waiting.reduce((most, { deadlineMs }) => Math.max(most, deadlineMs), 0);
+    return Math.min(ms, Math.max(0, last - performance.now()));
   }
 
   #hasRoomFor(tokens: number): boolean {
