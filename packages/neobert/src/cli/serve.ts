@@ -166,7 +166,6 @@ async function run(names: string[], flags: ServeFlags, command: Command): Promis
     throw error;
   });
   const who = flags.hostname === "127.0.0.1" ? " (this machine alone; --hostname 0.0.0.0 for all)" : "";
-  say(`${server.url}: loading ${words.join(", ")}${who}`, { url: server.url });
   const ended = new Promise<void>((end) => {
     let isEnding = false;
     const onSignal = async () => {
@@ -179,6 +178,7 @@ async function run(names: string[], flags: ServeFlags, command: Command): Promis
     };
     process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   });
+  say(`${server.url}: loading ${words.join(", ")}${who}`, { url: server.url });
   try {
     const models = await Promise.race([loading, ended.then(() => undefined)]);
     if (models) say(`${server.url}: ready`, { models: models.map(({ name }) => name) });
