@@ -1,9 +1,12 @@
-// The packed tarball, installed in an empty folder: the three lines of the README give the vectors that the repository gives,
-// with nothing on the PATH but Node; libtorch's absence is told in one sentence; types and program are there.
+// The packed tarball, installed in an empty folder: the three lines of the README, and a request to `neobert serve`, give the
+// vectors that the repository gives, with nothing on the PATH but Node; libtorch's absence is told in one sentence; types
+// and program are there.
 //   node test/peers/package.mjs FOLDER   (compile first)
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Encoder } from "neobert";
 import { writeSmallModel } from "#neobert/encoder/fixture-encoder";
@@ -66,3 +69,37 @@ for (const path of [...further, "dist/page/index.html", "dist/page/page.js"]) {
 const program = spawnSync(process.execPath, [join(installed, "bin", "neobert.js"), "--version"], { encoding: "utf8" });
 if (program.stdout.trim() !== version) throw new Error(`neobert --version: expected ${version}, got ${program.stdout}`);
 console.log(`package: the three lines ran from ${tarball} alone, vectors equal to ${worst.toExponential(0)}`);
+
+const start = performance.now();
+const server = spawn(process.execPath, [join(installed, "bin", "neobert.js"), "serve", "model", "--port", "0"], {
+  cwd: project,
+  env,
+  stdio: ["ignore", "pipe", "inherit"],
+});
+try {
+  const ended = once(server, "exit");
+  let url;
+  for await (const line of createInterface({ input: server.stdout })) {
+    url = /^(http:.*): ready$/.exec(line)?.[1];
+    if (url !== undefined) break;
+  }
+  if (url === undefined) throw new Error("serve: ended before it was ready");
+  const asked = await fetch(`${url}/v1/embeddings`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ input: texts[0] }),
+  });
+  const [{ embedding }] = (await asked.json()).data;
+  const ms = Math.round(performance.now() - start);
+  const unit = (await encoder.encode([texts[0]], { normalize: true })).data;
+  const apart = Math.max(...embedding.map((value, i) => Math.abs(value - unit[i])));
+  if (!(apart < 1e-6) || embedding.length !== unit.length) throw new Error(`serve: vectors differ by ${apart}`);
+  const page = await fetch(url, { headers: { accept: "text/html" } });
+  if (!(await page.text()).includes("<title>NeoBERT</title>")) throw new Error(`serve: no page, but ${page.status}`);
+  server.kill();
+  const [status] = await ended;
+  if (status !== 0) throw new Error(`serve: expected the end with 0 after SIGTERM, got ${status}`);
+  console.log(`package: serve answered ${ms} ms after its start`);
+} finally {
+  server.kill("SIGKILL");
+}

@@ -14,7 +14,7 @@ import { weightsIdentity } from "../files/weights-identity.js";
 import { resolveModel } from "../hub/resolve.js";
 import { labelCount } from "../model/config-fields.js";
 import { headOf, readArchitecture } from "../model/index.js";
-import { LaterModel, type Part, type ServedModel } from "../serve/index.js";
+import { LaterModel, type Part, type ServedModel } from "../serve/served-models.js";
 import { readSentenceFolder } from "../vectors/sentence-transformers.js";
 import { given } from "./option-values.js";
 import { readServeFile, type ServedTask } from "./serve-file.js";

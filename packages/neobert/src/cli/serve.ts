@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { Encoder } from "../encoder/encoder.js";
-import { type RequestRecord, type ServedModel, type ServerOptions, serve } from "../serve/index.js";
+import type { RequestRecord, ServedModel, ServerOptions } from "../serve/index.js";
 import { disposeServed, type EntryFlags, entriesOf, loadServed } from "./load-served.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
 import { given, positive, wholeNumber } from "./option-values.js";
@@ -159,13 +159,13 @@ async function run(names: string[], flags: ServeFlags, command: Command): Promis
   const entries = entriesOf(words, entryFlags(flags));
   const loading = loadServed(entries, stop.signal).then((models) => checkPrompt(models, flags.defaultPromptName));
   loading.catch(() => {}); // awaited below
+  const { serve } = await import("../serve/index.js"); // while the models are read
   const server = await serve(loading, optionsOf(flags)).catch(async (error) => {
     stop.abort();
     await disposeServed(await loading.catch(() => []));
     throw error;
   });
   const who = flags.hostname === "127.0.0.1" ? " (this machine alone; --hostname 0.0.0.0 for all)" : "";
-  say(`${server.url}: loading ${words.join(", ")}${who}`, { url: server.url });
   const ended = new Promise<void>((end) => {
     let isEnding = false;
     const onSignal = async () => {
@@ -178,6 +178,7 @@ async function run(names: string[], flags: ServeFlags, command: Command): Promis
     };
     process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   });
+  say(`${server.url}: loading ${words.join(", ")}${who}`, { url: server.url });
   try {
     const models = await Promise.race([loading, ended.then(() => undefined)]);
     if (models) say(`${server.url}: ready`, { models: models.map(({ name }) => name) });

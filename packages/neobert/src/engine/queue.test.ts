@@ -173,6 +173,39 @@ describe("the queue", () => {
     expect(patient.taken.size).toBe(1);
   });
 
+  test("a call that is refused for its place is told how long those before it take to leave one", async () => {
+    const { queue, runs, step } = heldQueue({ maxWaitingTokens: 500 }, 200, 1);
+    const first = queue.submit(callOf(1, [200]).call);
+    await aTurn();
+    await step();
+    await first;
+    const long = queue.submit(callOf(2, Array(6).fill(100)).call);
+    const refusal = await queue.submit(callOf(3, [50], { wait: false }).call).catch((error) => error);
+    expect(refusal).toBeInstanceOf(QueueFullError);
+    expect(refusal.retryMs).toBeCloseTo(150); // a token takes 1 ms: 600 + 50 are 150 too many
+    const whole = await queue.submit(callOf(4, Array(9).fill(100), { wait: false }).call).catch((error) => error);
+    expect(whole.retryMs).toBeCloseTo(600); // it fits alone only
+    await aTurn();
+    while (runs.length > 0) await step();
+    await long;
+  });
+
+  test("a call that is refused need not wait longer than those before it, which give up at their deadlines", async () => {
+    const { queue, runs, step } = heldQueue({}, 200, 1);
+    const first = queue.submit(callOf(1, [200]).call);
+    await aTurn();
+    await step();
+    await first;
+    const long = queue.submit(callOf(2, Array(12).fill(100), { timeoutMs: 50 }).call);
+    const late = callOf(3, Array(5).fill(100), { wait: false, timeoutMs: 500 });
+    const refusal = await queue.submit(late.call).catch((error) => error);
+    expect(refusal).toBeInstanceOf(DeadlineError);
+    expect(refusal.retryMs).toBeGreaterThan(0); // 1,000 tokens take 500 ms too long
+    expect(refusal.retryMs).toBeLessThanOrEqual(50);
+    await expect(long).rejects.toBeInstanceOf(DeadlineError);
+    while (runs.length > 0) await step();
+  });
+
   test("a call past its deadline rejects, and none of its texts is computed afterwards", async () => {
     const { queue, runs, step } = heldQueue();
     const before = queue.submit(callOf(1, new Array(20).fill(10)).call);
@@ -196,7 +229,9 @@ describe("the queue", () => {
     const long = queue.submit(callOf(2, Array(12).fill(100)).call);
     await aTurn();
     const late = callOf(3, Array(5).fill(100), { wait: false, timeoutMs: 900 });
-    await expect(queue.submit(late.call)).rejects.toThrow(DeadlineError);
+    const refusal = await queue.submit(late.call).catch((error) => error);
+    expect(refusal).toBeInstanceOf(DeadlineError);
+    expect(refusal.retryMs).toBeCloseTo(1000 - 900);
     const answers = [
       queue.submit(callOf(4, Array(5).fill(100), { wait: false, timeoutMs: 60_000 }).call),
       queue.submit(callOf(5, [100], { wait: false, timeoutMs: 900 }).call),

@@ -56,13 +56,24 @@ export interface QueueCall extends WaitOptions {
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
+/** A call that would not wait, or could not wait long enough. */
+class RefusalError extends Error {
+  /** Milliseconds, at best, until the same call would be taken; 0 where that is not known. */
+  readonly retryMs: number;
+
+  constructor(message: string, retryMs = 0) {
+    super(message);
+    this.retryMs = retryMs;
+  }
+}
+
 /** Too many tokens wait, and the call would not. */
-export class QueueFullError extends Error {
+export class QueueFullError extends RefusalError {
   override readonly name = "QueueFullError";
 }
 
 /** The call's time was over before its answer was there. */
-export class DeadlineError extends Error {
+export class DeadlineError extends RefusalError {
   override readonly name = "DeadlineError";
 }
 
@@ -146,16 +157,15 @@ export class EngineQueue {
     if (isFull && !wait) {
       const got = `${tokens} more beside ${this.waitingTokens}`;
       const way = "Ask again later, or leave out `wait: false`.";
-      return Promise.reject(
-        new QueueFullError(`${where}: expected at most ${this.#maxWaitingTokens} waiting tokens, got ${got}\n${way}`),
-      );
+      const message = `${where}: expected at most ${this.#maxWaitingTokens} waiting tokens, got ${got}\n${way}`;
+      const leaving = Math.min(this.#waitingTokens, Math.max(0, this.#waitingTokens + tokens - this.#maxWaitingTokens));
+      return Promise.reject(new QueueFullError(message, this.#retryMsOf(this.#bound.leastMsOf(leaving))));
     }
     const leastMs = this.#leastMsOf(tokens);
     if (timeoutMs !== undefined && !wait && leastMs > timeoutMs) {
       const got = `${this.waitingTokens} tokens before it, some ${Math.round(leastMs)} ms`;
-      return Promise.reject(
-        new DeadlineError(`${where}: expected an answer within ${timeoutMs} ms, got ${got}\nAsk again later.`),
-      );
+      const message = `${where}: expected an answer within ${timeoutMs} ms, got ${got}\nAsk again later.`;
+      return Promise.reject(new DeadlineError(message, this.#retryMsOf(leastMs - timeoutMs)));
     }
     return new Promise((resolve, reject) => {
       const onAbort = () => entry.settle(signal!.reason);
@@ -193,6 +203,12 @@ export class EngineQueue {
   /** When a call of so many tokens is done at best: no other comes, and each has an equal share of the runs. */
   #leastMsOf(tokens: number): number {
     return this.#bound.leastMsOf(Math.min(this.#waitingTokens + tokens, tokens * (this.#waiting.length + 1)));
+  }
+
+  /** So long, or until the last call that waits gives up. */
+  #retryMsOf(ms: number): number {
+    const last = this.#waiting.reduce((most, { deadlineMs }) => Math.max(most, deadlineMs), 0);
+    return Math.min(ms, Math.max(0, last - performance.now()));
   }
 
   #hasRoomFor(tokens: number): boolean {

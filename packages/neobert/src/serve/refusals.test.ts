@@ -5,8 +5,10 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Encoder } from "../encoder/encoder.js";
 import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
+import { DeadlineError } from "../engine/queue.js";
 import { ask, disposeServed, loadServed, type SmallServed, servedOf } from "./fixture-serve.js";
 import { createHandler, type Handler, type RequestRecord } from "./index.js";
+import { errorResponse, requestErrorOf } from "./request-error.js";
 import { routes } from "./routes.js";
 
 let served: SmallServed;
@@ -208,6 +210,24 @@ describe("too much", () => {
     expect((await ask(by, "/embed", { inputs: "law" })).status).toBe(200);
   });
 
+  test("Retry-After is the seconds that the queue needs at best", async () => {
+    const waits = [0, 999, 1001, 12_300];
+    const seconds = waits.map((ms) => {
+      const refusal = requestErrorOf(
+        new DeadlineError("encode: expected an answer in time", ms),
+        new AbortController().signal,
+      );
+      const { status, headers } = errorResponse(refusal, "openai");
+      return [status, headers.get("retry-after")];
+    });
+    expect(seconds).toEqual([
+      [503, "1"],
+      [503, "1"],
+      [503, "2"],
+      [503, "13"],
+    ]);
+  });
+
   test("a client that goes takes its texts with it", async () => {
     const gone = new AbortController();
     const asked = ask(handler, "/embed", { inputs: bulk }, { signal: gone.signal });
@@ -219,7 +239,7 @@ describe("too much", () => {
     expect(records.some(({ status }) => status === 499)).toBe(true);
   });
 
-  test("an engine that dies is replaced, and the request it held is answered; one that dies again gives 503", async () => {
+  test("an engine that dies is replaced, and the request it held is answered; one that dies again gives 500", async () => {
     await using encoder = await Encoder.load(await writeSmallModel(), { threads: 1 });
     const by = createHandler(only(encoder));
     // NOTE: of its own, idle: ONNX Runtime ends the process where a worker is stopped in the midst of a run.
@@ -235,7 +255,7 @@ describe("too much", () => {
     spy.mockImplementationOnce(die).mockImplementationOnce(die);
     const died = await ask(by, "/embed", { inputs: "law" });
     spy.mockRestore();
-    expect([died.status, died.json.error_type]).toEqual([503, "Unhealthy"]);
+    expect([died.status, died.json.error_type]).toEqual([500, "Unhealthy"]);
     expect((await ask(by, "/health")).status).toBe(200);
     expect((await ask(by, "/embed", { inputs: "law" })).status).toBe(200);
   });
@@ -246,7 +266,7 @@ describe("too much", () => {
     const spy = vi.spyOn(Worker.prototype, "postMessage").mockImplementation(function (this: Worker) {
       void this.terminate();
     });
-    for (let i = 0; i < 4; i++) expect((await ask(by, "/embed", { inputs: "law" })).status).toBe(503);
+    for (let i = 0; i < 4; i++) expect((await ask(by, "/embed", { inputs: "law" })).status).toBe(500);
     spy.mockRestore();
     expect((await ask(by, "/health")).status).toBe(503);
   });

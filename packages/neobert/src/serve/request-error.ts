@@ -19,7 +19,7 @@ const kinds = {
   overloaded: [429, "rate_limit_error", "Overloaded"],
   dropped: [499, "invalid_request_error", "Dropped"],
   internal: [500, "server_error", "Internal"],
-  dead: [503, "server_error", "Unhealthy"],
+  dead: [500, "server_error", "Unhealthy"],
   unhealthy: [503, "server_error", "Unhealthy"],
   late: [503, "server_error", "Overloaded"],
 } as const satisfies Record<string, readonly [number, string, string]>;
@@ -30,6 +30,7 @@ export type Family = "tei" | "openai" | "plain";
 
 /** Characters of a message that goes out, with the dots that follow 200: what it repeats of the request ends there. */
 export const MOST_REPEATED = 197;
+/** Seconds until a client may ask again, at least. */
 const RETRY_SECONDS = 1;
 
 export class RequestError extends Error {
@@ -37,15 +38,18 @@ export class RequestError extends Error {
   readonly kind: ErrorKind;
   /** Field of the body that is wrong. */
   readonly param: string | null;
+  /** Milliseconds until the request may fare better, where the queue knows. */
+  readonly retryMs: number;
 
   constructor(
     kind: ErrorKind,
     message: string,
-    { param = null, cause }: { param?: string | null; cause?: unknown } = {},
+    { param = null, cause, retryMs = 0 }: { param?: string | null; cause?: unknown; retryMs?: number } = {},
   ) {
     super(message, { cause });
     this.kind = kind;
     this.param = param;
+    this.retryMs = retryMs;
   }
 }
 
@@ -54,11 +58,15 @@ export function requestErrorOf(error: unknown, signal: AbortSignal): RequestErro
   if (error instanceof RequestError) return error;
   if (signal.aborted) return new RequestError("dropped", "the client has gone away", { cause: error });
   if (!(error instanceof Error)) return new RequestError("internal", "internal error", { cause: error });
-  const { name, message, cause } = error as Error & { cause?: Error & { fatal?: boolean } };
-  if (name === "QueueFullError") return new RequestError("overloaded", "Model is overloaded", { cause: error });
-  if (name === "DeadlineError") {
-    return new RequestError("late", "Model is overloaded: no answer in time", { cause: error });
-  }
+  const {
+    name,
+    message,
+    cause,
+    retryMs = 0,
+  } = error as Error & { cause?: Error & { fatal?: boolean }; retryMs?: number };
+  const refusal = { cause: error, retryMs };
+  if (name === "QueueFullError") return new RequestError("overloaded", "Model is overloaded", refusal);
+  if (name === "DeadlineError") return new RequestError("late", "Model is overloaded: no answer in time", refusal);
   if (cause?.fatal) return new RequestError("dead", "the engine has stopped and starts anew", { cause: error });
   if (cause) return new RequestError("failed", shortened(message, MOST_REPEATED), { cause: error });
   // Of the arguments: `where: expected WHAT, got WHAT`.
@@ -72,7 +80,7 @@ function statusOf({ kind }: RequestError, family: Family): number {
 }
 
 export function errorResponse(error: RequestError, family: Family): Response {
-  const { kind, message, param } = error;
+  const { kind, message, param, retryMs } = error;
   const [, openaiType, type] = kinds[kind];
   const status = statusOf(error, family);
   const code = kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -83,7 +91,10 @@ export function errorResponse(error: RequestError, family: Family): Response {
     openai: { error: { message, type: openaiType, param, code }, ...flat },
     plain: { error: message },
   };
-  const headers: Record<string, string> = status === 429 || status === 503 ? { "retry-after": `${RETRY_SECONDS}` } : {};
+  const headers: Record<string, string> = {};
+  if (status === 429 || status === 503) {
+    headers["retry-after"] = `${Math.max(RETRY_SECONDS, Math.ceil(retryMs / 1000))}`;
+  }
   if (status === 401) headers["www-authenticate"] = "Bearer";
   return Response.json(bodies[family], { status, headers });
 }
