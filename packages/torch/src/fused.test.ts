@@ -2,7 +2,7 @@
 // dtypes, at odd widths, one row and none, with every instruction set that this processor has.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { expectNoLeaks, tidyTest } from "../test/leaks.js";
+import { expectNoLeaks, kernelTest, tidyTest } from "../test/leaks.js";
 import * as composed from "./composed.js";
 import * as fused from "./fused.js";
 import type { NormOptions } from "./fused-options.js";
@@ -285,7 +285,7 @@ tidyTest("an unused head's gradient is zero", () => {
   expect(gradient!.toArray()).toEqual([...row, ...row, ...row]);
 });
 
-tidyTest("fused ops read tensors that are not contiguous", () => {
+kernelTest("fused ops read tensors that are not contiguous", () => {
   const x = random(1, [12, 6]);
   const transposed = x.t();
   const copy = transposed.contiguous();
@@ -323,7 +323,7 @@ test("two threads give what they gave before, bit for bit, and close to what one
   }
 });
 
-tidyTest("wrong shapes and labels are refused, naming what was expected and what came", () => {
+kernelTest("wrong shapes and labels are refused, naming what was expected and what came", () => {
   const [x, weight] = [random(1, [3, 4]), random(2, [4])];
   const options: NormOptions = { kind: "rms", weight, eps: 1e-5 };
   expect(() => fused.norm(random(1, [3, 5]), options)).toThrow(

@@ -89,12 +89,14 @@ export class Adam {
   }
 
   #composedStep({ lr, betas, eps, weightDecay }: ParameterGroup, moved: Moved[], gradScale: number): void {
+    const gradients = moved.map(({ param }) => param.grad);
     for (const { param, grad } of moved) {
-      if (gradScale !== 1 || grad.dtype !== param.dtype) param.grad = grad.to(param.dtype).mul(gradScale);
+      if (gradScale !== 1 || param.grad === undefined) param.grad = grad.to(param.dtype).mul(gradScale);
     }
     const kernel = this.#decoupled ? native.adamW_ : native.adam_;
     const [params, , averages, squares, steps] = this.#tensors(moved);
     kernel(params, averages, squares, steps, lr, ...betas, weightDecay, eps);
+    for (const [i, { param }] of moved.entries()) param.grad = gradients[i]; // the caller's own, or none, not the scaled one
     noGrad(() => moved.forEach(({ param, copy }) => void copy?.copy_(param)));
   }
 

@@ -2,7 +2,7 @@
 // the threads of several test processes would mostly wait for each other over tensors this small.
 
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { liveTensors, setNumThreads, tidy } from "../src/index.js";
+import { fusedKernels, liveTensors, setNumThreads, tidy } from "../src/index.js";
 
 setNumThreads(1);
 
@@ -20,4 +20,9 @@ export function expectNoLeaks(): void {
 /** A test whose synchronous body runs in a tidy. */
 export function tidyTest(name: string, body: () => void): void {
   test(name, () => tidy(body));
+}
+
+/** The same of what our own kernels alone promise, bit for bit or in words: skipped with NEOBERT_FUSED=0. */
+export function kernelTest(name: string, body: () => void): void {
+  test.skipIf(!fusedKernels())(name, () => tidy(body));
 }

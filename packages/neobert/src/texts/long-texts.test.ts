@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { wordsText, writeSmallModel } from "../encoder/fixture-encoder.js";
 import { Encoder } from "../index.js";
 import { loadTokenizer } from "../tokenizer/index.js";
@@ -25,6 +25,17 @@ function tokenizers() {
     longTexts,
   };
 }
+
+test("a list of texts is tokenized in many turns of the event loop, by the time that they take", async () => {
+  const { here, longTexts } = tokenizers();
+  let ms = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => ms++); // a text takes a millisecond
+  const turns = vi.spyOn(globalThis, "setImmediate");
+  await here.tokenizeAll(Array(100).fill("in war"), { where: "test", maxTokens: 10 });
+  expect(turns.mock.calls.length).toBeGreaterThan(20);
+  for (const spy of [clock, turns]) spy.mockRestore();
+  await longTexts.dispose();
+});
 
 describe("long texts", () => {
   test("texts and pairs among short ones have the ids, segments and encodings that they have here", async () => {

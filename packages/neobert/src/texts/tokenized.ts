@@ -14,7 +14,7 @@ import {
   type TokenizeOptions,
 } from "./text-input.js";
 
-const SLICE_MS = 3;
+const SLICE_MS = 2;
 /** A call of so few texts does not wait for a turn of its own. */
 const FEW_TEXTS = 16;
 

@@ -351,8 +351,9 @@ test("the time that a dry run measures is that of the run, and it leaves nothing
   const { runSeconds, dtype } = await measureStep(config);
   const { trainingSeconds } = await runPretraining(config);
   expect(dtype).toBe("fp32");
-  expect(runSeconds / trainingSeconds).toBeGreaterThan(0.2);
-  expect(runSeconds / trainingSeconds).toBeLessThan(5);
+  // Wide, for other processes come and go meanwhile; another unit or number of steps is further off.
+  expect(runSeconds / trainingSeconds).toBeGreaterThan(1 / 20);
+  expect(runSeconds / trainingSeconds).toBeLessThan(20);
   expect(left()).toEqual(before);
 });
 
