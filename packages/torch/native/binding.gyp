@@ -41,7 +41,7 @@
     {
       "target_name": "torch",
       "sources": ["<!@(node -p \"require('fs').readdirSync('.').filter((name) => name.endsWith('.cc')).sort().join(' ')\")"],
-      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")", "gloo-headers"],
       "dependencies": ["portable"],
       "defines": ["NAPI_VERSION=8", "_GLIBCXX_USE_CXX11_ABI=1"],
       "cflags!": ["-O3"],
@@ -61,7 +61,7 @@
         ["OS=='linux'", {"ldflags": ["-Wl,-rpath,<(libtorch_lib)", "-Wl,-z,nodelete"]}],
         [
           "OS=='linux' and libtorch_cuda==1",
-          {"libraries": ["-Wl,--no-as-needed", "-ltorch_cuda", "-lc10_cuda"]},
+          {"libraries": ["-Wl,--no-as-needed", "-ltorch_cuda", "-lc10_cuda"], "defines": ["LIBTORCH_CUDA"]},
         ],
         [
           "OS=='mac'",

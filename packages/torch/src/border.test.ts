@@ -27,6 +27,9 @@ const RUNS = Number(process.env.BORDER_RUNS ?? 250);
 const SEED = Number(process.env.BORDER_SEED ?? 1);
 const SILENT_MS = 120_000;
 
+// They reach names, files and processes beyond this one, whatever is drawn: distributed.test.ts has them.
+const REACHING = new Set(["fileStore", "routeTo", "tcpStore"]);
+
 /** The functions of the interface `Native`, their parameters' types as they are written there. */
 function signaturesOf(file: string): Signature[] {
   const program = ts.createProgram([file], { strict: true, target: ts.ScriptTarget.ES2022, types: [] });
@@ -39,9 +42,14 @@ function signaturesOf(file: string): Signature[] {
     .getPropertiesOfType(checker.getTypeAtLocation(found!))
     .map((property) => {
       const [signature] = checker.getTypeOfSymbol(property).getCallSignatures();
-      const parameters = signature!.parameters.map(({ valueDeclaration }) => {
-        const { name, type } = valueDeclaration as ts.ParameterDeclaration;
-        return { name: name.getText(), type: type!.getText() };
+      const parameters = signature!.parameters.flatMap(({ valueDeclaration }) => {
+        const { name, type, dotDotDotToken } = valueDeclaration as ts.ParameterDeclaration;
+        if (!dotDotDotToken) return { name: name.getText(), type: type!.getText() };
+        const { target } = checker.getTypeAtLocation(type!) as ts.TupleTypeReference;
+        return target.labeledElementDeclarations!.map((element) => ({
+          name: element!.name.getText(),
+          type: element!.type!.getText(),
+        }));
       });
       return { name: property.name, parameters };
     })
@@ -90,10 +98,11 @@ function runProcess(order: object): Promise<{ lines: Ended[]; end: string }> {
 
 describe("the border to C++", () => {
   const signatures = signaturesOf(fileURLToPath(new URL("./native.ts", import.meta.url)));
+  const drawn = signatures.filter(({ name }) => !REACHING.has(name));
   const folder = mkdtempSync(join(tmpdir(), "border-"));
   const ended = new Map<string, Ended>();
   beforeAll(async () => {
-    const halves = [0, 1].map((half) => signatures.filter((_, i) => i % 2 === half));
+    const halves = [0, 1].map((half) => drawn.filter((_, i) => i % 2 === half));
     const all = await Promise.all(halves.map((half, i) => run(half, join(folder, `call-${i}`))));
     for (const one of all.flat()) ended.set(one.name, one);
   }, 900_000);
@@ -103,13 +112,15 @@ describe("the border to C++", () => {
     expect(signatures.map(({ name }) => name)).toEqual(Object.keys(native).sort());
   });
 
-  test.each(signatures.map(({ name }) => name))("%s gives a result or an error that says where", (name) => {
+  test.each(drawn.map(({ name }) => name))("%s gives a result or an error that says where", (name) => {
     expect(ended.get(name)?.faults).toEqual([]);
   });
 
   test("is crossed: each function takes some of what is drawn for it, and each that has arguments refuses some", () => {
     const names = (keep: (one: Ended) => boolean) => [...ended.values()].filter(keep).map(({ name }) => name);
-    expect(names(({ accepted }) => accepted === 0)).toEqual([]);
+    // A store, group or work cannot be drawn: whatever else stands for one is refused.
+    const ofExternals = drawn.filter(({ parameters }) => parameters.some(({ type }) => type === "External"));
+    expect(names(({ accepted }) => accepted === 0).sort()).toEqual(ofExternals.map(({ name }) => name));
     const without = signatures.filter(({ parameters }) => parameters.length === 0).map(({ name }) => name);
     expect(names(({ refused }) => refused === 0).sort()).toEqual([...without, "setGradEnabled"].sort());
   });

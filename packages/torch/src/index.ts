@@ -15,6 +15,8 @@ export {
   tensor,
   zeros,
 } from "./creation.js";
+export { initProcessGroup, type ProcessGroupOptions } from "./distributed.js";
+export { FileStore, PrefixStore, Store, TCPStore, type TCPStoreOptions } from "./distributed-store.js";
 export {
   binaryCrossEntropyWithLogits,
   cat,
@@ -57,6 +59,7 @@ export {
   type ParameterGroup,
   type StepOptions,
 } from "./optim.js";
+export { ProcessGroup, type ReduceOp, Work } from "./process-group.js";
 export { Generator, manualSeed } from "./random.js";
 export {
   buildId,

@@ -18,6 +18,8 @@ export type TypedArray =
   | Uint16Array
   | Uint8Array;
 export type Reduction = "none" | "mean" | "sum";
+/** An object of c10d that JavaScript holds: a store, a group or a work. It lives until its collection. */
+export type External = object & { readonly external: never };
 
 type Unary =
   | "neg" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "square" | "reciprocal" | "sin" | "cos" | "tanh" | "erf"
@@ -176,6 +178,40 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     normOfAll(tensors: Handle[]): number;
     fusedNormOfAll(tensors: Handle[]): number;
     fusedAdam_(...args: [...AdamTensors, ...AdamSettings, gradScale: number, decoupled: boolean]): void;
+
+    tcpStore(host: string, port: number, isServer: boolean, timeoutMs: number): Promise<External>;
+    fileStore(path: string, worldSize: number): External;
+    prefixStore(prefix: string, store: External): External;
+    storePort(store: External): number;
+    setStoreTimeout(store: External, timeoutMs: number): void;
+    storeSet(store: External, key: string, value: string): Promise<void>;
+    storeGet(store: External, key: string): Promise<string>;
+    storeAdd(store: External, key: string, amount: number): Promise<number>;
+    storeCheck(store: External, keys: string[]): Promise<boolean>;
+    storeWait(store: External, keys: string[], timeoutMs: number): Promise<void>;
+    storeDeleteKey(store: External, key: string): Promise<boolean>;
+    /** The interface's name and this machine's address on it. */
+    routeTo(host: string, port: number): [name: string, address: string];
+    socketAddresses(): string[];
+    processGroup(
+      backend: "gloo" | "nccl",
+      store: External,
+      rank: number,
+      size: number,
+      timeoutMs: number,
+      interfaces: string[],
+      address: string,
+    ): Promise<External>;
+    closeGroup(group: External): Promise<void>;
+    allReduce(group: External, x: Handle, op: "sum" | "avg" | "min" | "max"): External;
+    broadcast(group: External, x: Handle, src: number): External;
+    allGather(group: External, outputs: Handle[], x: Handle): External;
+    allToAll(group: External, outputs: Handle[], inputs: Handle[]): External;
+    reduceScatter(group: External, output: Handle, inputs: Handle[]): External;
+    barrier(group: External): External;
+    monitoredBarrier(group: External, timeoutMs: number): Promise<void>;
+    workIsCompleted(work: External): boolean;
+    workWait(work: External): Promise<void>;
   };
 
 // NOTE: between two ops OpenMP's threads by default spin for long, which starves the rest of the machine (the batch
