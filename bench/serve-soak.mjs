@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { Encoder } from "neobert";
 import { serve } from "neobert/serve";
-import { median, percentile, scifact } from "./measure.mjs";
+import { median, percentile, realTexts } from "./measure.mjs";
 
 const CLIENTS = 12;
 const isServer = process.argv[2] === "--server";
@@ -75,7 +75,7 @@ export async function runSoak(model, minutes) {
     return next();
   };
   const { port } = await next();
-  const texts = scifact(60).flatMap(({ title, text }) => [title, text]);
+  const texts = realTexts(1, 60).papers.flatMap(({ title, text }) => [title, text]);
   const encoder = await Encoder.load(model);
   const expected = [...(await encoder.encode(texts, { normalize: true }))];
   await encoder.dispose();

@@ -16,7 +16,7 @@ import { exportOnnx } from "neobert/export";
 import { fetchMiniLM } from "../tools/minilm.mjs";
 import * as measure from "./measure.mjs";
 
-const { here, inTurns, machine, median, msOf, percentile, scifact, total } = measure;
+const { here, inTurns, machine, median, msOf, percentile, realTexts, total } = measure;
 const parts = { throughput, latency, overload };
 const {
   names,
@@ -44,16 +44,15 @@ const {
   Object.keys(parts),
 );
 const miniLM = await fetchMiniLM();
-measure.needFiles(miniLM, measure.scifactFile);
+measure.needFiles(miniLM);
 if (soak) {
   const { runSoak } = await import("./serve-soak.mjs");
   await runSoak(miniLM, minutes);
   process.exit();
 }
-const titles = scifact(count).map(({ title }) => title);
-const texts = scifact(Math.ceil(count / 2))
-  .flatMap(({ title, text }) => [title, `${title} ${text}`])
-  .slice(0, count);
+const { papers } = realTexts(1, count);
+const titles = papers.map(({ title }) => title);
+const texts = papers.flatMap(({ title, text }) => [title, `${title} ${text}`]).slice(0, count);
 const BULK = 256;
 /** Seconds that a request may wait in our server under overload. */
 const DEADLINE = 2;
@@ -187,7 +186,7 @@ async function latency(servers) {
 async function overload(servers) {
   const size = 8;
   for (const server of servers) {
-    const runs = [await msOf(() => inRequests(server, size, 8)), await msOf(() => inRequests(server, size, 8))];
+    const runs = [await msOf(() => inRequests(server, size, 4)), await msOf(() => inRequests(server, size, 4))];
     const ms = Math.min(...runs);
     const saturation = (1000 * texts.length) / ms;
     const perSecond = (2 * saturation) / size;

@@ -31,11 +31,16 @@ export interface RunShare {
   texts: number;
 }
 
-/** The shares of the next run, the call that is due first at the front. At most `maxTokens` in all, or one text. */
-export function planRun(calls: readonly WaitingTexts[], maxTokens: number): RunShare[] {
-  const dueMs = calls.map(({ deadlineMs, servedMs }) => Math.min(deadlineMs, servedMs + PATIENCE_MS));
+/**
+ * The shares of the next run, the call that is due first at the front. At most `maxTokens` in all, or one text.
+ * `byDeadline`: the call of the nearest deadline has all that it can take, then the next.
+ */
+export function planRun(calls: readonly WaitingTexts[], maxTokens: number, byDeadline = false): RunShare[] {
+  const dueMs = calls.map(({ deadlineMs, servedMs }) =>
+    byDeadline ? deadlineMs : Math.min(deadlineMs, servedMs + PATIENCE_MS),
+  );
   const order = [...calls.keys()].filter((call) => calls[call]!.length > 0);
-  order.sort((a, b) => dueMs[a]! - dueMs[b]! || a - b);
+  order.sort((a, b) => (dueMs[a] === dueMs[b] ? a - b : dueMs[a]! - dueMs[b]!));
   if (order.length === 0) return [];
   const { settings } = calls[order[0]!]!;
   const shares: RunShare[] = order
@@ -52,7 +57,7 @@ export function planRun(calls: readonly WaitingTexts[], maxTokens: number): RunS
       tokens += more;
     }
   };
-  const equalPart = maxTokens / shares.length;
+  const equalPart = byDeadline ? maxTokens : maxTokens / shares.length;
   for (const share of shares) fill(share, equalPart);
   for (const share of shares) if (share.texts > 0) fill(share, maxTokens);
   return shares.filter(({ texts }) => texts > 0);

@@ -245,6 +245,35 @@ describe("the queue", () => {
     expect(late.taken.size).toBe(0);
   });
 
+  test("of more calls than can be done in time as many are, one after another; the others are refused at once", async () => {
+    const { queue, runs, step } = heldQueue({ shared: true, maxRunMs: 25 }, 250, 1);
+    const first = queue.submit(callOf(1, [200]).call);
+    await aTurn();
+    await step();
+    await first;
+    // A token takes 1 ms: 3,000 in all may wait for 2.4 s, so twelve calls of 200 are let in, thirteen are not.
+    const outcomes = Array.from({ length: 20 }, (_, i) => {
+      const { call, taken } = callOf(10 + i, [100, 100], { wait: false, timeoutMs: 3000 });
+      return {
+        taken,
+        answer: queue.submit(call).then(
+          () => "done",
+          (error: Error) => error.name,
+        ),
+      };
+    });
+    const order: number[] = [];
+    for (let left = 100; left > 0 && order.length < 24; left--) {
+      await vi.waitFor(() => expect(runs.length).toBeGreaterThan(0), 1000).catch(() => undefined);
+      if (runs.length === 0) break;
+      order.push(...new Set(runs[0]!.batch.ids));
+      await step();
+    }
+    const results = await Promise.all(outcomes.map(({ answer }) => answer));
+    expect(results).toEqual([...Array(12).fill("done"), ...Array(8).fill("DeadlineError")]);
+    expect(order.slice(0, 10)).toEqual([10, 10, 11, 11, 12, 12, 13, 13, 14, 14]); // later there is time enough to share
+  });
+
   test("a run that fails is halved: the text that fails is named, other calls have their results", async () => {
     const { queue, runs } = heldQueue();
     const held = queue.submit(callOf(0, [100, 100]).call);

@@ -12,6 +12,10 @@ import { RunBound } from "./run-bound.js";
 /** Tokens that may wait at once, unless a single call has more. */
 const MAX_WAITING_TOKENS = 2 ** 20;
 const RUNS_AHEAD = 2;
+/** The share of the time before a deadline that computing may take, as rates vary: a call that needs more is not let in. */
+const SAFE_SHARE = 0.8;
+/** Beyond this share calls are served by their deadlines, one after another, since equal shares would make all of them late. */
+const TIGHT_SHARE = 0.4;
 /** Milliseconds before the end of a bounded run when the next is planned: the main thread may be busy for some of them. */
 const LEAD_MS = 6;
 
@@ -161,7 +165,7 @@ export class EngineQueue {
       const leaving = Math.min(this.#waitingTokens, Math.max(0, this.#waitingTokens + tokens - this.#maxWaitingTokens));
       return Promise.reject(new QueueFullError(message, this.#retryMsOf(this.#bound.leastMsOf(leaving))));
     }
-    const leastMs = this.#leastMsOf(tokens);
+    const leastMs = this.#leastMsOf(tokens, timeoutMs);
     if (timeoutMs !== undefined && !wait && leastMs > timeoutMs) {
       const got = `${this.waitingTokens} tokens before it, some ${Math.round(leastMs)} ms`;
       const message = `${where}: expected an answer within ${timeoutMs} ms, got ${got}\nAsk again later.`;
@@ -200,9 +204,29 @@ export class EngineQueue {
     });
   }
 
-  /** When a call of so many tokens is done at best: no other comes, and each has an equal share of the runs. */
-  #leastMsOf(tokens: number): number {
-    return this.#bound.leastMsOf(Math.min(this.#waitingTokens + tokens, tokens * (this.#waiting.length + 1)));
+  /**
+   * When a call of so many tokens is done at best: no other comes, and each has an equal share of the runs, or those that
+   * end before it come first.
+   */
+  #leastMsOf(tokens: number, timeoutMs = Number.POSITIVE_INFINITY): number {
+    const shared = Math.min(this.#waitingTokens + tokens, tokens * (this.#waiting.length + 1));
+    const deadlineMs = performance.now() + timeoutMs;
+    const sooner = this.#waiting.filter((entry) => entry.deadlineMs <= deadlineMs && Number.isFinite(timeoutMs));
+    const byDeadline = sooner.reduce((sum, entry) => sum + entry.tokens, tokens);
+    return Math.max(this.#bound.leastMsOf(shared), this.#bound.leastMsOf(byDeadline) / SAFE_SHARE);
+  }
+
+  /** Whether some call will hardly be done in time, those of nearer deadlines before it. */
+  get #isTight(): boolean {
+    const now = performance.now();
+    const pressing = this.#waiting.filter(({ deadlineMs }) => Number.isFinite(deadlineMs));
+    let tokens = 0;
+    return pressing
+      .sort((a, b) => a.deadlineMs - b.deadlineMs)
+      .some((entry) => {
+        tokens += entry.tokens;
+        return this.#bound.leastMsOf(tokens) > TIGHT_SHARE * (entry.deadlineMs - now);
+      });
   }
 
   /** So long, or until the last call that waits gives up. */
@@ -265,7 +289,7 @@ export class EngineQueue {
       deadlineMs,
       servedMs,
     }));
-    return planRun(waiting, maxTokens).map(({ call, texts }) => {
+    return planRun(waiting, maxTokens, this.#isTight).map(({ call, texts }) => {
       const entry = entries[call]!;
       const order = entry.order.slice(entry.head, entry.head + texts);
       entry.head += texts;
