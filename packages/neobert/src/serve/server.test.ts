@@ -29,7 +29,7 @@ afterAll(async () => {
   await Promise.all(running.map((server) => server.close()));
   await encoder?.dispose();
   rmSync(place, { recursive: true });
-});
+}, 120_000);
 
 async function start(options: ServerOptions = {}): Promise<RunningServer> {
   const server = await serve([{ name: "embed", encoder }], { port: 0, drainTimeoutMs: 20_000, ...options });
