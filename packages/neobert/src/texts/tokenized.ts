@@ -192,7 +192,8 @@ export class TextTokenizer {
     if (!Number.isInteger(maxTokens) || maxTokens <= least) {
       throw new RangeError(`${where}: expected maxTokens above the ${least} special tokens, got ${maxTokens}`);
     }
-    if (texts.length > FEW_TEXTS) await ownTurn();
+    // The first of them is still of the turn in which the caller made room for the results.
+    for (let turn = 0; texts.length > FEW_TEXTS && turn < 2; turn++) await ownTurn();
     let sliceEnd = performance.now() + SLICE_MS;
     for (const [i, input] of texts.entries()) {
       if (performance.now() > sliceEnd) {
