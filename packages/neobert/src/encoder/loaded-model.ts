@@ -39,7 +39,7 @@ export interface LoadOptions extends HubOptions {
    */
   maxRunMs?: number;
   /**
-   * Other calls may come at any time, as in a server: a call that waits alone is computed in runs of `maxRunMs` too, so its
+   * Other calls may come at any time, as in a server: a call that waits alone is computed in runs of `maxRunMs` (25) too, so its
    * vectors depend in their last bits on how fast the machine is. Default false.
    */
   shared?: boolean;

@@ -12,6 +12,8 @@ import { RunBound } from "./run-bound.js";
 /** Tokens that may wait at once, unless a single call has more. */
 const MAX_WAITING_TOKENS = 2 ** 20;
 const RUNS_AHEAD = 2;
+/** `maxRunMs` where other calls may come at any time: what a fit of noisy times takes for needed must not make them wait. */
+const SHARED_RUN_MS = 25;
 /** The share of the time before a deadline that computing may take, as rates vary: a call that needs more is not let in. */
 const SAFE_SHARE = 0.8;
 /** Beyond this share calls are served by their deadlines, one after another, since equal shares would make all of them late. */
@@ -29,7 +31,10 @@ export interface QueueOptions {
    * about a tenth of the throughput.
    */
   maxRunMs?: number | undefined;
-  /** Runs are bounded where one call waits, too: others may come at any time, as in a server. Default false. */
+  /**
+   * Runs are bounded where one call waits, too, and by 25 ms whatever that costs: others may come at any time, as in a
+   * server. Default false.
+   */
   shared?: boolean | undefined;
 }
 
@@ -127,7 +132,7 @@ export class EngineQueue {
     this.#run = run;
     this.#batchTokens = batchTokens ?? mostTokens;
     this.#maxWaitingTokens = maxWaitingTokens ?? MAX_WAITING_TOKENS;
-    this.#bound = new RunBound(maxRunMs);
+    this.#bound = new RunBound(maxRunMs ?? (shared ? SHARED_RUN_MS : undefined));
     this.#isShared = shared;
     for (const [name, value] of Object.entries({ batchTokens, maxWaitingTokens, maxRunMs })) {
       if (value === undefined) continue;
