@@ -9,11 +9,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <netdb.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
@@ -26,6 +21,7 @@
 #include <numeric>
 #include <thread>
 
+#include "addresses.h"
 #include "convert.h"
 
 #if defined(LIBTORCH_CUDA) && __has_include(<nccl.h>) && __has_include(<cuda_runtime_api.h>) && __has_include(<cusparse.h>)
@@ -36,7 +32,6 @@
 namespace binding {
 
 using Milliseconds = std::chrono::milliseconds;
-using Strings = std::vector<std::string>;
 using Future = c10::ivalue::Future;
 using StorePtr = c10::intrusive_ptr<c10d::Store>;
 using BackendPtr = c10::intrusive_ptr<c10d::Backend>;
@@ -161,69 +156,6 @@ static Napi::Value completedWork(Napi::Env env) {
   auto done = c10::make_intrusive<Future>(c10::NoneType::get());
   done->markCompleted();
   return give(env, {.work = done});
-}
-
-// ---- Addresses
-
-// "[address]:port" as Gloo writes it, or the address alone.
-static std::string numeric(const sockaddr* address, socklen_t length, bool withPort) {
-  char host[NI_MAXHOST], port[NI_MAXSERV];
-  if (getnameinfo(address, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0) return "";
-  return withPort ? "[" + std::string(host) + "]:" + port : host;
-}
-
-static std::string interfaceWith(const std::string& address) {
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) return "";
-  std::string found;
-  for (ifaddrs* one = all; one && found.empty(); one = one->ifa_next) {
-    if (!one->ifa_addr) continue;
-    const int family = one->ifa_addr->sa_family;
-    if (family != AF_INET && family != AF_INET6) continue;
-    if (numeric(one->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6), false) == address) found = one->ifa_name;
-  }
-  freeifaddrs(all);
-  return found;
-}
-
-// The interface and the address from which this machine reaches a host: a UDP socket's, which sends nothing to connect.
-static Strings routeTo(const std::string& host, int64_t port) {
-  addrinfo hints{}, *found = nullptr;
-  hints.ai_socktype = SOCK_DGRAM;
-  const int status = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  TORCH_CHECK(status == 0, "expected a host's name or address, got ", host, " (", gai_strerror(status), ")");
-  Strings route;
-  for (addrinfo* one = found; one && route.empty(); one = one->ai_next) {
-    const int socket = ::socket(one->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (socket < 0) continue;
-    sockaddr_storage own{};
-    socklen_t length = sizeof own;
-    auto* address = reinterpret_cast<sockaddr*>(&own);
-    if (connect(socket, one->ai_addr, one->ai_addrlen) == 0 && getsockname(socket, address, &length) == 0) {
-      const std::string text = numeric(address, length, false);
-      route = {interfaceWith(text), text};
-    }
-    close(socket);
-  }
-  freeaddrinfo(found);
-  TORCH_CHECK(!route.empty(), "expected a network that reaches ", host, ", got none");
-  return route;
-}
-
-// This process's ends of its connections, by which Gloo's errors name it elsewhere.
-static Strings socketAddresses() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  Strings addresses;
-  const int end = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1 << 16));
-  for (int file = 0; file < end; file++) {
-    sockaddr_storage own{};
-    socklen_t length = sizeof own;
-    auto* address = reinterpret_cast<sockaddr*>(&own);
-    if (getsockname(file, address, &length) != 0 || (own.ss_family != AF_INET && own.ss_family != AF_INET6)) continue;
-    addresses.push_back(numeric(address, length, true));
-  }
-  return addresses;
 }
 
 // ---- Groups

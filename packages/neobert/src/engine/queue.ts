@@ -7,13 +7,11 @@
 import type { PackedBatch } from "../model/packed-batch.js";
 import { combineParts, type EngineResult, type EngineTask, keyOf, splitResult } from "./engine-tasks.js";
 import { longestFirst, planRun } from "./planner.js";
-import { RunBound } from "./run-bound.js";
+import { RUN_MS, RunBound } from "./run-bound.js";
 
 /** Tokens that may wait at once, unless a single call has more. */
 const MAX_WAITING_TOKENS = 2 ** 20;
 const RUNS_AHEAD = 2;
-/** `maxRunMs` where other calls may come at any time: what a fit of noisy times takes for needed must not make them wait. */
-const SHARED_RUN_MS = 25;
 /** The share of the time before a deadline that computing may take, as rates vary: a call that needs more is not let in. */
 const SAFE_SHARE = 0.8;
 /** Beyond this share calls are served by their deadlines, one after another, since equal shares would make all of them late. */
@@ -132,7 +130,7 @@ export class EngineQueue {
     this.#run = run;
     this.#batchTokens = batchTokens ?? mostTokens;
     this.#maxWaitingTokens = maxWaitingTokens ?? MAX_WAITING_TOKENS;
-    this.#bound = new RunBound(maxRunMs ?? (shared ? SHARED_RUN_MS : undefined));
+    this.#bound = new RunBound(maxRunMs ?? (shared ? RUN_MS : undefined)); // not what a noisy fit takes for needed
     this.#isShared = shared;
     for (const [name, value] of Object.entries({ batchTokens, maxWaitingTokens, maxRunMs })) {
       if (value === undefined) continue;
@@ -170,11 +168,11 @@ export class EngineQueue {
       const leaving = Math.min(this.#waitingTokens, Math.max(0, this.#waitingTokens + tokens - this.#maxWaitingTokens));
       return Promise.reject(new QueueFullError(message, this.#retryMsOf(this.#bound.leastMsOf(leaving))));
     }
-    const leastMs = this.#leastMsOf(tokens, timeoutMs);
-    if (timeoutMs !== undefined && !wait && leastMs > timeoutMs) {
-      const got = `${this.waitingTokens} tokens before it, some ${Math.round(leastMs)} ms`;
+    const expectedMs = this.#expectedMsOf(tokens, timeoutMs);
+    if (timeoutMs !== undefined && !wait && expectedMs > timeoutMs) {
+      const got = `${this.waitingTokens} tokens before it, some ${Math.round(expectedMs)} ms`;
       const message = `${where}: expected an answer within ${timeoutMs} ms, got ${got}\nAsk again later.`;
-      return Promise.reject(new DeadlineError(message, this.#retryMsOf(leastMs - timeoutMs)));
+      return Promise.reject(new DeadlineError(message, this.#retryMsOf(expectedMs - timeoutMs)));
     }
     return new Promise((resolve, reject) => {
       const onAbort = () => entry.settle(signal!.reason);
@@ -210,13 +208,15 @@ export class EngineQueue {
   }
 
   /**
-   * When a call of so many tokens is done at best: no other comes, and each has an equal share of the runs, or those that
-   * end before it come first.
+   * Milliseconds to a call's end where no other comes: each has an equal share of the runs, or, with some to spare, those
+   * of nearer deadlines come first.
    */
-  #leastMsOf(tokens: number, timeoutMs = Number.POSITIVE_INFINITY): number {
+  #expectedMsOf(tokens: number, timeoutMs = Number.POSITIVE_INFINITY): number {
     const shared = Math.min(this.#waitingTokens + tokens, tokens * (this.#waiting.length + 1));
     const deadlineMs = performance.now() + timeoutMs;
-    const sooner = this.#waiting.filter((entry) => entry.deadlineMs <= deadlineMs && Number.isFinite(timeoutMs));
+    const sooner = this.#waiting.filter(
+      (entry) => timeoutMs < Number.POSITIVE_INFINITY && entry.deadlineMs <= deadlineMs,
+    );
     const byDeadline = sooner.reduce((sum, entry) => sum + entry.tokens, tokens);
     return Math.max(this.#bound.leastMsOf(shared), this.#bound.leastMsOf(byDeadline) / SAFE_SHARE);
   }

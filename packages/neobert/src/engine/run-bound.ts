@@ -9,7 +9,7 @@ const RISING = 1.01;
 /** Runs tell fixed time from time per token where their 1 / tokens vary by this share of the mean. */
 const LEAST_VARIATION = 0.25;
 /** Milliseconds of a run, unless its fixed time is more than its share of that. */
-const RUN_MS = 25;
+export const RUN_MS = 25;
 /** The share of a run that may be fixed time: what short runs cost in throughput. */
 const FIXED_SHARE = 1 / 16;
 /** Fewer tokens are not worth a run of their own, whatever the engine's rate. */

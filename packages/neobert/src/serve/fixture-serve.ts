@@ -7,6 +7,7 @@ import { FillMask } from "../encoder/fill-mask.js";
 import { writeSmallModel } from "../encoder/fixture-encoder.js";
 import { TokenClassifier } from "../encoder/token-classifier.js";
 import type { Handler, ServedModel } from "./index.js";
+import { routes } from "./routes.js";
 
 const labels = { id2label: { 0: "A", 1: "B", 2: "C" }, label2id: { A: 0, B: 1, C: 2 } };
 const prompts = { "config_sentence_transformers.json": { prompts: { query: "query: " } } };
@@ -67,4 +68,28 @@ export async function ask(by: Handler, path: string, body?: unknown, init: Reque
   const answer = await response.text();
   const isJson = response.headers.get("content-type")?.startsWith("application/json");
   return { status: response.status, json: isJson ? JSON.parse(answer) : answer, headers: response.headers };
+}
+
+/** The same; throws where an answer of 200 is none that its route's schemas describe. */
+export async function askChecked(by: Handler, path: string, body?: unknown, init?: RequestInit): Promise<Answer> {
+  const answer = await ask(by, path, body, init);
+  const method = body === undefined ? "GET" : "POST";
+  const schemas = routes.flatMap((row) =>
+    row.paths.includes(path) && row.method === method && row.answer ? [row.answer] : [],
+  );
+  const isDescribed = schemas.length === 0 || schemas.some((schema) => schema.safeParse(answer.json).success);
+  if (answer.status === 200 && !isDescribed) throw new Error(`${path}: expected an answer that its schema describes`);
+  return answer;
+}
+
+export interface RowsLike {
+  length: number;
+  row(i: number): Float32Array;
+}
+
+/** The largest difference of two numbers in the same place; infinite where there are more of one side. */
+export function furthest(found: readonly number[][], expected: RowsLike): number {
+  const isAlike = found.length === expected.length && found.every((row, i) => row.length === expected.row(i).length);
+  if (!isAlike) return Number.POSITIVE_INFINITY;
+  return Math.max(...found.flatMap((row, i) => row.map((value, j) => Math.abs(value - expected.row(i)[j]!))));
 }
