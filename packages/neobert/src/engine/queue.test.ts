@@ -245,6 +245,20 @@ describe("the queue", () => {
     expect(late.taken.size).toBe(0);
   });
 
+  test("a call that finds none waiting is tried, however slow the runs before it were", async () => {
+    const { queue, step } = heldQueue({ shared: true }, 250, 1000);
+    const first = queue.submit(callOf(1, [200]).call);
+    await aTurn();
+    await step();
+    await first;
+    const { call, taken } = callOf(2, [200], { wait: false, timeoutMs: 5000 });
+    const answer = queue.submit(call);
+    await aTurn();
+    await step();
+    await answer;
+    expect(taken.size).toBe(1);
+  });
+
   test("of more calls than can be done in time as many are, one after another; the others are refused at once", async () => {
     const { queue, runs, step } = heldQueue({ shared: true, maxRunMs: 25 }, 250, 1);
     const first = queue.submit(callOf(1, [200]).call);

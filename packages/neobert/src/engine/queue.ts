@@ -44,7 +44,7 @@ export interface WaitOptions {
   timeoutMs?: number | undefined;
   /**
    * False: reject at once with a `QueueFullError` where too many tokens wait, or with a `DeadlineError` where those that
-   * wait leave no hope of an answer in time. Default true.
+   * wait leave no hope of an answer in time; one that finds none waiting is always tried. Default true.
    */
   wait?: boolean | undefined;
 }
@@ -169,7 +169,7 @@ export class EngineQueue {
       return Promise.reject(new QueueFullError(message, this.#retryMsOf(this.#bound.leastMsOf(leaving))));
     }
     const expectedMs = this.#expectedMsOf(tokens, timeoutMs);
-    if (timeoutMs !== undefined && !wait && expectedMs > timeoutMs) {
+    if (timeoutMs !== undefined && !wait && this.#waiting.length > 0 && expectedMs > timeoutMs) {
       const got = `${this.waitingTokens} tokens before it, some ${Math.round(expectedMs)} ms`;
       const message = `${where}: expected an answer within ${timeoutMs} ms, got ${got}\nAsk again later.`;
       return Promise.reject(new DeadlineError(message, this.#retryMsOf(expectedMs - timeoutMs)));
