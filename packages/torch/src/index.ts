@@ -59,7 +59,7 @@ export {
   type ParameterGroup,
   type StepOptions,
 } from "./optim.js";
-export { ProcessGroup, type ReduceOp, Work } from "./process-group.js";
+export { LostPeerError, ProcessGroup, type ReduceOp, Work } from "./process-group.js";
 export { Generator, manualSeed } from "./random.js";
 export {
   buildId,

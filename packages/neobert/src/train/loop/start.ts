@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Adam, AdamW, Generator, setNumThreads } from "@neobert/torch";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { shortened } from "../../files/checked.js";
+import { InputError } from "../../files/input-error.js";
 import { checkpointsOf, latestCheckpoint } from "../../files/run-folder.js";
 import { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
@@ -114,7 +115,7 @@ export function endRun({ model, optimizer, compute }: Run): void {
 function prepareFolder(out: string, resume: boolean): string | undefined {
   const checkpoint = latestCheckpoint(out);
   if (checkpoint !== undefined && !resume) {
-    throw new Error(
+    throw new InputError(
       `${out}: expected a folder without a run, got one with ${checkpoint}\n` +
         "Go on with it by `resume`, choose another folder for out, or delete it.",
     );
@@ -129,7 +130,7 @@ function prepareFolder(out: string, resume: boolean): string | undefined {
 function checkSettings(state: RunState, config: CommonRunConfig): void {
   const changed = settingsChanged(state.config, config);
   if (changed.length === 0) return;
-  throw new Error(
+  throw new InputError(
     `${config.out}: expected the settings that the run began with, got\n  ${shortened(changed.join("\n  "))}\n` +
       "Resume with its own settings (run.yaml in its folder), or start another run with model.from.",
   );
