@@ -58,6 +58,7 @@ export {
   gradNorm,
   type ParameterGroup,
   type StepOptions,
+  totalNorm,
 } from "./optim.js";
 export { ProcessGroup, type ReduceOp, Work } from "./process-group.js";
 export { Generator, manualSeed } from "./random.js";

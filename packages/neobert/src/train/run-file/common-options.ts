@@ -3,6 +3,7 @@
 
 import { availableParallelism } from "node:os";
 import { z } from "zod";
+import { shardings } from "../world/updater.js";
 import { type Complaint, complaining } from "./complaints.js";
 
 export const folder = z.string().min(1);
@@ -58,8 +59,12 @@ export const common = {
   clipNorm: z.number().positive().default(1).describe("Largest global gradient norm"),
   dtype: z.enum(["auto", "fp32", "bf16"]).default("auto").describe("Compute type; `auto` measures both at start"),
   threads: count
-    .default(() => availableParallelism())
-    .meta({ description: "Threads of the tensor operations", fallback: "all cores" }),
+    .default(() => Math.max(1, Math.floor(availableParallelism() / Number(process.env.LOCAL_WORLD_SIZE ?? 1))))
+    .meta({ description: "Threads of the tensor operations in each process", fallback: "all cores, divided" }),
+  sharding: z
+    .enum(shardings)
+    .default("none")
+    .describe("Of several processes, each keeps its part of the optimizer's state, or of that and the `gradients`"),
   device: z.enum(["cpu", "cuda"]).default("cpu").describe("Where the model lives"),
   checkpoint: z
     .strictObject({
