@@ -75,5 +75,5 @@ export {
   setNumThreads,
   version,
 } from "./runtime.js";
-export { enableGrad, keep, noGrad, tidy } from "./scope.js";
+export { enableGrad, keep, noGrad, TidyScope, tidy } from "./scope.js";
 export { type Dims, Tensor } from "./tensor.js";

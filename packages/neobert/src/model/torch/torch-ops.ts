@@ -282,7 +282,13 @@ function backwardThrough(tensors: Tensor[], leaves: Tensor[]): void {
   });
   const [first] = reached;
   if (reached.length === 1) first!.tensor.backward(first!.gradient);
-  else if (first) stack(reached.map(({ tensor, gradient }) => tensor.mul(gradient).sum()), 0).sum().backward();
+  else if (first)
+    stack(
+      reached.map(({ tensor, gradient }) => tensor.mul(gradient).sum()),
+      0,
+    )
+      .sum()
+      .backward();
 }
 
 function cast(x: Tensor, dtype: DType): Tensor {

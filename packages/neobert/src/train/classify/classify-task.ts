@@ -30,7 +30,7 @@ export interface FineTuningResult extends RunResult {
 export async function fineTune(work: FineTuning, options: LoopOptions = {}): Promise<FineTuningResult> {
   const best = new BestSoFar(work.config.patience, { lossDecides: work.lossDecides ?? false });
   const result = await runLoop(classification(work, best, options), options);
-  if (result.finished) publishBest(work.config.out);
+  if (result.finished && result.rank === 0) publishBest(work.config.out);
   return { ...result, best: best.best };
 }
 

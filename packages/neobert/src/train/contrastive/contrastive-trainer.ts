@@ -4,7 +4,7 @@
 // fits in one part runs forward once, and of k parts k - 1 run twice. Dropout is replayed, so both passes drop the same.
 // Of several ranks each computes some of the parts, and all compute the loss, of the vectors of all.
 
-import { cat, fromTypedArray, keep, noGrad, type Tensor, tidy } from "@neobert/torch";
+import { cat, fromTypedArray, noGrad, type Tensor, TidyScope, tidy } from "@neobert/torch";
 import type { ForwardOptions, TorchModel } from "../../model/torch/torch-model.js";
 import { NonFiniteError, type PassSeconds, type StepShare, StepTrainer, type TrainerParts } from "../loop/step.js";
 import { alone } from "../world/world.js";
@@ -75,14 +75,15 @@ export class ContrastiveTrainer extends StepTrainer<PairBatch> {
     const clock = stopwatch(seconds);
     const own = partsOfRank(batch, world);
     const vectors: Tensor[] = [];
+    const scope = new TidyScope(); // of the last part's graph
     let gathered: Tensor[] = [];
     const shouldBreak = () => world.size === 1 && shouldStop?.(); // several ranks stop at the step's end, together
     try {
       for (const [index, part] of own.entries()) {
         if (shouldBreak()) return undefined;
         reseed?.(step, index);
-        const isLast = index === own.length - 1;
-        vectors.push(keep(isLast ? tidy(() => this.#vectors(part)) : tidy(() => noGrad(() => this.#vectors(part))).requiresGrad_()));
+        if (index === own.length - 1) vectors.push(scope.run(() => this.#vectors(part)));
+        else vectors.push(tidy(() => noGrad(() => this.#vectors(part))).requiresGrad_());
       }
       gathered = await gatherVectors(batch, world, vectors, this.parts.model.config.hidden_size);
       const sum = tidy(() => {
@@ -109,6 +110,7 @@ export class ContrastiveTrainer extends StepTrainer<PairBatch> {
       return world.rank === 0 ? sum : 0; // every rank has the loss of the whole batch
     } finally {
       for (const tensor of [...vectors, ...gathered]) tensor.dispose();
+      scope.dispose();
     }
   }
 

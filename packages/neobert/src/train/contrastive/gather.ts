@@ -27,7 +27,12 @@ export async function gatherVectors(batch: Parts, world: World, own: readonly Te
 }
 
 /** The vectors of all parts in their order: this rank's own, with their graphs, and views of what others have computed. */
-export function inOrder(batch: Parts, { rank, size }: Share, own: readonly Tensor[], gathered: readonly Tensor[]): Tensor[] {
+export function inOrder(
+  batch: Parts,
+  { rank, size }: Share,
+  own: readonly Tensor[],
+  gathered: readonly Tensor[],
+): Tensor[] {
   const given = new Int32Array(size);
   return batch.parts.map(({ skip }, index) => {
     const from = index % size;

@@ -11,8 +11,8 @@ import { checkpointsOf, finishedModelOf, latestFile, listCheckpoints } from "../
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import { saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
-import type { SavedTensor, Updater } from "../world/updater.js";
 import { type RunState, stateSchema } from "../output/run-record.js";
+import type { SavedTensor, Updater } from "../world/updater.js";
 
 const trainingFolder = "training";
 const optimizerFile = `${trainingFolder}/optimizer.safetensors`;

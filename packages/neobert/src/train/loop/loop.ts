@@ -8,12 +8,12 @@ import type { ProgressState } from "../../terminal/run-progress.js";
 import { EventFile } from "../output/events.js";
 import { MetricsFile } from "../output/metrics-file.js";
 import type { MetricsWindow, RunRecord, RunState } from "../output/run-record.js";
+import { alone, type World } from "../world/world.js";
 import { publishModel, saveCheckpoint } from "./checkpoint.js";
 import type { Run, RunOf } from "./run.js";
 import { learningRate } from "./schedule.js";
 import { endRun, startRun } from "./start.js";
 import { NonFiniteError, type StepResult } from "./step.js";
-import { alone, type World } from "../world/world.js";
 import type { TaskScores, TaskStep, TrainTask } from "./train-task.js";
 
 export interface LoopOptions {
@@ -32,6 +32,8 @@ export interface LoopOptions {
 }
 
 export interface RunResult<Scores extends object = TaskScores> {
+  /** The rank of this process: 0 unless others took the steps with it. */
+  rank: number;
   /** Optimizer steps taken in all. */
   step: number;
   /** False when the run was stopped early. */
@@ -63,9 +65,10 @@ export async function runLoop<B, Scores extends object>(
   task: TrainTask<B, Scores>,
   options: LoopOptions = {},
 ): Promise<RunResult<Scores>> {
-  const { resume = false, world = alone, onStep = () => {}, onNote = () => {}, shouldStop = () => false } = options;
+  const { resume = false, world = alone, onStep = () => {}, shouldStop = () => false } = options;
   const { config } = task;
   const isWriter = world.rank === 0;
+  const onNote = (isWriter && options.onNote) || (() => {});
   const release = isWriter ? lockFolder(config.out, onNote) : () => {};
   let run: RunOf<B> | undefined;
   let outputs: RunOutputs | undefined;
@@ -90,7 +93,7 @@ export async function runLoop<B, Scores extends object>(
       if (evaluate && (isLast || step % config.evaluate.everySteps === 0)) {
         validation = await evaluate();
         if (outputs) writeScores(step, validation, outputs);
-        if (isWriter) onNote(`step ${step}: held-out ${task.describeScores(validation)}`);
+        onNote(`step ${step}: held-out ${task.describeScores(validation)}`);
       }
       if (isLast || step % config.checkpoint.everySteps === 0) await save(task, run, onNote);
       if (isLast) break;
@@ -216,7 +219,11 @@ function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, token
   return { step: state.step, steps: state.config.steps, loss, learningRate: lr, tokensPerSecond, seconds: all };
 }
 
-async function save<B, Scores extends object>(task: TrainTask<B, Scores>, run: RunOf<B>, onNote: (text: string) => void) {
+async function save<B, Scores extends object>(
+  task: TrainTask<B, Scores>,
+  run: RunOf<B>,
+  onNote: (text: string) => void,
+) {
   const { config, model, updater, world, tokenizer, state } = run;
   const { step } = state!;
   const optimizer = await updater.state();
@@ -236,12 +243,14 @@ async function save<B, Scores extends object>(task: TrainTask<B, Scores>, run: R
 }
 
 function result<Scores extends object>(run: Run, finished: boolean, validation: Scores | undefined): RunResult<Scores> {
-  const { config, checkpoint, state, record } = run;
+  const { config, checkpoint, state, record, world } = run;
+  const isWriter = world.rank === 0;
   return {
+    rank: world.rank,
     step: state?.step ?? 0,
     finished,
     checkpoint,
-    model: finished && checkpoint !== undefined ? publishModel(config.out, checkpoint) : undefined,
+    model: isWriter && finished && checkpoint !== undefined ? publishModel(config.out, checkpoint) : undefined,
     validation,
     tokensSeen: state?.tokensSeen ?? 0,
     trainingSeconds: state?.trainingSeconds ?? 0,

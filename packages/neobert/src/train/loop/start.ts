@@ -14,11 +14,11 @@ import { TorchOps } from "../../model/torch/torch-ops.js";
 import { type RunState, recordChanged, recordOf, settingsChanged } from "../output/run-record.js";
 import type { CommonRunConfig } from "../run-file/common-options.js";
 import { formatRunConfig } from "../run-file/run-file.js";
-import { loadOptimizer, readState } from "./checkpoint.js";
-import { fasterType } from "./compute-type.js";
 import { DistributedUpdater } from "../world/distributed-updater.js";
 import { LocalUpdater, type Updater } from "../world/updater.js";
 import { alone, type World } from "../world/world.js";
+import { loadOptimizer, readState } from "./checkpoint.js";
+import { fasterType } from "./compute-type.js";
 import type { Run, RunOf } from "./run.js";
 import type { TrainTask } from "./train-task.js";
 

@@ -99,7 +99,8 @@ export abstract class StepTrainer<B> {
       const { sums, norm: normOfSum } = await updater.sum(own);
       const [loss, targets, tokens, stopping, failing] = sums as [number, number, number, number, number];
       if (failure) throw failure;
-      if (failing > 0) throw new NonFiniteError("expected a finite loss, got another on another rank, whose error names it;");
+      if (failing > 0)
+        throw new NonFiniteError("expected a finite loss, got another on another rank, whose error names it;");
       if (stopping > 0) return undefined;
       if (targets === 0) throw new Error(`step ${step + 1}: expected a token to predict, got special tokens only`);
       const norm = normOfSum / targets;
@@ -147,7 +148,11 @@ export class Trainer<B> extends StepTrainer<B> {
     this.#objective = objective;
   }
 
-  protected async gradients({ microBatches, rounds = microBatches.length }: StepShare<B>, step: number, seconds: PassSeconds) {
+  protected async gradients(
+    { microBatches, rounds = microBatches.length }: StepShare<B>,
+    step: number,
+    seconds: PassSeconds,
+  ) {
     const { reseed, shouldStop } = this.parts;
     let sum = 0;
     for (const [index, microBatch] of microBatches.entries()) {

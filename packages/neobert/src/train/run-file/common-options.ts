@@ -3,12 +3,15 @@
 
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { shardings } from "../world/updater.js";
 import { type Complaint, complaining } from "./complaints.js";
 
 export const folder = z.string().min(1);
 export const count = z.int().positive();
 export const share = z.number().min(0).max(1);
+
+/** What of the optimizer is spread over the ranks: nothing, its state (ZeRO-1), or that and the gradients (ZeRO-2). */
+const shardings = ["none", "optimizer", "gradients"] as const;
+export type Sharding = (typeof shardings)[number];
 
 export const optimizerFields = (defaults: { lr: number; weightDecay: number }) => ({
   name: z.enum(["adamw", "adam"]).default("adamw").describe("Decoupled weight decay (`adamw`) or L2 (`adam`)"),

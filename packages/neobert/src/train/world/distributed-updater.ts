@@ -17,8 +17,9 @@ import {
 } from "@neobert/torch";
 import type { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
+import type { Sharding } from "../run-file/common-options.js";
 import { type Bucket, bucketsOf, type Piece } from "./buckets.js";
-import { copyInto, type SavedTensor, type Sharding, type StatePart, savedTensors, stateParts, type Updater } from "./updater.js";
+import { copyInto, type SavedTensor, type StatePart, savedTensors, stateParts, type Updater } from "./updater.js";
 import type { World } from "./world.js";
 
 export interface DistributedUpdaterParts {

@@ -5,10 +5,6 @@ import { type Adam, fromTypedArray, gradNorm, noGrad, type Tensor, tidy } from "
 import type { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 
-/** What of the optimizer is spread over the ranks: nothing, its state (ZeRO-1), or that and the gradients (ZeRO-2). */
-export const shardings = ["none", "optimizer", "gradients"] as const;
-export type Sharding = (typeof shardings)[number];
-
 /** A tensor of the optimizer's state as it is saved: `PART.PARAMETER`, in float32. */
 export interface SavedTensor {
   name: string;
