@@ -177,7 +177,9 @@ export class DistributedUpdater implements Updater {
       tidy(() =>
         noGrad(() => {
           const flat = keep(empty([bucket.count]));
-          for (const piece of piecesOf(bucket)) this.#take(piece, flat.narrow(0, piece.offset, piece.count));
+          const pieces = piecesOf(bucket);
+          for (const piece of pieces) this.#take(piece, flat.narrow(0, piece.offset, piece.count));
+          for (const { name } of pieces) this.#drop(name);
           const shares = sharesOf(bucket, flat);
           if (this.#sharding === "none") return { flat, own: keep(shares[rank]!), work: this.#group.allReduce(flat) };
           const own = keep(empty(shares[rank]!.shape));
@@ -199,6 +201,13 @@ export class DistributedUpdater implements Updater {
     this.#seen.add(name);
     to.copy_(first);
     if (second) to.add_(second);
+  }
+
+  #drop(name: string): void {
+    const weight = this.#model.weight(name);
+    weight.grad = undefined;
+    const copy = this.#compute.copies?.get(weight);
+    if (copy) copy.grad = undefined;
   }
 
   /** Ends when all buckets have arrived. */
