@@ -7,7 +7,8 @@ import { ComputeWeights } from "#neobert/model/torch/torch-compute-weights";
 import { TorchModel } from "#neobert/model/torch/torch-model";
 import { TorchOps } from "#neobert/model/torch/torch-ops";
 import { Trainer } from "#neobert/train/loop/step";
-import { optionsOf, peakMB, secondsOf, sorted, total } from "./measure.mjs";
+import { LocalUpdater } from "#neobert/train/world/updater";
+import { optionsOf, peakMB, sorted, total } from "./measure.mjs";
 
 const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, checkpointing } = optionsOf({
   layers: 28,
@@ -58,15 +59,19 @@ if (task === "encode") {
   const optimizer = new AdamW([...model.weights.values()], { betas: [0.9, 0.95], weightDecay: 0.1 });
   const ops = new TorchOps({ checkpoint: checkpointing });
   const objective = (batch, run) => model.loss(batch, run).sum;
-  const trainer = new Trainer({ model, objective, optimizer, compute, ops, clipNorm: 1 });
-  step = (batch) => trainer.step([batch], batch.labels.length, 1e-4);
+  const updater = new LocalUpdater({ model, compute, optimizer });
+  const trainer = new Trainer({ model, objective, updater, compute, ops, clipNorm: 1 });
+  const shareOf = (batch) => ({ microBatches: [batch], targets: batch.labels.length, tokens: batch.ids.length });
+  step = (batch) => trainer.step(shareOf(batch), { step: 0, lr: 1e-4 });
 }
 
 const times = [];
 const tokens = [];
 for (let i = 0; i < warmup + steps; i++) {
   const batch = batches[i % batches.length];
-  const seconds = secondsOf(() => step(batch));
+  const start = performance.now();
+  await step(batch);
+  const seconds = (performance.now() - start) / 1000;
   if (i < warmup) continue;
   times.push(seconds);
   tokens.push(batch.ids.length);

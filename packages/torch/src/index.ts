@@ -58,6 +58,7 @@ export {
   gradNorm,
   type ParameterGroup,
   type StepOptions,
+  totalNorm,
 } from "./optim.js";
 export { LostPeerError, ProcessGroup, type ReduceOp, Work } from "./process-group.js";
 export { Generator, manualSeed } from "./random.js";
@@ -74,5 +75,5 @@ export {
   setNumThreads,
   version,
 } from "./runtime.js";
-export { enableGrad, keep, noGrad, tidy } from "./scope.js";
+export { enableGrad, keep, noGrad, TidyScope, tidy } from "./scope.js";
 export { type Dims, Tensor } from "./tensor.js";

@@ -136,12 +136,14 @@ export class AdamW extends Adam {
 
 /** The joint 2-norm of the gradients, those of the copies where a parameter has none; 0 where there are none. */
 export function gradNorm(params: readonly Tensor[], copies?: Copies): number {
-  return tidy(() => {
-    const gradients = params.flatMap((param) => gradientOf(param, copies) ?? []);
-    if (gradients.length === 0) return 0;
-    const norm = fusedKernels() && gradients.every(isFloatOnCpu) ? native.fusedNormOfAll : native.normOfAll;
-    return norm(gradients.map((gradient) => gradient.handle));
-  });
+  return tidy(() => totalNorm(params.flatMap((param) => gradientOf(param, copies) ?? [])));
+}
+
+/** The joint 2-norm of all values of the given tensors; 0 where there are none. */
+export function totalNorm(tensors: readonly Tensor[]): number {
+  if (tensors.length === 0) return 0;
+  const norm = fusedKernels() && tensors.every(isFloatOnCpu) ? native.fusedNormOfAll : native.normOfAll;
+  return norm(tensors.map(({ handle }) => handle));
 }
 
 /** The factor that brings gradients of the joint norm `norm` to at most `maxNorm`, by PyTorch's formula. */

@@ -64,8 +64,8 @@ export async function followRun<Result extends RunResult<object>>(
       start({ signal, onStep: (state) => progress.update(state), onNote: (text) => progress.note(text) }),
     );
     progress.end();
-    const { finished, step, model, checkpoint } = result;
-    if (place && place.rank > 0) return result; // rank 0 says it
+    const { rank, finished, step, model, checkpoint } = result;
+    if (rank > 0) return result; // rank 0 says it
     if (finished) console.log(`finished ${step} steps: ${model}`);
     else if (checkpoint === undefined) console.log(`stopped before the first step: nothing was written`);
     else console.log(`stopped after ${step} steps: ${checkpoint}; the same command with --resume goes on`);

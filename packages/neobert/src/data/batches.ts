@@ -31,6 +31,14 @@ export interface BatchOptions {
   lookAheadPieces?: number;
 }
 
+/** Which of a step's micro-batches are made: number `rank` of every `size` in turn. */
+export interface Share {
+  rank: number;
+  size: number;
+}
+
+const whole: Share = { rank: 0, size: 1 };
+
 const count = z.int().nonnegative();
 
 /** Where a run's data stand between two steps: plain JSON. */
@@ -47,24 +55,26 @@ export const batchCursorSchema = z.object({
 
 export type BatchCursor = z.infer<typeof batchCursorSchema>;
 
-/** All micro-batches of one optimizer step. */
+/** The micro-batches of one optimizer step, or a share of them. */
 export interface StepBatch {
   step: number;
   microBatches: MicroBatch[];
-  /** Masked positions of the whole step: what its loss is divided by. */
+  /** How many the largest share has. */
+  rounds: number;
+  /** Masked positions in these: the loss is divided by the sum over all shares. */
   targets: number;
-  /** Tokens of the whole step, [CLS] and [SEP] counted. */
+  /** Tokens in these, [CLS] and [SEP] counted. */
   tokens: number;
   /** Continues with the step after this one. */
   cursor: BatchCursor;
 }
 
 /**
- * The steps' batches from `cursor` on (from the start without one). Throws if the options contradict each other or the
+ * The steps' batches from `cursor` on (from the start without one), of which a share reads only its own tokens. Throws if the options contradict each other or the
  * data, or if the cursor belongs to other data.
  */
-export function createBatches(options: BatchOptions, cursor?: BatchCursor): StepBatches {
-  return new StepBatches(options, cursor);
+export function createBatches(options: BatchOptions, cursor?: BatchCursor, share: Share = whole): StepBatches {
+  return new StepBatches(options, cursor, share);
 }
 
 export class StepBatches {
@@ -77,10 +87,12 @@ export class StepBatches {
   readonly #microBatches: number;
   readonly #budget: number;
   readonly #rowLength: number | undefined;
+  readonly #share: Share;
   #step = 0;
   readonly #draws: number[];
 
-  constructor(options: BatchOptions, cursor?: BatchCursor) {
+  constructor(options: BatchOptions, cursor: BatchCursor | undefined, share: Share) {
+    this.#share = share;
     const { maxLength, longDocuments = "cut", tokensPerStep, microBatchTokens, seed, lookAheadPieces = 256 } = options;
     if (options.sources.length === 0) throw new Error("createBatches: expected at least one source, got none");
     for (const { path, weight } of options.sources) {
@@ -146,13 +158,14 @@ export class StepBatches {
     };
   }
 
-  /** Makes the next step's batches. Throws if the step has no token to predict. */
+  /** Makes the next step's batches. Throws if the whole step has no token to predict; a share may have none. */
   nextStep(): StepBatch {
     const step = this.#step;
     const microBatches: MicroBatch[] = [];
     let [targets, tokens] = [0, 0];
     for (let microBatch = 0; microBatch < this.#microBatches; microBatch++) {
       const items = this.#packer.bin(this.#budget);
+      if (microBatch % this.#share.size !== this.#share.rank) continue;
       const forced = forcedMaskOf(step, microBatch);
       const sources = this.sources;
       const masker = this.#masker;
@@ -162,14 +175,15 @@ export class StepBatches {
       tokens += batch.ids.length;
       microBatches.push(batch);
     }
-    if (targets === 0) {
+    if (targets === 0 && this.#share.size === 1) {
       throw new Error(
         `createBatches: expected a token to predict in step ${step}, got special tokens only\n` +
           "The tokenizer turns this text into [UNK]: prepare the data with one that knows its characters.",
       );
     }
     this.#step++;
-    return { step, microBatches, targets, tokens, cursor: this.cursor };
+    const rounds = Math.ceil(this.#microBatches / this.#share.size);
+    return { step, microBatches, rounds, targets, tokens, cursor: this.cursor };
   }
 
   close(): void {

@@ -97,6 +97,7 @@ export const classifySchema = z.strictObject({
   clipNorm: common.clipNorm,
   dtype: common.dtype,
   threads: common.threads,
+  sharding: common.sharding,
   device: common.device,
   checkpoint: common.checkpoint,
   log: common.log,

@@ -128,6 +128,7 @@ export const contrastiveSchema = z.strictObject({
   clipNorm: common.clipNorm,
   dtype: common.dtype,
   threads: common.threads,
+  sharding: common.sharding,
   device: common.device,
   evaluate: z
     .strictObject({ everySteps: count.default(200).describe("Steps between evaluations on `data.validation`") })

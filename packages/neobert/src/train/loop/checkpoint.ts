@@ -4,7 +4,6 @@
 
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { type Adam, fromTypedArray, noGrad, type Tensor, tidy } from "@neobert/torch";
 import { z } from "zod";
 import { replaceFolder, writeFileAtomic } from "../../files/atomic.js";
 import { readJsonFile } from "../../files/input-file.js";
@@ -13,17 +12,18 @@ import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import { saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import { type RunState, stateSchema } from "../output/run-record.js";
+import type { SavedTensor, Updater } from "../world/updater.js";
 
 const trainingFolder = "training";
 const optimizerFile = `${trainingFolder}/optimizer.safetensors`;
 const stateFile = `${trainingFolder}/state.json`;
-const parts = ["expAvg", "expAvgSq", "step"] as const;
 
 export interface CheckpointOptions {
   /** Optimizer steps taken. */
   step: number;
   model: TorchModel;
-  optimizer: Adam;
+  /** The optimizer's state. */
+  optimizer: readonly SavedTensor[];
   /** Everything else that the run needs to go on: plain JSON. */
   state: RunState;
   tokenizer: Tokenizer;
@@ -46,12 +46,7 @@ export function saveCheckpoint(run: string, options: CheckpointOptions): string 
   saveTokenizer(tokenizer, temporary);
   writeFileAtomic(join(temporary, "README.md"), card);
   extras?.(temporary);
-  const tensors = model.specs.flatMap(({ name }) =>
-    parts.map((part) => {
-      const tensor = optimizer.state(model.weight(name))[part];
-      return { name: `${part}.${name}`, dtype: "F32" as const, shape: [...tensor.shape], data: () => float32(tensor) };
-    }),
-  );
+  const tensors = optimizer.map(({ name, shape, data }) => ({ name, dtype: "F32" as const, shape: [...shape], data }));
   writeSafetensors(join(temporary, optimizerFile), tensors, {});
   writeFileAtomic(join(temporary, stateFile), `${JSON.stringify(state, null, 1)}\n`);
   replaceFolder(temporary, folder);
@@ -62,8 +57,6 @@ export function saveCheckpoint(run: string, options: CheckpointOptions): string 
   for (const path of all) if (!kept.includes(path)) rmSync(path, { recursive: true });
   return folder;
 }
-
-const float32 = (tensor: Tensor) => tensor.toTypedArray() as Float32Array<ArrayBuffer>;
 
 /** What was saved as `state`; `cursor` is the task's part of it. Throws naming the file where it is missing or damaged. */
 export function readState(checkpoint: string, cursor: z.ZodType = z.unknown()): RunState {
@@ -89,16 +82,10 @@ function damagedState(path: string, got: string): Error {
 }
 
 /** Puts back the optimizer's state of every parameter, in place. */
-export function loadOptimizer(checkpoint: string, model: TorchModel, optimizer: Adam): void {
+export function loadOptimizer(checkpoint: string, updater: Updater): void {
   const file = openSafetensors(join(checkpoint, optimizerFile));
   try {
-    for (const { name } of model.specs) {
-      const state = optimizer.state(model.weight(name));
-      for (const part of parts) {
-        const values = file.read(`${part}.${name}`).data as Float32Array<ArrayBuffer>;
-        tidy(() => noGrad(() => state[part].copy_(fromTypedArray(values, { shape: state[part].shape }))));
-      }
-    }
+    updater.load((name) => file.read(name).data as Float32Array<ArrayBuffer>);
   } finally {
     file.close();
   }

@@ -117,6 +117,7 @@ export const pretrainSchema = z.strictObject({
   clipNorm: common.clipNorm,
   dtype: common.dtype,
   threads: common.threads,
+  sharding: common.sharding,
   device: common.device,
   evaluate: z
     .strictObject({

@@ -11,6 +11,10 @@ export const folder = z.string().min(1);
 export const count = z.int().positive();
 export const share = z.number().min(0).max(1);
 
+/** What of the optimizer is spread over the ranks: nothing, its state (ZeRO-1), or that and the gradients (ZeRO-2). */
+const shardings = ["none", "optimizer", "gradients"] as const;
+export type Sharding = (typeof shardings)[number];
+
 export const optimizerFields = (defaults: { lr: number; weightDecay: number }) => ({
   name: z.enum(["adamw", "adam"]).default("adamw").describe("Decoupled weight decay (`adamw`) or L2 (`adam`)"),
   lr: z.number().positive().default(defaults.lr).describe("Peak learning rate"),
@@ -69,7 +73,11 @@ export const common = {
   dtype: z.enum(["auto", "fp32", "bf16"]).default("auto").describe("Compute type; `auto` measures both at start"),
   threads: count
     .default(() => ownThreads(process.env))
-    .meta({ description: "Threads of the tensor operations", fallback: "all cores, or a rank's share of them" }),
+    .meta({ description: "Threads of the tensor operations in each process", fallback: "all cores, divided" }),
+  sharding: z
+    .enum(shardings)
+    .default("none")
+    .describe("Of several processes, each keeps its part of the optimizer's state, or of that and the `gradients`"),
   device: z.enum(["cpu", "cuda"]).default("cpu").describe("Where the model lives"),
   checkpoint: z
     .strictObject({

@@ -256,7 +256,7 @@ describe("the reference", () => {
     for (const key of Object.keys(pretrainSchema.shape)) expect(table).toContain(`| \`${key}\` |`);
     expect(table).toContain("| `optimizer.lr` | number | `0.0006` | Peak learning rate |");
     expect(table).toContain("| `data.train.0.weight` | number | `1` |");
-    expect(table).toContain("| `threads` | whole number | all cores, or a rank's share of them |");
+    expect(table).toContain("| `threads` | whole number | all cores, divided |");
     expect(table).toContain("| `steps` | whole number | needed |");
     for (const row of table.split("\n")) expect(row, row).toMatch(/^\|([^|]*\|){4}$/);
     expect(table).not.toMatch(/\| {2}\|$/m);
