@@ -2,18 +2,14 @@
 // (SIGSTOP), or all told to end (SIGTERM, after which the same command goes on, as a scheduler would have it). Oracle: the
 // bytes of the run that nobody disturbed. NEOBERT_KILLS=60 strikes more often.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { latestCheckpoint } from "../../packages/neobert/src/files/run-folder.js";
-import { smallRun, writePreparedFolder } from "../../packages/neobert/src/train/fixture-train.js";
-import { formatRunConfig } from "../../packages/neobert/src/train/run-file/run-file.js";
+import { writePreparedFolder } from "../../packages/neobert/src/train/fixture-train.js";
+import { childrenOf, neobert, writeRun } from "./fixture.js";
 
-const program = fileURLToPath(new URL("../../packages/neobert/bin/neobert.js", import.meta.url));
 const kills = Number(process.env.NEOBERT_KILLS ?? 20);
 
 let root: string;
@@ -22,24 +18,12 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
-function writeRun(name: string): { file: string; out: string } {
-  const config = smallRun(root, name, "steps=600", "checkpoint.everySteps=10", "evaluate.everySteps=100");
-  const file = join(root, `${name}.yaml`);
-  writeFileSync(file, formatRunConfig(config));
-  return { file, out: config.out };
-}
+const runOf = (name: string) =>
+  writeRun(root, name, "steps=600", "checkpoint.everySteps=10", "evaluate.everySteps=100");
 
 function launch(file: string) {
   const options = ["--processes", "2", "--max-restarts", `${kills}`, "--silence", "4", "--grace", "2"];
-  const child = spawn(process.execPath, [program, "launch", ...options, "--", "pretrain", file, "--resume"]);
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
-  return { child, output: () => output, ended: once(child, "close").then(([status]) => (status ?? 143) as number) }; // null: told while it was being loaded
-}
-
-/** The ranks of a launcher that run, taken from the system's table of processes. */
-function ranksOf({ pid }: ChildProcess): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+  return neobert(["launch", ...options, "--", "pretrain", file, "--resume"]);
 }
 
 const kinds = ["SIGKILL", "SIGSTOP", "SIGTERM"] as const;
@@ -56,10 +40,10 @@ function send(pid: number, signal: NodeJS.Signals): boolean {
 const fileOf = (out: string, name: string) => readFileSync(join(latestCheckpoint(out)!, name));
 
 test(`a run of two ranks that is struck ${kills} times ends with the bytes of the undisturbed run`, async () => {
-  const whole = writeRun("whole");
+  const whole = runOf("whole");
   const undisturbed = launch(whole.file);
   expect(await undisturbed.ended, undisturbed.output()).toBe(0);
-  const broken = writeRun("broken");
+  const broken = runOf("broken");
   const expectSameBytes = () => {
     for (const name of ["model.safetensors", "training/optimizer.safetensors"]) {
       expect(fileOf(broken.out, name).equals(fileOf(whole.out, name)), name).toBe(true);
@@ -78,7 +62,7 @@ test(`a run of two ranks that is struck ${kills} times ends with the bytes of th
       if (status !== undefined || total() >= kills) break;
       const signal = kinds[total() % kinds.length]!;
       wasTold ||= signal === "SIGTERM";
-      const ranks = ranksOf(running.child);
+      const ranks = childrenOf(running.child.pid!);
       const victims = signal === "SIGTERM" ? [running.child.pid!, ...ranks] : [draw(ranks) ?? 0];
       if (victims[0] !== 0 && victims.map((pid) => send(pid, signal)).includes(true)) struck[signal]++;
     }
