@@ -60,7 +60,7 @@ export {
   type StepOptions,
   totalNorm,
 } from "./optim.js";
-export { ProcessGroup, type ReduceOp, Work } from "./process-group.js";
+export { LostPeerError, ProcessGroup, type ReduceOp, Work } from "./process-group.js";
 export { Generator, manualSeed } from "./random.js";
 export {
   buildId,

@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { InputError } from "../files/input-error.js";
 import { readJsonFile } from "../files/input-file.js";
 import { type Manifest, manifestFile, manifestSchema, newTokenArray, shardFiles, type TokenArray } from "./manifest.js";
 
@@ -15,17 +16,17 @@ const maxOpenFiles = 64;
  */
 export function openShards(folder: string): TokenShards {
   const path = join(folder, manifestFile);
-  if (!existsSync(path)) throw new Error(missingManifest(folder));
+  if (!existsSync(path)) throw new InputError(missingManifest(folder));
   let json: unknown;
   try {
     json = readJsonFile(path);
   } catch (error) {
-    throw new Error(`openShards: expected JSON in ${path}, got ${(error as Error).message}`);
+    throw new InputError(`openShards: expected JSON in ${path}, got ${(error as Error).message}`);
   }
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
-    throw new Error(
+    throw new InputError(
       `openShards: expected a token manifest of version 1 in ${path}, got ${issue.path.join(".") || "the file"}: ${issue.message}\n` +
         "Prepare the data again with this version: neobert data prepare --force",
     );
@@ -59,7 +60,7 @@ export class TokenShards {
     for (const key of ["documents", "tokens"] as const) {
       const sum = shards.reduce((sum, shard) => sum + shard[key], 0);
       if (manifest[key] !== sum) {
-        throw new Error(
+        throw new InputError(
           `openShards: expected ${sum} ${key} in ${join(folder, manifestFile)}, the sum of its shards, got ${manifest[key]}\n` +
             "Copy the file again, or prepare the data again: neobert data prepare --force",
         );
@@ -186,7 +187,7 @@ export class TokenShards {
     const path = join(this.folder, name);
     const got = existsSync(path) ? `${statSync(path).size} bytes` : "no such file";
     if (got !== `${bytes} bytes`) {
-      throw new Error(
+      throw new InputError(
         `openShards: expected ${path} of ${bytes} bytes as its manifest says, got ${got}\n` +
           "Copy the file again, or prepare the data again: neobert data prepare --force",
       );

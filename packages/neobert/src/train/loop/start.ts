@@ -7,6 +7,7 @@ import { Adam, AdamW, Generator, setNumThreads, type Tensor } from "@neobert/tor
 import { randomStreams, uniform } from "../../data/random.js";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { shortened } from "../../files/checked.js";
+import { InputError } from "../../files/input-error.js";
 import { checkpointsOf, latestCheckpoint } from "../../files/run-folder.js";
 import { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
@@ -129,7 +130,7 @@ export function endRun({ model, updater, compute }: Run): void {
 function checkpointOf(out: string, resume: boolean): string | undefined {
   const checkpoint = latestCheckpoint(out);
   if (checkpoint !== undefined && !resume) {
-    throw new Error(
+    throw new InputError(
       `${out}: expected a folder without a run, got one with ${checkpoint}\n` +
         "Go on with it by `resume`, choose another folder for out, or delete it.",
     );
@@ -148,7 +149,7 @@ function clearHalfDone(out: string): void {
 function checkSettings(state: RunState, config: CommonRunConfig): void {
   const changed = settingsChanged(state.config, config);
   if (changed.length === 0) return;
-  throw new Error(
+  throw new InputError(
     `${config.out}: expected the settings that the run began with, got\n  ${shortened(changed.join("\n  "))}\n` +
       "Resume with its own settings (run.yaml in its folder), or start another run with model.from.",
   );

@@ -3,6 +3,8 @@
 
 import { availableParallelism } from "node:os";
 import { z } from "zod";
+import { availableCores } from "../../files/cores.js";
+import { worldOf } from "../world/launchers.js";
 import { type Complaint, complaining } from "./complaints.js";
 
 export const folder = z.string().min(1);
@@ -50,6 +52,14 @@ export const scheduleSchema = (defaults: { name: (typeof scheduleNames)[number];
     .prefault({})
     .describe("Learning-rate schedule, in steps from the start of the run");
 
+/** Cores of a process alone, or of one rank: launchers that bind their processes leave each its own, others leave all to all. */
+function ownThreads(env: NodeJS.ProcessEnv): number {
+  const place = worldOf(env);
+  if (place?.source === "neobert" && env.OMP_NUM_THREADS) return Number(env.OMP_NUM_THREADS);
+  const isShared = ["neobert", "torchrun", "environment"].includes(place?.source ?? "");
+  return isShared ? Math.max(1, Math.floor(availableCores() / (place?.localSize ?? 1))) : availableParallelism();
+}
+
 /** The options that are the same everywhere, each under its name. */
 export const common = {
   out: folder.describe("Run folder: checkpoints, metrics, resolved config"),
@@ -62,7 +72,7 @@ export const common = {
   clipNorm: z.number().positive().default(1).describe("Largest global gradient norm"),
   dtype: z.enum(["auto", "fp32", "bf16"]).default("auto").describe("Compute type; `auto` measures both at start"),
   threads: count
-    .default(() => Math.max(1, Math.floor(availableParallelism() / Number(process.env.LOCAL_WORLD_SIZE ?? 1))))
+    .default(() => ownThreads(process.env))
     .meta({ description: "Threads of the tensor operations in each process", fallback: "all cores, divided" }),
   sharding: z
     .enum(shardings)

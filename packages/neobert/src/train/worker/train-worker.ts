@@ -4,6 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { glue } from "../../evaluate/glue/glue.js";
 import { superglue } from "../../evaluate/glue/superglue.js";
 import { portableError } from "../../files/portable-error.js";
+import { nameWithStatus } from "../../terminal/exit-status.js";
 import { runBenchmark } from "../classify/benchmark.js";
 import { runClassify } from "../classify/classify.js";
 import { contrastive } from "../contrastive/contrastive-task.js";
@@ -46,5 +47,5 @@ try {
   say({ kind: "result", result });
 } catch (error) {
   if (controller.signal.aborted && error === controller.signal.reason) say({ kind: "stopped" });
-  else say({ kind: "error", error: portableError(error) });
+  else say({ kind: "error", error: portableError(error), name: nameWithStatus(error) });
 }
