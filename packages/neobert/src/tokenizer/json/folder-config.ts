@@ -23,7 +23,7 @@ export function withConfig(json: TokenizerJSON, files: FolderConfig): TokenizerJ
 /** BERT's normalizer with the config's case, accents and Chinese characters. */
 function withCase(json: TokenizerJSON, config: Fields): TokenizerJSON {
   const { normalizer } = json;
-  if (normalizer?.type !== "BertNormalizer" || config.tokenizer_class === "PreTrainedTokenizerFast") return json;
+  if (normalizer?.type !== "BertNormalizer" || isGeneric(config)) return json;
   const { do_lower_case: lowercase, strip_accents: accents, tokenize_chinese_chars: chinese } = config;
   return {
     ...json,
@@ -35,6 +35,10 @@ function withCase(json: TokenizerJSON, config: Fields): TokenizerJSON {
     },
   } as TokenizerJSON;
 }
+
+/** Whether the class is one that takes tokenizer.json as it is; transformers 5 has another name for it. */
+const isGeneric = ({ tokenizer_class: name }: Fields) =>
+  name === "PreTrainedTokenizerFast" || name === "TokenizersBackend";
 
 /** The pre-tokenizer ByteLevel, and what trims the offsets, with the config's prefix space. */
 function withPrefixSpace(json: TokenizerJSON, { add_prefix_space }: Fields): TokenizerJSON {

@@ -2,7 +2,8 @@
 // merges.txt (byte-level BPE). What is saved loads in transformers' AutoTokenizer and in Rust's tokenizers. Where the files
 // beside it say otherwise than tokenizer.json, the order is that of transformers 4:
 //   1. tokenizer_config.json: case, accents, Chinese characters (unless its class is PreTrainedTokenizerFast), the prefix
-//      space, sides of truncation and padding, special tokens, added_tokens_decoder. Keys that it lacks change nothing.
+//      space, sides of truncation and padding, whether segments are given, special tokens, added_tokens_decoder. Keys that it
+//      lacks change nothing.
 //   2. Without added_tokens_decoder: special_tokens_map.json and added_tokens.json.
 //   3. tokenizer.json.
 
@@ -34,6 +35,7 @@ export function loadTokenizer(folderOrFile: string): Tokenizer {
   const config = readObject(join(folder, "tokenizer_config.json"));
   const map = readObject(join(folder, "special_tokens_map.json"));
   const specialTokens = namedTokens({ ...map, ...config });
+  const { model_input_names: inputNames } = config;
   // transformers writes about 1e30 where a model sets no limit.
   const limit = Number(config.model_max_length);
   const options = {
@@ -41,6 +43,7 @@ export function loadTokenizer(folderOrFile: string): Tokenizer {
     modelMaxLength: limit > 0 && limit < 1e9 ? limit : undefined,
     truncationSide: sideIn(config, "truncation_side"),
     paddingSide: sideIn(config, "padding_side"),
+    givesSegments: !Array.isArray(inputNames) || inputNames.includes("token_type_ids"),
   };
   try {
     const json = parseTokenizerJSON(readTokenizerJSON(file, config, specialTokens));
@@ -95,9 +98,18 @@ function readMerges(file: string): [string, string][] {
   return merges;
 }
 
-/** Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and vocab.txt (or vocab.json and merges.txt)
- * into `folder`, made if need be. `modelMaxLength` (tokens) replaces the tokenizer's own. */
-export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: { modelMaxLength?: number } = {}): void {
+export interface SaveOptions {
+  /** In tokens; replaces the tokenizer's own. */
+  modelMaxLength?: number;
+  /** Whether the model beside it tells segments apart; others may not be given any in Python. Default: not told. */
+  segments?: boolean;
+}
+
+/**
+ * Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and vocab.txt (or vocab.json and merges.txt) into
+ * `folder`, made if need be.
+ */
+export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: SaveOptions = {}): void {
   const json = tokenizer.toJSON();
   const modelMaxLength = options.modelMaxLength ?? tokenizer.modelMaxLength;
   const named = names.filter((name) => tokenizer.specialIds[name] !== undefined);
@@ -106,7 +118,7 @@ export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: { m
     ...(modelMaxLength === undefined ? {} : { model_max_length: modelMaxLength }),
     ...(tokenizer.truncationSide === "left" && { truncation_side: "left" }),
     ...(tokenizer.paddingSide === "left" && { padding_side: "left" }),
-    model_input_names: ["input_ids", "attention_mask"],
+    ...inputNamesOf(tokenizer.givesSegments && options.segments),
     ...(isWordPiece(json) ? wordPieceConfig(json) : bpeConfig(json)),
     ...Object.fromEntries(named.map((name) => [`${name}_token`, tokenizer.specialTokens[name]])),
   };
@@ -119,6 +131,11 @@ export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: { m
   write("special_tokens_map.json", Object.fromEntries(map));
   if (isWordPiece(json)) writeVocabTxt(json, folder);
   else writeVocabAndMerges(json, folder);
+}
+
+function inputNamesOf(segments: boolean | undefined) {
+  if (segments === undefined) return {};
+  return { model_input_names: ["input_ids", ...(segments ? ["token_type_ids"] : []), "attention_mask"] };
 }
 
 function wordPieceConfig({ normalizer }: WordPieceJSON) {
