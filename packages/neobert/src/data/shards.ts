@@ -2,10 +2,11 @@
 // (the kernel's page cache is the cache), and few files are open at once, so a folder may be of any size. The format is in
 // manifest.ts.
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { readJsonFile } from "../files/input-file.js";
-import { type Manifest, manifestFile, manifestSchema, newTokenArray, shardFiles, type TokenArray } from "./manifest.js";
+import { partNamed } from "../files/part.js";
+import { filesOfShard, type Manifest, manifestFile, manifestSchema, newTokenArray, type TokenArray } from "./manifest.js";
 
 const maxOpenFiles = 64;
 
@@ -37,6 +38,8 @@ function missingManifest(folder: string): string {
   const start = `openShards: expected ${manifestFile} in ${folder}, got no such file\n`;
   if (existsSync(join(folder, "train", manifestFile)))
     return `${start}Name one of its splits: ${join(folder, "train")}`;
+  const parts = [folder, join(folder, "..")].find((path) => existsSync(path) && readdirSync(path).some(partNamed));
+  if (parts !== undefined) return `${start}Its parts are not merged: neobert data merge ${parts}`;
   if (existsSync(join(folder, "..", "prepare.json"))) {
     return `${start}The preparation was not finished: run the same \`neobert data prepare\` again and it goes on from there.`;
   }
@@ -55,7 +58,10 @@ export class TokenShards {
     this.folder = folder;
     this.manifest = manifest;
     const { tokenizer, settings, shards } = manifest;
-    this.fingerprint = createHash("sha256").update(JSON.stringify({ tokenizer, settings, shards })).digest("hex");
+    const contents = shards.map(({ documents, tokens, sha256 }) => ({ documents, tokens, sha256 }));
+    this.fingerprint = createHash("sha256")
+      .update(JSON.stringify({ tokenizer, settings, shards: contents }))
+      .digest("hex");
     for (const key of ["documents", "tokens"] as const) {
       const sum = shards.reduce((sum, shard) => sum + shard[key], 0);
       if (manifest[key] !== sum) {
@@ -66,7 +72,7 @@ export class TokenShards {
       }
     }
     for (const [shard, { documents, tokens }] of manifest.shards.entries()) {
-      const files = shardFiles(shard);
+      const files = filesOfShard(this.manifest, shard);
       this.#checkSize(files.tokens, tokens * this.#bytesPerToken);
       this.#checkSize(files.offsets, (documents + 1) * 4);
       this.#firstDocuments.push(this.#firstDocuments[shard]! + documents);
@@ -89,7 +95,7 @@ export class TokenShards {
   /** `length` token ids of a document from its token `start` on; the caller keeps to the document's length. */
   read(document: number, start: number, length: number): TokenArray {
     const shard = this.#shardOf(document);
-    const files = shardFiles(shard);
+    const files = filesOfShard(this.manifest, shard);
     const offset = this.#offsets(shard, document - this.#firstDocuments[shard]!, 1)[0]!;
     const tokens = newTokenArray(this.manifest.dtype, length);
     this.#readInto(files.tokens, tokens, (offset + start) * this.#bytesPerToken);
@@ -139,7 +145,7 @@ export class TokenShards {
 
   #offsets(shard: number, first: number, count: number): Uint32Array {
     const offsets = new Uint32Array(count);
-    const { offsets: name } = shardFiles(shard);
+    const { offsets: name } = filesOfShard(this.manifest, shard);
     this.#readInto(name, offsets, first * 4);
     const { tokens } = this.manifest.shards[shard]!;
     const wrong = offsets.findIndex((offset, i) => offset > (offsets[i + 1] ?? tokens));
