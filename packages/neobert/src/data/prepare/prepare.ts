@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { lockFolder } from "../../files/folder-lock.js";
 import { type Part, partName } from "../../files/part.js";
+import { isAddress } from "../../hub/address.js";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import {
   type Manifest,
@@ -20,6 +21,7 @@ import {
 } from "../manifest.js";
 import { randomStreams, uniform } from "../random.js";
 import { fetchPart, fetchSources, type ReadOptions } from "../read/read.js";
+import { fetchTokenizer } from "../remote/remote-tokenizer.js";
 import { readBatches, type TextBatch } from "../text-batches.js";
 import { differences, hashSources, hasState, type PrepareState, readState, writeState } from "./prepare-state.js";
 import { ShardWriter } from "./shard-writer.js";
@@ -174,6 +176,7 @@ async function prepareFrom(
 
 /** The folder of the tokenizer that a split (`OUT/train`) or a whole prepared folder (`OUT`) was made with. */
 export function preparedTokenizer(folder: string): string {
+  if (isAddress(folder)) return fetchTokenizer(folder);
   return [join(folder, "tokenizer"), join(folder, "..", "tokenizer")].find((path) => existsSync(path)) ?? folder;
 }
 
