@@ -244,7 +244,7 @@ export class TorchOps implements Ops<Tensor> {
   /**
    * Backward from a loss that these ops computed: `loss.backward()`, then, with `checkpoint`, each block again from
    * the last to the first, with the dropout it had. Gradients are added to the parameters' `grad`. With `byBlock` or
-   * `checkpoint`, `blockDone` is called after each block, by its number.
+   * `checkpoint`, `blockDone` is called when each block, by its number, has been gone through.
    */
   backward(loss: Tensor, blockDone: (block: number) => void = () => {}): void {
     loss.backward();

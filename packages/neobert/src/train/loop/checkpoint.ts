@@ -43,7 +43,7 @@ export function saveCheckpoint(run: string, options: CheckpointOptions): string 
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(join(temporary, trainingFolder), { recursive: true });
   model.save(temporary);
-  saveTokenizer(tokenizer, temporary);
+  saveTokenizer(tokenizer, temporary, { segments: model.architecture.segments() > 1 });
   writeFileAtomic(join(temporary, "README.md"), card);
   extras?.(temporary);
   const tensors = optimizer.map(({ name, shape, data }) => ({ name, dtype: "F32" as const, shape: [...shape], data }));

@@ -36,7 +36,9 @@ const dataSchema = z.strictObject({
       z
         .array(
           z.strictObject({
-            path: folder.describe("Folder made by `neobert data prepare`"),
+            path: folder.describe(
+              "Folder made by `neobert data prepare`, or the address of one: hf://datasets/OWNER/NAME@REVISION/train",
+            ),
             weight: z
               .number()
               .positive()
@@ -52,6 +54,10 @@ const dataSchema = z.strictObject({
     .enum(["cut", "truncate"])
     .default("cut")
     .describe("Documents over `maxLength`: cut into consecutive pieces, or only their start kept"),
+  cacheBytes: count.optional().meta({
+    description: "Bytes of disk that text read from an address may take in each process",
+    fallback: "4 GiB",
+  }),
 });
 
 const maskingSchema = z.strictObject({

@@ -90,7 +90,7 @@ export class DistributedUpdater implements Updater {
 
   blockDone(block: number, isLast: boolean): void {
     if (!isLast && this.#sharding !== "gradients") return;
-    while (this.#sent.length < this.#buckets.length && this.#buckets[this.#sent.length]!.block >= block) this.#send();
+    while (this.#sent.length < this.#buckets.length && this.#buckets[this.#sent.length]!.block > block) this.#send();
   }
 
   async sum(numbers: readonly number[]) {

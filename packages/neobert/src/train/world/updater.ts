@@ -15,7 +15,10 @@ export interface SavedTensor {
 export interface Updater {
   /** Called after each micro-batch but a step's last, on all ranks as often: adds up what a backward pass has left. */
   collect(): Promise<void> | undefined;
-  /** The way back through a micro-batch has left this block: its gradients and those of all after it are whole. */
+  /**
+   * The way back through a micro-batch has left this block: the gradients of all after it are whole. Its own may not be, as
+   * a block's first norm may be computed together with the sum that ends the block before it.
+   */
   blockDone(block: number, isLast: boolean): void;
   /** Sums the gradients over all ranks, and `numbers` with them. `norm` is the norm of the summed gradients. */
   sum(numbers: readonly number[]): Promise<{ sums: number[]; norm: number }>;
