@@ -4,7 +4,7 @@
 
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { type Adam, fromTypedArray, noGrad, type Tensor, tidy } from "@neobert/torch";
+import { fromTypedArray, noGrad, type Optimizer, type Tensor, tidy } from "@neobert/torch";
 import { z } from "zod";
 import { replaceFolder, writeFileAtomic } from "../../files/atomic.js";
 import { readJsonFile } from "../../files/input-file.js";
@@ -17,13 +17,12 @@ import { type RunState, stateSchema } from "../output/run-record.js";
 const trainingFolder = "training";
 const optimizerFile = `${trainingFolder}/optimizer.safetensors`;
 const stateFile = `${trainingFolder}/state.json`;
-const parts = ["expAvg", "expAvgSq", "step"] as const;
 
 export interface CheckpointOptions {
   /** Optimizer steps taken. */
   step: number;
   model: TorchModel;
-  optimizer: Adam;
+  optimizer: Optimizer;
   /** Everything else that the run needs to go on: plain JSON. */
   state: RunState;
   tokenizer: Tokenizer;
@@ -47,8 +46,7 @@ export function saveCheckpoint(run: string, options: CheckpointOptions): string 
   writeFileAtomic(join(temporary, "README.md"), card);
   extras?.(temporary);
   const tensors = model.specs.flatMap(({ name }) =>
-    parts.map((part) => {
-      const tensor = optimizer.state(model.weight(name))[part];
+    Object.entries(optimizer.state(model.weight(name))).map(([part, tensor]) => {
       return { name: `${part}.${name}`, dtype: "F32" as const, shape: [...tensor.shape], data: () => float32(tensor) };
     }),
   );
@@ -89,14 +87,13 @@ function damagedState(path: string, got: string): Error {
 }
 
 /** Puts back the optimizer's state of every parameter, in place. */
-export function loadOptimizer(checkpoint: string, model: TorchModel, optimizer: Adam): void {
+export function loadOptimizer(checkpoint: string, model: TorchModel, optimizer: Optimizer): void {
   const file = openSafetensors(join(checkpoint, optimizerFile));
   try {
     for (const { name } of model.specs) {
-      const state = optimizer.state(model.weight(name));
-      for (const part of parts) {
+      for (const [part, tensor] of Object.entries(optimizer.state(model.weight(name)))) {
         const values = file.read(`${part}.${name}`).data as Float32Array<ArrayBuffer>;
-        tidy(() => noGrad(() => state[part].copy_(fromTypedArray(values, { shape: state[part].shape }))));
+        tidy(() => noGrad(() => tensor.copy_(fromTypedArray(values, { shape: tensor.shape }))));
       }
     }
   } finally {

@@ -1,6 +1,6 @@
 // A run while it is going: what it owns and where it stands.
 
-import type { Adam, Generator } from "@neobert/torch";
+import type { Generator, Optimizer } from "@neobert/torch";
 import type { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { TorchOps } from "../../model/torch/torch-ops.js";
@@ -14,7 +14,7 @@ export interface Run {
   config: CommonRunConfig;
   model: TorchModel;
   tokenizer: Tokenizer;
-  optimizer: Adam;
+  optimizer: Optimizer;
   ops: TorchOps;
   /** Where dropout draws from. */
   generator: Generator;

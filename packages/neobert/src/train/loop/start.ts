@@ -3,7 +3,7 @@
 
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Adam, AdamW, Generator, setNumThreads } from "@neobert/torch";
+import { Adam, AdamW, Generator, type Optimizer, SOAP, setNumThreads } from "@neobert/torch";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { shortened } from "../../files/checked.js";
 import { checkpointsOf, latestCheckpoint } from "../../files/run-folder.js";
@@ -41,9 +41,7 @@ export async function startRun<B, Scores extends object>(
   const model = checkpoint === undefined ? task.startModel(tokenizer) : TorchModel.load(checkpoint, { device });
   const owned: { dispose(): void }[] = [model]; // what is freed where the start fails
   try {
-    const { name, betas, eps, weightDecay } = config.optimizer;
-    const Optimizer = name === "adamw" ? AdamW : Adam;
-    const optimizer = new Optimizer([...model.weights.values()], { betas, eps, weightDecay });
+    const optimizer = makeOptimizer(config.optimizer, model);
     owned.push(optimizer);
     const generator = new Generator(config.seed, device);
     const ops = new TorchOps({ checkpoint: config.activationCheckpointing, generator });
@@ -89,6 +87,11 @@ export async function startRun<B, Scores extends object>(
     for (const part of owned.reverse()) part.dispose();
     throw error;
   }
+}
+
+function makeOptimizer({ name, ...options }: CommonRunConfig["optimizer"], { weights }: TorchModel): Optimizer {
+  const Kind = { adamw: AdamW, adam: Adam, soap: SOAP }[name];
+  return new Kind([...weights.values()], options);
 }
 
 function restoreGenerator(generator: Generator, base64: string, checkpoint: string): void {

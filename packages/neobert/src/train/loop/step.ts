@@ -2,7 +2,7 @@
 // are sums over targets, divided by the target count of the WHOLE step, so accumulation gives the gradient of the one
 // big batch. Synchronous; every temporary is freed before it returns.
 
-import { type Adam, clipScale, type Generator, gradNorm, type Tensor, tidy } from "@neobert/torch";
+import { clipScale, type Generator, gradNorm, type Optimizer, type Tensor, tidy } from "@neobert/torch";
 import type { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import type { ForwardOptions, TorchModel } from "../../model/torch/torch-model.js";
 import type { TorchOps } from "../../model/torch/torch-ops.js";
@@ -33,7 +33,7 @@ export class NonFiniteError extends Error {
 /** What every trainer works with. */
 export interface TrainerParts {
   model: TorchModel;
-  optimizer: Adam;
+  optimizer: Optimizer;
   compute: ComputeWeights;
   ops: TorchOps;
   /** Where the ops' dropout draws from. */
