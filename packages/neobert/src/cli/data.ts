@@ -52,7 +52,9 @@ export function dataCommand(): Command {
   data
     .command("merge")
     .summary("join the parts of a preparation")
-    .description("Makes OUT/train and OUT/validation of the parts in OUT, which stay where they are. Nothing is copied.")
+    .description(
+      "Makes OUT/train and OUT/validation of the parts in OUT, which stay where they are. Nothing is copied.",
+    )
     .argument("<out>", "the folder that the parts were prepared in")
     .action(merge);
   data
