@@ -135,6 +135,24 @@ test("in bf16 a resumed run equals the unbroken one too", async () => {
   file.close();
 });
 
+test("nGPT's own weights have unit norm after each step, those of the paper's code do not, and both resume bit for bit", async () => {
+  for (const [form, isUnit] of [
+    ["ngpt", true],
+    ["ngpt-neobert", false],
+  ] as const) {
+    const run = (name: string) => smallRun(root, `${form}-${name}`, "dtype=bf16", "steps=6", `model.ngpt=${form}`);
+    const unbroken = await runPretraining(run("whole"));
+    await runPretraining(run("stopped"), stopAfter(3));
+    const resumed = await runPretraining(run("stopped"), { resume: true });
+    expectSameCheckpoint(resumed.checkpoint!, unbroken.checkpoint!);
+    const file = openSafetensors(join(resumed.model!, "model.safetensors"));
+    const { data } = file.read("model.transformer_encoder.1.qkv.weight");
+    file.close();
+    const row = (data as Float32Array).subarray(0, 32);
+    expect(Math.abs(Math.hypot(...row) - 1) < 1e-5).toBe(isUnit);
+  }
+});
+
 test("a resumed run keeps the compute type and the threads it began with", async () => {
   const config = smallRun(root, "kept", "dtype=bf16", "steps=4");
   await runPretraining(config, stopAfter(2));
