@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { type DataReport, type InspectOptions, inspectData } from "../data/inspect.js";
 import { manifestFile } from "../data/manifest.js";
+import { type MergeResult, mergeParts, partsIn } from "../data/prepare/merge.js";
 import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
 import { interruptible } from "../terminal/interrupt.js";
 import { grouped, ProgressLine } from "../terminal/progress-line.js";
-import { choice, wholeNumber } from "./option-values.js";
+import { choice, part, wholeNumber } from "./option-values.js";
 import { addInputOptions, formatOfFiles } from "./read-texts.js";
 
 type PrepareFlags = Omit<PrepareOptions, "sources" | "validation" | "onProgress" | "signal"> & {
@@ -41,8 +42,21 @@ export function dataCommand(): Command {
     .option("--validation-seed <n>", "seed that chooses them", wholeNumber, 0)
     .option("--shard-tokens <n>", "tokens after which a shard ends", wholeNumber, 2 ** 26)
     .option("--workers <n>", "worker threads (default: one a core)", wholeNumber)
+    .option(
+      "--part <i/n>",
+      "prepare this part of the files alone, as OUT/part-000i-of-000n; `data merge OUT` joins all; rank: that of RANK and WORLD_SIZE",
+      part,
+    )
     .option("--force", "make the folder anew if settings or inputs have changed")
     .action(prepare);
+  data
+    .command("merge")
+    .summary("join the parts of a preparation")
+    .description(
+      "Makes OUT/train and OUT/validation of the parts in OUT, which stay where they are. Nothing is copied.",
+    )
+    .argument("<out>", "the folder that the parts were prepared in")
+    .action(merge);
   data
     .command("inspect")
     .summary("show lengths, examples and packing efficiency")
@@ -75,7 +89,7 @@ async function prepare(sources: string[], { validationFraction, validationSeed, 
       }),
     );
     line.end();
-    console.log(summary(result));
+    console.log([summary(result), ...(flags.part ? [partsLine(flags.out)] : [])].join("\n"));
   } finally {
     line.end();
   }
@@ -110,6 +124,25 @@ function summary({ status, train, validation, dropped }: PrepareResult): string 
     lines.push(`  dropped: ${grouped(dropped.short)} too short, ${grouped(dropped.long)} too long`);
   }
   return [first, ...lines].join("\n");
+}
+
+/** How many parts are there, and what comes next. */
+function partsLine(out: string): string {
+  const { of, finished } = partsIn(out);
+  const count = `${grouped(finished.length)} of ${grouped(of)} parts are finished`;
+  return finished.length < of ? `${count} in ${out}` : `${count}; join them with: neobert data merge ${out}`;
+}
+
+function merge(out: string): void {
+  console.log(mergeSummary(mergeParts(out)));
+}
+
+function mergeSummary({ parts, splits }: MergeResult): string {
+  const lines = splits.map(
+    ({ folder, documents, tokens, shards }) =>
+      `  ${folder}: ${grouped(documents)} documents, ${grouped(tokens)} tokens in ${grouped(shards)} shards`,
+  );
+  return [`merged ${grouped(parts)} parts:`, ...lines].join("\n");
 }
 
 function inspect(folder: string, { json, ...flags }: InspectFlags) {

@@ -1,6 +1,7 @@
 // The values of options that commands have in common, checked as they are read.
 
 import { InvalidArgumentError, Option } from "commander";
+import { type Part, parsePart } from "../files/part.js";
 
 const wholeFrom = (least: number) => (value: string) => {
   const number = Number(value);
@@ -10,6 +11,15 @@ const wholeFrom = (least: number) => (value: string) => {
 
 export const positive = wholeFrom(1);
 export const wholeNumber = wholeFrom(0);
+
+/** `i/n`, or the launcher's rank. */
+export function part(value: string): Part {
+  try {
+    return parsePart(value);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
 
 /** A reader of lists: values between commas, each read by `read`. */
 export function list<T>(read: (text: string) => T): (value: string) => T[] {

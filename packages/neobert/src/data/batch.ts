@@ -75,6 +75,11 @@ export function makeBatch(
   return { step, ids, cuSeqlens, maskedRows: Int32Array.from(rows), labels: Int32Array.from(labels), pieces };
 }
 
+/** Says that batches of these pieces will be made soon: of sources at addresses they are then under way all at once. */
+export function prefetchItems(items: readonly PieceItem[], sources: readonly TokenShards[]): void {
+  for (const { source, piece } of items) sources[source]!.prefetch(piece.document, piece.start, piece.length);
+}
+
 const rowBorders = (tokens: number, rowLength: number) =>
   Int32Array.from({ length: Math.ceil(tokens / rowLength) + 1 }, (_, row) => Math.min(tokens, row * rowLength));
 

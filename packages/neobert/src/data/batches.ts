@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { shown } from "../files/checked.js";
-import { forcedMaskOf, type MicroBatch, makeBatch, type Packing, type PieceItem } from "./batch.js";
+import { forcedMaskOf, type MicroBatch, makeBatch, type Packing, type PieceItem, prefetchItems } from "./batch.js";
 import { Masker, type MaskingOptions } from "./masking.js";
 import { Mixture } from "./mixture.js";
 import { Packer } from "./packing.js";
@@ -29,6 +29,8 @@ export interface BatchOptions {
   masking?: Partial<MaskingOptions>;
   /** Pieces that may wait for a gap that they fill; default 256. */
   lookAheadPieces?: number;
+  /** Bytes of disk that tokens of sources at addresses may take at once; see `openShards`. */
+  cacheBytes?: number | undefined;
 }
 
 /** Which of a step's micro-batches are made: number `rank` of every `size` in turn. */
@@ -102,7 +104,7 @@ export class StepBatches {
     }
     this.#rowLength = options.packing === "crossAttention" ? maxLength : undefined;
     ({ count: this.#microBatches, budget: this.#budget } = divideStep(tokensPerStep, microBatchTokens, maxLength));
-    this.sources = options.sources.map(({ path }) => openShards(path));
+    this.sources = options.sources.map(({ path }) => openShards(path, options));
     checkSameTokenizer(this.sources);
     const indexes = this.sources.map((shards) => new PieceIndex(shards, maxLength, longDocuments));
     const weighted = indexes.map((index, source) => ({ index, weight: options.sources[source]!.weight }));
@@ -163,9 +165,14 @@ export class StepBatches {
     const step = this.#step;
     const microBatches: MicroBatch[] = [];
     let [targets, tokens] = [0, 0];
-    for (let microBatch = 0; microBatch < this.#microBatches; microBatch++) {
-      const items = this.#packer.bin(this.#budget);
-      if (microBatch % this.#share.size !== this.#share.rank) continue;
+    const bins = Array.from({ length: this.#microBatches }, () => this.#packer.bin(this.#budget));
+    const { rank, size } = this.#share;
+    const own = [...bins.entries()].filter(([microBatch]) => microBatch % size === rank);
+    prefetchItems(
+      own.flatMap(([, items]) => items),
+      this.sources,
+    );
+    for (const [microBatch, items] of own) {
       const forced = forcedMaskOf(step, microBatch);
       const sources = this.sources;
       const masker = this.#masker;

@@ -1,6 +1,6 @@
 // Fixed held-out batches: the same pieces with the same masks at every evaluation, in every run with this seed, whatever
 // the size of a micro-batch.
-import { type MicroBatch, makeBatch, type PieceItem } from "./batch.js";
+import { type MicroBatch, makeBatch, type PieceItem, prefetchItems } from "./batch.js";
 import { Masker, type MaskingOptions } from "./masking.js";
 import { sourceStream } from "./mixture.js";
 import { Packer } from "./packing.js";
@@ -46,12 +46,15 @@ export function evaluationBatches(folder: string, options: EvaluationOptions): M
       return { source: 0, draw: draw++, piece, size };
     };
     const packer = new Packer(next, 256);
-    const batches: MicroBatch[] = [];
+    const bins: PieceItem[][] = [];
     for (let items = packer.bin(microBatchTokens); items.length > 0; items = packer.bin(microBatchTokens)) {
-      const forced = { stream: sourceStream(randomStreams.evaluation, 1), counter: batches.length };
-      batches.push(makeBatch(batches.length, items, [shards], masker, randomStreams.evaluation, forced));
+      bins.push(items);
     }
-    return batches;
+    prefetchItems(bins.flat(), [shards]);
+    return bins.map((items, batch) => {
+      const forced = { stream: sourceStream(randomStreams.evaluation, 1), counter: batch };
+      return makeBatch(batch, items, [shards], masker, randomStreams.evaluation, forced);
+    });
   } finally {
     shards.close();
   }

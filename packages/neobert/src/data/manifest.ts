@@ -1,7 +1,9 @@
 // The manifest of a folder of token shards (`manifest.json`): what the numbers in its files are and where they came from.
 // A shard is two flat little-endian files: `tokens-00000.bin`, the documents' token ids one after another without [CLS] and
 // [SEP], and `offsets-00000.bin`, documents + 1 uint32 of where each document begins. Numpy reads both with `fromfile`.
+// A preparation in parts has such folders for each part, and over them a manifest that lists the shards of all: nothing is copied.
 import { z } from "zod";
+import { partNamed } from "../files/part.js";
 import { quoteStyles } from "./read/records.js";
 
 export const manifestFile = "manifest.json";
@@ -22,7 +24,17 @@ export type ManifestIds = z.infer<typeof specialIdsSchema>;
 export const sourceFileSchema = z.strictObject({ path: z.string(), bytes: count, sha256: z.string() });
 export type SourceFile = z.infer<typeof sourceFileSchema>;
 
-export const shardSchema = z.strictObject({ documents: count, tokens: count, sha256: z.string() });
+export const shardSchema = z.strictObject({
+  documents: count,
+  tokens: count,
+  sha256: z.string(),
+  /** In a merged manifest: the part's folder in which the shard's files lie, and the shard's number there. */
+  part: z
+    .string()
+    .refine((name) => partNamed(name) !== undefined, "expected the name of a part")
+    .exactOptional(),
+  number: count.exactOptional(),
+});
 /** One shard's counts and the sha256 of its tokens file. */
 export type ShardEntry = z.infer<typeof shardSchema>;
 
@@ -57,6 +69,14 @@ export const manifestSchema = z.strictObject({
   shards: z.array(shardSchema),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** The files of a manifest's shard, as paths from the manifest's folder: beside it, or in the folder of a part. */
+export function filesOfShard({ shards, split }: Manifest, shard: number): ReturnType<typeof shardFiles> {
+  const { part, number = shard } = shards[shard]!;
+  const { tokens, offsets } = shardFiles(number);
+  const folder = part === undefined ? "" : `../${part}/${split}/`;
+  return { tokens: folder + tokens, offsets: folder + offsets };
+}
 
 /** The narrowest type that holds every id up to the largest of a vocabulary, whose ids may have gaps: uint16 to 65,535. */
 export const tokenType = (maxId: number): Manifest["dtype"] => (maxId < 65_536 ? "uint16" : "uint32");

@@ -49,6 +49,21 @@ test("randomBelow draws every integer equally often", () => {
   for (const count of counts) expect(Math.abs(count - 10_000)).toBeLessThan(400); // 4 standard deviations: 370
 });
 
+test("a permutation of more than 2^32 places keeps within them and repeats none", () => {
+  for (const length of [2 ** 32 + 1, 5e9, 2 ** 50 + 1, 2 ** 52]) {
+    const permutation = new Permutation(length, 3, 2, 1);
+    const places = Array.from({ length: 20_000 }, (_, index) => Math.floor((index * length) / 20_000));
+    const values = places.map((place) => permutation.at(place));
+    expect(new Set(values).size).toBe(places.length);
+    expect(values.every((value) => Number.isInteger(value) && value >= 0 && value < length)).toBe(true);
+    for (let tenth = 0; tenth < 10; tenth++) {
+      const count = values.filter((value) => Math.floor((10 * value) / length) === tenth).length;
+      expect(Math.abs(count - 2000)).toBeLessThan(200); // 4 standard deviations: 170
+    }
+  }
+  expect(() => new Permutation(2 ** 52 + 2, 3, 2, 1)).toThrow("expected a length of 1 to 2^52");
+});
+
 test("a permutation visits every index below n once, whatever n and key", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 3000 }), fc.nat(), fc.nat(1000), (length, seed, epoch) => {

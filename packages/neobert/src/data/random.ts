@@ -83,7 +83,7 @@ export function randomBelow(n: number, seed: number, stream: number, counter: nu
 
 /**
  * A shuffle of [0, n) that is computed, not stored: `at(i)` is the element at place i. The same (seed, stream, counter)
- * give the same order; n is 1 to 2^32.
+ * give the same order; n is 1 to 2^52.
  */
 export class Permutation {
   readonly length: number;
@@ -91,12 +91,14 @@ export class Permutation {
   readonly #keys = new Uint32Array(8);
 
   constructor(length: number, seed: number, stream: number, counter: number) {
-    if (!Number.isInteger(length) || length < 1 || length > twoTo32) {
-      throw new RangeError(`Permutation: expected a length of 1 to 2^32, got ${length}`);
+    if (!Number.isInteger(length) || length < 1 || length > 2 ** 52) {
+      throw new RangeError(`Permutation: expected a length of 1 to 2^52, got ${length}`);
     }
     this.length = length;
     // At least 4 bits a half: narrower networks reach only some of the orders of a short list.
-    this.#halfBits = Math.max(4, Math.ceil(Math.log2(length) / 2));
+    let halfBits = 4;
+    while (4 ** halfBits < length) halfBits++;
+    this.#halfBits = halfBits;
     randomBlock(this.#keys.subarray(0, 4), seed, stream, counter, 0);
     randomBlock(this.#keys.subarray(4, 8), seed, stream, counter, 1);
   }

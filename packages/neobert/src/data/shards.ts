@@ -1,43 +1,85 @@
-// Reading token shards: documents by number, by positioned reads on the files. Nothing but the manifest is held in memory
-// (the kernel's page cache is the cache), and few files are open at once, so a folder may be of any size. The format is in
-// manifest.ts.
+// Reading token shards: documents by number, by positioned reads on the files of a folder or of an address (shard-files.ts).
+// Nothing but the manifest is held in memory. The format is in manifest.ts.
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../files/input-error.js";
-import { readJsonFile } from "../files/input-file.js";
-import { type Manifest, manifestFile, manifestSchema, newTokenArray, shardFiles, type TokenArray } from "./manifest.js";
+import { parseJson, readJsonFile } from "../files/input-file.js";
+import { partNamed } from "../files/part.js";
+import { isAddress } from "../hub/address.js";
+import {
+  filesOfShard,
+  type Manifest,
+  manifestFile,
+  manifestSchema,
+  newTokenArray,
+  type TokenArray,
+} from "./manifest.js";
+import { RemoteFiles } from "./remote/remote-files.js";
+import { LocalShardFiles, RemoteShardFiles, type ShardFiles } from "./shard-files.js";
 
-const maxOpenFiles = 64;
+/** Bytes of the largest manifest: a shard has 200. */
+const mostManifestBytes = 400_000_000;
+
+export interface OpenShardsOptions {
+  /** Bytes of disk that tokens read from an address may take at once; default 4 GiB. */
+  cacheBytes?: number | undefined;
+}
 
 /**
- * The token shards of a folder that `prepareData` made (its `train` or `validation`). Throws if the manifest is absent or
- * not valid, or if a shard's files are absent or not of the size that the manifest gives.
+ * The token shards of a folder that `prepareData` made (its `train` or `validation`), or of such a folder at an address:
+ * `hf://datasets/OWNER/NAME[@REVISION]/FOLDER` or `https://...`. Throws if the manifest is absent or not valid, or if a
+ * shard's files are absent or not of the size that the manifest gives (at an address, when they are first read).
  */
-export function openShards(folder: string): TokenShards {
+export function openShards(folder: string, { cacheBytes }: OpenShardsOptions = {}): TokenShards {
+  if (isAddress(folder)) return openRemoteShards(folder.replace(/\/+$/, ""), cacheBytes);
   const path = join(folder, manifestFile);
   if (!existsSync(path)) throw new InputError(missingManifest(folder));
+  const manifest = parseManifest(path, () => readJsonFile(path));
+  return new TokenShards(folder, manifest, () => new LocalShardFiles(folder, manifest));
+}
+
+function openRemoteShards(address: string, cacheBytes: number | undefined): TokenShards {
+  const remote = new RemoteFiles(address, cacheBytes);
+  try {
+    const path = `${address}/${manifestFile}`;
+    const bytes = remote.small(manifestFile, mostManifestBytes);
+    if (bytes === undefined) {
+      throw new InputError(
+        `openShards: expected ${manifestFile} at ${address}, got no such file\n` +
+          `Name a folder that \`neobert data prepare\` made, as one of its splits: ${address}/train`,
+      );
+    }
+    const manifest = parseManifest(path, () => parseJson(Buffer.from(bytes).toString(), path));
+    return new TokenShards(address, manifest, (fingerprint) => new RemoteShardFiles(remote, manifest, fingerprint));
+  } catch (error) {
+    remote.close();
+    throw error;
+  }
+}
+
+function parseManifest(path: string, read: () => unknown): Manifest {
   let json: unknown;
   try {
-    json = readJsonFile(path);
+    json = read();
   } catch (error) {
     throw new InputError(`openShards: expected JSON in ${path}, got ${(error as Error).message}`);
   }
   const parsed = manifestSchema.safeParse(json);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new InputError(
-      `openShards: expected a token manifest of version 1 in ${path}, got ${issue.path.join(".") || "the file"}: ${issue.message}\n` +
-        "Prepare the data again with this version: neobert data prepare --force",
-    );
-  }
-  return new TokenShards(folder, parsed.data);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new InputError(
+    `openShards: expected a token manifest of version 1 in ${path}, got ${issue.path.join(".") || "the file"}: ${issue.message}\n` +
+      "Prepare the data again with this version: neobert data prepare --force",
+  );
 }
 
 function missingManifest(folder: string): string {
   const start = `openShards: expected ${manifestFile} in ${folder}, got no such file\n`;
   if (existsSync(join(folder, "train", manifestFile)))
     return `${start}Name one of its splits: ${join(folder, "train")}`;
+  const parts = [folder, join(folder, "..")].find((path) => existsSync(path) && readdirSync(path).some(partNamed));
+  if (parts !== undefined) return `${start}Its parts are not merged: neobert data merge ${parts}`;
   if (existsSync(join(folder, "..", "prepare.json"))) {
     return `${start}The preparation was not finished: run the same \`neobert data prepare\` again and it goes on from there.`;
   }
@@ -50,13 +92,16 @@ export class TokenShards {
   /** Hash of what decides the documents, the sha256 of each shard among it: equal fingerprints mean equal data. */
   readonly fingerprint: string;
   readonly #firstDocuments: number[] = [0];
-  readonly #open = new Map<string, number>();
+  readonly #files: ShardFiles;
 
-  constructor(folder: string, manifest: Manifest) {
+  constructor(folder: string, manifest: Manifest, files: (fingerprint: string) => ShardFiles) {
     this.folder = folder;
     this.manifest = manifest;
     const { tokenizer, settings, shards } = manifest;
-    this.fingerprint = createHash("sha256").update(JSON.stringify({ tokenizer, settings, shards })).digest("hex");
+    const contents = shards.map(({ documents, tokens, sha256 }) => ({ documents, tokens, sha256 }));
+    this.fingerprint = createHash("sha256")
+      .update(JSON.stringify({ tokenizer, settings, shards: contents }))
+      .digest("hex");
     for (const key of ["documents", "tokens"] as const) {
       const sum = shards.reduce((sum, shard) => sum + shard[key], 0);
       if (manifest[key] !== sum) {
@@ -66,12 +111,10 @@ export class TokenShards {
         );
       }
     }
-    for (const [shard, { documents, tokens }] of manifest.shards.entries()) {
-      const files = shardFiles(shard);
-      this.#checkSize(files.tokens, tokens * this.#bytesPerToken);
-      this.#checkSize(files.offsets, (documents + 1) * 4);
+    for (const [shard, { documents }] of manifest.shards.entries()) {
       this.#firstDocuments.push(this.#firstDocuments[shard]! + documents);
     }
+    this.#files = files(this.fingerprint);
   }
 
   get documents(): number {
@@ -89,12 +132,17 @@ export class TokenShards {
 
   /** `length` token ids of a document from its token `start` on; the caller keeps to the document's length. */
   read(document: number, start: number, length: number): TokenArray {
-    const shard = this.#shardOf(document);
-    const files = shardFiles(shard);
-    const offset = this.#offsets(shard, document - this.#firstDocuments[shard]!, 1)[0]!;
+    const { shard, position } = this.#placeOf(document, start);
     const tokens = newTokenArray(this.manifest.dtype, length);
-    this.#readInto(files.tokens, tokens, (offset + start) * this.#bytesPerToken);
+    this.#files.readTokens(shard, bytesOf(tokens), position);
     return tokens;
+  }
+
+  /** Says that `read` will be asked for these tokens soon: what has to be fetched is then under way. */
+  prefetch(document: number, start: number, length: number): void {
+    if (this.#files.prefetch === undefined) return;
+    const { shard, position } = this.#placeOf(document, start);
+    this.#files.prefetch(shard, position, length * this.#bytesPerToken);
   }
 
   /** The lengths in tokens of `count` documents from `first` on. */
@@ -117,8 +165,7 @@ export class TokenShards {
   }
 
   close(): void {
-    for (const file of this.#open.values()) closeSync(file);
-    this.#open.clear();
+    this.#files.close();
   }
 
   get #bytesPerToken(): number {
@@ -138,59 +185,33 @@ export class TokenShards {
     return low;
   }
 
+  /** The shard of a document, and the byte of its tokens where token `start` of the document begins. */
+  #placeOf(document: number, start: number): { shard: number; position: number } {
+    const shard = this.#shardOf(document);
+    const offset = this.#offsets(shard, document - this.#firstDocuments[shard]!, 1)[0]!;
+    return { shard, position: (offset + start) * this.#bytesPerToken };
+  }
+
   #offsets(shard: number, first: number, count: number): Uint32Array {
     const offsets = new Uint32Array(count);
-    const { offsets: name } = shardFiles(shard);
-    this.#readInto(name, offsets, first * 4);
+    this.#files.readOffsets(shard, bytesOf(offsets), first * 4);
     const { tokens } = this.manifest.shards[shard]!;
-    const wrong = offsets.findIndex((offset, i) => offset > (offsets[i + 1] ?? tokens));
-    if (wrong < 0) return offsets;
-    throw new Error(
-      `TokenShards: expected offsets of ${join(this.folder, name)} that rise to ${tokens}, got ${offsets[wrong]} before ` +
-        `${offsets[wrong + 1] ?? tokens} at document ${first + wrong}\nCopy the file again, or prepare the data again: neobert data prepare --force`,
+    for (let i = 0; i < count; i++) {
+      const next = i + 1 < count ? offsets[i + 1]! : tokens;
+      if (offsets[i]! > next) throw this.#notRising(shard, first + i, offsets[i]!, next);
+    }
+    return offsets;
+  }
+
+  #notRising(shard: number, document: number, offset: number, next: number): Error {
+    const { offsets } = filesOfShard(this.manifest, shard);
+    const path = isAddress(this.folder) ? `${this.folder}/${offsets}` : join(this.folder, offsets);
+    return new Error(
+      `TokenShards: expected offsets of ${path} that rise to ${this.manifest.shards[shard]!.tokens}, got ${offset} before ` +
+        `${next} at document ${document}\nCopy the file again, or prepare the data again: neobert data prepare --force`,
     );
   }
-
-  #readInto(name: string, target: TokenArray | Uint32Array, position: number): void {
-    const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
-    const file = this.#fileOf(name);
-    for (let done = 0; done < bytes.length; ) {
-      const got = readSync(file, bytes, done, bytes.length - done, position + done);
-      if (got === 0) {
-        throw new Error(
-          `TokenShards: expected ${bytes.length} bytes at ${position} of ${join(this.folder, name)}, got ${done}\n` +
-            "The file was changed after it was opened: prepare the data again.",
-        );
-      }
-      done += got;
-    }
-  }
-
-  /** Keeps the last used files open: a Map iterates in the order of insertion, so its first key is the least recent. */
-  #fileOf(name: string): number {
-    let file = this.#open.get(name);
-    if (file === undefined) {
-      if (this.#open.size >= maxOpenFiles) {
-        const [oldest, oldFile] = this.#open.entries().next().value!;
-        closeSync(oldFile);
-        this.#open.delete(oldest);
-      }
-      file = openSync(join(this.folder, name), "r");
-    } else {
-      this.#open.delete(name);
-    }
-    this.#open.set(name, file);
-    return file;
-  }
-
-  #checkSize(name: string, bytes: number): void {
-    const path = join(this.folder, name);
-    const got = existsSync(path) ? `${statSync(path).size} bytes` : "no such file";
-    if (got !== `${bytes} bytes`) {
-      throw new InputError(
-        `openShards: expected ${path} of ${bytes} bytes as its manifest says, got ${got}\n` +
-          "Copy the file again, or prepare the data again: neobert data prepare --force",
-      );
-    }
-  }
 }
+
+const bytesOf = (array: TokenArray | Uint32Array<ArrayBuffer>) =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);

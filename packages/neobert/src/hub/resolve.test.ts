@@ -21,7 +21,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { readDocuments } from "../data/read/read.js";
+import { fetchPart, readDocuments } from "../data/read/read.js";
 import { Encoder } from "../encoder/encoder.js";
 import { writeSmallModel } from "../encoder/fixture-encoder.js";
 import { hubCachePath, hubFetch } from "./environment.js";
@@ -496,6 +496,24 @@ test("documents are read from a data set of the Hub, all of it or by pattern and
     "train.jsonl",
   ]);
   await expect(read("hf://datasets/words")).rejects.toThrow("expected hf://datasets/OWNER/NAME");
+});
+
+test("a part of a data set lists all its files, and downloads its own alone; parts agree in the listing", async () => {
+  const [csv, jsonl] = ["data/test.csv", "data/train.jsonl"].map(
+    (path) => `/datasets/acme/words/resolve/${COMMIT}/${path}`,
+  );
+  const partOf = (number: number) => fetchPart("hf://datasets/acme/words", { number, of: 2 });
+  const first = await partOf(1);
+  expect(first.files.map((path) => basename(path))).toEqual(["test.csv"]);
+  expect(requests.map(({ url }) => url)).toContain(csv);
+  expect(requests.map(({ url }) => url)).not.toContain(jsonl);
+  const second = await partOf(2);
+  expect(second.files.map((path) => basename(path))).toEqual(["train.jsonl"]);
+  expect([first.firstFile, second.firstFile]).toEqual([0, 1]);
+  expect(second.listing).toBe(first.listing);
+  await expect(fetchPart("hf://datasets/acme/words", { number: 1, of: 3 })).rejects.toThrow(
+    "got 2 files for 3 parts\n",
+  );
 });
 
 test("files may be chosen by a function of the repository's paths, which is asked of what the cache holds too", async () => {

@@ -53,6 +53,12 @@ interface Snapshot {
   paths: string[];
 }
 
+/** A file of a data set, by its path in there. */
+export interface ListedFile {
+  path: string;
+  bytes: number;
+}
+
 /**
  * Returns the local folder of a model: `nameOrFolder` itself (or its model, if it is a run's) if such a folder exists, else the snapshot of the
  * Hub's repository of this name (`owner/name`, or `owner/name@revision`), with config, tokenizer and safetensors files or those of `files`.
@@ -81,12 +87,35 @@ export async function resolveDataset(nameOrFolder: string, options: HubOptions &
   return paths.map((path) => join(folder, path)).sort();
 }
 
-async function fetchSnapshot(
+/** The files that `resolveDataset` would give, by their paths in the folder or repository, sorted; none is downloaded. */
+export async function listDataset(nameOrFolder: string, options: HubOptions & FileChoice = {}): Promise<ListedFile[]> {
+  const patterns = options.files ?? ["**"];
+  const { folder, paths, listing } = isFolder(nameOrFolder)
+    ? { folder: nameOrFolder, paths: matching(walkFiles(nameOrFolder), patterns), listing: null }
+    : await findSnapshot("dataset", nameOrFolder, patterns, options);
+  const bytes = new Map(listing?.map((file) => [file.path, file.bytes]));
+  return paths.sort().map((path) => ({ path, bytes: bytes.get(path) ?? statSync(join(folder, path)).size }));
+}
+
+async function fetchSnapshot(...question: Parameters<typeof findSnapshot>): Promise<Snapshot> {
+  const { folder, paths, download } = await findSnapshot(...question);
+  await download?.();
+  return { folder, paths };
+}
+
+interface FoundSnapshot extends Snapshot {
+  /** What the commit has; null where only the cache's folder could be asked. */
+  listing: RemoteFile[] | null;
+  /** Gets what the folder lacks of the paths. */
+  download?: () => Promise<void>;
+}
+
+async function findSnapshot(
   type: RepoType,
   name: string,
   patterns: Choice,
   options: HubOptions & { needed?: string | undefined },
-): Promise<Snapshot> {
+): Promise<FoundSnapshot> {
   if (!/^[\w-][\w.-]*(\/[\w-][\w.-]*)?$/.test(name)) {
     throw new Error(`${name}: expected a folder or a name OWNER/NAME of the Hub, got a path where there is no folder`);
   }
@@ -103,14 +132,14 @@ async function fetchSnapshot(
     const wanted = wantedPaths(listing, patterns);
     if (listing) expectFile(name, listing, options.needed);
     if (wanted?.length && wanted.every((path) => cache.has(known, path))) {
-      return { folder: cache.snapshotFolder(known), paths: wanted };
+      return { folder: cache.snapshotFolder(known), paths: wanted, listing };
     }
   }
   // What the cache holds of a commit, complete or not, when the Hub cannot be asked.
-  const held = (): Snapshot | null => {
+  const held = (): FoundSnapshot | null => {
     const folder = known && cache.snapshotFolder(known);
     const paths = folder && existsSync(folder) ? matching(walkFiles(folder), patterns) : [];
-    return folder && paths.length > 0 ? { folder, paths } : null;
+    return folder && paths.length > 0 ? { folder, paths, listing: null } : null;
   };
   const notFound = (reason: string) =>
     new Error(
@@ -171,36 +200,38 @@ async function fetchSnapshot(
         "Choose some of these with files.",
     );
   }
-  for (const file of files) {
-    if (!chosen.has(file.path) || cache.has(commit, file.path)) continue;
-    let receivedBytes = 0;
-    const open = () => hub.downloadFile({ ...access, repo, path: file.path, revision: commit });
-    try {
-      await cache.add(
-        commit,
-        file,
-        open,
-        (count) => {
-          receivedBytes += count;
-          options.onProgress?.({ file: file.path, fileBytes: file.bytes, receivedBytes });
-        },
-        options.signal,
-      );
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      if (isUnwritable(error)) {
+  const download = async () => {
+    for (const file of files) {
+      if (!chosen.has(file.path) || cache.has(commit, file.path)) continue;
+      let receivedBytes = 0;
+      const open = () => hub.downloadFile({ ...access, repo, path: file.path, revision: commit });
+      try {
+        await cache.add(
+          commit,
+          file,
+          open,
+          (count) => {
+            receivedBytes += count;
+            options.onProgress?.({ file: file.path, fileBytes: file.bytes, receivedBytes });
+          },
+          options.signal,
+        );
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        if (isUnwritable(error)) {
+          throw new Error(
+            `${name}: expected a cache that can be written for ${file.path}, got ${(error as Error).message}\n` +
+              "Name another folder with HF_HUB_CACHE or HF_HOME, or download the model as a user who may write there.",
+          );
+        }
+        const got = error instanceof Error ? error.message : error; // the library's streams throw strings
         throw new Error(
-          `${name}: expected a cache that can be written for ${file.path}, got ${(error as Error).message}\n` +
-            "Name another folder with HF_HUB_CACHE or HF_HOME, or download the model as a user who may write there.",
+          `${name}: expected ${file.path} from ${hubUrl}, got ${got}\nRun it again: it goes on where it stopped.`,
         );
       }
-      const got = error instanceof Error ? error.message : error; // the library's streams throw strings
-      throw new Error(
-        `${name}: expected ${file.path} from ${hubUrl}, got ${got}\nRun it again: it goes on where it stopped.`,
-      );
     }
-  }
-  return { folder: cache.snapshotFolder(commit), paths: [...chosen] };
+  };
+  return { folder: cache.snapshotFolder(commit), paths: [...chosen], listing: files, download };
 }
 
 /** Throws where the repository lacks a file, naming those of its kind. */

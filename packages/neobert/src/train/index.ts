@@ -1,6 +1,8 @@
 // `neobert/train`: what makes models. Needs libtorch.
 
+export { type MergeResult, mergeParts } from "../data/prepare/merge.js";
 export { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
+export { everyNth, type Part, parsePart } from "../files/part.js";
 export { formatDuration, Progress } from "../terminal/run-progress.js";
 export type { BenchmarkProgress, BenchmarkResult } from "./classify/benchmark.js";
 export { type ClassifyConfig, parseClassifyConfig } from "./classify/classify-config.js";

@@ -14,11 +14,14 @@ const count = z.int().nonnegative();
 
 const stateSchema = z.strictObject({
   format: z.literal("neobert-prepare"),
-  version: z.literal(1),
+  /** 1 named a document held out by its number in the whole input, 2 by its file and its number there. */
+  version: z.union([z.literal(1), z.literal(2)]),
   settings: settingsSchema,
   tokenizer: tokenizerSchema,
   specialIds: specialIdsSchema,
   sources: z.array(z.strictObject({ ...sourceFileSchema.shape, modifiedMs: z.number() })),
+  /** Of a preparation in parts: which one, the number of its first file among all, and the hash of all their names and sizes. */
+  part: z.strictObject({ number: count, of: count, firstFile: count, listing: z.string() }).exactOptional(),
   /** The first document of the next shard: file, its number in the file and in the whole input. */
   position: z.strictObject({ file: count, documentInFile: count, document: count }),
   dropped: z.strictObject({ short: count, long: count }),
@@ -67,21 +70,37 @@ export async function hashSources(
   return sources;
 }
 
-/** "NAME: BEFORE, now AFTER" for everything that decides the tokens and differs between two states. */
-export function differences(before: PrepareState, after: PrepareState): string[] {
-  const lines: string[] = [];
-  const compare = (name: string, old: unknown, now: unknown) => {
-    if (JSON.stringify(old) !== JSON.stringify(now)) lines.push(`${name}: ${show(old)}, now ${show(now)}`);
-  };
-  for (const key of Object.keys(after.settings) as (keyof PrepareState["settings"])[]) {
-    compare(key, before.settings[key], after.settings[key]);
-  }
-  compare("tokenizer", before.tokenizer.hash, after.tokenizer.hash);
-  for (let file = 0; file < Math.max(before.sources.length, after.sources.length); file++) {
+/** Something that decides the tokens, as two states have it. */
+export interface Difference {
+  name: string;
+  before: string;
+  after: string;
+}
+
+/** Everything that decides the tokens and differs between two states. */
+export function differences(before: PrepareState, after: PrepareState): Difference[] {
+  const found = settingDifferences(before, after);
+  const count = Math.max(before.sources.length, after.sources.length);
+  for (let file = 0; file < count; file++) {
     // A file may have moved, but its name tells its format.
-    compare(`source ${file + 1}`, identityOf(before.sources[file]), identityOf(after.sources[file]));
+    compare(found, `source ${file + 1}`, identityOf(before.sources[file]), identityOf(after.sources[file]));
   }
-  return lines;
+  return found;
+}
+
+/** Of these, what all parts of a preparation have in common. */
+export function settingDifferences(before: PrepareState, after: PrepareState): Difference[] {
+  const found: Difference[] = [];
+  for (const key of Object.keys(after.settings) as (keyof PrepareState["settings"])[]) {
+    compare(found, key, before.settings[key], after.settings[key]);
+  }
+  compare(found, "tokenizer", before.tokenizer.hash, after.tokenizer.hash);
+  compare(found, "names and sizes of all parts' files", before.part?.listing, after.part?.listing);
+  return found;
+}
+
+function compare(found: Difference[], name: string, before: unknown, after: unknown): void {
+  if (JSON.stringify(before) !== JSON.stringify(after)) found.push({ name, before: show(before), after: show(after) });
 }
 
 const identityOf = (file: PrepareState["sources"][number] | undefined) =>

@@ -7,6 +7,8 @@ import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { lockFolder } from "../../files/folder-lock.js";
+import { type Part, partName } from "../../files/part.js";
+import { isAddress } from "../../hub/address.js";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import {
   type Manifest,
@@ -18,7 +20,8 @@ import {
   tokenType,
 } from "../manifest.js";
 import { randomStreams, uniform } from "../random.js";
-import { fetchSources, type ReadOptions } from "../read/read.js";
+import { fetchPart, fetchSources, type ReadOptions } from "../read/read.js";
+import { fetchTokenizer } from "../remote/remote-tokenizer.js";
 import { readBatches, type TextBatch } from "../text-batches.js";
 import { differences, hashSources, hasState, type PrepareState, readState, writeState } from "./prepare-state.js";
 import { ShardWriter } from "./shard-writer.js";
@@ -31,6 +34,8 @@ export interface PrepareOptions extends Pick<ReadOptions, "format" | "column" | 
   tokenizer: string;
   /** Folder to make: `train/`, `validation/` and `tokenizer/` in it. */
   out: string;
+  /** Prepares this part of the files alone, into a folder of its own in `out`; `mergeParts` makes `out` of all parts. */
+  part?: Part;
   /** Documents of fewer or more tokens ([CLS] and [SEP] not counted) are dropped; default 1 and no limit. */
   minTokens?: number;
   maxTokens?: number;
@@ -70,19 +75,27 @@ export interface PrepareResult {
 }
 
 const splits = ["train", "validation"] as const;
-type ShardSplit = (typeof splits)[number];
+export type ShardSplit = (typeof splits)[number];
 
 /**
  * Tokenizes `sources` into `out/train` and `out/validation`. Throws if `out` was made with other settings or inputs and
- * `force` is not set, if another process is writing there, or if a split ends up without documents; rejects with the
- * signal's reason when aborted, keeping the finished shards.
+ * `force` is not set, if another process is writing there, or if a split ends up without documents (that of a part may);
+ * rejects with the signal's reason when aborted, keeping the finished shards.
  */
 export async function prepareData(options: PrepareOptions): Promise<PrepareResult> {
-  const { out, force = false, signal } = options;
-  const input: PrepareInput = {
-    settings: settingsOf(options),
-    tokenizer: loadTokenizer(options.tokenizer),
-    files: await fetchSources(options.sources, signal ? { signal } : {}),
+  const { force = false, signal, part } = options;
+  const out = part ? join(options.out, partName(part)) : options.out;
+  const settings = settingsOf(options);
+  const tokenizer = loadTokenizer(options.tokenizer);
+  const { files, ...division } = part
+    ? await fetchPart(options.sources, part, signal ? { signal } : {})
+    : { files: await fetchSources(options.sources, signal ? { signal } : {}) };
+  const input = {
+    out,
+    settings,
+    tokenizer,
+    files,
+    ...(part && { part: { ...part, ...division } as PrepareState["part"] }),
   };
   // What is finished is only looked at, which needs no right to write there.
   if (!force && readState(out)?.complete) return prepareFrom(input, options);
@@ -94,17 +107,13 @@ export async function prepareData(options: PrepareOptions): Promise<PrepareResul
   }
 }
 
-interface PrepareInput {
-  settings: PrepareSettings;
-  tokenizer: Tokenizer;
-  files: string[];
-}
+type PrepareInput = Pick<PrepareState, "settings" | "part"> & { out: string; tokenizer: Tokenizer; files: string[] };
 
 async function prepareFrom(
-  { settings, tokenizer, files }: PrepareInput,
+  { out, settings, tokenizer, files, part }: PrepareInput,
   options: PrepareOptions,
 ): Promise<PrepareResult> {
-  const { out, signal, onProgress = () => {} } = options;
+  const { signal, onProgress = () => {} } = options;
   const previous = options.force ? undefined : stateWithShards(out);
   const empty = { filesDone: 0, files: files.length, documents: 0, tokens: 0, textBytes: 0, seconds: 0 };
   const sources = await hashSources(files, previous?.sources ?? [], (filesDone) => {
@@ -113,11 +122,12 @@ async function prepareFrom(
   });
   const fresh: PrepareState = {
     format: "neobert-prepare",
-    version: 1,
+    version: 2,
     settings,
     tokenizer: { hash: tokenizer.hash, vocabSize: tokenizer.vocabSize },
     specialIds: specialIdsOf(tokenizer),
     sources,
+    ...(part && { part }),
     position: { file: 0, documentInFile: 0, document: 0 },
     dropped: { short: 0, long: 0 },
     shards: { train: [], validation: [] },
@@ -125,8 +135,9 @@ async function prepareFrom(
   };
   const changes = previous === undefined ? [] : differences(previous, fresh);
   if (changes.length > 0) {
+    const lines = changes.map(({ name, before, after }) => `${name}: ${before}, now ${after}`);
     throw new Error(
-      `prepareData: expected the settings and inputs that ${out} was made with, got others\n  ${changes.join("\n  ")}\n` +
+      `prepareData: expected the settings and inputs that ${out} was made with, got others\n  ${lines.join("\n  ")}\n` +
         "Use another folder, or `force` to make this one anew.",
     );
   }
@@ -165,13 +176,15 @@ async function prepareFrom(
 
 /** The folder of the tokenizer that a split (`OUT/train`) or a whole prepared folder (`OUT`) was made with. */
 export function preparedTokenizer(folder: string): string {
+  if (isAddress(folder)) return fetchTokenizer(folder);
   return [join(folder, "tokenizer"), join(folder, "..", "tokenizer")].find((path) => existsSync(path)) ?? folder;
 }
 
 /** The state of an earlier run; one that finished no shard binds nobody to its settings. */
 function stateWithShards(out: string): PrepareState | undefined {
   const state = readState(out);
-  return splits.some((split) => state && state.shards[split].length > 0) ? state : undefined;
+  const isBinding = state && (state.complete || splits.some((split) => state.shards[split].length > 0));
+  return isBinding ? state : undefined;
 }
 
 function specialIdsOf(tokenizer: Tokenizer): ManifestIds {
@@ -225,23 +238,29 @@ class Preparation {
 
   add(batch: TextBatch, index: number, tokens: TokenArray): void {
     const { minTokens, maxTokens, shardTokens, validation } = this.#state.settings;
-    const document = batch.document + index;
-    this.#next = { file: batch.file, documentInFile: batch.documentInFile + index + 1, document: document + 1 };
+    const { file, documentInFile, document } = batch;
+    this.#next = { file, documentInFile: documentInFile + index + 1, document: document + index + 1 };
     if (tokens.length < minTokens) this.#dropped.short++;
     else if (tokens.length > (maxTokens ?? Number.POSITIVE_INFINITY)) this.#dropped.long++;
     else {
-      const heldOut =
-        validation !== null && uniform(validation.seed, randomStreams.heldOut, document) < validation.fraction;
-      const split = heldOut ? "validation" : "train";
+      const split = validation !== null && this.#isHeldOut(batch, index, validation) ? "validation" : "train";
       this.#writers[split] ??= new ShardWriter(join(this.#out, split), this.#state.shards[split].length);
       this.#writers[split].append(tokens);
       if (this.#writers[split].tokens >= shardTokens) this.#endShards();
     }
   }
 
+  /** By the document's file, numbered among those of all parts, and its number there. */
+  #isHeldOut(batch: TextBatch, index: number, { fraction, seed }: NonNullable<PrepareSettings["validation"]>): boolean {
+    const { version, part } = this.#state;
+    const file = batch.file + (part?.firstFile ?? 0);
+    const place = version === 1 ? ([batch.document, 0] as const) : ([batch.documentInFile, file] as const);
+    return uniform(seed, randomStreams.heldOut, place[0] + index, place[1]) < fraction;
+  }
+
   finish(): void {
-    const { settings, tokenizer, specialIds, shards } = this.#state;
-    for (const split of wantedSplits(settings)) {
+    const { settings, tokenizer, specialIds, shards, part } = this.#state;
+    for (const split of part ? [] : wantedSplits(settings)) {
       if (shards[split].length === 0 && !this.#writers[split]) throw this.#emptySplit(split);
     }
     this.#endShards();
@@ -297,7 +316,8 @@ class Preparation {
   }
 }
 
-const wantedSplits = (settings: PrepareSettings): ShardSplit[] => (settings.validation ? [...splits] : ["train"]);
+export const wantedSplits = (settings: PrepareSettings): ShardSplit[] =>
+  settings.validation ? [...splits] : ["train"];
 
 function countsOf(state: PrepareState, split: ShardSplit): { documents: number; tokens: number } {
   const counts = { documents: 0, tokens: 0 };

@@ -4,8 +4,9 @@
 
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { globToRegExp, isGlob, walkFiles } from "../../files/glob.js";
+import type { Part } from "../../files/part.js";
 import type { HubOptions } from "../../hub/resolve.js";
 
 export type SourceFormat = "text" | "jsonl" | "json" | "csv" | "tsv" | "parquet";
@@ -54,31 +55,98 @@ export function listSourceFiles(sources: string | string[]): string[] {
 /** As `listSourceFiles`, but downloads `hf://` sources into the local Hugging Face cache first and lists their files there. */
 export async function fetchSources(sources: string | string[], options: HubOptions = {}): Promise<string[]> {
   const files = new Set<string>();
-  const add = (paths: string[]) => {
-    for (const path of paths) files.add(path);
-  };
   for (const source of [sources].flat()) {
-    if (!source.startsWith(HUB_PREFIX)) {
-      add(listSourceFiles(source));
-      continue;
-    }
-    const match = /^([^/@]+\/[^/@]+)(?:@([^/]+))?(?:\/(.+))?$/.exec(source.slice(HUB_PREFIX.length));
-    if (!match) throw new Error(`${source}: expected ${HUB_PREFIX}OWNER/NAME[@REVISION][/PATTERN], got another form`);
-    const [, name, revision, pattern] = match;
-    const { resolveDataset } = await import("../../hub/resolve.js");
-    const readable = Object.keys(FORMATS).flatMap((extension) => [
-      `**/*.${extension}`,
-      `**/*.${extension}.gz`,
-      `**/*.${extension}.zst`,
-    ]);
-    const found = await resolveDataset(name!, {
-      ...options,
-      ...(revision && { revision }),
-      files: pattern ? [pattern] : readable,
-    });
-    add(found);
+    const hub = hubSource(source);
+    const found = hub
+      ? await (await import("../../hub/resolve.js")).resolveDataset(hub.name, { ...options, ...hub })
+      : listSourceFiles(source);
+    for (const path of found) files.add(path);
   }
   return [...files];
+}
+
+/** The files of one part of the sources: consecutive ones of all files, of which it begins with number `firstFile`. */
+export interface PartFiles {
+  files: string[];
+  firstFile: number;
+  /** Hash of the names and sizes of all files: parts of one division agree in it. */
+  listing: string;
+}
+
+/**
+ * As `fetchSources`, of one part: all files are listed, and cut between files into parts of nearly equal bytes, of which
+ * this one's are downloaded. Throws where there are fewer files than parts.
+ */
+export async function fetchPart(sources: string | string[], part: Part, options: HubOptions = {}): Promise<PartFiles> {
+  const { listDataset, resolveDataset } = await import("../../hub/resolve.js");
+  const listed = new Map<string, { source: string; path: string; bytes: number }>();
+  for (const source of new Set([sources].flat())) {
+    const hub = hubSource(source);
+    const found = hub
+      ? await listDataset(hub.name, { ...options, ...hub })
+      : listSourceFiles(source).map((path) => ({ path, bytes: statSync(path).size }));
+    const place = hub ? `${hub.name}@${hub.revision} ` : "";
+    for (const { path, bytes } of found)
+      if (!listed.has(place + path)) listed.set(place + path, { source, path, bytes });
+  }
+  const all = [...listed.values()];
+  const [first, end] = rangeOfPart(
+    all.map(({ bytes }) => bytes),
+    part,
+  );
+  const own = all.slice(first, end);
+  const files: string[] = [];
+  for (const source of new Set(own.map(({ source }) => source))) {
+    const paths = new Set(own.filter((file) => file.source === source).map(({ path }) => path));
+    const hub = hubSource(source);
+    const choose = (all: string[]) => all.filter((path) => paths.has(path));
+    const found = hub ? await resolveDataset(hub.name, { ...options, ...hub, files: choose }) : [...paths];
+    if (found.length !== paths.size) {
+      throw new Error(
+        `${source}: expected the ${paths.size} files that were listed, got ${found.length}\nName a commit: @REVISION.`,
+      );
+    }
+    files.push(...found);
+  }
+  const names = all.map(({ path, bytes }) => [basename(path), bytes]);
+  return { files, firstFile: first, listing: createHash("sha256").update(JSON.stringify(names)).digest("hex") };
+}
+
+/** Where a part begins and ends among files of these bytes: cuts nearest to equal shares that leave no part without a file. */
+export function rangeOfPart(bytes: readonly number[], { number, of }: Part): [number, number] {
+  if (of > bytes.length) {
+    throw new Error(
+      `fetchPart: expected at least as many files as parts, got ${bytes.length} files for ${of} parts\n` +
+        "A file is not divided: take fewer parts, or cut the files.",
+    );
+  }
+  const total = bytes.reduce((sum, size) => sum + size, 0);
+  const cuts = [0];
+  let [file, before] = [0, 0];
+  for (let cut = 1; cut < of; cut++) {
+    const target = (total * cut) / of;
+    while (file <= cuts[cut - 1]! || before + bytes[file]! / 2 <= target) {
+      if (file >= bytes.length - (of - cut)) break;
+      before += bytes[file++]!;
+    }
+    cuts.push(file);
+  }
+  cuts.push(bytes.length);
+  return [cuts[number - 1]!, cuts[number]!];
+}
+
+/** The options of `resolveDataset` that an `hf://` source means; undefined for a local one. */
+function hubSource(source: string): { name: string; revision?: string; files: string[] } | undefined {
+  if (!source.startsWith(HUB_PREFIX)) return undefined;
+  const match = /^([^/@]+\/[^/@]+)(?:@([^/]+))?(?:\/(.+))?$/.exec(source.slice(HUB_PREFIX.length));
+  if (!match) throw new Error(`${source}: expected ${HUB_PREFIX}OWNER/NAME[@REVISION][/PATTERN], got another form`);
+  const [, name, revision, pattern] = match;
+  const readable = Object.keys(FORMATS).flatMap((extension) => [
+    `**/*.${extension}`,
+    `**/*.${extension}.gz`,
+    `**/*.${extension}.zst`,
+  ]);
+  return { name: name!, ...(revision && { revision }), files: pattern ? [pattern] : readable };
 }
 
 /** SHA-256 of a file's bytes as they lie on the disk, in hexadecimal. */

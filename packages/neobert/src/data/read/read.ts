@@ -6,7 +6,7 @@ import { fetchSources, sourceFormat } from "./read-files.js";
 import { splitText, type TextSplit } from "./read-text.js";
 import { type QuoteStyle, type RecordOptions, readRecords } from "./records.js";
 
-export { fetchSources, hashFile, listSourceFiles, type SourceFormat, sourceFormat } from "./read-files.js";
+export { fetchPart, fetchSources, hashFile, listSourceFiles, type SourceFormat, sourceFormat } from "./read-files.js";
 export type { QuoteStyle, TextSplit };
 
 export interface ReadOptions extends Pick<RecordOptions, "format" | "header" | "quotes"> {

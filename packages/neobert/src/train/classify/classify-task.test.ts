@@ -16,7 +16,8 @@ import { fineTune } from "./classify-task.js";
 import { Examples } from "./examples.js";
 import { labelledOf, smallFineTuning, warOrPeace } from "./fixture-classify.js";
 import { predict } from "./predict.js";
-import { IGNORED, labelFieldsOf, logitsOf, lossOf, type Problem } from "./problem.js";
+import { IGNORED, labelFieldsOf, type Problem } from "./problem.js";
+import { logitsOf, lossOf } from "./problem-loss.js";
 
 let root: string;
 let bert: string;

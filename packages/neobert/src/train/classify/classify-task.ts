@@ -19,7 +19,8 @@ import { type EpochCursor, epochCursorSchema, epochSteps } from "./epochs.js";
 import { Examples } from "./examples.js";
 import type { FineTuning } from "./fine-tuning.js";
 import { predict } from "./predict.js";
-import { headOf, type LabelledBatch, labelFieldsOf, logitsOf, lossOf } from "./problem.js";
+import { headOf, type LabelledBatch, labelFieldsOf } from "./problem.js";
+import { logitsOf, lossOf } from "./problem-loss.js";
 
 export interface FineTuningResult extends RunResult {
   /** The evaluation whose model is the finished one; undefined without validation data. */
@@ -106,7 +107,7 @@ async function evaluate(work: FineTuning, run: Run, examples: Examples, best: Be
     work.keepDetails?.(outputs, examples, run.state!.step);
     keepBest(config.out, (folder) => {
       run.model.save(folder);
-      saveTokenizer(run.tokenizer, folder);
+      saveTokenizer(run.tokenizer, folder, { segments: run.model.architecture.segments() > 1 });
       writeFileAtomic(join(folder, "README.md"), classifierCard(run, work));
     });
   }

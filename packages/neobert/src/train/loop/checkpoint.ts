@@ -35,15 +35,20 @@ export interface CheckpointOptions {
   keep: number;
 }
 
+/** The folder of a run's checkpoint after `step` steps. */
+export function checkpointFolder(run: string, step: number): string {
+  return join(checkpointsOf(run), `step-${String(step).padStart(8, "0")}`);
+}
+
 /** Writes a checkpoint into the run's folder, makes it the latest, deletes those beyond `keep`; returns its folder. */
 export function saveCheckpoint(run: string, options: CheckpointOptions): string {
   const { step, model, optimizer, tokenizer, card, extras, state, keep } = options;
-  const folder = join(checkpointsOf(run), `step-${String(step).padStart(8, "0")}`);
+  const folder = checkpointFolder(run, step);
   const temporary = `${folder}.tmp`;
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(join(temporary, trainingFolder), { recursive: true });
   model.save(temporary);
-  saveTokenizer(tokenizer, temporary);
+  saveTokenizer(tokenizer, temporary, { segments: model.architecture.segments() > 1 });
   writeFileAtomic(join(temporary, "README.md"), card);
   extras?.(temporary);
   const tensors = optimizer.map(({ name, shape, data }) => ({ name, dtype: "F32" as const, shape: [...shape], data }));

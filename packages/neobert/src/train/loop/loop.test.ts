@@ -104,6 +104,26 @@ test("a run on a byte-level BPE vocabulary (ablation M3) masks no special token,
   rmSync(folder, { recursive: true });
 });
 
+test.each(["fp32", "bf16"])(
+  "with SOAP a run stopped before and after new bases and resumed equals the unbroken one, in %s",
+  async (dtype) => {
+    const soap = [`dtype=${dtype}`, "steps=8", "optimizer={ name: soap, lr: 3e-3, preconditionFrequency: 3, maxPrecondDim: 64 }"]; // biome-ignore format: one thing
+    const unbroken = await runPretraining(smallRun(root, `soap-whole-${dtype}`, ...soap));
+    for (const stop of [1, 3, 6]) {
+      const config = smallRun(root, `soap-stopped-${stop}-${dtype}`, ...soap);
+      await runPretraining(config, stopAfter(stop));
+      const resumed = await runPretraining(config, { resume: true });
+      expectSameCheckpoint(resumed.checkpoint!, unbroken.checkpoint!);
+    }
+    const file = openSafetensors(join(unbroken.checkpoint!, "training/optimizer.safetensors"));
+    const parts = (name: string) =>
+      file.names().flatMap((key) => (key.endsWith(`.${name}`) ? [key.split(".")[0]!] : []));
+    expect(parts("model.encoder.weight").sort()).toEqual(["expAvg", "expAvgSq", "gg1", "q1", "step"]); // 80 x 32
+    expect(parts("model.layer_norm.weight").sort()).toEqual(["expAvg", "expAvgSq", "step"]);
+    file.close();
+  },
+);
+
 test("in bf16 a resumed run equals the unbroken one too", async () => {
   const unbroken = await runPretraining(smallRun(root, "bf16-whole", "dtype=bf16", "steps=6"));
   const config = smallRun(root, "bf16-stopped", "dtype=bf16", "steps=6");

@@ -9,7 +9,7 @@ import { EventFile } from "../output/events.js";
 import { MetricsFile } from "../output/metrics-file.js";
 import type { MetricsWindow, RunRecord, RunState } from "../output/run-record.js";
 import { alone, type World } from "../world/world.js";
-import { publishModel, saveCheckpoint } from "./checkpoint.js";
+import { checkpointFolder, publishModel, saveCheckpoint } from "./checkpoint.js";
 import type { Run, RunOf } from "./run.js";
 import { learningRate } from "./schedule.js";
 import { endRun, startRun } from "./start.js";
@@ -228,8 +228,9 @@ async function save<B, Scores extends object>(
   const { step } = state!;
   const optimizer = await updater.state();
   run.savedStep = step;
+  run.checkpoint = checkpointFolder(config.out, step);
   if (world.rank > 0) return;
-  run.checkpoint = saveCheckpoint(config.out, {
+  saveCheckpoint(config.out, {
     step,
     model,
     optimizer,

@@ -8,11 +8,13 @@ import { join } from "node:path";
 import { z } from "zod";
 import { isObject } from "../../files/checked.js";
 import {
+  checkOptimizer,
   checkSchedule,
   common,
   count,
   folder,
   optimizerSchema,
+  resolveOptimizer,
   resolveSchedule,
   scheduleSchema,
   share,
@@ -36,7 +38,9 @@ const dataSchema = z.strictObject({
       z
         .array(
           z.strictObject({
-            path: folder.describe("Folder made by `neobert data prepare`"),
+            path: folder.describe(
+              "Folder made by `neobert data prepare`, or the address of one: hf://datasets/OWNER/NAME@REVISION/train",
+            ),
             weight: z
               .number()
               .positive()
@@ -52,6 +56,10 @@ const dataSchema = z.strictObject({
     .enum(["cut", "truncate"])
     .default("cut")
     .describe("Documents over `maxLength`: cut into consecutive pieces, or only their start kept"),
+  cacheBytes: count.optional().meta({
+    description: "Bytes of disk that text read from an address may take in each process",
+    fallback: "4 GiB",
+  }),
 });
 
 const maskingSchema = z.strictObject({
@@ -160,13 +168,14 @@ function checkCombinations(run: RunConfig): Complaint[] {
     "microBatchTokens",
     `expected at least maxLength (${run.maxLength}), got ${run.microBatchTokens}`,
   );
-  return [...complaints, ...checkSchedule(run)];
+  return [...complaints, ...checkOptimizer(run), ...checkSchedule(run)];
 }
 
 /** Fills the defaults that depend on other options; doing it twice changes nothing. */
 function resolveDefaults(run: RunConfig): RunConfig {
   const microBatchTokens = Math.min(run.microBatchTokens, run.tokensPerStep);
-  return { ...run, microBatchTokens, schedule: resolveSchedule(run) };
+  const optimizer = resolveOptimizer(run.optimizer);
+  return { ...run, microBatchTokens, optimizer, schedule: resolveSchedule(run) };
 }
 
 /** A pretraining run's file. */

@@ -70,8 +70,8 @@ export function pretraining(config: RunConfig): TrainTask<MicroBatch, MaskedScor
 
 function batchOptions(config: RunConfig): BatchOptions {
   const { data, maxLength, packing, tokensPerStep, microBatchTokens, seed, masking } = config;
-  const { train: sources, longDocuments } = data;
-  return { sources, longDocuments, maxLength, packing, tokensPerStep, microBatchTokens, seed, masking };
+  const { train: sources, longDocuments, cacheBytes } = data;
+  return { sources, longDocuments, cacheBytes, maxLength, packing, tokensPerStep, microBatchTokens, seed, masking };
 }
 
 function firstBatch(config: RunConfig): MicroBatch {
