@@ -135,6 +135,7 @@ export class DistributedUpdater implements Updater {
   }
 
   async state(): Promise<SavedTensor[]> {
+    await this.#checkSame();
     if (this.#sharding === "none") return savedTensors(this.#model, this.#optimizer);
     const saved: SavedTensor[] = [];
     for (const owned of this.#owned) saved.push(...(await this.#gatherState(owned)));
@@ -155,6 +156,20 @@ export class DistributedUpdater implements Updater {
     this.#optimizer.dispose();
     if (this.#sharding === "none") return;
     for (const { weight, copy } of this.#owned.flat()) for (const tensor of [weight, copy]) tensor?.dispose();
+  }
+
+  /** Throws where a parameter's norm is not, to the bit, that on rank 0: ranks that drift apart train no one model. */
+  async #checkSame(): Promise<void> {
+    const { rank } = this.#world;
+    const norms = [...this.#model.weights.values()].map((weight) => totalNorm([weight]));
+    const first = await this.#world.sum(norms.map((norm) => (rank === 0 ? norm : 0)));
+    const differ = await this.#world.sum(norms.map((norm, i) => (norm === first[i] ? 0 : 1)));
+    const at = differ.findIndex((ranks) => ranks > 0);
+    if (at < 0) return;
+    throw new Error(
+      `world: expected the same weights on all ranks, got others than rank 0's in ${[...this.#model.weights.keys()][at]} on ${differ[at]} of them\n` +
+        "Give all ranks the same number of threads and the same kind of processor, or set sharding to optimizer or gradients, and resume.",
+    );
   }
 
   #whole(piece: Piece): Owned {
