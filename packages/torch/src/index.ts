@@ -25,6 +25,8 @@ export {
   embedding,
   grad,
   layerNorm,
+  linalgEigh,
+  linalgQr,
   linear,
   matmul,
   mseLoss,
@@ -56,6 +58,7 @@ export {
   clipGradNorm_,
   clipScale,
   gradNorm,
+  type Optimizer,
   type ParameterGroup,
   type StepOptions,
   totalNorm,
@@ -76,4 +79,6 @@ export {
   version,
 } from "./runtime.js";
 export { enableGrad, keep, noGrad, TidyScope, tidy } from "./scope.js";
+export { SOAP, type SOAPOptions } from "./soap.js";
+export { type PreconditionOptions, soapStateSize, soapStepFlops } from "./soap-cost.js";
 export { type Dims, Tensor } from "./tensor.js";

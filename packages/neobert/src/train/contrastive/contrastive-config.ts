@@ -6,11 +6,13 @@ import { basename, extname } from "node:path";
 import { z } from "zod";
 import { quoteStyles } from "../../data/read/records.js";
 import {
+  checkOptimizer,
   checkSchedule,
   common,
   count,
   folder,
   optimizerSchema,
+  resolveOptimizer,
   resolveSchedule,
   scheduleSchema,
 } from "../run-file/common-options.js";
@@ -163,7 +165,7 @@ export const contrastiveFile: RunFile<ContrastiveConfig> = {
       "microBatchTokens",
       `expected at least maxLength (${run.maxLength}), got ${run.microBatchTokens}`,
     );
-    return [...complaints, ...checkSchedule(run)];
+    return [...complaints, ...checkOptimizer(run), ...checkSchedule(run)];
   },
   resolve(run) {
     const { query, document } = run.prompts;
@@ -175,7 +177,7 @@ export const contrastiveFile: RunFile<ContrastiveConfig> = {
       }));
     const { train, validation, alpha } = run.data;
     const data = { train: withPrompts(train), ...(validation && { validation: withPrompts(validation) }), alpha };
-    return { ...run, data, schedule: resolveSchedule(run) };
+    return { ...run, data, optimizer: resolveOptimizer(run.optimizer), schedule: resolveSchedule(run) };
   },
 };
 

@@ -3,7 +3,7 @@
 
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Adam, AdamW, Generator, setNumThreads, type Tensor } from "@neobert/torch";
+import { Adam, AdamW, Generator, SOAP, setNumThreads, soapStepFlops, type Tensor } from "@neobert/torch";
 import { randomStreams, uniform } from "../../data/random.js";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { shortened } from "../../files/checked.js";
@@ -15,6 +15,7 @@ import { TorchOps } from "../../model/torch/torch-ops.js";
 import { type RunState, recordChanged, recordOf, settingsChanged } from "../output/run-record.js";
 import type { CommonRunConfig } from "../run-file/common-options.js";
 import { formatRunConfig } from "../run-file/run-file.js";
+import { type Parameter, wholeParameters } from "../world/buckets.js";
 import { DistributedUpdater } from "../world/distributed-updater.js";
 import { LocalUpdater, type Updater } from "../world/updater.js";
 import { alone, type World } from "../world/world.js";
@@ -73,13 +74,7 @@ export async function startRun<B, Scores extends object>(
     }
     const compute = new ComputeWeights(model, dtype);
     owned.push(compute);
-    const { name, betas, eps, weightDecay } = config.optimizer;
-    const Optimizer = name === "adamw" ? AdamW : Adam;
-    const makeOptimizer = (params: Tensor[]) => new Optimizer(params, { betas, eps, weightDecay });
-    const { group } = world;
-    const updater = group
-      ? new DistributedUpdater({ model, compute, world, group, sharding: config.sharding, makeOptimizer })
-      : new LocalUpdater({ model, compute, optimizer: makeOptimizer([...model.weights.values()]) });
+    const updater = updaterOf(config, model, compute, world);
     owned.push(updater);
     const record = recordOf(config, dtype, threads, world.size);
     if (state) {
@@ -117,6 +112,17 @@ export async function startRun<B, Scores extends object>(
 async function ofRank0<T>({ rank, sum }: World, choices: readonly T[], own: T): Promise<T> {
   const [chosen] = await sum([rank === 0 ? choices.indexOf(own) : 0]);
   return choices[chosen!]!;
+}
+
+function updaterOf(config: CommonRunConfig, model: TorchModel, compute: ComputeWeights, world: World): Updater {
+  const { name, ...options } = config.optimizer;
+  const Kind = { adamw: AdamW, adam: Adam, soap: SOAP }[name];
+  const makeOptimizer = (params: Tensor[]) => new Kind(params, options);
+  const { group } = world;
+  if (!group) return new LocalUpdater({ model, compute, optimizer: makeOptimizer([...model.weights.values()]) });
+  const flops = ({ name }: Parameter) => soapStepFlops(model.weight(name).shape, options);
+  const divide = name === "soap" ? wholeParameters(flops) : undefined;
+  return new DistributedUpdater({ model, compute, world, group, sharding: config.sharding, makeOptimizer, divide });
 }
 
 /** Frees the run's tensors. */

@@ -2,6 +2,7 @@
 // pretraining and fine-tuning are put together from these; where their defaults differ they are arguments here.
 
 import { availableParallelism } from "node:os";
+import { type PreconditionOptions, preconditionDefaults } from "@neobert/torch/soap-cost";
 import { z } from "zod";
 import { availableCores } from "../../files/cores.js";
 import { worldOf } from "../world/launchers.js";
@@ -16,7 +17,10 @@ const shardings = ["none", "optimizer", "gradients"] as const;
 export type Sharding = (typeof shardings)[number];
 
 export const optimizerFields = (defaults: { lr: number; weightDecay: number }) => ({
-  name: z.enum(["adamw", "adam"]).default("adamw").describe("Decoupled weight decay (`adamw`) or L2 (`adam`)"),
+  name: z
+    .enum(["adamw", "adam", "soap"])
+    .default("adamw")
+    .describe("Adam with decoupled weight decay (`adamw`) or L2 (`adam`), or in Shampoo's eigenbasis (`soap`)"),
   lr: z.number().positive().default(defaults.lr).describe("Peak learning rate"),
   betas: z
     .tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])
@@ -24,6 +28,12 @@ export const optimizerFields = (defaults: { lr: number; weightDecay: number }) =
     .describe("Decay of the two moments"),
   eps: z.number().positive().default(1e-8).describe("Added to the root of the second moment"),
   weightDecay: z.number().min(0).default(defaults.weightDecay).describe("Weight decay"),
+  preconditionFrequency: count
+    .optional()
+    .meta({ description: "Steps between new eigenbases of `soap`", fallback: "10" }),
+  maxPrecondDim: count
+    .optional()
+    .meta({ description: "Longest side of a matrix that `soap` has an eigenbasis for", fallback: "10,000" }),
 });
 
 export const optimizerSchema = (defaults: { lr: number; weightDecay: number }) =>
@@ -99,6 +109,21 @@ export interface CommonRunConfig extends Parts {
   optimizer: z.output<ReturnType<typeof optimizerSchema>>;
   schedule: z.output<ReturnType<typeof scheduleSchema>>;
   evaluate: { everySteps: number };
+}
+
+/** What single options cannot know about an optimizer. */
+export function checkOptimizer({ optimizer }: { optimizer: { name: string } & PreconditionOptions }): Complaint[] {
+  const { complaints, expect } = complaining();
+  for (const key of ["preconditionFrequency", "maxPrecondDim"] as const) {
+    const isFitting = optimizer.name === "soap" || optimizer[key] === undefined;
+    expect(isFitting, `optimizer.${key}`, `expected only with name: soap, got it with name: ${optimizer.name}`);
+  }
+  return complaints;
+}
+
+/** The optimizer with the defaults that only some have; doing it twice changes nothing. */
+export function resolveOptimizer<O extends { name: string }>(optimizer: O): O {
+  return optimizer.name === "soap" ? { ...preconditionDefaults, ...optimizer } : optimizer;
 }
 
 /** What single options cannot know about a schedule. */

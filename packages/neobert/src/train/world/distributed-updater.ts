@@ -4,11 +4,11 @@
 // takes the step of the values that it owns, in whose optimizer state alone it has a part, and the new values are gathered.
 
 import {
-  type Adam,
   cat,
   empty,
   keep,
   noGrad,
+  type Optimizer,
   type ProcessGroup,
   type Tensor,
   tidy,
@@ -18,9 +18,9 @@ import {
 import type { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { Sharding } from "../run-file/common-options.js";
-import { type Bucket, bucketsOf, type Piece } from "./buckets.js";
-import { copyInto, type SavedTensor, type StatePart, savedTensors, stateParts, type Updater } from "./updater.js";
-import type { World } from "./world.js";
+import { type Bucket, bucketsOf, type Divide, type Piece } from "./buckets.js";
+import { copyInto, type SavedTensor, savedTensors, type Updater } from "./updater.js";
+import { gatherTexts, type World } from "./world.js";
 
 export interface DistributedUpdaterParts {
   model: TorchModel;
@@ -29,7 +29,9 @@ export interface DistributedUpdaterParts {
   group: ProcessGroup;
   sharding: Sharding;
   /** Makes the optimizer of the tensors that this rank updates. */
-  makeOptimizer: (params: Tensor[]) => Adam;
+  makeOptimizer: (params: Tensor[]) => Optimizer;
+  /** How parameters are divided between owners; in equal stretches unless given. */
+  divide?: Divide | undefined;
 }
 
 /** What this rank updates: a parameter, or a stretch of one, with the same stretch of its copy. */
@@ -54,7 +56,7 @@ export class DistributedUpdater implements Updater {
   readonly #world: World;
   readonly #group: ProcessGroup;
   readonly #sharding: Sharding;
-  readonly #optimizer: Adam;
+  readonly #optimizer: Optimizer;
   readonly #buckets: Bucket[];
   /** By bucket. */
   readonly #owned: Owned[][];
@@ -66,14 +68,14 @@ export class DistributedUpdater implements Updater {
   /** By bucket: the sums that this rank owns, of all micro-batches so far. */
   #sums: Tensor[] = [];
 
-  constructor({ model, compute, world, group, sharding, makeOptimizer }: DistributedUpdaterParts) {
+  constructor({ model, compute, world, group, sharding, makeOptimizer, divide }: DistributedUpdaterParts) {
     this.#model = model;
     this.#compute = compute;
     this.#world = world;
     this.#group = group;
     this.#sharding = sharding;
     const parameters = [...model.weights].map(([name, { shape }]) => ({ name, count: countOf(shape) }));
-    this.#buckets = bucketsOf(parameters, world.size);
+    this.#buckets = bucketsOf(parameters, world.size, sharding === "none" ? undefined : divide);
     this.#owned = this.#buckets.map((bucket) =>
       sharding === "none" ? piecesOf(bucket).map((piece) => this.#whole(piece)) : this.#stretches(bucket),
     );
@@ -133,20 +135,19 @@ export class DistributedUpdater implements Updater {
   }
 
   async state(): Promise<SavedTensor[]> {
+    await this.#checkSame();
     if (this.#sharding === "none") return savedTensors(this.#model, this.#optimizer);
     const saved: SavedTensor[] = [];
-    for (const [i, bucket] of this.#buckets.entries()) {
-      for (const part of stateParts) saved.push(...(await this.#gatherState(bucket, this.#owned[i]!, part)));
-    }
+    for (const owned of this.#owned) saved.push(...(await this.#gatherState(owned)));
     return saved;
   }
 
   load(read: (name: string) => Float32Array<ArrayBuffer>): void {
     for (const { piece, weight } of this.#owned.flat()) {
-      const state = this.#optimizer.state(weight);
-      for (const part of stateParts) {
+      for (const [part, tensor] of Object.entries(this.#optimizer.state(weight))) {
         const values = read(`${part}.${piece.name}`);
-        copyInto(state[part], part === "step" ? values : values.slice(piece.from, piece.from + piece.count));
+        const isStretch = this.#isStretch(piece, tensor.shape);
+        copyInto(tensor, isStretch ? values.slice(piece.from, piece.from + piece.count) : values);
       }
     }
   }
@@ -157,6 +158,20 @@ export class DistributedUpdater implements Updater {
     for (const { weight, copy } of this.#owned.flat()) for (const tensor of [weight, copy]) tensor?.dispose();
   }
 
+  /** Throws where a parameter's norm is not, to the bit, that on rank 0: ranks that drift apart train no one model. */
+  async #checkSame(): Promise<void> {
+    const { rank } = this.#world;
+    const norms = [...this.#model.weights.values()].map((weight) => totalNorm([weight]));
+    const first = await this.#world.sum(norms.map((norm) => (rank === 0 ? norm : 0)));
+    const differ = await this.#world.sum(norms.map((norm, i) => (norm === first[i] ? 0 : 1)));
+    const at = differ.findIndex((ranks) => ranks > 0);
+    if (at < 0) return;
+    throw new Error(
+      `world: expected the same weights on all ranks, got others than rank 0's in ${[...this.#model.weights.keys()][at]} on ${differ[at]} of them\n` +
+        "Give all ranks the same number of threads and the same kind of processor, or set sharding to optimizer or gradients, and resume.",
+    );
+  }
+
   #whole(piece: Piece): Owned {
     const weight = this.#model.weight(piece.name);
     return { piece, weight, copy: this.#compute.copies?.get(weight) };
@@ -165,7 +180,9 @@ export class DistributedUpdater implements Updater {
   #stretches({ owned }: Bucket): Owned[] {
     return owned[this.#world.rank]!.map((piece) => {
       const { weight, copy } = this.#whole(piece);
-      return { piece, weight: keep(stretchOf(weight, piece)), copy: copy && keep(stretchOf(copy, piece)) };
+      const part = (tensor: Tensor) =>
+        keep(tidy(() => (piece.count === countOf(tensor.shape) ? tensor.detach() : stretchOf(tensor, piece))));
+      return { piece, weight: part(weight), copy: copy && part(copy) };
     });
   }
 
@@ -252,45 +269,63 @@ export class DistributedUpdater implements Updater {
     }
   }
 
-  /** One part of the state of a bucket's parameters, whole, on rank 0. */
-  async #gatherState(bucket: Bucket, owned: Owned[], part: StatePart): Promise<SavedTensor[]> {
+  /** The whole state of a bucket's parameters, on rank 0. */
+  async #gatherState(owned: Owned[]): Promise<SavedTensor[]> {
     const isRoot = this.#world.rank === 0;
-    const countOfRank = (pieces: Piece[]) => (part === "step" ? pieces.length : total(pieces));
-    const own = tidy(() => valuesOf(owned.map(({ weight }) => this.#optimizer.state(weight)[part])));
+    const states = owned.flatMap(({ piece, weight }) =>
+      Object.entries(this.#optimizer.state(weight)).map(([part, tensor]) => ({ part, tensor, piece })),
+    );
+    const listed = states.map(({ part, tensor, piece }): StatePiece => ({ part, shape: [...tensor.shape], piece }));
+    const lists = (await gatherTexts(this.#group, JSON.stringify(listed))).map(
+      (text) => JSON.parse(text) as StatePiece[],
+    );
+    const own = tidy(() => valuesOf(states.map(({ tensor }) => tensor)));
     const none = empty([0]);
-    const outputs = bucket.owned.map((pieces) => empty([isRoot ? countOfRank(pieces) : 0]));
+    const outputs = lists.map((list) => empty([isRoot ? list.reduce((sum, { shape }) => sum + countOf(shape), 0) : 0]));
     try {
-      const inputs = bucket.owned.map((_, rank) => (rank === 0 ? own : none));
-      await this.#group.allToAll(outputs, inputs).wait();
-      return isRoot ? this.#assemble(bucket, part, outputs) : [];
+      await this.#group
+        .allToAll(
+          outputs,
+          lists.map((_, rank) => (rank === 0 ? own : none)),
+        )
+        .wait();
+      const values = outputs.map((output) => output.toTypedArray() as Float32Array<ArrayBuffer>);
+      return isRoot ? this.#assemble(lists, values) : [];
     } finally {
       for (const tensor of [own, none, ...outputs]) tensor.dispose();
     }
   }
 
-  /** The parameters' state out of what each rank gave: stretches in their places, or one count for each piece. */
-  #assemble({ owned }: Bucket, part: StatePart, given: readonly Tensor[]): SavedTensor[] {
-    const whole = new Map<string, Float32Array<ArrayBuffer>>();
-    for (const [rank, pieces] of owned.entries()) {
-      const values = given[rank]!.toTypedArray() as Float32Array<ArrayBuffer>;
+  /** The state out of what each rank gave: stretches put in their places; what is of a parameter as a whole, once. */
+  #assemble(lists: readonly StatePiece[][], given: readonly Float32Array<ArrayBuffer>[]): SavedTensor[] {
+    const whole = new Map<string, { shape: readonly number[]; values: Float32Array<ArrayBuffer> }>();
+    for (const [rank, list] of lists.entries()) {
       let at = 0;
-      for (const { name, from, count } of pieces) {
-        const length = part === "step" ? 1 : count;
-        if (!whole.has(name)) whole.set(name, new Float32Array(part === "step" ? 1 : countOf(this.#shapeOf(name))));
-        whole.get(name)!.set(values.subarray(at, at + length), part === "step" ? 0 : from);
-        at += length;
+      for (const { part, shape, piece } of list) {
+        const values = given[rank]!.slice(at, (at += countOf(shape)));
+        const name = `${part}.${piece.name}`;
+        if (!this.#isStretch(piece, shape)) whole.set(name, { shape, values });
+        else {
+          const full = this.#model.weight(piece.name).shape;
+          if (!whole.has(name)) whole.set(name, { shape: full, values: new Float32Array(countOf(full)) });
+          whole.get(name)!.values.set(values, piece.from);
+        }
       }
     }
-    return [...whole].map(([name, values]) => ({
-      name: `${part}.${name}`,
-      shape: part === "step" ? [] : this.#shapeOf(name),
-      data: () => values,
-    }));
+    return [...whole].map(([name, { shape, values }]) => ({ name, shape, data: () => values }));
   }
 
-  #shapeOf(name: string): readonly number[] {
-    return this.#model.weight(name).shape;
+  /** Whether a tensor of a piece's state is a stretch of the parameter's, as the piece is. */
+  #isStretch({ name, count }: Piece, shape: readonly number[]): boolean {
+    return count < countOf(this.#model.weight(name).shape) && shape.length === 1 && shape[0] === count;
   }
+}
+
+/** A tensor of a piece's state. */
+interface StatePiece {
+  part: string;
+  shape: number[];
+  piece: Piece;
 }
 
 const countOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);

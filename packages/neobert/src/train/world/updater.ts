@@ -1,7 +1,7 @@
 // What becomes of the gradients of a step: they are summed over the ranks of the world, and the optimizer turns them into new
 // weights. One process by itself has nothing to sum.
 
-import { type Adam, fromTypedArray, gradNorm, noGrad, type Tensor, tidy } from "@neobert/torch";
+import { fromTypedArray, gradNorm, noGrad, type Optimizer, type Tensor, tidy } from "@neobert/torch";
 import type { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 
@@ -33,15 +33,11 @@ export interface Updater {
   dispose(): void;
 }
 
-/** What a parameter's state is made of, in a checkpoint's file. */
-export const stateParts = ["expAvg", "expAvgSq", "step"] as const;
-export type StatePart = (typeof stateParts)[number];
-
 export interface LocalUpdaterParts {
   model: TorchModel;
   compute: ComputeWeights;
   /** Of the model's weights. */
-  optimizer: Adam;
+  optimizer: Optimizer;
 }
 
 /** The updater of one process by itself. */
@@ -92,15 +88,14 @@ export class LocalUpdater implements Updater {
 }
 
 /** The live state of every parameter of a model, by the name that it is saved under. */
-function stateTensors(model: TorchModel, optimizer: Adam): { name: string; tensor: Tensor }[] {
-  return [...model.weights].flatMap(([name, weight]) => {
-    const state = optimizer.state(weight);
-    return stateParts.map((part) => ({ name: `${part}.${name}`, tensor: state[part] }));
-  });
+function stateTensors(model: TorchModel, optimizer: Optimizer): { name: string; tensor: Tensor }[] {
+  return [...model.weights].flatMap(([name, weight]) =>
+    Object.entries(optimizer.state(weight)).map(([part, tensor]) => ({ name: `${part}.${name}`, tensor })),
+  );
 }
 
 /** The state of an optimizer of all of a model's weights. */
-export function savedTensors(model: TorchModel, optimizer: Adam): SavedTensor[] {
+export function savedTensors(model: TorchModel, optimizer: Optimizer): SavedTensor[] {
   return stateTensors(model, optimizer).map(({ name, tensor }) => ({
     name,
     shape: tensor.shape,

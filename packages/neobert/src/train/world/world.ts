@@ -42,6 +42,20 @@ export function worldOfGroup(group: ProcessGroup, localRank = 0): World {
   };
 }
 
+/** The text that each rank gives. */
+export async function gatherTexts(group: ProcessGroup, own: string): Promise<string[]> {
+  const bytes = Float32Array.from(Buffer.from(own));
+  const lengths = await gatherNumbers(group, [bytes.length]);
+  const sent = fromTypedArray(bytes);
+  const outputs = lengths.map(([length]) => zeros([length!]));
+  try {
+    await group.allGather(outputs, sent).wait();
+    return outputs.map((output) => Buffer.from(output.toTypedArray() as Float32Array).toString());
+  } finally {
+    for (const tensor of [sent, ...outputs]) tensor.dispose();
+  }
+}
+
 /** NOTE: float64 travels as pairs of float32, whose bits a gather leaves alone. */
 async function gatherNumbers(group: ProcessGroup, values: readonly number[]): Promise<Float64Array[]> {
   const bits = new Float32Array(Float64Array.from(values).buffer);
