@@ -70,7 +70,7 @@ test("a run of two machines goes on with one when the other is lost", async () =
   await hasCheckpoint(out);
   for (const pid of [second.child.pid!, ...childrenOf(second.child.pid!)]) process.kill(pid, "SIGKILL");
   expect(await first.ended, first.output()).toBe(0);
-  expect(first.output()).toContain("1 of 2 nodes have come: starting with 1 ranks");
+  expect(first.output()).toContain("1 of 2 nodes have come: starting with 1 rank");
   expect(first.output()).toMatch(/resumed after step \d+/);
   expect(existsSync(finishedModelOf(out))).toBe(true);
 });
