@@ -6,6 +6,7 @@ import { TorchModel } from "#neobert/model/torch/torch-model";
 import { TorchOps } from "#neobert/model/torch/torch-ops";
 import { ContrastiveTrainer } from "#neobert/train/contrastive/contrastive-trainer";
 import { setDropout } from "#neobert/train/pretrain/run-model";
+import { LocalUpdater } from "#neobert/train/world/updater";
 import { answerTasks, peakMB } from "./measure.mjs";
 
 const { model: folder, file, dtype, pairs, threads, maxTokens, dropout } = JSON.parse(process.argv[2]);
@@ -27,7 +28,9 @@ const steps = prefetchSteps(entry, { options });
 const compute = new ComputeWeights(model, dtype);
 const optimizer = new AdamW([...model.weights.values()], { weightDecay: 0.01 });
 const generator = new Generator(0);
-const parts = { model, optimizer, compute, generator, ops: new TorchOps({ generator }), clipNorm: 1 };
+const updater = new LocalUpdater({ model, compute, optimizer });
+const reseed = (step, index) => generator.manualSeed(step * 1000 + index);
+const parts = { model, updater, compute, reseed, ops: new TorchOps({ generator }), clipNorm: 1 };
 const trainer = new ContrastiveTrainer(parts, { temperature: 0.07, pooling: "mean" });
 
 await answerTasks(async (task) => {
@@ -35,7 +38,7 @@ await answerTasks(async (task) => {
   let [tokens, loss] = [0, 0];
   for (let i = 0; i < task.steps; i++) {
     const { value } = await steps.next();
-    ({ loss } = trainer.step(value.microBatches, value.targets, 2e-5));
+    ({ loss } = await trainer.step(value, { step: i, lr: 2e-5 }));
     tokens += value.tokens;
   }
   const seconds = (performance.now() - start) / 1000;

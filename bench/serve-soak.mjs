@@ -27,12 +27,11 @@ async function runServer(model) {
       const handles = process.getActiveResourcesInfo().length;
       return { mib: process.memoryUsage.rss() / 2 ** 20, handles, threads, files };
     },
-    /** The next run's worker ends before it has begun: one that is stopped in a run would end the process. */
+    /** The next run's worker gets what it cannot read, and dies of it between two runs: stopped in one it would end the process. */
     kill() {
       Worker.prototype.postMessage = function (...message) {
         Worker.prototype.postMessage = post;
-        if (message[0]?.batch === undefined) return post.apply(this, message);
-        void this.terminate();
+        post.apply(this, message[0]?.batch === undefined ? message : [undefined]);
       };
     },
     async end() {

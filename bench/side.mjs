@@ -3,9 +3,16 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
-/** Starts `program script OPTIONS`; `ask` sends a task and resolves with its answer, `next` with the next line, `end` when it is gone. */
-export function startSide(program, script, options) {
-  const child = spawn(program, [script, JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
+/**
+ * Starts `program script OPTIONS`, with `env` beside the environment and on `cores` alone where they are given; `ask` sends a task and resolves with its
+ * answer, `next` with the next line, `end` when it is gone.
+ */
+export function startSide(program, script, options, { env = {}, cores } = {}) {
+  const command = [...(cores ? ["taskset", "-c", cores] : []), program, script, JSON.stringify(options)];
+  const child = spawn(command[0], command.slice(1), {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
   let log = "";
   child.stderr.on("data", (text) => (log = (log + text).slice(-2000)));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

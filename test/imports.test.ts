@@ -17,6 +17,7 @@ const TORCH = join(ROOT, "packages/torch/src");
 const ALLOWED: Record<string, string[]> = {
   files: [],
   terminal: [],
+  launch: ["files", "terminal"],
   tokenizer: ["files"],
   hub: ["files"],
   texts: ["files", "tokenizer", "type model"],
@@ -54,6 +55,7 @@ const ALLOWED: Record<string, string[]> = {
     "files",
     "hub",
     "index",
+    "launch",
     "model",
     "report",
     "serve",

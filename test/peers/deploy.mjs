@@ -24,6 +24,12 @@ const checks = [
     (text) => text.replace("minReplicas", "minReplica"),
   ],
   [
+    "train-job.yaml",
+    program("kubernetes-validate"),
+    ["--strict"],
+    (text) => text.replace("completionMode", "completionsMode"),
+  ],
+  [
     "docker-compose.yaml",
     pythonOf("deploy"),
     ["-c", validate],

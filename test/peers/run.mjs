@@ -19,6 +19,7 @@ const checks = [
   { name: "outputs", environments: ["transformers-5"] },
   { name: "folders", environments, reads: true },
   { name: "training", environments: ["transformers-4"] },
+  { name: "distributed", environments: ["transformers-4"] },
   { name: "evaluate", environments: ["transformers-4"] },
 ];
 

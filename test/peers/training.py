@@ -1,56 +1,32 @@
 # PyTorch repeats our run from the same weights on the same batches: the losses of the two agree. Draws both curves and
 # their difference into parity.svg.
-import json
-import math
 import sys
 from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file
-from neobert_torch import load, packed
+from neobert_torch import load
+from recorded_run import RecordedRun, summed_loss
 
 FIRST_STEPS, FIRST_TOLERANCE = 20, 1e-3
 LAST_STEPS, LAST_TOLERANCE = 50, 0.02
 
 folder = Path(sys.argv[1])
-run = json.loads((folder / "run.json").read_text())
-batches = load_file(folder / "batches.safetensors")
-metrics = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
-ours = [record["loss"] for record in metrics if "loss" in record]
-steps, optimizer, schedule = run["steps"], run["optimizer"], run["schedule"]
-assert len(ours) == steps, len(ours)
-
-
-def learning_rate(step):
-    """The paper's: linear warm-up from zero, cosine to a share of the peak, constant from there."""
-    warmup, end, final = schedule["warmupSteps"], schedule["decaySteps"], schedule["finalRatio"]
-    if step < warmup:
-        return optimizer["lr"] * step / warmup
-    progress = min(1, (step - warmup) / (end - warmup))
-    return optimizer["lr"] * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
-
-
+run = RecordedRun(folder)
+ours, theirs = run.losses(), []
 model = load(folder / "initial")
-adamw = torch.optim.AdamW(
-    model.parameters(), betas=optimizer["betas"], eps=optimizer["eps"], weight_decay=optimizer["weightDecay"]
-)
-theirs = []
-for step in range(steps):
-    parts = [{name: batches[f"{step}.{part}.{name}"] for name in ("ids", "cuSeqlens", "maskedRows", "labels")}
-             for part in range(run["tokensPerStep"] // run["microBatchTokens"])]  # fmt: skip
+adamw = run.optimizer(model.parameters())
+for step in range(len(ours)):
+    parts = run.micro_batches(step)
     targets = sum(len(part["labels"]) for part in parts)
     loss = 0.0
     for part in parts:
-        hidden = model.model(*packed(part["ids"], part["cuSeqlens"]))[0]
-        logits = model.decoder(hidden[part["maskedRows"].long()])
-        part_loss = F.cross_entropy(logits, part["labels"].long(), reduction="sum") / targets
+        part_loss = summed_loss(model, part) / targets
         part_loss.backward()
         loss += part_loss.item()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), run["clipNorm"])
+    torch.nn.utils.clip_grad_norm_(model.parameters(), run.options["clipNorm"])
     for group in adamw.param_groups:
-        group["lr"] = learning_rate(step)
+        group["lr"] = run.learning_rate(step)
     adamw.step()
     adamw.zero_grad()
     theirs.append(loss)

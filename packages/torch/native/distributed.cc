@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <mutex>
 #include <numeric>
 #include <thread>
 
@@ -102,15 +103,59 @@ using Result = std::function<Napi::Value(Napi::Env)>;
 static Napi::Value undefinedIn(Napi::Env env) { return env.Undefined(); }
 
 // A promise that is settled on the JavaScript thread when `done` is, wherever that happens. It keeps the event loop alive.
+// The way from another thread back to that of an environment, which may have ended before there is anything to say: a worker
+// that is terminated does. NOTE: the other thread touches the function once, by its call; letting it release the function
+// afterwards too was seen to abort, as by then the answer may have ended the environment.
+class WayBack {
+public:
+  static std::shared_ptr<WayBack> open(Napi::Env env, const char* where) {
+    std::shared_ptr<WayBack> way(new WayBack(env, where));
+    napi_add_env_cleanup_hook(env, cutOff, way.get());
+    way->self = way;
+    return way;
+  }
+
+  // Calls `answer` on the environment's thread, if there still is one.
+  void call(std::function<void(Napi::Env)> answer) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!isOpen) return;
+    function.NonBlockingCall([answer = std::move(answer), way = this](Napi::Env of, Napi::Function) {
+      way->close(of);
+      answer(of);
+    });
+  }
+
+private:
+  WayBack(Napi::Env env, const char* where)
+      : function(Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), where, 0, 1)) {}
+
+  void close(Napi::Env env) {
+    std::shared_ptr<WayBack> kept = std::move(self);
+    std::lock_guard<std::mutex> lock(mutex);
+    isOpen = false;
+    napi_remove_env_cleanup_hook(env, cutOff, this);
+    function.Release();
+  }
+
+  static void cutOff(void* way) {
+    std::shared_ptr<WayBack> kept = std::move(static_cast<WayBack*>(way)->self);
+    std::lock_guard<std::mutex> lock(kept->mutex);
+    kept->isOpen = false;
+  }
+
+  std::mutex mutex;
+  bool isOpen = true;
+  Napi::ThreadSafeFunction function;
+  std::shared_ptr<WayBack> self; // until closed or cut off
+};
+
 static Napi::Value promiseOf(Napi::Env env, const char* where, const FuturePtr& done, Result result) {
   auto deferred = std::make_shared<Napi::Promise::Deferred>(env);
-  auto nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
-  auto back = Napi::ThreadSafeFunction::New(env, nothing, where, 0, 1);
   Napi::Value promise = deferred->Promise();
-  done->addCallback([back, deferred, where, result = std::move(result)](Future& future) mutable {
+  done->addCallback([way = WayBack::open(env, where), deferred, where, result = std::move(result)](Future& future) {
     const bool failed = future.hasError();
     std::string message = failed ? std::string(where) + ": " + cut(messageOf(future.exception_ptr()), 1500) : "";
-    back.NonBlockingCall([deferred, failed, message, result](Napi::Env of, Napi::Function) {
+    way->call([deferred, failed, message, result](Napi::Env of) {
       try {
         if (failed) deferred->Reject(Napi::Error::New(of, message).Value());
         else deferred->Resolve(result(of));
@@ -118,7 +163,6 @@ static Napi::Value promiseOf(Napi::Env env, const char* where, const FuturePtr& 
         deferred->Reject(error.Value());
       }
     });
-    back.Release();
   });
   return promise;
 }

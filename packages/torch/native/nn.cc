@@ -1,10 +1,12 @@
-// Products, and the layers and losses of torch.nn.functional.
+// Products and decompositions of matrices, and the layers and losses of torch.nn.functional.
 #include <ATen/ops/_scaled_dot_product_attention_math.h>
 #include <ATen/ops/binary_cross_entropy_with_logits.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mse_loss.h>
@@ -43,6 +45,8 @@ void defineNn(Napi::Object& exports) {
   using Optional = std::optional<Tensor>;
   define(exports, "matmul", &Tensor::matmul);
   define(exports, "matmulOut", matmulOut);
+  define(exports, "linalgEigh", [](Tensor x) { return at::linalg_eigh(x, "L"); });
+  define(exports, "linalgQr", [](Tensor x) { return at::linalg_qr(x, "reduced"); });
   define(exports, "linear", [](Tensor x, Tensor weight, Optional bias) { return at::linear(x, weight, bias); });
   define(exports, "embedding", [](Tensor weight, Tensor indices) { return at::embedding(weight, indices); });
   define(exports, "layerNorm", [](Tensor x, Shape shape, Optional weight, Optional bias, double eps) {

@@ -6,7 +6,7 @@
 import { hostname } from "node:os";
 import { DEFAULT_TIMEOUT_MS, PrefixStore, type Store, TCPStore } from "./distributed-store.js";
 import { native } from "./native.js";
-import { type Peer, ProcessGroup } from "./process-group.js";
+import { LostPeerError, type Peer, ProcessGroup } from "./process-group.js";
 
 export interface ProcessGroupOptions {
   /** "gloo" for CPU tensors unless said otherwise; "nccl" for CUDA's, where the addon was compiled with it. */
@@ -89,7 +89,7 @@ async function waitForAll(store: Store, size: number, key: (rank: number) => str
   } catch (error) {
     const there = await Promise.all(ranks.map((rank) => store.check([key(rank)])));
     const lacking = ranks.filter((rank) => !there[rank]);
-    throw new Error(
+    throw new LostPeerError(
       `initProcessGroup: expected ${size} ranks within ${timeoutMs / 1000} s, got none of rank ${lacking.join(", ")}\n` +
         "See whether each was started with the same WORLD_SIZE, MASTER_ADDR and MASTER_PORT, and reaches that address.",
       { cause: error },

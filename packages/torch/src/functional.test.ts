@@ -10,6 +10,8 @@ import {
   embedding,
   Generator,
   layerNorm,
+  linalgEigh,
+  linalgQr,
   linear,
   matmul,
   mseLoss,
@@ -55,6 +57,35 @@ tidyTest("matmul writes into `out`, whose memory stays where it is", () => {
   expect(matmul(a, b, { out })).toBe(out);
   expectClose(view, a.matmul(b).view(-1));
   expectClose(matmul(a, b), a.matmul(b));
+});
+
+tidyTest(
+  "linalgEigh gives ascending eigenvalues with their orthonormal eigenvectors, and refuses what is not square",
+  () => {
+    const half = sample([4, 4]);
+    const x = half.add(half.t());
+    const { eigenvalues, eigenvectors } = linalgEigh(x);
+    expectClose(eigenvectors.t().matmul(eigenvectors), [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
+    expectClose(x.matmul(eigenvectors), eigenvectors.mul(eigenvalues));
+    expect(eigenvalues.toArray()).toEqual(eigenvalues.toArray().sort((a, b) => a - b));
+    expectGradients((half) => linalgEigh(half.add(half.t())).eigenvalues, half);
+    expect(() => linalgEigh(sample([3, 4]))).toThrow(/^linalgEigh: /);
+  },
+);
+
+tidyTest("linalgQr gives orthonormal columns and an upper triangle whose product is the matrix", () => {
+  for (const [M, N] of [
+    [5, 3],
+    [3, 5],
+  ] as const) {
+    const x = sample([M, N]);
+    const { q, r } = linalgQr(x);
+    expect([q.shape, r.shape]).toEqual([[M, 3], [3, N]]); // biome-ignore format: a table
+    expectClose(q.t().matmul(q), [1, 0, 0, 0, 1, 0, 0, 0, 1]);
+    expect(r.toArray()).toEqual(r.triu().toArray());
+    expectClose(q.matmul(r), x);
+  }
+  expectGradients((x) => linalgQr(x).r, sample([4, 3]));
 });
 
 tidyTest("linear is x times the weight's transpose plus the bias, on any number of leading dimensions", () => {

@@ -27,6 +27,18 @@ export function matmul(a: Tensor, b: Tensor, { out }: { out?: Tensor } = {}): Te
   return out;
 }
 
+/** Eigenvalues [.., N] of symmetric matrices [.., N, N], ascending, and their eigenvectors, the columns of [.., N, N]. */
+export function linalgEigh(x: Tensor): { eigenvalues: Tensor; eigenvectors: Tensor } {
+  const [eigenvalues, eigenvectors] = native.linalgEigh(x.handle);
+  return { eigenvalues: new Tensor(eigenvalues), eigenvectors: new Tensor(eigenvectors) };
+}
+
+/** Matrices [.., M, N] as products of orthonormal columns q [.., M, K] and a triangle r [.., K, N], K = min(M, N). */
+export function linalgQr(x: Tensor): { q: Tensor; r: Tensor } {
+  const [q, r] = native.linalgQr(x.handle);
+  return { q: new Tensor(q), r: new Tensor(r) };
+}
+
 /** x weightT + bias: [..., C] with weight [O, C] and bias [O] gives [..., O]. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return new Tensor(native.linear(x.handle, weight.handle, bias?.handle));

@@ -25,6 +25,8 @@ export {
   embedding,
   grad,
   layerNorm,
+  linalgEigh,
+  linalgQr,
   linear,
   matmul,
   mseLoss,
@@ -56,10 +58,12 @@ export {
   clipGradNorm_,
   clipScale,
   gradNorm,
+  type Optimizer,
   type ParameterGroup,
   type StepOptions,
+  totalNorm,
 } from "./optim.js";
-export { ProcessGroup, type ReduceOp, Work } from "./process-group.js";
+export { LostPeerError, ProcessGroup, type ReduceOp, Work } from "./process-group.js";
 export { Generator, manualSeed } from "./random.js";
 export {
   buildId,
@@ -74,5 +78,7 @@ export {
   setNumThreads,
   version,
 } from "./runtime.js";
-export { enableGrad, keep, noGrad, tidy } from "./scope.js";
+export { enableGrad, keep, noGrad, TidyScope, tidy } from "./scope.js";
+export { SOAP, type SOAPOptions } from "./soap.js";
+export { type PreconditionOptions, soapStateSize, soapStepFlops } from "./soap-cost.js";
 export { type Dims, Tensor } from "./tensor.js";

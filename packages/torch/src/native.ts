@@ -115,6 +115,8 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     unbind(x: Handle, dim: number): Handle[];
 
     matmulOut(a: Handle, b: Handle, out: Handle): void;
+    linalgEigh(x: Handle): [Handle, Handle];
+    linalgQr(x: Handle): [Handle, Handle];
     linear(x: Handle, weight: Handle, bias: Optional<Handle>): Handle;
     embedding(weight: Handle, indices: Handle): Handle;
     layerNorm(x: Handle, shape: number[], weight: Optional<Handle>, bias: Optional<Handle>, eps: number): Handle;

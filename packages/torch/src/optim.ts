@@ -31,21 +31,38 @@ export interface ParameterGroup extends Required<AdamOptions> {
   params: Tensor[];
 }
 
+/**
+ * What a training loop asks of an optimizer. The step of one parameter depends on no other one, so that optimizers over
+ * parts of a model's parameters take, together, the step of one over all of them.
+ */
+export interface Optimizer {
+  /** Settings may be changed between steps, as a schedule does with `lr`. */
+  readonly groups: readonly { readonly params: readonly Tensor[]; lr: number }[];
+  /** Updates in place every parameter that has a gradient, or whose copy has one. */
+  step(options?: StepOptions): void;
+  /** Drops every gradient; the next backward makes new ones. */
+  zeroGrad(): void;
+  /** The live state of one parameter, by name: read it to save, copy into it to load. Throws for a tensor of no group. */
+  state(param: Tensor): Readonly<Record<string, Tensor>>;
+  dispose(): void;
+}
+
 /** What a parameter's step needs: the running means of its gradient and of its square, and its count of steps. */
-export interface AdamState {
+export type AdamState = {
   expAvg: Tensor;
   expAvgSq: Tensor;
   step: Tensor;
-}
+};
 
-interface Moved {
+/** A parameter that a step moves. */
+export interface Moved {
   param: Tensor;
   grad: Tensor;
   copy: Tensor | undefined;
 }
 
 /** Adam (Kingma & Ba 2015). Weight decay is an L2 term in the gradient, or, when `decoupled`, AdamW's. */
-export class Adam {
+export class Adam implements Optimizer {
   /** Settings may be changed between steps, as a schedule does with `lr`. */
   readonly groups: ParameterGroup[];
   readonly #state = new Map<Tensor, AdamState>();
@@ -136,12 +153,14 @@ export class AdamW extends Adam {
 
 /** The joint 2-norm of the gradients, those of the copies where a parameter has none; 0 where there are none. */
 export function gradNorm(params: readonly Tensor[], copies?: Copies): number {
-  return tidy(() => {
-    const gradients = params.flatMap((param) => gradientOf(param, copies) ?? []);
-    if (gradients.length === 0) return 0;
-    const norm = fusedKernels() && gradients.every(isFloatOnCpu) ? native.fusedNormOfAll : native.normOfAll;
-    return norm(gradients.map((gradient) => gradient.handle));
-  });
+  return tidy(() => totalNorm(params.flatMap((param) => gradientOf(param, copies) ?? [])));
+}
+
+/** The joint 2-norm of all values of the given tensors; 0 where there are none. */
+export function totalNorm(tensors: readonly Tensor[]): number {
+  if (tensors.length === 0) return 0;
+  const norm = fusedKernels() && tensors.every(isFloatOnCpu) ? native.fusedNormOfAll : native.normOfAll;
+  return norm(tensors.map(({ handle }) => handle));
 }
 
 /** The factor that brings gradients of the joint norm `norm` to at most `maxNorm`, by PyTorch's formula. */
@@ -157,7 +176,8 @@ export function clipGradNorm_(params: readonly Tensor[], maxNorm: number): numbe
   return norm;
 }
 
-function movedIn(group: ParameterGroup, copies: Copies | undefined): Moved[] {
+/** The parameters that have a gradient, or whose copy has one. */
+export function movedIn(group: { readonly params: readonly Tensor[] }, copies: Copies | undefined): Moved[] {
   return group.params.flatMap((param) => {
     const grad = gradientOf(param, copies);
     return grad ? [{ param, grad, copy: copies?.get(param) }] : [];

@@ -23,6 +23,11 @@ export interface ProcessGroupParts {
   peers: Peer[];
 }
 
+/** A process of the group was lost, or did not come: the others cannot go on without it. */
+export class LostPeerError extends Error {
+  override readonly name = "LostPeerError";
+}
+
 const ANSWER_MS = 1_500; // for ranks that run to say so, after a time-out
 
 /** A collective under way. */
@@ -128,7 +133,7 @@ export class ProcessGroup {
     const cause = error.message.replace(/^\w+: (\[[^\]]*\.\w+:\d+\] )?/, "").split("\n")[0]!;
     const lost = await this.#lostPeers(id, cause);
     const where = `${collective} on rank ${this.rank} of ${this.size} (${this.peers[this.rank]!.host})`;
-    return new Error(
+    return new LostPeerError(
       `${where}: expected an answer of every rank, got ${lost}: ${cause}\n` +
         "The group is broken: end the other ranks, see what that one wrote last, and start anew from the last checkpoint.",
       { cause: error },

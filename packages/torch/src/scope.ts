@@ -62,6 +62,29 @@ function moveOwned(value: unknown, from: Set<Owned>, to: Set<Owned>): void {
     for (const item of Object.values(value)) moveOwned(item, from, to);
 }
 
+/** A tidy in several parts, between which others may run: `run` as often as wanted, `dispose` frees what was made in it. */
+export class TidyScope {
+  readonly #scope: { tensors: Set<Owned>; outer: Scope | undefined } = { tensors: new Set(), outer: undefined };
+
+  /** Runs `fn`, whose tensors then live until `dispose`. */
+  run<T>(fn: () => T): T {
+    const outer = scope;
+    this.#scope.outer = outer;
+    scope = this.#scope;
+    try {
+      return fn();
+    } finally {
+      scope = outer;
+      this.#scope.outer = undefined;
+    }
+  }
+
+  dispose(): void {
+    for (const tensor of this.#scope.tensors) tensor.dispose();
+    this.#scope.tensors.clear();
+  }
+}
+
 /** Keeps a tensor beyond every tidy around this call, until `dispose()` or its collection: for parameters and state. */
 export function keep<T extends Owned>(tensor: T): T {
   for (let owner = scope; owner; owner = owner.outer) {

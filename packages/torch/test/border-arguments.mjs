@@ -26,6 +26,8 @@ const SHAPES = {
   matmulOut: { a: "N C", b: "C V", out: "N V" },
   linear: { x: "N C", weight: "V C", bias: "V" },
   embedding: { weight: "V C", indices: "N H" },
+  linalgEigh: { x: "C C" },
+  linalgQr: { x: "N C" },
   layerNorm: { x: "N C", shape: "C", weight: "C", bias: "C" },
   rmsNorm: { x: "N C", shape: "C", weight: "C" },
   crossEntropy: { x: "N V", target: "N" },

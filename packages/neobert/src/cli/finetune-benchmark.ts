@@ -80,6 +80,7 @@ async function run(finetune: Finetune, model: string, flags: BenchmarkFlags): Pr
     message: "stopped; the same command goes on where it was",
     onStop: () => progress.note(stoppingNote),
     isDone: ({ finished }: BenchmarkResult) => finished,
+    isSaved: () => true,
   };
   const work = (signal: AbortSignal) =>
     finetune({

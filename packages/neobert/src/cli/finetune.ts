@@ -2,12 +2,14 @@
 
 import { Command } from "commander";
 import { stringify } from "yaml";
+import { InputError } from "../files/input-error.js";
 import { classScoreLines } from "../train/classify/class-scores.js";
 import { type ClassifyConfig, classifySchema, parseClassifyConfig } from "../train/classify/classify-config.js";
 import { problemTypes } from "../train/classify/problem.js";
 import { contrastiveSchema, loadContrastiveConfig } from "../train/contrastive/contrastive-config.js";
 import { configReference } from "../train/run-file/run-file.js";
 import { finetuneClassifier, finetuneContrastive } from "../train/worker/train-runs.js";
+import { isStartedAgain } from "../train/world/launchers.js";
 import { glueCommand, superglueCommand } from "./finetune-benchmark.js";
 import { followRun, runFileCommand } from "./follow-run.js";
 import { choice } from "./option-values.js";
@@ -71,14 +73,14 @@ async function runClassifier(
   overrides: string[],
   flags: ClassifyFlags,
 ) {
-  const { helpConfig, resume = false, out, ...columns } = flags;
+  const { helpConfig, resume = isStartedAgain(process.env), out, ...columns } = flags;
   if (helpConfig) {
     console.log(configReference(classifySchema));
     return;
   }
   if (model === undefined || data === undefined || out === undefined) {
     const missing = model === undefined ? "a model" : data === undefined ? "a file of labelled texts" : "--out FOLDER";
-    throw new Error(
+    throw new InputError(
       `finetune classify: expected ${missing}, got none\nneobert finetune classify MODEL DATA --out FOLDER`,
     );
   }

@@ -70,7 +70,7 @@ test("models whose files are Git LFS pointers are refused with the way out", () 
     for (const file of readdirSync(model)) if (file !== name) symlinkSync(join(model, file), join(folder, file));
     writeFileSync(join(folder, name), pointer);
     const { stderr, status } = bash(`echo a | NEOBERT embed ${folder} -`);
-    expect(status).toBe(1);
+    expect(status).toBe(2);
     expect(stderr).toBe(
       `${join(folder, name)}: expected the file itself, got a Git LFS pointer, which only names it\nFetch it in its folder: git lfs pull\n`,
     );

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { Command, type CommanderError } from "commander";
 import ts from "typescript";
@@ -58,6 +59,35 @@ test("the commands of the package are in the help", async () => {
   const names =
     "tokenizer data pretrain evaluate embed similarity rerank classify fill-mask info export setup-torch".split(" ");
   for (const name of names) expect(help).toMatch(new RegExp(`^ +${name}\\b`, "m"));
+});
+
+test("no help, version or complaint about usage loads libtorch or ONNX Runtime", () => {
+  const script = `
+    import { buildProgram } from ${JSON.stringify(new URL("../../dist/cli/program.js", import.meta.url).href)};
+    const natives = () => process.report.getReport().sharedObjects.filter((path) => /(torch|onnxruntime)[^/]*$/.test(path));
+    const run = async (...args) => {
+      await (await buildProgram(args)).parseAsync(args, { from: "user" }).catch(() => {});
+      if (natives().length > 0) throw new Error(args.join(" ") + " loads " + natives()[0]);
+      runs++;
+    };
+    const walk = async (path, command) => {
+      await run(...path, "--help");
+      await run(...path, "--no-such-option");
+      if (command.options.some(({ long }) => long === "--help-config")) await run(...path, "--help-config");
+      for (const part of command.commands) await walk([...path, part.name()], part);
+    };
+    let runs = 0;
+    await run("--version");
+    for (const name of (await buildProgram([])).commands.map((command) => command.name())) {
+      await walk([name], (await buildProgram([name])).commands.find((command) => command.name() === name));
+    }
+    process.stdout.write("\\nruns " + runs);
+  `;
+  const output = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
+    encoding: "utf8",
+    stdio: "pipe",
+  });
+  expect(Number(/\nruns (\d+)$/.exec(output)?.[1])).toBeGreaterThan(60);
 });
 
 test("a misspelt command is refused with the one that was meant", async () => {

@@ -10,6 +10,7 @@ const commands: Record<string, readonly [summary: string, load: () => Promise<Co
   tokenizer: ["train a WordPiece or BPE vocabulary", async () => (await import("./tokenizer.js")).tokenizerCommand()],
   data: ["tokenize text into shards, and look at them", async () => (await import("./data.js")).dataCommand()],
   pretrain: ["pretrain a model as a run file says", async () => (await import("./pretrain.js")).pretrainCommand()],
+  launch: ["train as several processes, kept going", async () => (await import("./launch.js")).launchCommand()],
   finetune: ["fine-tune a model on pairs or labels", async () => (await import("./finetune.js")).finetuneCommand()],
   evaluate: ["score models: MTEB, pseudo-perplexity", async () => (await import("./evaluate.js")).evaluateCommand()],
   export: ["write a model for other programs", async () => (await import("./export.js")).exportCommand()],

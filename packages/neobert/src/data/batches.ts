@@ -34,6 +34,14 @@ export interface BatchOptions {
   cacheBytes?: number | undefined;
 }
 
+/** Which of a step's micro-batches are made: number `rank` of every `size` in turn. */
+export interface Share {
+  rank: number;
+  size: number;
+}
+
+const whole: Share = { rank: 0, size: 1 };
+
 const count = z.int().nonnegative();
 
 /** Where a run's data stand between two steps: plain JSON. */
@@ -50,24 +58,26 @@ export const batchCursorSchema = z.object({
 
 export type BatchCursor = z.infer<typeof batchCursorSchema>;
 
-/** All micro-batches of one optimizer step. */
+/** The micro-batches of one optimizer step, or a share of them. */
 export interface StepBatch {
   step: number;
   microBatches: MicroBatch[];
-  /** Masked positions of the whole step: what its loss is divided by. */
+  /** How many the largest share has. */
+  rounds: number;
+  /** Masked positions in these: the loss is divided by the sum over all shares. */
   targets: number;
-  /** Tokens of the whole step, [CLS] and [SEP] counted. */
+  /** Tokens in these, [CLS] and [SEP] counted. */
   tokens: number;
   /** Continues with the step after this one. */
   cursor: BatchCursor;
 }
 
 /**
- * The steps' batches from `cursor` on (from the start without one). Throws if the options contradict each other or the
+ * The steps' batches from `cursor` on (from the start without one), of which a share reads only its own tokens. Throws if the options contradict each other or the
  * data, or if the cursor belongs to other data.
  */
-export function createBatches(options: BatchOptions, cursor?: BatchCursor): StepBatches {
-  return new StepBatches(options, cursor);
+export function createBatches(options: BatchOptions, cursor?: BatchCursor, share: Share = whole): StepBatches {
+  return new StepBatches(options, cursor, share);
 }
 
 export class StepBatches {
@@ -80,10 +90,12 @@ export class StepBatches {
   readonly #microBatches: number;
   readonly #budget: number;
   readonly #rowLength: number | undefined;
+  readonly #share: Share;
   #step = 0;
   readonly #draws: number[];
 
-  constructor(options: BatchOptions, cursor?: BatchCursor) {
+  constructor(options: BatchOptions, cursor: BatchCursor | undefined, share: Share) {
+    this.#share = share;
     const { maxLength, longDocuments = "cut", tokensPerStep, microBatchTokens, seed, lookAheadPieces = 256 } = options;
     if (options.sources.length === 0) throw new Error("createBatches: expected at least one source, got none");
     for (const { path, weight } of options.sources) {
@@ -150,14 +162,19 @@ export class StepBatches {
     };
   }
 
-  /** Makes the next step's batches. Throws if the step has no token to predict. */
+  /** Makes the next step's batches. Throws if the whole step has no token to predict; a share may have none. */
   nextStep(): StepBatch {
     const step = this.#step;
     const microBatches: MicroBatch[] = [];
     let [targets, tokens] = [0, 0];
     const bins = Array.from({ length: this.#microBatches }, () => this.#packer.bin(this.#budget));
-    prefetchItems(bins.flat(), this.sources);
-    for (const [microBatch, items] of bins.entries()) {
+    const { rank, size } = this.#share;
+    const own = [...bins.entries()].filter(([microBatch]) => microBatch % size === rank);
+    prefetchItems(
+      own.flatMap(([, items]) => items),
+      this.sources,
+    );
+    for (const [microBatch, items] of own) {
       const forced = forcedMaskOf(step, microBatch);
       const sources = this.sources;
       const masker = this.#masker;
@@ -167,14 +184,15 @@ export class StepBatches {
       tokens += batch.ids.length;
       microBatches.push(batch);
     }
-    if (targets === 0) {
+    if (targets === 0 && this.#share.size === 1) {
       throw new Error(
         `createBatches: expected a token to predict in step ${step}, got special tokens only\n` +
           "The tokenizer turns this text into [UNK]: prepare the data with one that knows its characters.",
       );
     }
     this.#step++;
-    return { step, microBatches, targets, tokens, cursor: this.cursor };
+    const rounds = Math.ceil(this.#microBatches / this.#share.size);
+    return { step, microBatches, rounds, targets, tokens, cursor: this.cursor };
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 // The public face of `data`: text to token shards, token shards to batches.
 export { describePieces, type MicroBatch } from "./batch.js";
-export { type BatchCursor, type BatchOptions, batchCursorSchema, createBatches } from "./batches.js";
+export { type BatchCursor, type BatchOptions, batchCursorSchema, createBatches, type Share } from "./batches.js";
 export { evaluationBatches } from "./evaluation.js";
 export { prefetchBatches, prefetchSteps } from "./prefetch.js";
 export { prepareData, preparedTokenizer } from "./prepare/prepare.js";

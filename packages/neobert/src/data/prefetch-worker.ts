@@ -1,9 +1,13 @@
 // Worker entry: makes one step's batches for every message, and hands their arrays over without copying.
 import { parentPort, workerData } from "node:worker_threads";
-import { type BatchCursor, type BatchOptions, createBatches } from "./batches.js";
+import { type BatchCursor, type BatchOptions, createBatches, type Share } from "./batches.js";
 
-const { options, cursor } = workerData as { options: BatchOptions; cursor: BatchCursor | undefined };
-const batches = createBatches(options, cursor);
+const { options, cursor, share } = workerData as {
+  options: BatchOptions;
+  cursor: BatchCursor | undefined;
+  share: Share | undefined;
+};
+const batches = createBatches(options, cursor, share);
 
 parentPort!.on("message", () => {
   const step = batches.nextStep();

@@ -2,7 +2,7 @@
 // sent for each step that is taken. The batches are those of `createBatches`, bit for bit; only the waiting differs.
 import { Worker } from "node:worker_threads";
 import { compiledFile } from "../files/package.js";
-import type { BatchCursor, BatchOptions, StepBatch } from "./batches.js";
+import type { BatchCursor, BatchOptions, Share, StepBatch } from "./batches.js";
 
 /** A step with the time that the loop waited for it. */
 export type Prefetched<Step> = Step & { waitMs: number };
@@ -13,9 +13,9 @@ export type PrefetchedStep = Prefetched<StepBatch>;
 export function prefetchBatches(
   options: BatchOptions,
   cursor?: BatchCursor,
-  settings: { depth?: number } = {},
+  { share, ...settings }: { depth?: number; share?: Share } = {},
 ): AsyncGenerator<PrefetchedStep, never> {
-  return prefetchSteps<StepBatch>(compiledFile("data/prefetch-worker"), { options, cursor }, settings);
+  return prefetchSteps<StepBatch>(compiledFile("data/prefetch-worker"), { options, cursor, share }, settings);
 }
 
 /**

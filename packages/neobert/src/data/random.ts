@@ -18,6 +18,7 @@ export const randomStreams = {
   labelledOrder: 11,
   labelledHeldOut: 12,
   pseudoPerplexity: 13,
+  dropout: 14,
 } as const;
 
 const twoTo32 = 2 ** 32;

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { InputError } from "../files/input-error.js";
 import { parseJson, readJsonFile } from "../files/input-file.js";
 import { partNamed } from "../files/part.js";
 import { isAddress } from "../hub/address.js";
@@ -33,7 +34,7 @@ export interface OpenShardsOptions {
 export function openShards(folder: string, { cacheBytes }: OpenShardsOptions = {}): TokenShards {
   if (isAddress(folder)) return openRemoteShards(folder.replace(/\/+$/, ""), cacheBytes);
   const path = join(folder, manifestFile);
-  if (!existsSync(path)) throw new Error(missingManifest(folder));
+  if (!existsSync(path)) throw new InputError(missingManifest(folder));
   const manifest = parseManifest(path, () => readJsonFile(path));
   return new TokenShards(folder, manifest, () => new LocalShardFiles(folder, manifest));
 }
@@ -44,7 +45,7 @@ function openRemoteShards(address: string, cacheBytes: number | undefined): Toke
     const path = `${address}/${manifestFile}`;
     const bytes = remote.small(manifestFile, mostManifestBytes);
     if (bytes === undefined) {
-      throw new Error(
+      throw new InputError(
         `openShards: expected ${manifestFile} at ${address}, got no such file\n` +
           `Name a folder that \`neobert data prepare\` made, as one of its splits: ${address}/train`,
       );
@@ -62,12 +63,12 @@ function parseManifest(path: string, read: () => unknown): Manifest {
   try {
     json = read();
   } catch (error) {
-    throw new Error(`openShards: expected JSON in ${path}, got ${(error as Error).message}`);
+    throw new InputError(`openShards: expected JSON in ${path}, got ${(error as Error).message}`);
   }
   const parsed = manifestSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
-  throw new Error(
+  throw new InputError(
     `openShards: expected a token manifest of version 1 in ${path}, got ${issue.path.join(".") || "the file"}: ${issue.message}\n` +
       "Prepare the data again with this version: neobert data prepare --force",
   );
@@ -104,7 +105,7 @@ export class TokenShards {
     for (const key of ["documents", "tokens"] as const) {
       const sum = shards.reduce((sum, shard) => sum + shard[key], 0);
       if (manifest[key] !== sum) {
-        throw new Error(
+        throw new InputError(
           `openShards: expected ${sum} ${key} in ${join(folder, manifestFile)}, the sum of its shards, got ${manifest[key]}\n` +
             "Copy the file again, or prepare the data again: neobert data prepare --force",
         );

@@ -14,7 +14,7 @@ export interface TokenScores {
 }
 
 export interface Entity {
-  /** The label, without B- and I- unless the aggregation is "none". */
+  /** The label, without what stands before its first "-" (B-, I-, S- ...) unless the aggregation is "none". */
   label: string;
   score: number;
   /** The part of the text it stands for, `text.slice(start, end)`. */
@@ -79,16 +79,16 @@ function labelOf(word: readonly TokenScores[], aggregation: Aggregation): { inde
 }
 
 function joined(parts: readonly LabelledToken[]): LabelledToken[] {
-  const groups: (LabelledToken & { scores: number[] })[] = [];
+  const groups: (LabelledToken & { tag: string; scores: number[] })[] = [];
   for (const { label: full, score, start, end } of parts) {
-    const [, begins, label] = /^(?:(B|I)-)?(.*)$/s.exec(full)!;
+    const [, begins, tag] = /^(?:(B|I)-)?(.*)$/s.exec(full) as unknown as [string, string | undefined, string];
     const last = groups.at(-1);
-    if (last && last.label === label && begins !== "B") {
+    if (last && last.tag === tag && begins !== "B") {
       last.scores.push(score);
       last.end = end;
-    } else groups.push({ label: label!, score, start, end, scores: [score] });
+    } else groups.push({ tag, label: full.replace(/^[^-]*-/s, ""), score, start, end, scores: [score] });
   }
-  return groups.map(({ scores, ...group }) => ({
+  return groups.map(({ scores, tag: _, ...group }) => ({
     ...group,
     score: scores.reduce((sum, score) => sum + score, 0) / scores.length,
   }));

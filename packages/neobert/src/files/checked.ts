@@ -2,6 +2,7 @@
 // the first field that is of another form is named.
 
 import { z } from "zod";
+import { InputError } from "./input-error.js";
 
 /** Characters of what came that an error shows, unless it says otherwise. */
 const MAX_SHOWN = 1000;
@@ -56,5 +57,5 @@ export function checked<Schema extends z.ZodType>(
     issue.code === "unrecognized_keys"
       ? `known keys alone, got ${shown(issue.keys)}`
       : `${issue.message.replace(/^.*?expected /s, "").replace(/, received .*$/s, "")}, got ${shown(issue.input)}`;
-  throw new Error(`${where}: ${field}expected ${wanted}\n${wayOut}`, { cause: error });
+  throw new InputError(`${where}: ${field}expected ${wanted}\n${wayOut}`, { cause: error });
 }

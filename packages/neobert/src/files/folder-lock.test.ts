@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { lockFolder } from "./folder-lock.js";
 import { compiledFile } from "./package.js";
 
@@ -52,6 +52,24 @@ test("a process of another machine is never taken for dead, and its machine is n
   const dead = spawnSync(process.execPath, ["-e", ""]).pid;
   writeFileSync(file, JSON.stringify({ pid: dead, host: `not-${hostname()}`, began: null, since: "then" }));
   expect(() => lockFolder(root)).toThrow(`process ${dead} on not-${hostname()}`);
+});
+
+test("another machine's process of an earlier start of this job is replaced, and of no other job or start", () => {
+  const held = (starts: object) => {
+    rmSync(file, { force: true });
+    writeFileSync(file, JSON.stringify({ pid: 1, host: `not-${hostname()}`, began: null, since: "then", starts }));
+  };
+  lockFolder(root);
+  vi.stubEnv("SLURM_JOB_ID", "77");
+  vi.stubEnv("SLURM_RESTART_COUNT", "2");
+  for (const starts of [{ "slurm 77": 2 }, { "slurm 78": 0 }, { "torchrun 77": 0 }, {}]) {
+    held(starts);
+    expect(() => lockFolder(root)).toThrow(`process 1 on not-${hostname()}`);
+  }
+  held({ "slurm 77": 1 });
+  lockFolder(root);
+  expect(JSON.parse(readFileSync(file, "utf8")).starts).toEqual({ "slurm 77": 2 });
+  vi.unstubAllEnvs();
 });
 
 test("a torn lock, and one of an earlier process of the same number, are taken over", () => {

@@ -1,6 +1,7 @@
 // One writer of a folder at a time: the file `.lock` in it says who. A lock whose process is gone, on this machine, is taken
-// over; of another machine's process that cannot be known, so it is named, and a person decides. NOTE: a heartbeat by timers
-// would stop while libtorch computes, hence the process itself is looked for.
+// over, and one of an earlier start of this job, which its scheduler has ended. Of another machine's process that cannot be
+// known, so it is named, and a person decides. NOTE: a heartbeat by timers would stop while libtorch computes, hence the
+// process itself is looked for.
 
 import { linkSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
@@ -17,7 +18,15 @@ interface Holder {
   began: string | null;
   /** For a person. */
   since: string;
+  /** How often its job was started before, by the name of the job: Slurm's or torchrun's. */
+  starts: Record<string, number>;
 }
+
+/** Jobs that end all of one start before the next: variables of their names and of the count of starts. */
+const schedulers = [
+  ["slurm", "SLURM_JOB_ID", "SLURM_RESTART_COUNT"],
+  ["torchrun", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"],
+] as const;
 
 /** Takes the folder, which is made if it is not there; the function gives it back. Throws where another one is writing. */
 export function lockFolder(folder: string, onNote: (text: string) => void = () => {}): () => void {
@@ -28,13 +37,15 @@ export function lockFolder(folder: string, onNote: (text: string) => void = () =
     host: hostname(),
     began: beginningOf(process.pid),
     since: new Date().toISOString(),
+    starts: startsOf(process.env),
   };
   const text = `${JSON.stringify(own)}\n`;
   while (!createWhole(path, text)) {
     const found = readIfThere(path);
     if (found === undefined) continue; // given back in the meantime
     const holder = parseHolder(found);
-    if (holder && (holder.host !== own.host || isRunning(holder))) throw takenError(folder, path, holder, own.host);
+    if (holder && !isEarlier(holder, own) && (holder.host !== own.host || isRunning(holder)))
+      throw takenError(folder, path, holder, own.host);
     if (removeIfStill(path, found)) {
       onNote(`${folder}: took over from process ${holder?.pid ?? "unknown"}, which is gone and had not finished`);
     }
@@ -45,6 +56,16 @@ export function lockFolder(folder: string, onNote: (text: string) => void = () =
       rmdirSync(folder); // where nothing was written
     } catch {}
   };
+}
+
+function startsOf(env: NodeJS.ProcessEnv): Record<string, number> {
+  const found = schedulers.filter(([, name]) => env[name] && env[name] !== "none"); // torchrun's id of a run without one
+  return Object.fromEntries(found.map(([job, name, count]) => [`${job} ${env[name]}`, Number(env[count] ?? 0)]));
+}
+
+/** Whether the holder is of this job, but of a start before ours. */
+function isEarlier(holder: Holder, own: Holder): boolean {
+  return Object.entries(holder.starts).some(([job, count]) => count < (own.starts[job] ?? 0));
 }
 
 function takenError(folder: string, path: string, { pid, host, since }: Holder, here: string): Error {
@@ -111,8 +132,8 @@ function removeIfStill(path: string, text: string): boolean {
 
 function parseHolder(text: string): Holder | undefined {
   try {
-    const { pid, host, began, since } = JSON.parse(text);
-    return Number.isInteger(pid) && typeof host === "string" ? { pid, host, began, since } : undefined;
+    const { pid, host, began, since, starts = {} } = JSON.parse(text);
+    return Number.isInteger(pid) && typeof host === "string" ? { pid, host, began, since, starts } : undefined;
   } catch {
     return undefined; // torn, by a kill
   }

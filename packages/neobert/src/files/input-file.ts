@@ -4,6 +4,7 @@
 
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { isObject, shortened, shown } from "./checked.js";
+import { InputError } from "./input-error.js";
 
 const LFS_FIRST_LINE = Buffer.from("version https://git-lfs.github.com/spec/v1");
 /** Bytes of a file that is read as one text: a tokenizer.json of a million tokens has a tenth. */
@@ -14,7 +15,7 @@ const MAX_DEPTH = 1000;
 /** Throws where a file's first bytes are those of a Git LFS pointer. */
 export function refuseLfsPointer(path: string, start: Uint8Array): void {
   if (Buffer.compare(start.subarray(0, LFS_FIRST_LINE.length), LFS_FIRST_LINE) !== 0) return;
-  throw new Error(
+  throw new InputError(
     `${path}: expected the file itself, got a Git LFS pointer, which only names it\nFetch it in its folder: git lfs pull`,
   );
 }
@@ -41,7 +42,7 @@ export function openRegularFile(path: string): number {
 export function readTextFile(path: string): string {
   const size = bytesOfRegularFile(path);
   if (size > MAX_TEXT_BYTES) {
-    throw new Error(`${path}: expected at most ${MAX_TEXT_BYTES} bytes, got ${size}\nIs it the right file?`);
+    throw new InputError(`${path}: expected at most ${MAX_TEXT_BYTES} bytes, got ${size}\nIs it the right file?`);
   }
   const bytes = readFileSync(path);
   refuseLfsPointer(path, bytes);
@@ -56,14 +57,14 @@ export function readJsonFile(path: string): unknown {
 /** What a JSON text of the file at `path` says. Throws where it is not JSON, or so deep that walking it ends the stack. */
 export function parseJson(text: string, path: string): unknown {
   if (isTooDeep(text)) {
-    throw new Error(
+    throw new InputError(
       `${path}: expected JSON of at most ${MAX_DEPTH} levels, got more\nMend the file or fetch it again.`,
     );
   }
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(
+    throw new InputError(
       `${path}: expected JSON, got ${shortened((error as Error).message)}\nMend the file or fetch it again.`,
       { cause: error },
     );
@@ -74,7 +75,7 @@ export function parseJson(text: string, path: string): unknown {
 export function readJsonObject<Fields extends object = Record<string, unknown>>(path: string): Fields {
   const json = readJsonFile(path);
   if (isObject(json)) return json as Fields;
-  throw new Error(`${path}: expected a JSON object, got ${shown(json)}\nMend the file or fetch it again.`);
+  throw new InputError(`${path}: expected a JSON object, got ${shown(json)}\nMend the file or fetch it again.`);
 }
 
 function isTooDeep(text: string): boolean {
@@ -94,5 +95,5 @@ function bytesOfRegularFile(path: string): number {
   const stat = statSync(path);
   if (stat.isFile()) return stat.size;
   const what = stat.isDirectory() ? "a folder" : stat.isFIFO() ? "a pipe" : "a device";
-  throw new Error(`${path}: expected a file, got ${what}`);
+  throw new InputError(`${path}: expected a file, got ${what}`);
 }

@@ -2,6 +2,7 @@
 
 import { parseDocument } from "yaml";
 import { shortened } from "./checked.js";
+import { InputError } from "./input-error.js";
 
 /** The value of a YAML text. Throws naming `where`. */
 export function parseYaml(text: string, where: string, options: { intAsBigInt?: boolean } = {}): unknown {
@@ -18,5 +19,5 @@ export function parseYaml(text: string, where: string, options: { intAsBigInt?: 
 /** The error of YAML that cannot be read. */
 export function notYaml(where: string, { message }: Error): Error {
   const reason = /call stack/.test(message) ? "more levels than can be read" : shortened(message);
-  return new Error(`${where}: expected YAML, got an error: ${reason}`);
+  return new InputError(`${where}: expected YAML, got an error: ${reason}`);
 }

@@ -3,6 +3,7 @@
 // signal had ended (130, 143), so that `neobert ... && next` does not go on.
 
 import { constants } from "node:os";
+import { exitStatus } from "./exit-status.js";
 
 const signals = ["SIGINT", "SIGTERM"] as const;
 
@@ -13,6 +14,10 @@ export interface InterruptOptions<T> {
   onStop?: () => void;
   /** Of work that ends in order when it is asked to stop: whether it had come to its end all the same. */
   isDone?: (result: T) => boolean;
+  /** Of work that can be gone on with: whether all that is needed for it is saved, which SIGTERM then has a status for. */
+  isSaved?: (result: T) => boolean;
+  /** Whether a second signal leaves the work alone: where several processes stop together, some are told twice. */
+  isPatient?: boolean;
 }
 
 /**
@@ -20,13 +25,16 @@ export interface InterruptOptions<T> {
  * program's status is set, whether `work` rejects (with `message`) or ends early.
  */
 export async function interruptible<T>(
-  { message, onStop = () => {}, isDone = () => true }: InterruptOptions<T>,
+  { message, onStop = () => {}, isDone = () => true, isSaved = () => false, isPatient = false }: InterruptOptions<T>,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
   let status = 0;
   const interrupt = (name: NodeJS.Signals) => {
-    if (controller.signal.aborted) process.exit(status);
+    if (controller.signal.aborted) {
+      if (isPatient) return;
+      process.exit(status);
+    }
     status = 128 + constants.signals[name];
     onStop();
     controller.abort(new Error(message));
@@ -34,7 +42,8 @@ export async function interruptible<T>(
   for (const name of signals) process.on(name, interrupt);
   try {
     const result = await work(controller.signal);
-    if (status !== 0 && !isDone(result)) process.exitCode = status;
+    // Without a signal it was stopped by another process of its world.
+    if (!isDone(result)) process.exitCode = isSaved(result) && status !== 130 ? exitStatus.stopped : status || 143;
     return result;
   } catch (error) {
     if (status !== 0) process.exitCode = status;

@@ -103,7 +103,7 @@ export class TextTokenizer {
     this.#before = ids.slice(0, first);
     this.#after = ids.slice(last + 1);
     this.#cutsLeft = tokenizer.truncationSide === "left";
-    this.#fast = first >= 0 && typeIds.every((type) => type === 0);
+    this.#fast = first >= 0 && (!tokenizer.givesSegments || typeIds.every((type) => type === 0));
   }
 
   /** Tokens that stand before each text. */
@@ -247,6 +247,7 @@ export class TextTokenizer {
       ...(stride !== undefined && { stride }),
     });
     if (stride === undefined) encoding.overflowing = []; // a long text's would be many, and nobody asked for them
+    if (!this.tokenizer.givesSegments) for (const piece of [encoding, ...encoding.overflowing]) piece.typeIds.fill(0);
     return encoding;
   }
 

@@ -163,11 +163,6 @@ test.each([
 
 test.each([
   [
-    "ByteLevel before another",
-    { type: "Sequence", pretokenizers: [json.pre_tokenizer, { type: "Digits" }] },
-    /ByteLevel last/,
-  ],
-  [
     "a possessive pattern",
     { type: "Split", pattern: { Regex: "a++" }, behavior: "Isolated" },
     /pattern that JavaScript has too, got "a\+\+"/,

@@ -1,9 +1,11 @@
 // WordPiece behind any normalizers and pre-tokenizers, and folders whose files disagree: ids and offsets that Hugging Face's
-// tokenizers and transformers give, from wordpiece-pipelines.py beside the golden file.
+// tokenizers and transformers give, from wordpiece-pipelines.py beside the golden file; and random parts of all kinds behind
+// each other, from random-pipelines.py.
 
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { loadTokenizer, saveTokenizer, Tokenizer } from "./index.js";
 
@@ -22,6 +24,26 @@ interface Golden {
 const golden: Golden = JSON.parse(
   readFileSync(new URL("../../../../test/golden/tokenizers/wordpiece-pipelines.json", import.meta.url), "utf8"),
 );
+
+interface RandomPipelines {
+  common: object;
+  vocab: Record<string, number>;
+  cases: { model: object; rows: { text: string; ids: number[]; words: number[] }[] }[];
+}
+
+test("random normalizers, pre-tokenizers and models give the ids and words of the Rust tokenizers", () => {
+  const packed = readFileSync(new URL("../../../../test/golden/tokenizers/random-pipelines.json.gz", import.meta.url));
+  const { common, vocab, cases }: RandomPipelines = JSON.parse(gunzipSync(packed).toString());
+  for (const { model, rows, ...parts } of cases) {
+    const tokenizer = Tokenizer.fromJSON({ ...common, ...parts, model: { ...model, vocab } });
+    for (const { text, ids, words } of rows) {
+      const encoding = tokenizer.encode(text);
+      const about = { ...parts, model, text };
+      expect({ ...about, ids: [...encoding.ids], words: [...encoding.words] }).toEqual({ ...about, ids, words });
+      expect([...tokenizer.encodeIds(text)]).toEqual(ids);
+    }
+  }
+});
 
 describe.each(golden.pipelines)("WordPiece behind $name", ({ normalizer, pre_tokenizer, texts }) => {
   const tokenizer = Tokenizer.fromJSON({

@@ -53,6 +53,8 @@ export interface TokenizerOptions {
   /** Where a text that is too long is cut, and where padding goes; default: as the tokenizer.json says, else "right". */
   truncationSide?: Side | undefined;
   paddingSide?: Side | undefined;
+  /** Whether a model gets the type ids (segments) of its texts; default true. */
+  givesSegments?: boolean | undefined;
 }
 
 /** The names that BERT gave its special tokens. */
@@ -68,6 +70,7 @@ export class Tokenizer {
   readonly modelMaxLength: number | undefined;
   readonly truncationSide: Side;
   readonly paddingSide: Side;
+  readonly givesSegments: boolean;
   readonly #json: TokenizerJSON;
   readonly #model: TextModel;
   readonly #decodeTokens: (tokens: string[]) => string;
@@ -84,6 +87,7 @@ export class Tokenizer {
     this.modelMaxLength = options.modelMaxLength;
     this.truncationSide = options.truncationSide ?? sideOf(json.truncation);
     this.paddingSide = options.paddingSide ?? sideOf(json.padding);
+    this.givesSegments = options.givesSegments ?? true;
     this.#idOf = new Map(Object.entries(json.model.vocab));
     const vocab = new Map(this.#idOf);
     const model = isWordPiece(json) ? new WordPiece(json, vocab) : new BpeText(json, vocab);

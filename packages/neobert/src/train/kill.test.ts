@@ -39,7 +39,11 @@ function writeRun(name: string): { file: string; out: string } {
 
 /** Runs to its end, or until `signal` is sent, once `due` holds; resolves with what ended it. */
 function pretrain(file: string, stop?: { signal: NodeJS.Signals; due: () => boolean }) {
-  const child = spawn(process.execPath, [program, "pretrain", file, "--resume"], { stdio: ["ignore", "pipe", "pipe"] });
+  return neobert(["pretrain", file, "--resume"], stop);
+}
+
+function neobert(args: string[], stop?: { signal: NodeJS.Signals; due: () => boolean }) {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (chunk) => {
@@ -96,7 +100,7 @@ test(`a run killed at ${kills} random moments and resumed ends with the bytes of
 
 test.each([
   ["SIGINT", 130],
-  ["SIGTERM", 143],
+  ["SIGTERM", 75],
 ] as const)(
   "%s writes a checkpoint of the last whole step, ends with status %i, and the run goes on from there",
   {
@@ -116,3 +120,21 @@ test.each([
     expect(rest.code).toBe(0);
   },
 );
+
+test.each([
+  [2, "a command line with an unknown option", ["--no-such-option"], "unknown option"],
+  [2, "an option of the run file that is none", ["optimizer.lrr=1"], 'Did you mean "lr"'],
+  [2, "a run's folder that is in use by an earlier run", ["--fresh"], "expected a folder without a run"],
+  [77, "a loss that is not finite", ["optimizer.lr=1e30", "out=NEW"], "expected a finite"],
+])("status %i: %s", { timeout: 60_000 }, async (status, of, args, said) => {
+  const { file, out } = writeRun("statuses");
+  const fresh = args.includes("--fresh");
+  if (fresh) {
+    const due = () => latestCheckpoint(out) !== undefined;
+    expect((await pretrain(file, { signal: "SIGTERM", due })).code).toBe(75);
+  }
+  const words = fresh ? [] : args.map((word) => word.replace("NEW", join(root, `status-${status}`)));
+  const { code, output } = await neobert(["pretrain", file, ...words]);
+  expect(output, of).toContain(said);
+  expect(code).toBe(status);
+});

@@ -9,6 +9,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { hashFile, listSourceFiles, type ReadOptions, readDocuments, type SourceDocument } from "./read.js";
+import { unzstd } from "./unzstd.js";
 
 const root = mkdtempSync(join(tmpdir(), "read-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -196,6 +197,19 @@ describe("compression", () => {
       /cut\.csv\.gz: expected a whole/,
     );
   });
+});
+
+test("a zstd block of a few bytes that says it is gigabytes is stopped, not unpacked", async () => {
+  // A literal, and 98,302 sequences of which each repeats it 65,539 times and takes no bits (RFC 8878, 3.1.1.3).
+  const block = Buffer.from([0x08, 0x61, 0xff, 0xff, 0xff, 0x54, 0, 0, 52, 0x01]);
+  const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x38, ((block.length << 3) | 5) & 0xff, 0, 0]);
+  const file = (async function* () {
+    yield Buffer.concat([head, block]);
+  })();
+  const unpack = async () => {
+    for await (const _ of unzstd(file, { useNative: false }));
+  };
+  await expect(unpack()).rejects.toThrow("blocks that say too much");
 });
 
 describe("sources", () => {

@@ -1,8 +1,10 @@
 // Zstandard streams, frame by frame: node:zlib's decoder where Node has one (22.15; it ends after one frame, whatever
 // follows), else fzstd, which leaves to us what is here: windows are checked before memory is taken, and held no larger
-// than the frame can use; sizes and checksums that a frame declares must fit. Format: RFC 8878.
+// than the frame can use; sizes and checksums that a frame declares must fit; and it is stopped in a damaged block, whose
+// lengths it takes at their word for seconds. Format: RFC 8878.
 
 import { pipeline } from "node:stream";
+import { createContext, Script } from "node:vm";
 import * as zlib from "node:zlib";
 import { Decompress } from "fzstd";
 import xxhash from "xxhash-wasm";
@@ -11,6 +13,9 @@ const MAGIC = 0xfd2fb528;
 const MAX_BLOCK_BYTES = 1 << 17;
 /** Blocks that are looked at before a window is made: most small files end among them. */
 const BLOCKS_AHEAD = 64;
+/** Blocks that fzstd gets at once, and milliseconds for them beside those for moving the window: good ones take some ten. */
+const BLOCKS_AT_ONCE = 8;
+const MAX_BLOCKS_MS = 1000;
 const MAX_WINDOW_BYTES = 2 ** 30;
 const MAX_NATIVE_WINDOW_BYTES = 2 ** 31;
 
@@ -81,22 +86,25 @@ async function* unzstdFrame(
     if (piece.length > 0) pieces.push(piece);
   });
   const ahead: Buffer[] = [];
-  let [isOpen, isLast] = [false, false];
-  while (!isLast) {
+  let push: ((bytes: Buffer) => void) | undefined;
+  for (let isLast = false; !isLast; ) {
     const block = await takeBlock(input);
     isLast = block.isLast;
     ahead.push(block.bytes);
-    if (!isOpen && !isLast && ahead.length < BLOCKS_AHEAD) continue;
-    if (!isOpen) {
+    if (!push && !isLast && ahead.length < BLOCKS_AHEAD) continue;
+    if (!push) {
       // A match reaches no further back than the frame is long.
       const reach = isLast ? ahead.length * MAX_BLOCK_BYTES : Number.POSITIVE_INFINITY;
       const held = Math.min(window, Math.max(size ?? Number.POSITIVE_INFINITY, 1024), reach);
       if (held > MAX_WINDOW_BYTES) throw tooLarge(window, MAX_WINDOW_BYTES);
       decoder.push(frameHeaderOf(held));
-      isOpen = true;
+      const moving = (BLOCKS_AT_ONCE * held) / 2 ** 20; // a millisecond a MiB
+      push = withinTime(MAX_BLOCKS_MS + moving, (bytes) => decoder.push(bytes));
     }
-    decoder.push(Buffer.concat(ahead.splice(0)));
-    yield* pieces.splice(0);
+    while (ahead.length >= BLOCKS_AT_ONCE || (isLast && ahead.length > 0)) {
+      push(Buffer.concat(ahead.splice(0, BLOCKS_AT_ONCE)));
+      yield* pieces.splice(0);
+    }
   }
   decoder.push(new Uint8Array(0), true);
   yield* pieces.splice(0);
@@ -104,6 +112,21 @@ async function* unzstdFrame(
   if (!hasChecksum) return;
   const expected = (await input.take(4)).readUInt32LE();
   if (Number(hash.digest() & 0xffffffffn) !== expected) throw new Error("bytes whose checksum does not fit");
+}
+
+/** `decode`, which is stopped where it takes more than `maxMs`. NOTE: Node stops scripts alone, so a script calls it. */
+function withinTime(maxMs: number, decode: (bytes: Buffer) => void): (bytes: Buffer) => void {
+  const context = createContext({ decode });
+  const script = new Script("decode(bytes)");
+  return (bytes) => {
+    context.bytes = bytes;
+    try {
+      script.runInContext(context, { timeout: Math.ceil(maxMs) });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
+      throw new Error("blocks that say too much, as damaged ones do");
+    }
+  };
 }
 
 /** A header without size and checksum, of the smallest window of at least `window` bytes that a header can tell. */

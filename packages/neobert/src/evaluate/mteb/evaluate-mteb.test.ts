@@ -225,6 +225,88 @@ test("a task that fails is in the report with its reason, and the others go on",
   expect(existsSync(join(folder, "out/acme__words/no_revision_available/STS12.json"))).toBe(false);
 });
 
+test.each<[type: string, parts: Record<string, object[]>, message: RegExp]>([
+  [
+    "STS",
+    { test: [{ sentence1: "a", sentence2: "b", score: "x" }] },
+    /test\.jsonl:1: score: expected a number, got "x"/,
+  ],
+  [
+    "STS",
+    { test: [{ sentence1: "a", sentence2: null, score: 1 }] },
+    /test\.jsonl:1: sentence2: expected a text, got null/,
+  ],
+  [
+    "Classification",
+    {
+      train: [{ text: "a", label: "x" }],
+      test: [
+        { text: "b", label: "x" },
+        { text: "c", label: [1] },
+      ],
+    },
+    /test\.jsonl:2: label: expected a text or a number as label, got \[1\]/,
+  ],
+  ["Clustering", { test: [{ sentences: ["a", 5], labels: ["x", "y"] }] }, /test\.jsonl:1: sentences: .* got 5/],
+  ["Clustering", { test: [{ sentences: ["a", "b"], labels: ["x"] }] }, /test\.jsonl:1: expected as many .* got 2, 1/],
+  [
+    "PairClassification",
+    {
+      test: [
+        { sentence1: "a", sentence2: "b", labels: 1 },
+        { sentence1: ["c", "d"], sentence2: ["e", "f"], labels: [1] },
+      ],
+    },
+    /test\.jsonl:2: expected as many of each of sentence1, sentence2, labels, got 2, 2, 1/,
+  ],
+  [
+    "Reranking",
+    { test: [{ query: "a", positive: "b", negative: [] }] },
+    /test\.jsonl:1: positive: expected a list, got "b"/,
+  ],
+  ["Reranking", { test: [{ query: "a", document: 7, label: 1 }] }, /test\.jsonl:1: document: expected a text, got 7/],
+  [
+    "Summarization",
+    { test: [{ human: ["a"], machine: ["b", "c"], relevance: [1] }] },
+    /test\.jsonl:1: expected as many of each of machine, relevance, got 2, 1/,
+  ],
+  [
+    "Retrieval",
+    {
+      corpus: [{ id: 1.5e300, text: "a" }],
+      queries: [{ id: "q", text: "a" }],
+      qrels: [{ query: "q", document: "1", score: 1 }],
+    },
+    /corpus\.jsonl:1: id: expected a text or a whole number/,
+  ],
+  [
+    "Retrieval",
+    {
+      corpus: [],
+      queries: [],
+      qrels: [
+        { query: "q", document: "1", score: 1 },
+        { query: "q", document: "1", score: null },
+      ],
+    },
+    /qrels\.jsonl:2: score: expected a number, got null/,
+  ],
+])("what is wrong in the data of a %s task is told with file, row and column", async (type, parts, message) => {
+  const sources = Object.entries(parts).map(([part, list]) => {
+    writeFileSync(
+      join(folder, `${part}.jsonl`),
+      rows(list.length, (i) => list[i]!),
+    );
+    const columns = Object.keys(list[0] ?? { id: 0, text: 0 }).map((name) => `${name}: ${name}`);
+    return `${part}: { files: ${part}.jsonl, columns: { ${columns.join(", ")} } }`;
+  });
+  const data = join(folder, "wrong.yaml");
+  writeFileSync(data, `mine: { type: ${type}, ${sources.join(", ")} }\n`);
+  const { outcomes } = await run(new WordModel(), { data, out: undefined });
+  expect(outcomes[0]!.error!.message).toMatch(message);
+  expect(outcomes[0]!.error!.message).toMatch(/\n.+\.$/);
+});
+
 test("a model that gives no numbers fails its tasks", async () => {
   const nothing: TextEncoder = {
     encode: async (texts) => ({ data: new Float32Array(texts.length * 2).fill(Number.NaN), shape: [texts.length, 2] }),

@@ -36,15 +36,22 @@ export interface Source {
 
 export type Row = Record<string, unknown>;
 
+/** A row's values by mteb's columns. */
+export interface TaskRow {
+  values: Row;
+  /** File and row, for errors; of several sources side by side all of them. */
+  where: string;
+}
+
 /** The rows of a source; of several, side by side: the first rows together, the second, and so on. */
-export async function readRows(source: Source | readonly Source[]): Promise<Row[]> {
-  const rows: Row[] = [];
+export async function readRows(source: Source | readonly Source[]): Promise<TaskRow[]> {
+  const rows: TaskRow[] = [];
   for await (const row of streamRows(source)) rows.push(row);
   return rows;
 }
 
 /** The same one by one; several sources, which stand side by side, are held. */
-export async function* streamRows(source: Source | readonly Source[]): AsyncGenerator<Row> {
+export async function* streamRows(source: Source | readonly Source[]): AsyncGenerator<TaskRow> {
   const sources = [source].flat();
   if (sources.length === 1) {
     yield* rowsOf(sources[0]!);
@@ -56,21 +63,26 @@ export async function* streamRows(source: Source | readonly Source[]): AsyncGene
   if (other) {
     const names = sources.map(({ files }) => files.join(" "));
     throw new Error(
-      `${names.join(" and ")}: expected as many rows in each, got ${sides.map(({ length }) => length).join(" and ")}`,
+      `${names.join(" and ")}: expected as many rows in each, got ${sides.map(({ length }) => length).join(" and ")}\nThey stand side by side: mend the files.`,
     );
   }
-  for (const [i, row] of first.entries())
-    yield Object.fromEntries([row, ...others.map((rows) => rows[i]!)].flatMap(Object.entries));
+  for (const [i, row] of first.entries()) {
+    const beside = [row, ...others.map((rows) => rows[i]!)];
+    yield {
+      values: Object.fromEntries(beside.flatMap(({ values }) => Object.entries(values))),
+      where: beside.map(({ where }) => where).join(" and "),
+    };
+  }
 }
 
-async function* rowsOf(source: Source): AsyncGenerator<Row> {
+async function* rowsOf(source: Source): AsyncGenerator<TaskRow> {
   const { columns, require = [], only = {} } = source;
   for (const file of listSourceFiles([...source.files])) {
     for await (const { record, where } of recordsOf(file, source)) {
       if (Object.entries(only).some(([key, value]) => Object.hasOwn(record, key) && record[key] !== value)) continue;
       const entries = Object.entries(columns).map(([name, spec]) => [name, columnOf(record, spec, where)]);
       const values = Object.fromEntries(entries) as Row;
-      if (require.every((name) => values[name] !== "" && values[name] != null)) yield values;
+      if (require.every((name) => values[name] !== "" && values[name] != null)) yield { values, where };
     }
   }
 }
@@ -87,7 +99,7 @@ async function* recordsOf(file: string, source: Source): AsyncGenerator<{ record
     const groups = expression ? expression.exec(text)?.groups : {};
     if (!groups) {
       throw new Error(
-        `${file}:${line}: expected a line that ${pattern} fits, got ${JSON.stringify(text.slice(0, 80))}`,
+        `${file}:${line}: expected a line that ${pattern} fits, got ${JSON.stringify(text.slice(0, 80))}\nMend that line or the pattern.`,
       );
     }
     yield { record: { line: text, ...groups }, where: `${file}:${line}` };
@@ -132,7 +144,10 @@ function mapDeep(value: unknown, depth: number, fn: (value: unknown) => unknown)
 }
 
 function innermostMeans(value: unknown, where: string): unknown {
-  if (!Array.isArray(value)) throw new Error(`${where}: expected a list of numbers to take the mean of, got ${value}`);
+  if (!Array.isArray(value))
+    throw new Error(
+      `${where}: expected a list of numbers to take the mean of, got ${shown(value)}\nName the right column.`,
+    );
   if (value.some(Array.isArray)) return value.map((item) => innermostMeans(item, where));
   const numbers = value.map((item) => numberOf(item, where));
   return numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
@@ -143,5 +158,5 @@ export function numberOf(value: unknown, where: string): number {
   const isText = typeof value === "string" && value.trim() !== "";
   const number = isText || typeof value === "bigint" ? Number(value) : value;
   if (typeof number === "number" && !Number.isNaN(number)) return number;
-  throw new Error(`${where}: expected a number, got ${shown(value)}`);
+  throw new Error(`${where}: expected a number, got ${shown(value)}\nMend that row, or name the right column.`);
 }

@@ -5,7 +5,7 @@ import { exactText } from "../../data/read/json-values.js";
 import { shown } from "../../files/checked.js";
 import { type Document, DocumentStore } from "../evaluators/documents.js";
 import { type MtebTask, partsOf, type TaskType } from "./mteb-tasks.js";
-import { numberOf, type Row, readRows, type Source, streamRows } from "./source.js";
+import { numberOf, readRows, type Source, streamRows, type TaskRow } from "./source.js";
 import { stratifiedSample } from "./stratified.js";
 
 type Label = string | number;
@@ -29,7 +29,7 @@ export type TaskSources = Readonly<Record<string, Source | readonly Source[]>>;
 /** Reads a task's data. Rejects naming the file, the row and the column that is missing or of another kind. */
 export async function readTaskData(task: MtebTask, sources: TaskSources): Promise<TaskData> {
   if (task.type === "Retrieval") return readRetrieval(task, sources);
-  const parts: Record<string, Row[]> = {};
+  const parts: Record<string, TaskRow[]> = {};
   for (const part of partsOf(task.type)) {
     parts[part] = await readRows(sources[part]!);
     if (parts[part].length === 0) throw noRows(task, part);
@@ -42,34 +42,37 @@ const noRows = ({ name }: MtebTask, part: string) => new Error(`${name}: expecte
 /** Row by row: a corpus may have millions of documents, and queries that nobody has judged are many. */
 async function readRetrieval(task: MtebTask, { corpus, queries, qrels }: TaskSources): Promise<TaskData> {
   const judgements = new Map<string, Map<string, number>>();
-  for await (const { query, document, score } of streamRows(qrels!)) {
-    const id = idOf(query, task);
+  for await (const row of streamRows(qrels!)) {
+    const id = idOf(row, "query");
     if (!judgements.has(id)) judgements.set(id, new Map());
-    judgements.get(id)!.set(idOf(document, task), Math.trunc(numberOf(score, task.name)));
+    judgements.get(id)!.set(idOf(row, "document"), Math.trunc(scoreOf(row, "score")));
   }
   if (judgements.size === 0) throw noRows(task, "qrels");
   const judged: Document[] = [];
   let asked = 0;
-  for await (const { id, text } of streamRows(queries!)) {
+  for await (const row of streamRows(queries!)) {
     asked++;
-    const query = { id: idOf(id, task), text: textOf(text, task) };
+    const query = { id: idOf(row, "id"), text: textOf(row, "text") };
     if (judgements.has(query.id)) judged.push(query);
   }
   if (asked === 0) throw noRows(task, "queries");
   const documents = new DocumentStore();
-  for await (const { id, title, text } of streamRows(corpus!)) {
-    documents.add({ id: idOf(id, task), text: `${title ?? ""} ${textOf(text, task)}` });
+  for await (const row of streamRows(corpus!)) {
+    documents.add({ id: idOf(row, "id"), text: `${row.values.title ?? ""} ${textOf(row, "text")}` });
   }
   if (documents.length === 0) throw noRows(task, "corpus");
   return { type: "Retrieval", corpus: documents, queries: judged, judgements };
 }
 
-const readers: Record<Exclude<TaskType, "Retrieval">, (parts: Record<string, Row[]>, task: MtebTask) => TaskData> = {
+const readers: Record<
+  Exclude<TaskType, "Retrieval">,
+  (parts: Record<string, TaskRow[]>, task: MtebTask) => TaskData
+> = {
   Classification: ({ train, test }, task) => {
     const sides = [train!, test!].map(
       (rows): LabelledPart => ({
-        texts: rows.map(({ text }) => textOf(text, task)),
-        labels: rows.map(({ label }) => labelOf(label, task)),
+        texts: rows.map((row) => textOf(row, "text")),
+        labels: rows.map((row) => labelOf(row, "label")),
       }),
     ) as [LabelledPart, LabelledPart];
     const numeric = sides.every(({ labels }) =>
@@ -80,51 +83,52 @@ const readers: Record<Exclude<TaskType, "Retrieval">, (parts: Record<string, Row
       : sides;
     return { type: "Classification", train: trainSide, test: cut(testSide, task.testRows) };
   },
-  Clustering: ({ test }, task) => {
-    const lists = Array.isArray(test![0]!.sentences);
-    const sets = lists ? test! : [listsOf(test!, ["sentences", "labels"])];
-    return {
-      type: "Clustering",
-      sets: sets.map(({ sentences, labels }) => ({
-        sentences: textsOf(sentences, task),
-        labels: listOf(labels, task).map((label) => labelOf(label, task)),
-      })),
+  Clustering: ({ test }) => {
+    const sets = test!.map((row) => {
+      checkAligned(row, "sentences", "labels");
+      return { sentences: each(row, "sentences", textOf), labels: each(row, "labels", labelOf) };
+    });
+    const together = {
+      sentences: sets.flatMap(({ sentences }) => sentences),
+      labels: sets.flatMap(({ labels }) => labels),
     };
+    return { type: "Clustering", sets: Array.isArray(test![0]!.values.sentences) ? sets : [together] };
   },
-  PairClassification: ({ test }, task) => {
-    const { sentence1, sentence2, labels } = listsOf(test!, ["sentence1", "sentence2", "labels"]);
+  PairClassification: ({ test }) => {
+    for (const row of test!) checkAligned(row, "sentence1", "sentence2", "labels");
     return {
       type: "PairClassification",
-      sentences1: textsOf(sentence1, task),
-      sentences2: textsOf(sentence2, task),
-      labels: numbersOf(labels, task),
+      sentences1: test!.flatMap((row) => each(row, "sentence1", textOf)),
+      sentences2: test!.flatMap((row) => each(row, "sentence2", textOf)),
+      labels: test!.flatMap((row) => each(row, "labels", scoreOf)),
     };
   },
-  Reranking: ({ test }, task) => {
-    const samples = "document" in test![0]! ? groupByQuery(test!, task) : test!;
-    return {
-      type: "Reranking",
-      samples: samples.map(({ query, positive, negative }) => ({
-        query: Array.isArray(query) ? textsOf(query, task) : textOf(query, task),
-        positive: textsOf(positive, task),
-        negative: textsOf(negative, task),
-      })),
-    };
-  },
+  Reranking: ({ test }) => ({
+    type: "Reranking",
+    samples:
+      "document" in test![0]!.values
+        ? groupByQuery(test!)
+        : test!.map((row) => ({
+            query: Array.isArray(row.values.query) ? each(row, "query", textOf) : textOf(row, "query"),
+            positive: listOf(row, "positive", textOf),
+            negative: listOf(row, "negative", textOf),
+          })),
+  }),
   STS: ({ test }, task) => ({
     type: "STS",
-    sentences1: test!.map(({ sentence1 }) => textOf(sentence1, task)),
-    sentences2: test!.map(({ sentence2 }) => textOf(sentence2, task)),
-    scores: test!.map(({ score }) => numberOf(score, task.name)),
+    sentences1: test!.map((row) => textOf(row, "sentence1")),
+    sentences2: test!.map((row) => textOf(row, "sentence2")),
+    scores: test!.map((row) => scoreOf(row, "score")),
     min: task.scoreRange[0],
     max: task.scoreRange[1],
   }),
   Summarization: ({ test }, task) => ({
     type: "Summarization",
-    samples: test!.map(({ human, machine, relevance }) => {
+    samples: test!.map((row) => {
+      checkAligned(row, "machine", "relevance");
       const [min, max] = task.scoreRange;
-      const scaled = numbersOf(relevance, task).map((score) => (score - min) / (max - min));
-      return { human: textsOf(human, task), machine: textsOf(machine, task), relevance: scaled };
+      const scaled = listOf(row, "relevance", scoreOf).map((score) => (score - min) / (max - min));
+      return { human: listOf(row, "human", textOf), machine: listOf(row, "machine", textOf), relevance: scaled };
     }),
   }),
 };
@@ -159,42 +163,61 @@ function cut(side: LabelledPart, rows: number | undefined): LabelledPart {
   return { texts: chosen.map((i) => side.texts[i]!), labels: chosen.map((i) => side.labels[i]!) };
 }
 
-/** Lists over all rows: of rows that hold a value each, or lists of values. */
-function listsOf(rows: readonly Row[], names: readonly string[]): Row {
-  return Object.fromEntries(names.map((name) => [name, rows.flatMap((row) => row[name])]));
-}
-
 /** Rows of a query, a document and whether it is relevant, as a sample for each query in the order they come. */
-function groupByQuery(rows: readonly Row[], task: MtebTask): Row[] {
-  const samples = new Map<string, { query: string; positive: unknown[]; negative: unknown[] }>();
-  for (const { query, document, label } of rows) {
-    const text = textOf(query, task);
-    if (!samples.has(text)) samples.set(text, { query: text, positive: [], negative: [] });
-    samples.get(text)![numberOf(label, task.name) > 0 ? "positive" : "negative"].push(document);
+function groupByQuery(rows: readonly TaskRow[]) {
+  const samples = new Map<string, { query: string; positive: string[]; negative: string[] }>();
+  for (const row of rows) {
+    const query = textOf(row, "query");
+    if (!samples.has(query)) samples.set(query, { query, positive: [], negative: [] });
+    samples.get(query)![scoreOf(row, "label") > 0 ? "positive" : "negative"].push(textOf(row, "document"));
   }
   return [...samples.values()];
 }
 
-function textOf(value: unknown, { name }: MtebTask): string {
+type Reader<Value> = (row: TaskRow, column: string) => Value;
+
+/** The values of a row's list, or the one that stands there by itself. */
+function each<Value>({ values, where }: TaskRow, column: string, read: Reader<Value>): Value[] {
+  return [values[column]].flat().map((value) => read({ values: { [column]: value }, where }, column));
+}
+
+/** Throws where lists that stand side by side are of other lengths. */
+function checkAligned({ values, where }: TaskRow, ...columns: string[]): void {
+  const counts = columns.map((column) => [values[column]].flat().length);
+  if (new Set(counts).size === 1) return;
+  throw new Error(
+    `${where}: expected as many of each of ${columns.join(", ")}, got ${counts.join(", ")}\nMend that row.`,
+  );
+}
+
+function listOf<Value>(row: TaskRow, column: string, read: Reader<Value>): Value[] {
+  if (Array.isArray(row.values[column])) return each(row, column, read);
+  throw unlike(row, column, "a list");
+}
+
+function textOf(row: TaskRow, column: string): string {
+  const value = row.values[column];
   if (typeof value === "string") return value;
-  throw new Error(`${name}: expected texts in its text columns, got ${shown(value)}`);
+  throw unlike(row, column, "a text");
 }
 
-function listOf(value: unknown, { name }: MtebTask): unknown[] {
-  if (Array.isArray(value)) return value;
-  throw new Error(`${name}: expected a list, got ${shown(value)}`);
-}
+const scoreOf = ({ values, where }: TaskRow, column: string) => numberOf(values[column], `${where}: ${column}`);
 
-const textsOf = (value: unknown, task: MtebTask) => listOf(value, task).map((text) => textOf(text, task));
-const numbersOf = (value: unknown, task: MtebTask) => listOf(value, task).map((one) => numberOf(one, task.name));
-
-function labelOf(value: unknown, { name }: MtebTask): Label {
+function labelOf(row: TaskRow, column: string): Label {
+  const value = row.values[column];
   if (typeof value === "string" || (typeof value === "number" && !Number.isNaN(value))) return value;
   if (typeof value === "boolean") return Number(value);
-  if (typeof value === "bigint") return exactText(value, name);
-  throw new Error(`${name}: expected texts or numbers as labels, got ${shown(value)}`);
+  if (typeof value === "bigint") return exactText(value, `${row.where}: ${column}`);
+  throw unlike(row, column, "a text or a number as label");
 }
 
-function idOf(value: unknown, { name }: MtebTask): string {
-  return exactText(typeof value === "boolean" ? null : value, `${name}: ids`);
+function idOf({ values, where }: TaskRow, column: string): string {
+  const value = values[column];
+  return exactText(typeof value === "boolean" ? null : value, `${where}: ${column}`);
+}
+
+function unlike({ values, where }: TaskRow, column: string, wanted: string): Error {
+  return new Error(
+    `${where}: ${column}: expected ${wanted}, got ${shown(values[column])}\nMend that row, or name the right column.`,
+  );
 }

@@ -42,17 +42,17 @@ export class ComputeWeights {
   }
 
   /**
-   * Adds the copies' gradients to the masters', after a micro-batch. Where it is the `only` one of its step, those whose
-   * master has no gradient of its own stay where they are, for the optimizer.
+   * Adds the copies' gradients to the masters', after a micro-batch. After the last of its step, those whose master has no
+   * gradient of its own stay where they are, for the optimizer.
    */
-  collectGradients(only: boolean): void {
+  collectGradients(isLast: boolean): void {
     tidy(() =>
       noGrad(() => {
         for (const [name, copy] of this.#copies) {
           const gradient = copy.grad;
           const master = this.#model.weight(name);
           const sum = master.grad;
-          if (!gradient || (only && !sum)) continue;
+          if (!gradient || (isLast && !sum)) continue;
           if (sum) sum.add_(gradient);
           else master.grad = gradient.to("float32");
           copy.grad = undefined;

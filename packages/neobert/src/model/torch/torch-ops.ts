@@ -46,6 +46,14 @@ export interface TorchOpsOptions {
   generator?: Generator;
   /** Keep only the blocks' inputs and compute each block again on the way back: slower, and far less memory. */
   checkpoint?: boolean;
+  /** Go back block by block, so that `backward` can say when each block's gradients are whole. */
+  byBlock?: boolean;
+}
+
+/** A block that the way back comes to by itself: its state before it, and the leaves that took its place. */
+interface Border {
+  state: Tensor[];
+  inputs: Tensor[];
 }
 
 interface CheckpointedBlock {
@@ -62,13 +70,16 @@ interface CheckpointedBlock {
 export class TorchOps implements Ops<Tensor> {
   readonly #generator: Generator | undefined;
   readonly #checkpoint: boolean;
+  readonly #byBlock: boolean;
   #blocks: CheckpointedBlock[] = [];
+  #borders: Border[] = [];
   /** Gated units and what they were made of, for the linear layer that follows. */
   readonly #units = new WeakMap<Tensor, GatedUnitOrigin>();
 
-  constructor({ generator, checkpoint = false }: TorchOpsOptions = {}) {
+  constructor({ generator, checkpoint = false, byBlock = false }: TorchOpsOptions = {}) {
     this.#generator = generator;
     this.#checkpoint = checkpoint;
+    this.#byBlock = byBlock;
   }
 
   embedding(weight: Tensor, indices: Tensor): Tensor {
@@ -214,6 +225,11 @@ export class TorchOps implements Ops<Tensor> {
 
   block(fn: (...state: Tensor[]) => Tensor[], ...state: Tensor[]): Tensor[] {
     const wanted = state.some(({ requiresGrad }) => requiresGrad);
+    if (this.#byBlock && !this.#checkpoint && wanted) {
+      const inputs = state.map((input) => (input.requiresGrad ? input.detach().requiresGrad_() : input));
+      this.#borders.push({ state, inputs });
+      return tidy(() => fn(...inputs));
+    }
     if (!this.#checkpoint || !wanted) {
       const outputs = tidy(() => fn(...state));
       for (const input of state) if (!outputs.includes(input)) input.dispose(); // autograd keeps what it needs of it
@@ -227,10 +243,18 @@ export class TorchOps implements Ops<Tensor> {
 
   /**
    * Backward from a loss that these ops computed: `loss.backward()`, then, with `checkpoint`, each block again from
-   * the last to the first, with the dropout it had. Gradients are added to the parameters' `grad`.
+   * the last to the first, with the dropout it had. Gradients are added to the parameters' `grad`. With `byBlock` or
+   * `checkpoint`, `blockDone` is called when each block, by its number, has been gone through.
    */
-  backward(loss: Tensor): void {
+  backward(loss: Tensor, blockDone: (block: number) => void = () => {}): void {
     loss.backward();
+    for (let block = this.#borders.length - 1; block >= 0; block--) {
+      blockDone(block);
+      const { state, inputs } = this.#borders[block]!;
+      tidy(() => backwardThrough(state, inputs));
+    }
+    this.#borders = [];
+    let block = this.#blocks.length;
     const randomState = this.#generator?.getState();
     for (const { fn, state, outputs, randomState: before } of this.#blocks.reverse()) {
       tidy(() => {
@@ -243,6 +267,7 @@ export class TorchOps implements Ops<Tensor> {
           output.dispose();
         }
       });
+      blockDone(--block);
     }
     this.#blocks = [];
     if (randomState) this.#generator!.setState(randomState);
@@ -251,11 +276,19 @@ export class TorchOps implements Ops<Tensor> {
 
 /** Backward from `tensors`, whose gradients stand in `grad` of the leaves that took their place. */
 function backwardThrough(tensors: Tensor[], leaves: Tensor[]): void {
-  const terms = tensors.flatMap((tensor, i) => {
+  const reached = tensors.flatMap((tensor, i) => {
     const gradient = leaves[i]!.grad;
-    return gradient && tensor.requiresGrad ? [tensor.mul(gradient).sum()] : [];
+    return gradient && tensor.requiresGrad ? [{ tensor, gradient }] : [];
   });
-  if (terms.length > 0) stack(terms, 0).sum().backward();
+  const [first] = reached;
+  if (reached.length === 1) first!.tensor.backward(first!.gradient);
+  else if (first)
+    stack(
+      reached.map(({ tensor, gradient }) => tensor.mul(gradient).sum()),
+      0,
+    )
+      .sum()
+      .backward();
 }
 
 function cast(x: Tensor, dtype: DType): Tensor {

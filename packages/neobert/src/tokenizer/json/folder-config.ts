@@ -3,7 +3,7 @@
 
 import { isObject, shown } from "../../files/checked.js";
 import type { SpecialTokens } from "../tokenizer.js";
-import type { AddedToken, TokenizerJSON } from "./schema.js";
+import { type AddedToken, parseTokenizerJSON, type TokenizerJSON } from "./schema.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -12,18 +12,29 @@ interface FolderConfig {
   config: Fields;
   map: Fields;
   listed: Fields;
+  /** The first two in their order. */
+  named: Fields;
   specialTokens: SpecialTokens;
+  /** Whether the tokenizer.json is made here, of a vocabulary, and knows nothing of its tokens but their names. */
+  isMade: boolean;
 }
 
-/** Throws where a file gives a new token an id that another token has. */
-export function withConfig(json: TokenizerJSON, files: FolderConfig): TokenizerJSON {
-  return withAddedTokens(withPrefixSpace(withCase(json, files.config), files.config), files);
+/** Throws where the tokenizer.json is malformed, or a file gives a new token an id that another token has. */
+export function withConfig(raw: unknown, files: FolderConfig): TokenizerJSON {
+  const json = parseTokenizerJSON(raw);
+  const { config } = files;
+  const isGeneric = /^(PreTrainedTokenizerFast|TokenizersBackend)$/.test(String(config.tokenizer_class)); // of transformers 4 and 5
+  // As transformers has it, what stands in a Sequence is not changed.
+  const typeOf = (part: string) => (raw as Record<string, { type?: unknown } | null | undefined>)[part]?.type;
+  const isBert = typeOf("normalizer") === "BertNormalizer" && !isGeneric;
+  const cased = isBert ? withCase(json, config) : json;
+  const spaced = typeOf("pre_tokenizer") === "ByteLevel" ? withPrefixSpace(cased, config, isGeneric) : cased;
+  return withAddedTokens(spaced, files);
 }
 
 /** BERT's normalizer with the config's case, accents and Chinese characters. */
 function withCase(json: TokenizerJSON, config: Fields): TokenizerJSON {
   const { normalizer } = json;
-  if (normalizer?.type !== "BertNormalizer" || config.tokenizer_class === "PreTrainedTokenizerFast") return json;
   const { do_lower_case: lowercase, strip_accents: accents, tokenize_chinese_chars: chinese } = config;
   return {
     ...json,
@@ -36,18 +47,24 @@ function withCase(json: TokenizerJSON, config: Fields): TokenizerJSON {
   } as TokenizerJSON;
 }
 
-/** The pre-tokenizer ByteLevel, and what trims the offsets, with the config's prefix space. */
-function withPrefixSpace(json: TokenizerJSON, { add_prefix_space }: Fields): TokenizerJSON {
-  if (typeof add_prefix_space !== "boolean" || json.pre_tokenizer?.type !== "ByteLevel") return json;
+/** The pre-tokenizer ByteLevel, and for RoBERTa's own classes what trims the offsets, with the config's prefix space. */
+function withPrefixSpace(json: TokenizerJSON, config: Fields, isGeneric: boolean): TokenizerJSON {
+  const { add_prefix_space } = config;
+  if (typeof add_prefix_space !== "boolean") return json;
   const { post_processor: last } = json;
+  const isRoberta = !isGeneric && !/^GPT2/.test(String(config.tokenizer_class));
   return {
     ...json,
     pre_tokenizer: { ...json.pre_tokenizer, add_prefix_space },
-    ...(last?.type === "RobertaProcessing" && { post_processor: { ...last, add_prefix_space } }),
+    ...(isRoberta &&
+      (last?.type === "RobertaProcessing" || last?.type === "ByteLevel") && {
+        post_processor: { ...last, add_prefix_space },
+      }),
   } as TokenizerJSON;
 }
 
-function withAddedTokens(json: TokenizerJSON, { config, map, listed, specialTokens }: FolderConfig): TokenizerJSON {
+function withAddedTokens(json: TokenizerJSON, files: FolderConfig): TokenizerJSON {
+  const { config, map, listed, named, specialTokens, isMade } = files;
   const decoder = isObject(config.added_tokens_decoder) ? config.added_tokens_decoder : undefined;
   // A list, or by names of a model's own (transformers 4.47): `extra_special_tokens: { image_token: "<image>" }`.
   const { extra_special_tokens: extra } = config;
@@ -70,8 +87,9 @@ function withAddedTokens(json: TokenizerJSON, { config, map, listed, specialToke
       );
     }
     owners.set(id, content);
-    const usual = { single_word: false, lstrip: false, rstrip: false, normalized: !flags.special, special: false };
-    tokens.set(content, { ...usual, ...flags, id, content });
+    const usual = { single_word: false, lstrip: false, rstrip: false, normalized: !flags.special };
+    const special = tokens.get(content)?.special || flags.special || false; // once special, always
+    tokens.set(content, { ...usual, ...flags, special, id, content });
   };
   if (decoder) {
     for (const [id, token] of Object.entries(decoder)) {
@@ -84,8 +102,16 @@ function withAddedTokens(json: TokenizerJSON, { config, map, listed, specialToke
     );
     for (const [content, id] of byId) if (!tokens.has(content)) add(id, content, { special: special.has(content) });
   }
+  const own = isMade ? [] : json.added_tokens.map(({ content }) => content);
+  const described = new Set(decoder ? contents(Object.values(decoder)) : [...own, ...Object.keys(listed)]);
+  for (const token of Object.values(named)) {
+    const known = isObject(token) && tokens.get(String(token.content));
+    if (known && !described.has(known.content)) tokens.set(known.content, { ...known, ...flagsOf(token) });
+  }
   for (const content of special) {
-    const isNew = !tokens.has(content);
+    const known = tokens.get(content);
+    if (known) tokens.set(content, { ...known, special: true });
+    const isNew = !known;
     if (isNew && (additional.includes(content) || idOf(content) !== undefined)) {
       const next = [...owners.keys()].reduce((most, id) => Math.max(most, id), -1) + 1;
       add(next, content, { special: true });

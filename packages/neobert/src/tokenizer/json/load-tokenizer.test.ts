@@ -1,7 +1,7 @@
 // Tokenizer folders: what is saved is what is loaded, and the hash is one for the same tokens.
 
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -200,4 +200,77 @@ test.each([
   expect(loadTokenizer(out).encode("é e E e").tokens.slice(1, -1)).toEqual(["e", "e", "e", "e"]);
   writeFileSync(join(out, "tokenizer_config.json"), JSON.stringify({ [key]: value }));
   expect(loadTokenizer(out).encode("é e E e").tokens.slice(1, -1)).toEqual(["e", "e E", "e"]);
+});
+
+// The ids are transformers 4.57's.
+test("the class and the form of tokenizer.json decide what tokenizer_config.json says over it, as in transformers", () => {
+  const out = folder();
+  const json = bertTokenizerJSON({ tokens: [...tokens, "É"], lowercase: true, specialTokens: usualSpecialTokens });
+  const ids = (config: object, normalizer: unknown = json.normalizer) => {
+    writeFileSync(join(out, "tokenizer.json"), JSON.stringify({ ...json, normalizer }));
+    writeFileSync(join(out, "tokenizer_config.json"), JSON.stringify({ do_lower_case: false, ...config }));
+    return [...loadTokenizer(out).encodeIds("É")];
+  };
+  const [cased, plain] = [tokens.length, tokens.indexOf("e")];
+  expect(ids({ tokenizer_class: "BertTokenizer" })).toEqual([cased]);
+  expect(ids({})).toEqual([cased]);
+  expect(ids({ tokenizer_class: "PreTrainedTokenizerFast" })).toEqual([plain]);
+  expect(ids({ tokenizer_class: "TokenizersBackend" })).toEqual([plain]);
+  expect(ids({}, { type: "Sequence", normalizers: [json.normalizer] })).toEqual([plain]);
+});
+
+test("segments are given as model_input_names says, else as the class does", () => {
+  const out = folder();
+  writeFileSync(join(out, "vocab.txt"), `${tokens.join("\n")}\n`);
+  const given = (config: object) => {
+    writeFileSync(join(out, "tokenizer_config.json"), JSON.stringify(config));
+    return loadTokenizer(out).givesSegments;
+  };
+  expect(given({})).toBe(true);
+  expect(given({ tokenizer_class: "BertTokenizer" })).toBe(true);
+  expect(given({ tokenizer_class: "DistilBertTokenizer" })).toBe(false);
+  const inputNames = ["input_ids", "token_type_ids", "attention_mask"];
+  expect(given({ tokenizer_class: "DistilBertTokenizerFast", model_input_names: inputNames })).toBe(true);
+  expect(given({ tokenizer_class: "BertTokenizer", model_input_names: ["input_ids", "attention_mask"] })).toBe(false);
+  const saved = folder();
+  const names = (segments: boolean) => {
+    saveTokenizer(loadTokenizer(join(out, "vocab.txt")), saved, { segments });
+    return JSON.parse(readFileSync(join(saved, "tokenizer_config.json"), "utf8")).model_input_names;
+  };
+  writeFileSync(join(out, "tokenizer_config.json"), "{}");
+  expect(names(true)).toEqual(inputNames);
+  expect(names(false)).toEqual(["input_ids", "attention_mask"]);
+  writeFileSync(join(out, "tokenizer_config.json"), '{ "model_input_names": ["input_ids"] }');
+  expect(names(true)).toEqual(["input_ids", "attention_mask"]);
+});
+
+test("special_tokens_map.json names the special tokens where the config does not list them, and tokens are special once named so", () => {
+  const out = folder();
+  const json = bertTokenizerJSON({ tokens, specialTokens: usualSpecialTokens });
+  const drug = { id: tokens.length, content: "<drug>", single_word: false, lstrip: false, rstrip: false };
+  const added = [...json.added_tokens, { ...drug, normalized: false, special: false }];
+  writeFileSync(join(out, "tokenizer.json"), JSON.stringify({ ...json, added_tokens: added }));
+  const load = (config: object, map: object) => {
+    writeFileSync(join(out, "tokenizer_config.json"), JSON.stringify(config));
+    writeFileSync(join(out, "special_tokens_map.json"), JSON.stringify(map));
+    return loadTokenizer(out);
+  };
+  const decoder = { "0": { content: "[PAD]", special: true } };
+  const config = { mask_token: "[MASK]" };
+  expect(load(config, { mask_token: "[UNK]" }).specialIds.mask).toBe(1);
+  expect(load({ ...config, added_tokens_decoder: decoder }, { mask_token: "[UNK]" }).specialIds.mask).toBe(4);
+  const ids = [tokens.length, tokens.indexOf("e")];
+  expect(load(config, {}).decode(ids)).toBe("<drug> e");
+  expect(load(config, { additional_special_tokens: ["<drug>"] }).decode(ids)).toBe("e");
+  // What a named token takes beside it counts where no other file describes the token.
+  const mask = { content: "[MASK]", lstrip: true, rstrip: false, normalized: false, single_word: false };
+  const takes = () => loadTokenizer(out).encode("e [MASK]").offsets[4];
+  load({ mask_token: mask }, {});
+  expect(takes()).toBe(2);
+  load({ mask_token: mask, added_tokens_decoder: decoder }, {});
+  expect(takes()).toBe(1);
+  writeFileSync(join(out, "vocab.txt"), `${tokens.join("\n")}\n`);
+  rmSync(join(out, "tokenizer.json"));
+  load({ mask_token: mask }, {});
+  expect(takes()).toBe(1);
 });

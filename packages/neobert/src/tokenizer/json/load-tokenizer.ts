@@ -2,26 +2,20 @@
 // merges.txt (byte-level BPE). What is saved loads in transformers' AutoTokenizer and in Rust's tokenizers. Where the files
 // beside it say otherwise than tokenizer.json, the order is that of transformers 4:
 //   1. tokenizer_config.json: case, accents, Chinese characters (unless its class is PreTrainedTokenizerFast), the prefix
-//      space, sides of truncation and padding, special tokens, added_tokens_decoder. Keys that it lacks change nothing.
-//   2. Without added_tokens_decoder: special_tokens_map.json and added_tokens.json.
+//      space, sides of truncation and padding, whether segments are given, special tokens, added_tokens_decoder. Keys that it
+//      lacks change nothing.
+//   2. Without added_tokens_decoder: special_tokens_map.json, which then goes first, and added_tokens.json.
 //   3. tokenizer.json.
 
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { checked, shown } from "../../files/checked.js";
+import { checked, isObject, shown } from "../../files/checked.js";
 import { readJsonFile, readJsonObject, readTextFile } from "../../files/input-file.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
 import { withConfig } from "./folder-config.js";
 import { robertaTokenizerJSON } from "./roberta-json.js";
-import {
-  type BpeJSON,
-  isWordPiece,
-  parseTokenizerJSON,
-  type TokenizerJSON,
-  vocabSchema,
-  type WordPieceJSON,
-} from "./schema.js";
+import { type BpeJSON, isWordPiece, type TokenizerJSON, vocabSchema, type WordPieceJSON } from "./schema.js";
 
 const names = ["pad", "unk", "cls", "sep", "mask", "bos", "eos"] as const;
 
@@ -33,7 +27,10 @@ export function loadTokenizer(folderOrFile: string): Tokenizer {
   const folder = dirname(file);
   const config = readObject(join(folder, "tokenizer_config.json"));
   const map = readObject(join(folder, "special_tokens_map.json"));
-  const specialTokens = namedTokens({ ...map, ...config });
+  // Where the config lists the tokens the map only says the same for older versions.
+  const named = isObject(config.added_tokens_decoder) ? { ...map, ...config } : { ...config, ...map };
+  const specialTokens = namedTokens(named);
+  const { model_input_names: inputNames } = config;
   // transformers writes about 1e30 where a model sets no limit.
   const limit = Number(config.model_max_length);
   const options = {
@@ -41,11 +38,15 @@ export function loadTokenizer(folderOrFile: string): Tokenizer {
     modelMaxLength: limit > 0 && limit < 1e9 ? limit : undefined,
     truncationSide: sideIn(config, "truncation_side"),
     paddingSide: sideIn(config, "padding_side"),
+    givesSegments: Array.isArray(inputNames)
+      ? inputNames.includes("token_type_ids")
+      : !/^(DistilBert|MPNet|Roberta|GPT2|Bart|Longformer)Tokenizer/.test(String(config.tokenizer_class)),
   };
   try {
-    const json = parseTokenizerJSON(readTokenizerJSON(file, config, specialTokens));
+    const isMade = ["vocab.txt", "vocab.json"].includes(basename(file));
+    const raw = readTokenizerJSON(file, config, specialTokens);
     const listed = readObject(join(folder, "added_tokens.json"));
-    return Tokenizer.fromJSON(withConfig(json, { config, map, listed, specialTokens }), options);
+    return Tokenizer.fromJSON(withConfig(raw, { config, map, named, listed, specialTokens, isMade }), options);
   } catch (error) {
     const { message } = error as Error;
     throw message.startsWith(dirname(file)) ? error : new Error(`${file}: ${message}`, { cause: error });
@@ -95,9 +96,18 @@ function readMerges(file: string): [string, string][] {
   return merges;
 }
 
-/** Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and vocab.txt (or vocab.json and merges.txt)
- * into `folder`, made if need be. `modelMaxLength` (tokens) replaces the tokenizer's own. */
-export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: { modelMaxLength?: number } = {}): void {
+export interface SaveOptions {
+  /** In tokens; replaces the tokenizer's own. */
+  modelMaxLength?: number;
+  /** Whether the model beside it tells segments apart; others may not be given any in Python. Default: not told. */
+  segments?: boolean;
+}
+
+/**
+ * Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and vocab.txt (or vocab.json and merges.txt) into
+ * `folder`, made if need be.
+ */
+export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: SaveOptions = {}): void {
   const json = tokenizer.toJSON();
   const modelMaxLength = options.modelMaxLength ?? tokenizer.modelMaxLength;
   const named = names.filter((name) => tokenizer.specialIds[name] !== undefined);
@@ -106,7 +116,7 @@ export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: { m
     ...(modelMaxLength === undefined ? {} : { model_max_length: modelMaxLength }),
     ...(tokenizer.truncationSide === "left" && { truncation_side: "left" }),
     ...(tokenizer.paddingSide === "left" && { padding_side: "left" }),
-    model_input_names: ["input_ids", "attention_mask"],
+    ...inputNamesOf(tokenizer.givesSegments && options.segments),
     ...(isWordPiece(json) ? wordPieceConfig(json) : bpeConfig(json)),
     ...Object.fromEntries(named.map((name) => [`${name}_token`, tokenizer.specialTokens[name]])),
   };
@@ -119,6 +129,11 @@ export function saveTokenizer(tokenizer: Tokenizer, folder: string, options: { m
   write("special_tokens_map.json", Object.fromEntries(map));
   if (isWordPiece(json)) writeVocabTxt(json, folder);
   else writeVocabAndMerges(json, folder);
+}
+
+function inputNamesOf(segments: boolean | undefined) {
+  if (segments === undefined) return {};
+  return { model_input_names: ["input_ids", ...(segments ? ["token_type_ids"] : []), "attention_mask"] };
 }
 
 function wordPieceConfig({ normalizer }: WordPieceJSON) {

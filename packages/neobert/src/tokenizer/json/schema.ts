@@ -104,7 +104,7 @@ const pattern = z.union([z.object({ String: z.string() }), z.object({ Regex: z.s
 const normalizerStep = z.discriminatedUnion("type", [
   bertNormalizer,
   z.object({ type: z.enum(["NFC", "NFD", "NFKC", "NFKD"]) }),
-  z.object({ type: z.enum(["Lowercase", "StripAccents"]) }),
+  z.object({ type: z.enum(["Lowercase", "StripAccents", "Nmt", "ByteLevel"]) }),
   z.object({ type: z.literal("Strip"), strip_left: z.boolean(), strip_right: z.boolean() }),
   z.object({ type: z.literal("Replace"), pattern, content: z.string() }),
   z.object({ type: z.literal("Prepend"), prepend: z.string() }),
@@ -123,6 +123,7 @@ const preTokenizerStep = z.discriminatedUnion("type", [
   z.object({ type: z.literal("Digits"), individual_digits: z.boolean().default(false) }),
   z.object({ type: z.literal("Punctuation"), behavior: behavior.default("Isolated") }),
   z.object({ type: z.literal("CharDelimiterSplit"), delimiter: z.string().min(1).max(2) }),
+  z.object({ type: z.literal("FixedLength"), length: z.int().positive().default(5) }),
   z.object({ type: z.enum(["BertPreTokenizer", "Whitespace", "WhitespaceSplit"]) }),
 ]);
 
@@ -130,9 +131,7 @@ const preTokenizer = z.union([
   preTokenizerStep,
   z.object({
     type: z.literal("Sequence"),
-    pretokenizers: z
-      .array(preTokenizerStep)
-      .refine((steps) => steps.slice(0, -1).every(({ type }) => type !== "ByteLevel"), "expected ByteLevel last"),
+    pretokenizers: z.array(preTokenizerStep),
   }),
 ]);
 

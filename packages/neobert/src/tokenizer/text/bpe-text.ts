@@ -38,7 +38,7 @@ export class BpeText implements TextModel {
     const { model } = json;
     this.#vocab = vocab;
     this.normalizer = normalizerFromJSON(json.normalizer);
-    this.#preTokenizer = preTokenizerFromJSON(json.pre_tokenizer);
+    this.#preTokenizer = preTokenizerFromJSON(json.pre_tokenizer, true);
     const last = json.pre_tokenizer?.type === "Sequence" ? json.pre_tokenizer.pretokenizers.at(-1) : json.pre_tokenizer;
     this.#isByteLevel = last?.type === "ByteLevel";
     this.#isPlain =

@@ -5,6 +5,7 @@ import type { BertNormalizerJSON, NormalizerJSON } from "../json/schema.js";
 import { unicodeForm } from "../unicode/unicode-forms.js";
 import { type AlignedText, AlignedWriter, prepend, widthAt } from "./aligned-text.js";
 import { type BertNormalizerOptions, normalizeBert } from "./bert-text.js";
+import { spellBytes } from "./byte-level.js";
 import { compilePattern } from "./pattern.js";
 
 /** Characters beyond which no Replace makes a text longer: some steps that double it would fill the memory. */
@@ -23,6 +24,10 @@ export function normalizerFromJSON(json: NormalizerJSON | null): Normalizer {
       return lowercase;
     case "StripAccents":
       return (aligned) => (/\p{M}/u.test(aligned.text) ? mapCharacters(aligned, withoutMark) : aligned);
+    case "Nmt":
+      return (aligned) => mapCharacters(aligned, withoutControl);
+    case "ByteLevel":
+      return (aligned) => mapCharacters(aligned, spellBytes);
     case "Strip":
       return ({ text, starts, ends }) => {
         const from = json.strip_left ? /^\p{White_Space}*/u.exec(text)![0].length : 0;
@@ -88,6 +93,13 @@ function lowercase(aligned: AlignedText): AlignedText {
   return mapCharacters(aligned, (char) => char.toLowerCase());
 }
 
+/** What NMT's normalization leaves of a character: nothing of controls, a space of what separates or has no width. */
+function withoutControl(char: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  if (/[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/.test(char)) return "";
+  return /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/.test(char) ? " " : char;
+}
+
 function withoutMark(char: string): string {
   return /\p{M}/u.test(char) ? "" : char;
 }
@@ -106,12 +118,11 @@ function replace(aligned: AlignedText, places: readonly number[], content: strin
   let at = 0;
   for (let i = 0; i < places.length; i += 2) {
     const [start, end] = [places[i]!, places[i + 1]!];
-    if (start === end) continue;
     for (; at < start; at++) out.write(text[at]!, at);
     at = end;
     out.write(content, at - 1);
   }
-  if (at === 0) return aligned;
+  if (places.length === 0) return aligned;
   for (; at < text.length; at++) out.write(text[at]!, at);
   return out.toText();
 }

@@ -1,9 +1,11 @@
 // Pre-tokenizers of tokenizer.json: the cut of a normalized text into the words that the model splits. Each hands its
-// words on as stretches of a text; only add_prefix_space makes a new text. ByteLevel's bytes are the model's affair.
+// words on as stretches of a text; only ByteLevel makes a new text, for add_prefix_space and of the bytes' characters. Where
+// ByteLevel comes last byte-level BPE spells the bytes itself.
 
 import type { PreTokenizerJSON } from "../json/schema.js";
-import { type AlignedText, prepend } from "./aligned-text.js";
+import { type AlignedText, AlignedWriter, prepend, widthAt } from "./aligned-text.js";
 import { splitBert } from "./bert-text.js";
+import { spellBytes } from "./byte-level.js";
 import { characterKinds, endOfWord } from "./gpt2-words.js";
 import { type Matcher, matcherOf } from "./matcher.js";
 import { compilePattern } from "./pattern.js";
@@ -13,13 +15,21 @@ export type PreTokenizer = (aligned: AlignedText, from: number, to: number, emit
 
 type Behavior = "Removed" | "Isolated" | "MergedWithPrevious" | "MergedWithNext" | "Contiguous";
 
-export function preTokenizerFromJSON(json: PreTokenizerJSON | null): PreTokenizer {
+/** `modelSpells` says that the model takes the words of a last ByteLevel as they are, and their bytes itself. */
+export function preTokenizerFromJSON(json: PreTokenizerJSON | null, modelSpells = false): PreTokenizer {
   if (json === null) return (aligned, from, to, emit) => emit(aligned, from, to);
   switch (json.type) {
-    case "Sequence":
-      return json.pretokenizers.map(preTokenizerFromJSON).reduce(inTurn, preTokenizerFromJSON(null));
-    case "ByteLevel":
-      return byteLevel(json.add_prefix_space, json.use_regex);
+    case "Sequence": {
+      const last = json.pretokenizers.at(-1);
+      const steps = json.pretokenizers.map((step) => preTokenizerFromJSON(step, modelSpells && step === last));
+      return steps.reduce(inTurn, preTokenizerFromJSON(null));
+    }
+    case "ByteLevel": {
+      const words = byteLevel(json.add_prefix_space, json.use_regex);
+      return modelSpells ? words : inTurn(words, spelled);
+    }
+    case "FixedLength":
+      return (aligned, from, to, emit) => fixedLength(json.length, aligned, from, to, emit);
     case "Split":
       return split(compilePattern(json.pattern, "pre_tokenizer.pattern"), json.behavior, json.invert);
     case "Digits":
@@ -47,6 +57,24 @@ function inTurn(first: PreTokenizer, second: PreTokenizer): PreTokenizer {
   return (aligned, from, to, emit) => first(aligned, from, to, (text, start, end) => second(text, start, end, emit));
 }
 
+/** A word as the characters of its bytes. */
+const spelled: PreTokenizer = (aligned, from, to, emit) => {
+  const out = new AlignedWriter(aligned);
+  for (let at = from, next = from; at < to; at = next) {
+    next = at + widthAt(aligned.text, at);
+    out.write(spellBytes(aligned.text.slice(at, next)), at);
+  }
+  const { text } = out.toText();
+  emit(out.toText(), 0, text.length);
+};
+
+function fixedLength(length: number, aligned: AlignedText, from: number, to: number, emit: Emit): void {
+  for (let start = from, end = from; start < to; start = end) {
+    for (let count = 0; count < length && end < to; count++) end += widthAt(aligned.text, end);
+    emit(aligned, start, end);
+  }
+}
+
 function byteLevel(addPrefixSpace: boolean, useRegex: boolean): PreTokenizer {
   const kinds = characterKinds();
   return (aligned, from, to, emit) => {
@@ -70,8 +98,9 @@ function byteLevel(addPrefixSpace: boolean, useRegex: boolean): PreTokenizer {
 function split(matches: Matcher, behavior: Behavior, invert: boolean): PreTokenizer {
   return (aligned, from, to, emit) => {
     const stretches: { start: number; end: number; matches: boolean }[] = [];
+    // A match of nothing, as of \b, cuts too.
     const add = (start: number, end: number, matches: boolean) => {
-      if (start < end) stretches.push({ start: start + from, end: end + from, matches: matches !== invert });
+      if (start < end || matches) stretches.push({ start: start + from, end: end + from, matches: matches !== invert });
     };
     const text = aligned.text.slice(from, to);
     let at = 0;
@@ -87,7 +116,8 @@ function split(matches: Matcher, behavior: Behavior, invert: boolean): PreTokeni
       const { start, matches } = stretches[i]!;
       if (matches && behavior === "Removed") continue;
       while (i + 1 < stretches.length && goesWith(stretches[i]!, stretches[i + 1]!, behavior)) i++;
-      emit(aligned, start, stretches[i]!.end);
+      const { end } = stretches[i]!;
+      if (start < end) emit(aligned, start, end);
     }
   };
 }

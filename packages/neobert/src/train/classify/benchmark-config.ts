@@ -3,6 +3,7 @@
 import { availableParallelism } from "node:os";
 import { type Benchmark, taskOf } from "../../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../../evaluate/glue/grid.js";
+import { InputError } from "../../files/input-error.js";
 import type { Part } from "../../files/part.js";
 
 export interface BenchmarkOptions {
@@ -65,22 +66,22 @@ export function benchmarkConfig(benchmark: Benchmark, options: BenchmarkOptions)
   for (const key of ["seeds", "limit", "maxLength", "microBatchTokens", "threads"] as const) {
     const value = config[key];
     if (value === undefined || (Number.isInteger(value) && value >= 1)) continue;
-    throw new Error(`${where}: expected ${key} to be a whole number of 1 or more, got ${value}`);
+    throw new InputError(`${where}: expected ${key} to be a whole number of 1 or more, got ${value}`);
   }
   if (!Number.isInteger(config.seed) || config.seed < 0) {
-    throw new Error(`${where}: expected seed to be a whole number of 0 or more, got ${config.seed}`);
+    throw new InputError(`${where}: expected seed to be a whole number of 0 or more, got ${config.seed}`);
   }
   return config;
 }
 
 function gridOf(where: string, grid: GridName | Partial<Grid>): Grid {
   if (typeof grid === "string" && !Object.hasOwn(grids, grid)) {
-    throw new Error(`${where}: expected a grid of ${Object.keys(grids).join(", ")}, got ${grid}`);
+    throw new InputError(`${where}: expected a grid of ${Object.keys(grids).join(", ")}, got ${grid}`);
   }
   const found: Grid = typeof grid === "string" ? grids[grid] : { ...grids.quick, ...grid };
   const check = (key: keyof Grid, values: readonly number[], isRight: (value: number) => boolean, expected: string) => {
     if (values.length > 0 && values.every(isRight)) return;
-    throw new Error(`${where}: expected ${key} to be ${expected}, got ${values.join(", ") || "none"}`);
+    throw new InputError(`${where}: expected ${key} to be ${expected}, got ${values.join(", ") || "none"}`);
   };
   const isCount = (value: number) => Number.isInteger(value) && value >= 1;
   check("learningRates", found.learningRates, (value) => value > 0, "numbers above 0");

@@ -252,6 +252,7 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
       checkpoint: { everySteps: 1000, keep: 1 },
       log: { everySteps: evaluateEverySteps },
       clipNorm: 1,
+      sharding: "none",
       activationCheckpointing: false,
       dtype: work.dtype,
       threads: config.threads,

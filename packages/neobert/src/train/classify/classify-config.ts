@@ -4,7 +4,14 @@
 import { z } from "zod";
 import { quoteStyles } from "../../data/read/records.js";
 import { fineTuningSchedule, runLength } from "../../evaluate/glue/grid.js";
-import { common, count, folder, optimizerFields } from "../run-file/common-options.js";
+import {
+  checkOptimizer,
+  common,
+  count,
+  folder,
+  optimizerFields,
+  resolveOptimizer,
+} from "../run-file/common-options.js";
 import { complaining } from "../run-file/complaints.js";
 import { type ParseOptions, parseRunFile, type RunFile } from "../run-file/run-file.js";
 import type { FineTuningConfig } from "./fine-tuning.js";
@@ -97,6 +104,7 @@ export const classifySchema = z.strictObject({
   clipNorm: common.clipNorm,
   dtype: common.dtype,
   threads: common.threads,
+  sharding: common.sharding,
   device: common.device,
   checkpoint: common.checkpoint,
   log: common.log,
@@ -111,9 +119,9 @@ const classifyFile: RunFile<ClassifyConfig> = {
     const { maxLength, microBatchTokens } = run;
     const message = `expected at least maxLength (${maxLength}), got ${microBatchTokens}`;
     expect(microBatchTokens >= maxLength, "microBatchTokens", message);
-    return complaints;
+    return [...complaints, ...checkOptimizer(run)];
   },
-  resolve: (run) => run,
+  resolve: (run) => ({ ...run, optimizer: resolveOptimizer(run.optimizer) }),
 };
 
 /** The settings of a YAML text; see `parseRunFile`. */

@@ -19,7 +19,8 @@ import { type EpochCursor, epochCursorSchema, epochSteps } from "./epochs.js";
 import { Examples } from "./examples.js";
 import type { FineTuning } from "./fine-tuning.js";
 import { predict } from "./predict.js";
-import { headOf, type LabelledBatch, labelFieldsOf, logitsOf, lossOf } from "./problem.js";
+import { headOf, type LabelledBatch, labelFieldsOf } from "./problem.js";
+import { logitsOf, lossOf } from "./problem-loss.js";
 
 export interface FineTuningResult extends RunResult {
   /** The evaluation whose model is the finished one; undefined without validation data. */
@@ -30,7 +31,7 @@ export interface FineTuningResult extends RunResult {
 export async function fineTune(work: FineTuning, options: LoopOptions = {}): Promise<FineTuningResult> {
   const best = new BestSoFar(work.config.patience, { lossDecides: work.lossDecides ?? false });
   const result = await runLoop(classification(work, best, options), options);
-  if (result.finished) publishBest(work.config.out);
+  if (result.finished && result.rank === 0) publishBest(work.config.out);
   return { ...result, best: best.best };
 }
 
@@ -69,8 +70,9 @@ function classification(
       return { microBatch: microBatches[0]!, targets };
     },
     cursor: epochCursorSchema,
-    async *steps(cursor, tokenizer) {
-      for (const step of epochSteps(await trainingExamples(tokenizer), epochs, cursor as EpochCursor | undefined)) {
+    async *steps(cursor, tokenizer, share) {
+      const examples = await trainingExamples(tokenizer);
+      for (const step of epochSteps(examples, epochs, cursor as EpochCursor | undefined, share)) {
         if (best.hasGivenUp) {
           onNote(earlyEnd(work, best));
           return;
@@ -90,18 +92,22 @@ function classification(
   };
 }
 
-function evaluate(work: FineTuning, run: Run, examples: Examples, best: BestSoFar): TaskScores {
+/** Every rank scores all of it; the scores are those of rank 0, which keeps the best model. */
+async function evaluate(work: FineTuning, run: Run, examples: Examples, best: BestSoFar): Promise<TaskScores> {
   const { config, problem } = work;
   const outputs = predict(problem, run.model, examples, {
     weights: run.compute.weights,
     tokens: config.microBatchTokens,
   });
-  const scores = { ...work.score(outputs, examples), loss: outputs.loss };
-  if (best.add({ step: run.state!.step, scores })) {
+  const own = Object.entries({ ...work.score(outputs, examples), loss: outputs.loss });
+  const { rank } = run.world;
+  const values = await run.world.sum(own.map(([, value]) => (rank === 0 ? value : 0)));
+  const scores: TaskScores = Object.fromEntries(own.map(([name], i) => [name, values[i]!]));
+  if (best.add({ step: run.state!.step, scores }) && rank === 0) {
     work.keepDetails?.(outputs, examples, run.state!.step);
     keepBest(config.out, (folder) => {
       run.model.save(folder);
-      saveTokenizer(run.tokenizer, folder);
+      saveTokenizer(run.tokenizer, folder, { segments: run.model.architecture.segments() > 1 });
       writeFileAtomic(join(folder, "README.md"), classifierCard(run, work));
     });
   }

@@ -2,6 +2,7 @@
 // step is a batch of so many texts, cut into micro-batches of bounded size; where it stands is two numbers.
 
 import { z } from "zod";
+import type { Share } from "../../data/batches.js";
 import { Permutation, randomStreams } from "../../data/random.js";
 import { cutByTokens } from "../../engine/planner.js";
 import type { TaskStep } from "../loop/train-task.js";
@@ -23,11 +24,12 @@ export interface EpochOptions {
   microBatchTokens: number;
 }
 
-/** Steps from `cursor` on, without end. Batches without any target are passed over. */
+/** Steps from `cursor` on, without end, or a rank's share of them. Batches without any target are passed over. */
 export function* epochSteps(
   examples: Examples,
   { problem, seed, batchSize, microBatchTokens }: EpochOptions,
   cursor: EpochCursor = { epoch: 0, seen: 0 },
+  { rank, size }: Share = { rank: 0, size: 1 },
 ): Generator<TaskStep<LabelledBatch>, never> {
   let { epoch, seen } = cursor;
   for (;;) {
@@ -37,12 +39,18 @@ export function* epochSteps(
     const end = Math.min(seen + batchSize, examples.length);
     const order = Array.from({ length: end - seen }, (_, i) => shuffle.at(seen + i));
     seen = end;
-    const parts = cutByTokens(order, (text) => examples.tokenCount(text), microBatchTokens);
-    const microBatches = Array.from(parts, (part) => examples.pack(part));
-    const targets = microBatches.reduce((sum, batch) => sum + targetCount(problem, batch), 0);
-    if (targets === 0) continue;
+    const parts = [...cutByTokens(order, (text) => examples.tokenCount(text), microBatchTokens)];
+    const all = parts.map((part) => examples.pack(part));
+    if (targetsOf(problem, all) === 0) continue;
+    const microBatches = all.filter((_, index) => index % size === rank);
+    const targets = targetsOf(problem, microBatches);
+    const rounds = Math.ceil(all.length / size);
     const tokens = microBatches.reduce((sum, { ids }) => sum + ids.length, 0);
     const waitMs = performance.now() - start;
-    yield { microBatches, targets, tokens, cursor: { epoch, seen }, waitMs };
+    yield { microBatches, rounds, targets, tokens, cursor: { epoch, seen }, waitMs };
   }
+}
+
+function targetsOf(problem: Problem, batches: readonly LabelledBatch[]): number {
+  return batches.reduce((sum, batch) => sum + targetCount(problem, batch), 0);
 }

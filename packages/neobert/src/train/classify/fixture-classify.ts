@@ -37,6 +37,7 @@ export function smallFineTuning(model: string, out: string, own: Partial<FineTun
     patience: 100,
     activationCheckpointing: false,
     clipNorm: 1,
+    sharding: "none",
     dtype: "fp32",
     threads: 1,
     device: "cpu",

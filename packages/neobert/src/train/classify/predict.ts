@@ -4,7 +4,8 @@ import { noGrad, type Tensor, tidy } from "@neobert/torch";
 import type { Weights } from "../../model/ops.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { Examples } from "./examples.js";
-import { isPerToken, logitsOf, lossOf, type Problem, targetCount } from "./problem.js";
+import { isPerToken, type Problem, targetCount } from "./problem.js";
+import { logitsOf, lossOf } from "./problem-loss.js";
 
 export interface Outputs {
   /** Logits of each text in the order of the examples: [L], or [tokens * L]. */

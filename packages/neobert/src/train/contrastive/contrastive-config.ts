@@ -6,11 +6,13 @@ import { basename, extname } from "node:path";
 import { z } from "zod";
 import { quoteStyles } from "../../data/read/records.js";
 import {
+  checkOptimizer,
   checkSchedule,
   common,
   count,
   folder,
   optimizerSchema,
+  resolveOptimizer,
   resolveSchedule,
   scheduleSchema,
 } from "../run-file/common-options.js";
@@ -128,6 +130,7 @@ export const contrastiveSchema = z.strictObject({
   clipNorm: common.clipNorm,
   dtype: common.dtype,
   threads: common.threads,
+  sharding: common.sharding,
   device: common.device,
   evaluate: z
     .strictObject({ everySteps: count.default(200).describe("Steps between evaluations on `data.validation`") })
@@ -162,7 +165,7 @@ export const contrastiveFile: RunFile<ContrastiveConfig> = {
       "microBatchTokens",
       `expected at least maxLength (${run.maxLength}), got ${run.microBatchTokens}`,
     );
-    return [...complaints, ...checkSchedule(run)];
+    return [...complaints, ...checkOptimizer(run), ...checkSchedule(run)];
   },
   resolve(run) {
     const { query, document } = run.prompts;
@@ -174,7 +177,7 @@ export const contrastiveFile: RunFile<ContrastiveConfig> = {
       }));
     const { train, validation, alpha } = run.data;
     const data = { train: withPrompts(train), ...(validation && { validation: withPrompts(validation) }), alpha };
-    return { ...run, data, schedule: resolveSchedule(run) };
+    return { ...run, data, optimizer: resolveOptimizer(run.optimizer), schedule: resolveSchedule(run) };
   },
 };
 

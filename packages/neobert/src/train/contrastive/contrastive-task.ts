@@ -19,6 +19,7 @@ import { setDropout } from "../pretrain/run-model.js";
 import type { ContrastiveConfig } from "./contrastive-config.js";
 import { batchLoss, ContrastiveTrainer, pooledVectors } from "./contrastive-trainer.js";
 import { contrastiveCard } from "./embedder-card.js";
+import { partsOfRank } from "./gather.js";
 import { contrastLogits } from "./loss.js";
 import {
   createPairBatches,
@@ -86,9 +87,14 @@ export function contrastive(
       return trialBatch(microBatches[0]!, part!);
     },
     cursor: pairCursorSchema,
-    steps: (cursor) => {
+    async *steps(cursor, _, { rank, size }) {
       const entry = compiledFile("train/contrastive/pair-worker");
-      return prefetchSteps<PairStep>(entry, { options: batchOptions(), cursor }, { signal });
+      for await (const step of prefetchSteps<PairStep>(entry, { options: batchOptions(), cursor }, { signal })) {
+        // Every rank looks at the whole batch and computes its parts; rank 0 counts the queries.
+        const parts = step.microBatches.flatMap((batch) => partsOfRank(batch, { rank, size }));
+        const tokens = parts.reduce((sum, { ids }) => sum + ids.length, 0);
+        yield { ...step, rounds: 1, tokens, targets: rank === 0 ? step.targets : 0 };
+      }
     },
     async evaluation(run) {
       if (!config.data.validation) return undefined;

@@ -10,6 +10,7 @@ import { type ComputeType, ComputeWeights } from "../../model/torch/torch-comput
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { TorchOps } from "../../model/torch/torch-ops.js";
 import { setDropout } from "../pretrain/run-model.js";
+import { LocalUpdater } from "../world/updater.js";
 import { ContrastiveTrainer, pooledVectors } from "./contrastive-trainer.js";
 import { createPairBatches, type PairBatch, type PairBatchOptions } from "./pair-batches.js";
 
@@ -52,28 +53,30 @@ interface Setting {
 }
 
 /** Loss and gradients of a step on these batches, as gradNorm and the weights after it. */
-function stepOf(batch: PairBatch, { dropout = 0, dtype = "fp32", checkpoint = false, shouldStop }: Setting = {}) {
+async function stepOf(batch: PairBatch, { dropout = 0, dtype = "fp32", checkpoint = false, shouldStop }: Setting = {}) {
   const model = TorchModel.load(folder, { head: "none" });
   setDropout(model.architecture, dropout);
   // With so large an epsilon a step of lr 1e3 moves each weight by its clipped gradient.
   const optimizer = new AdamW([...model.weights.values()], { eps: 1e3, weightDecay: 0 });
   const compute = new ComputeWeights(model, dtype);
-  const generator = new Generator(5);
-  const parts = { model, optimizer, compute, generator, ops: new TorchOps({ generator, checkpoint }), clipNorm: 1 };
+  const updater = new LocalUpdater({ model, compute, optimizer });
+  const generator = new Generator();
+  const reseed = (_: number, index: number) => void generator.manualSeed(5 + index);
+  const parts = { model, updater, compute, reseed, ops: new TorchOps({ generator, checkpoint }), clipNorm: 1 };
   const trainer = new ContrastiveTrainer(
     { ...parts, ...(shouldStop && { shouldStop }) },
     { temperature: 0.07, pooling: "mean" },
   );
   try {
-    const result = trainer.step([batch], batch.queries, 1e3);
+    const result = await trainer.step(shareOf(batch), { step: 0, lr: 1e3 });
     const weights = [...model.weights.values()].flatMap((weight) => weight.toArray());
     return { result, weights };
   } finally {
-    compute.dispose();
-    optimizer.dispose();
-    model.dispose();
+    for (const each of [compute, updater, model]) each.dispose();
   }
 }
+
+const shareOf = (batch: PairBatch) => ({ microBatches: [batch], targets: batch.queries, tokens: 0 });
 
 async function batchWith(microBatchTokens: number): Promise<PairBatch> {
   const batches = await createPairBatches(options({ microBatchTokens }));
@@ -89,14 +92,17 @@ test.each([
 ])("the gradient cache gives the gradients of the one big batch, whatever the memory: $name", async (setting) => {
   const whole = await batchWith(100_000);
   expect(whole.parts).toHaveLength(1);
-  const expected = stepOf(whole, setting).result!;
+  const expected = (await stepOf(whole, setting)).result!;
   for (const microBatchTokens of [40, 90, 300]) {
     const cut = await batchWith(microBatchTokens);
     expect(cut.parts.length).toBeGreaterThan(1);
-    const actual = stepOf(cut, setting).result!;
+    const actual = (await stepOf(cut, setting)).result!;
     expect(Math.abs(actual.loss - expected.loss)).toBeLessThan(setting.tolerance);
     expect(Math.abs(actual.gradNorm / expected.gradNorm - 1)).toBeLessThan(setting.tolerance);
-    if (setting.name === "fp32") expect(largest(stepOf(cut).weights, stepOf(whole).weights)).toBeLessThan(2e-4);
+    if (setting.name === "fp32") {
+      const [parts, one] = [await stepOf(cut), await stepOf(whole)];
+      expect(largest(parts.weights, one.weights)).toBeLessThan(2e-4);
+    }
   }
 });
 
@@ -109,33 +115,32 @@ test("both passes of the cache drop out the same: the gradient is that of the lo
   const name = "encoder.layer.1.output.dense.weight";
   const weight = [...model.weights].find(([key]) => key.endsWith(name))![1];
   class Probe extends ContrastiveTrainer {
-    lossAndGradient() {
-      const loss = this.gradients([cut], cut.queries, { forward: 0, backward: 0 })! / cut.queries;
+    async lossAndGradient() {
+      const loss = (await this.gradients(shareOf(cut), 0, { forward: 0, backward: 0 }))!;
       const gradient = tidy(() => weight.grad!.toArray());
       for (const each of model.weights.values()) each.grad = undefined;
       return { loss, gradient };
     }
   }
-  const optimizer = new AdamW([...model.weights.values()], {});
+  const updater = new LocalUpdater({ model, compute, optimizer: new AdamW([...model.weights.values()], {}) });
   const probe = () => {
-    const generator = new Generator(7);
+    const generator = new Generator();
     const ops = new TorchOps({ generator });
-    const parts = { model, optimizer, compute, generator, ops, clipNorm: 1 };
+    const reseed = (_: number, index: number) => void generator.manualSeed(7 + index);
+    const parts = { model, updater, compute, reseed, ops, clipNorm: 1 };
     return new Probe(parts, { temperature: 0.2, pooling: "mean" }).lossAndGradient();
   };
-  const { gradient } = probe();
+  const { gradient } = await probe();
   const norm = Math.hypot(...gradient);
   const values = weight.toArray();
-  const lossAt = (distance: number) => {
+  const lossAt = async (distance: number) => {
     const moved = Float32Array.from(values, (value, i) => value + (distance * gradient[i]!) / norm);
     tidy(() => noGrad(() => weight.copy_(fromTypedArray(moved, { shape: weight.shape }))));
-    return probe().loss;
+    return (await probe()).loss;
   };
-  const slope = (lossAt(2e-2) - lossAt(-2e-2)) / 4e-2;
+  const slope = ((await lossAt(2e-2)) - (await lossAt(-2e-2))) / 4e-2;
   expect(Math.abs(slope / norm - 1)).toBeLessThan(0.05);
-  compute.dispose();
-  optimizer.dispose();
-  model.dispose();
+  for (const each of [updater, compute, model]) each.dispose();
 });
 
 test("a batch that fits in one part runs forward once, and k parts run it 2 k - 1 times", async () => {
@@ -150,10 +155,11 @@ test("a batch that fits in one part runs forward once, and k parts run it 2 k - 
     }
     const model = TorchModel.load(folder, { head: "none" });
     const compute = new ComputeWeights(model, "fp32");
-    const optimizer = new AdamW([...model.weights.values()], {});
-    const parts = { model, optimizer, compute, ops: new Counted(), clipNorm: 1 };
-    new ContrastiveTrainer(parts, { temperature: 0.07, pooling: "mean" }).step([batch], batch.queries, 1e-3);
-    for (const each of [compute, optimizer, model]) each.dispose();
+    const updater = new LocalUpdater({ model, compute, optimizer: new AdamW([...model.weights.values()], {}) });
+    const parts = { model, updater, compute, ops: new Counted(), clipNorm: 1 };
+    const trainer = new ContrastiveTrainer(parts, { temperature: 0.07, pooling: "mean" });
+    await trainer.step(shareOf(batch), { step: 0, lr: 1e-3 });
+    for (const each of [compute, updater, model]) each.dispose();
     return [batch.parts.length, count];
   };
   expect(await passes(100_000)).toEqual([1, 1]);
@@ -226,7 +232,7 @@ test("loss and gradient are means over the queries: the same queries twice in a 
     ],
   };
   expect(doubled.excluded).toHaveLength(doubled.queries * M);
-  const [once, twice] = [stepOf(batch).result!, stepOf(doubled).result!];
+  const [once, twice] = [(await stepOf(batch)).result!, (await stepOf(doubled)).result!];
   expect(Math.abs(twice.loss - once.loss)).toBeLessThan(1e-4);
   expect(Math.abs(twice.gradNorm / once.gradNorm - 1)).toBeLessThan(1e-3);
 });
@@ -234,7 +240,7 @@ test("loss and gradient are means over the queries: the same queries twice in a 
 test("a step told to stop between parts changes nothing", async () => {
   let asked = 0;
   const cut = await batchWith(90);
-  const { result, weights } = stepOf(cut, { shouldStop: () => ++asked > 3 });
+  const { result, weights } = await stepOf(cut, { shouldStop: () => ++asked > 3 });
   expect(result).toBeUndefined();
   const model = TorchModel.load(folder, { head: "none" });
   expect(weights).toEqual([...model.weights.values()].flatMap((weight) => weight.toArray()));

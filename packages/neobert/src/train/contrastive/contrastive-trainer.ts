@@ -2,10 +2,13 @@
 // 2021, arXiv 2101.06983): the vectors of every part without a graph, the loss and its gradient for each vector, then each
 // part once more with a graph, to carry that gradient on. The last part keeps the graph of its first pass, so a step that
 // fits in one part runs forward once, and of k parts k - 1 run twice. Dropout is replayed, so both passes drop the same.
+// Of several ranks each computes some of the parts, and all compute the loss, of the vectors of all.
 
-import { cat, fromTypedArray, noGrad, type Tensor, tidy } from "@neobert/torch";
+import { cat, fromTypedArray, noGrad, type Tensor, TidyScope, tidy } from "@neobert/torch";
 import type { ForwardOptions, TorchModel } from "../../model/torch/torch-model.js";
-import { NonFiniteError, type PassSeconds, StepTrainer, type TrainerParts } from "../loop/step.js";
+import { NonFiniteError, type PassSeconds, type StepShare, StepTrainer, type TrainerParts } from "../loop/step.js";
+import { alone } from "../world/world.js";
+import { gatherVectors, inOrder, partsOfRank } from "./gather.js";
 import { type ContrastOptions, contrastiveLoss } from "./loss.js";
 import type { PairBatch, PairPart } from "./pair-batches.js";
 
@@ -55,52 +58,60 @@ export class ContrastiveTrainer extends StepTrainer<PairBatch> {
     this.#options = options;
   }
 
-  protected gradients(batches: readonly PairBatch[], targets: number, seconds: PassSeconds): number | undefined {
+  protected async gradients({ microBatches }: StepShare<PairBatch>, step: number, seconds: PassSeconds) {
+    const { compute } = this.parts;
     let sum = 0;
-    for (const batch of batches) {
-      const loss = tidy(() => this.#gradientsOf(batch, targets, batches.length === 1, seconds));
+    for (const [index, batch] of microBatches.entries()) {
+      if (index > 0) compute.collectGradients(false);
+      const loss = await this.#gradientsOf(batch, step, seconds);
       if (loss === undefined) return undefined;
       sum += loss;
     }
     return sum;
   }
 
-  #gradientsOf(batch: PairBatch, targets: number, only: boolean, seconds: PassSeconds): number | undefined {
-    const { ops, compute, generator, shouldStop } = this.parts;
+  async #gradientsOf(batch: PairBatch, step: number, seconds: PassSeconds): Promise<number | undefined> {
+    const { ops, compute, reseed, shouldStop, world = alone } = this.parts;
     const clock = stopwatch(seconds);
-    const before = batch.parts.slice(0, -1);
-    const randomStates: (Uint8Array | undefined)[] = [];
-    const cached: Tensor[] = [];
-    for (const part of before) {
-      if (shouldStop?.()) return undefined;
-      randomStates.push(generator?.getState());
-      cached.push(tidy(() => noGrad(() => this.#vectors(part))).requiresGrad_());
-    }
-    if (shouldStop?.()) return undefined;
-    const sum = tidy(() => {
-      const loss = batchLoss(batch, [...cached, this.#vectors(batch.parts.at(-1)!)], this.#options);
-      const value = loss.item();
-      clock("forward");
-      if (Number.isFinite(value)) ops.backward(loss.div(targets));
-      return value;
-    });
-    if (!Number.isFinite(sum)) throw new NonFiniteError(`expected a finite loss, got ${sum}`);
-    compute.collectGradients(only && before.length === 0);
-    clock("backward");
-    const after = generator?.getState();
-    for (const [i, part] of before.entries()) {
-      if (shouldStop?.()) return undefined;
-      if (generator) generator.setState(randomStates[i]!);
-      tidy(() => {
-        const vectors = this.#vectors(part);
+    const own = partsOfRank(batch, world);
+    const vectors: Tensor[] = [];
+    const scope = new TidyScope(); // of the last part's graph
+    let gathered: Tensor[] = [];
+    const shouldBreak = () => world.size === 1 && shouldStop?.(); // several ranks stop at the step's end, together
+    try {
+      for (const [index, part] of own.entries()) {
+        if (shouldBreak()) return undefined;
+        reseed?.(step, index);
+        if (index === own.length - 1) vectors.push(scope.run(() => this.#vectors(part)));
+        else vectors.push(tidy(() => noGrad(() => this.#vectors(part))).requiresGrad_());
+      }
+      gathered = await gatherVectors(batch, world, vectors, this.parts.model.config.hidden_size);
+      const sum = tidy(() => {
+        const loss = batchLoss(batch, inOrder(batch, world, vectors, gathered), this.#options);
+        const value = loss.item();
         clock("forward");
-        ops.backward(vectors.mul(cached[i]!.grad!).sum());
+        if (Number.isFinite(value) && vectors.length > 0) ops.backward(loss);
+        return value;
       });
-      compute.collectGradients(false);
+      if (!Number.isFinite(sum)) throw new NonFiniteError(`expected a finite loss, got ${sum}`);
       clock("backward");
+      for (const [index, part] of own.slice(0, -1).entries()) {
+        if (shouldBreak()) return undefined;
+        compute.collectGradients(false);
+        reseed?.(step, index);
+        tidy(() => {
+          const again = this.#vectors(part);
+          clock("forward");
+          ops.backward(again.mul(vectors[index]!.grad!).sum());
+        });
+        clock("backward");
+      }
+      if (world.size > 1 && shouldStop?.()) return undefined;
+      return world.rank === 0 ? sum : 0; // every rank has the loss of the whole batch
+    } finally {
+      for (const tensor of [...vectors, ...gathered]) tensor.dispose();
+      scope.dispose();
     }
-    if (generator && before.length > 0) generator.setState(after!);
-    return sum;
   }
 
   #vectors(part: PairPart): Tensor {

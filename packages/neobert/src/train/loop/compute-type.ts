@@ -18,11 +18,11 @@ const WORTH_IT = 1.15;
  * Times forward and backward passes over a small real batch in both types, in turn, and returns the faster one by
  * the best round, fp32 if they are close. Leaves no gradient behind.
  */
-export function fasterType<B>(
-  { microBatch, targets }: { microBatch: B; targets: number },
+export async function fasterType<B>(
+  microBatch: B,
   model: TorchModel,
   trainerWith: (compute: ComputeWeights) => StepTrainer<B>,
-): { dtype: ComputeType; text: string } {
+): Promise<{ dtype: ComputeType; text: string }> {
   const best = { fp32: Number.POSITIVE_INFINITY, bf16: Number.POSITIVE_INFINITY };
   const begun = performance.now();
   for (let round = 0; round < MAX_ROUNDS && (round === 0 || performance.now() - begun < ENOUGH_MS); round++) {
@@ -31,7 +31,7 @@ export function fasterType<B>(
       const trainer = trainerWith(compute);
       const start = performance.now();
       try {
-        trainer.tryOut(microBatch, targets);
+        await trainer.tryOut(microBatch);
       } finally {
         compute.dispose();
       }

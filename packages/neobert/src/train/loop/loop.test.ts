@@ -1,7 +1,7 @@
 // Oracles: the unbroken run for resumed ones, bit for bit; files on disk; the batches' own provenance.
 
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -60,6 +60,29 @@ test("packing crossAttention trains on the same tokens and masks, seen in other 
   expect(Math.abs(a.loss - b.loss)).toBeLessThan(0.1);
 });
 
+test("checkpoints that are written by another thread are those of their steps, and one that cannot be written ends the run", async () => {
+  const model = "model={ hidden_size: 256, num_hidden_layers: 2, num_attention_heads: 4, intermediate_size: 1024 }";
+  const large = [model, "steps=5", "checkpoint={ everySteps: 2, keep: 3 }", "evaluate.everySteps=100"];
+  const whole = smallRun(root, "large", ...large);
+  const notes: string[] = [];
+  const unbroken = await runPretraining(whole, { onNote: (text) => notes.push(text) });
+  expect(notes.filter((note) => note.includes("saved"))).toHaveLength(3);
+  for (const step of [2, 4]) {
+    const name = `step-0000000${step}`;
+    const config = smallRun(root, `large-${step}`, ...large);
+    await runPretraining(config, stopAfter(step));
+    expectSameCheckpoint(join(config.out, "checkpoints", name), join(whole.out, "checkpoints", name));
+    const { checkpoint } = await runPretraining(config, { resume: true });
+    expectSameCheckpoint(checkpoint!, unbroken.checkpoint!);
+  }
+  const failing = smallRun(root, "large-failing", ...large);
+  const onStep = ({ step }: { step: number }) => {
+    // A folder in the place of the file that names the latest checkpoint: it cannot be replaced.
+    if (step === 1) mkdirSync(join(failing.out, "latest", "in-the-way"), { recursive: true });
+  };
+  await expect(runPretraining(failing, { onStep })).rejects.toThrow(/latest/);
+});
+
 test("a run stopped at any step and resumed ends with the weights, optimizer and metrics of an unbroken run, bit for bit", async () => {
   const whole = smallRun(root, "whole");
   const unbroken = await runPretraining(whole);
@@ -104,6 +127,26 @@ test("a run on a byte-level BPE vocabulary (ablation M3) masks no special token,
   rmSync(folder, { recursive: true });
 });
 
+test.each(["fp32", "bf16"])(
+  "with SOAP a run stopped before and after new bases and resumed equals the unbroken one, in %s",
+  async (dtype) => {
+    const soap = [`dtype=${dtype}`, "steps=8", "optimizer={ name: soap, lr: 3e-3, preconditionFrequency: 3, maxPrecondDim: 64 }"]; // biome-ignore format: one thing
+    const unbroken = await runPretraining(smallRun(root, `soap-whole-${dtype}`, ...soap));
+    for (const stop of [1, 3, 6]) {
+      const config = smallRun(root, `soap-stopped-${stop}-${dtype}`, ...soap);
+      await runPretraining(config, stopAfter(stop));
+      const resumed = await runPretraining(config, { resume: true });
+      expectSameCheckpoint(resumed.checkpoint!, unbroken.checkpoint!);
+    }
+    const file = openSafetensors(join(unbroken.checkpoint!, "training/optimizer.safetensors"));
+    const parts = (name: string) =>
+      file.names().flatMap((key) => (key.endsWith(`.${name}`) ? [key.split(".")[0]!] : []));
+    expect(parts("model.encoder.weight").sort()).toEqual(["expAvg", "expAvgSq", "gg1", "q1", "step"]); // 80 x 32
+    expect(parts("model.layer_norm.weight").sort()).toEqual(["expAvg", "expAvgSq", "step"]);
+    file.close();
+  },
+);
+
 test("in bf16 a resumed run equals the unbroken one too", async () => {
   const unbroken = await runPretraining(smallRun(root, "bf16-whole", "dtype=bf16", "steps=6"));
   const config = smallRun(root, "bf16-stopped", "dtype=bf16", "steps=6");
@@ -113,6 +156,24 @@ test("in bf16 a resumed run equals the unbroken one too", async () => {
   const file = openSafetensors(join(resumed.model!, "model.safetensors"));
   expect(file.info("decoder.weight").dtype).toBe("F32");
   file.close();
+});
+
+test("nGPT's own weights have unit norm after each step, those of the paper's code do not, and both resume bit for bit", async () => {
+  for (const [form, isUnit] of [
+    ["ngpt", true],
+    ["ngpt-neobert", false],
+  ] as const) {
+    const run = (name: string) => smallRun(root, `${form}-${name}`, "dtype=bf16", "steps=6", `model.ngpt=${form}`);
+    const unbroken = await runPretraining(run("whole"));
+    await runPretraining(run("stopped"), stopAfter(3));
+    const resumed = await runPretraining(run("stopped"), { resume: true });
+    expectSameCheckpoint(resumed.checkpoint!, unbroken.checkpoint!);
+    const file = openSafetensors(join(resumed.model!, "model.safetensors"));
+    const { data } = file.read("model.transformer_encoder.1.qkv.weight");
+    file.close();
+    const row = (data as Float32Array).subarray(0, 32);
+    expect(Math.abs(Math.hypot(...row) - 1) < 1e-5).toBe(isUnit);
+  }
 });
 
 test("a resumed run keeps the compute type and the threads it began with", async () => {
@@ -237,7 +298,6 @@ test("half-written checkpoints of a killed run are cleared away and never resume
   const config = smallRun(root, "half", "steps=8");
   await runPretraining(config, stopAfter(5));
   const torn = join(config.out, "checkpoints/step-00000006.tmp");
-  const { mkdirSync } = await import("node:fs");
   mkdirSync(torn);
   writeFileSync(join(torn, "model.safetensors"), "torn");
   const result = await runPretraining(config, { resume: true });
@@ -304,16 +364,14 @@ test("a damaged state.json is an error that names the file, what is wrong and th
   const file = join(latestCheckpoint(config.out)!, "training/state.json");
   const whole = JSON.parse(readFileSync(file, "utf8"));
   expect(whole).toMatchObject({ format: "neobert-run", version: 1, step: 2 });
-  const { generator: _, ...withoutGenerator } = whole;
-  const { record: __, ...withoutRecord } = whole;
-  const { format: ___, version: ____, ...uncounted } = whole;
+  const { record: _, ...withoutRecord } = whole;
+  const { format: __, version: ___, ...uncounted } = whole;
   for (const [state, complaint] of [
     [{ ...whole, step: "2" }, "step: .*expected number"],
     [{ ...whole, step: -5 }, "step: "],
     [{ ...whole, step: null }, "step: "],
     [{ ...whole, version: 2 }, "version: "],
     [{ ...whole, cursor: {} }, "cursor.step: .*cursor.draws: "],
-    [withoutGenerator, "generator: "],
     [withoutRecord, "record: "],
     [[], "the whole: "],
   ] as const) {

@@ -8,7 +8,8 @@ import type { ProgressState } from "../../terminal/run-progress.js";
 import { EventFile } from "../output/events.js";
 import { MetricsFile } from "../output/metrics-file.js";
 import type { MetricsWindow, RunRecord, RunState } from "../output/run-record.js";
-import { publishModel, saveCheckpoint } from "./checkpoint.js";
+import { alone, type World } from "../world/world.js";
+import { CheckpointWriter, checkpointFolder, publishModel } from "./checkpoint.js";
 import type { Run, RunOf } from "./run.js";
 import { learningRate } from "./schedule.js";
 import { endRun, startRun } from "./start.js";
@@ -18,6 +19,8 @@ import type { TaskScores, TaskStep, TrainTask } from "./train-task.js";
 export interface LoopOptions {
   /** Go on from the run's latest checkpoint, if it has one. */
   resume?: boolean;
+  /** The processes that take the steps together; this one alone unless given. Rank 0 alone writes. */
+  world?: World;
   /** Called after every step. */
   onStep?: (progress: Omit<ProgressState, "secondsLeft">) => void;
   /** Lines for a person: what was resumed, evaluations, checkpoints. */
@@ -29,6 +32,8 @@ export interface LoopOptions {
 }
 
 export interface RunResult<Scores extends object = TaskScores> {
+  /** The rank of this process: 0 unless others took the steps with it. */
+  rank: number;
   /** Optimizer steps taken in all. */
   step: number;
   /** False when the run was stopped early. */
@@ -60,41 +65,47 @@ export async function runLoop<B, Scores extends object>(
   task: TrainTask<B, Scores>,
   options: LoopOptions = {},
 ): Promise<RunResult<Scores>> {
-  const { resume = false, onStep = () => {}, onNote = () => {}, shouldStop = () => false } = options;
+  const { resume = false, world = alone, onStep = () => {}, shouldStop = () => false } = options;
   const { config } = task;
-  const release = lockFolder(config.out, onNote);
+  const isWriter = world.rank === 0;
+  const onNote = (isWriter && options.onNote) || (() => {});
+  const release = isWriter ? lockFolder(config.out, onNote) : () => {};
   let run: RunOf<B> | undefined;
   let outputs: RunOutputs | undefined;
+  const writer = new CheckpointWriter();
   try {
-    run = await startRun(task, { resume, onNote, shouldStop });
+    run = await startRun(task, { resume, world, onNote, shouldStop });
     const resumeStep = run.state?.step;
-    outputs = openOutputs(config.out, resumeStep);
+    if (isWriter) outputs = openOutputs(config.out, resumeStep);
     const evaluate = await task.evaluation(run);
     let validation: Scores | undefined;
     let stopped = false;
     const isAtEnd = resumeStep !== undefined && resumeStep >= config.steps;
-    for await (const batch of isAtEnd ? [] : task.steps(run.state?.cursor, run.tokenizer)) {
-      const taken = takeStep(task, run, batch);
+    for await (const batch of isAtEnd ? [] : task.steps(run.state?.cursor, run.tokenizer, world)) {
+      const taken = await takeStep(task, run, batch, writer);
       if (!taken) {
         stopped = true;
         break;
       }
+      writer.check();
       const { step } = run.state!;
       const isLast = step === config.steps;
       if (isLast || step % config.log.everySteps === 0) writeMetrics(run, outputs, taken);
-      onStep(progressOf(run.state!, batch, taken));
+      if (isWriter) onStep(progressOf(run.state!, batch, taken));
       if (evaluate && (isLast || step % config.evaluate.everySteps === 0)) {
-        validation = evaluate();
-        writeScores(step, validation, outputs);
+        validation = await evaluate();
+        if (outputs) writeScores(step, validation, outputs);
         onNote(`step ${step}: held-out ${task.describeScores(validation)}`);
       }
-      if (isLast || step % config.checkpoint.everySteps === 0) save(task, run, onNote);
+      if (isLast || step % config.checkpoint.everySteps === 0) await save(task, run, writer, onNote);
       if (isLast) break;
     }
     // Stopped, or ended early by the task.
-    if (run.state && run.state.step > run.savedStep) save(task, run, onNote);
+    if (run.state && run.state.step > run.savedStep) await save(task, run, writer, onNote);
+    await writer.settled();
     return result(run, !stopped, validation);
   } finally {
+    await writer.settled().catch(() => {}); // thrown above, or second to what is thrown now
     outputs?.metrics.close();
     outputs?.events.close();
     if (run) endRun(run);
@@ -117,32 +128,33 @@ interface TakenStep extends StepResult {
 }
 
 /** One optimizer step, after which `run.state` stands behind it; undefined when it was told to stop on the way. */
-function takeStep<B, Scores extends object>(
+async function takeStep<B, Scores extends object>(
   task: TrainTask<B, Scores>,
   run: RunOf<B>,
   batch: TaskStep<B>,
-): TakenStep | undefined {
-  const { config, state, trainer, generator, record } = run;
+  writer: CheckpointWriter,
+): Promise<TakenStep | undefined> {
+  const { config, state, trainer, record } = run;
   const done = state?.step ?? 0;
   const { lr: peakLr } = config.optimizer;
   const lr = learningRate({ ...config.schedule, peakLr }, done);
   let result: StepResult | undefined;
   try {
-    result = trainer.step(batch.microBatches, batch.targets, lr);
+    result = await trainer.step(batch, { step: done, lr });
   } catch (error) {
+    await writer.settled();
     throw error instanceof NonFiniteError ? describeFailure(task, run, batch, error) : error;
   }
   if (!result) return undefined;
 
   const window = state?.window ?? emptyWindow();
   const seconds = { data: batch.waitMs / 1000, ...result.seconds };
-  const { cursor, targets, tokens } = batch;
+  const { targets, tokens } = result;
   run.state = {
     format: "neobert-run",
     version: 1,
     step: done + 1,
-    cursor,
-    generator: Buffer.from(generator.getState()).toString("base64"),
+    cursor: batch.cursor,
     window: {
       lossSum: window.lossSum + result.loss * targets,
       targets: window.targets + targets,
@@ -193,12 +205,12 @@ const prefixed = (group: string, values: object): Record<string, number> =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [`${group}/${name}`, value]));
 
 /** A line for the steps since the last one: mean loss over their targets, rates, where their time went. */
-function writeMetrics(run: Run, { metrics, events }: RunOutputs, { lr, gradNorm }: TakenStep): void {
+function writeMetrics(run: Run, outputs: RunOutputs | undefined, { lr, gradNorm }: TakenStep): void {
   const state = run.state!;
   const { lossSum, targets, tokens, seconds } = state.window;
   const values = { loss: lossSum / targets, lr, gradNorm, tokensPerSecond: tokens / total(seconds) };
-  metrics.write({ step: state.step, ...values, tokens, tokensSeen: state.tokensSeen, seconds });
-  events.scalars(state.step, prefixed("train", values));
+  outputs?.metrics.write({ step: state.step, ...values, tokens, tokensSeen: state.tokensSeen, seconds });
+  outputs?.events.scalars(state.step, prefixed("train", values));
   state.window = emptyWindow();
 }
 
@@ -207,16 +219,26 @@ function writeScores(step: number, scores: object, { metrics, events }: RunOutpu
   events.scalars(step, prefixed("validation", scores));
 }
 
-function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, seconds }: TakenStep) {
+function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, tokens, seconds }: TakenStep) {
   const all = { data: batch.waitMs / 1000, ...seconds };
-  const tokensPerSecond = batch.tokens / total(all);
+  const tokensPerSecond = tokens / total(all);
   return { step: state.step, steps: state.config.steps, loss, learningRate: lr, tokensPerSecond, seconds: all };
 }
 
-function save<B, Scores extends object>(task: TrainTask<B, Scores>, run: RunOf<B>, onNote: (text: string) => void) {
-  const { config, model, optimizer, tokenizer, state } = run;
+async function save<B, Scores extends object>(
+  task: TrainTask<B, Scores>,
+  run: RunOf<B>,
+  writer: CheckpointWriter,
+  onNote: (text: string) => void,
+) {
+  const { config, model, updater, world, tokenizer, state } = run;
   const { step } = state!;
-  run.checkpoint = saveCheckpoint(config.out, {
+  const optimizer = await updater.state();
+  const checkpoint = checkpointFolder(config.out, step);
+  run.savedStep = step;
+  run.checkpoint = checkpoint;
+  if (world.rank > 0) return;
+  const what = {
     step,
     model,
     optimizer,
@@ -224,19 +246,20 @@ function save<B, Scores extends object>(task: TrainTask<B, Scores>, run: RunOf<B
     state: state!,
     keep: config.checkpoint.keep,
     card: task.card(run),
-    extras: (folder) => task.saveExtras?.(folder, run),
-  });
-  run.savedStep = step;
-  onNote(`step ${step}: saved ${run.checkpoint}`);
+    extras: (folder: string) => task.saveExtras?.(folder, run),
+  };
+  await writer.begin(config.out, what, () => onNote(`step ${step}: saved ${checkpoint}`));
 }
 
 function result<Scores extends object>(run: Run, finished: boolean, validation: Scores | undefined): RunResult<Scores> {
-  const { config, checkpoint, state, record } = run;
+  const { config, checkpoint, state, record, world } = run;
+  const isWriter = world.rank === 0;
   return {
+    rank: world.rank,
     step: state?.step ?? 0,
     finished,
     checkpoint,
-    model: finished && checkpoint !== undefined ? publishModel(config.out, checkpoint) : undefined,
+    model: isWriter && finished && checkpoint !== undefined ? publishModel(config.out, checkpoint) : undefined,
     validation,
     tokensSeen: state?.tokensSeen ?? 0,
     trainingSeconds: state?.trainingSeconds ?? 0,

@@ -5,6 +5,7 @@ import { afterEach, expect, test } from "vitest";
 import { type ComputeType, ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { TorchOps } from "../../model/torch/torch-ops.js";
+import { LocalUpdater } from "../world/updater.js";
 import { NonFiniteError, type Objective, Trainer } from "./step.js";
 
 setNumThreads(1);
@@ -47,50 +48,61 @@ function pack(sequences: number[]): Micro {
 
 const objective: (model: TorchModel) => Objective<Micro> = (model) => (batch, run) => model.loss(batch, run).sum;
 
-function withTrainer<T>(
-  fn: (trainer: Trainer<Micro>, model: TorchModel) => T,
+async function withTrainer<T>(
+  fn: (trainer: Trainer<Micro>, model: TorchModel) => Promise<T>,
   options: { dtype?: ComputeType; shouldStop?: () => boolean; loss?: (model: TorchModel) => Objective<Micro> } = {},
-): T {
+): Promise<T> {
   const { dtype = "fp32", shouldStop = () => false, loss = objective } = options;
   const model = TorchModel.create(config, { seed: 3 });
   const optimizer = new AdamW([...model.weights.values()]);
   const compute = new ComputeWeights(model, dtype);
+  const updater = new LocalUpdater({ model, compute, optimizer });
   const ops = new TorchOps();
   try {
-    return fn(new Trainer({ model, objective: loss(model), optimizer, compute, ops, clipNorm: 1, shouldStop }), model);
+    const parts = { model, updater, compute, ops, clipNorm: 1, shouldStop };
+    return await fn(new Trainer({ ...parts, objective: loss(model) }), model);
   } finally {
     compute.dispose();
-    optimizer.dispose();
+    updater.dispose();
     model.dispose();
   }
 }
 
+const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+const shareOf = (microBatches: Micro[]) => ({
+  microBatches,
+  targets: sum(microBatches.map(({ labels }) => labels.length)),
+  tokens: sum(microBatches.map(({ ids }) => ids.length)),
+});
 const weightsOf = (model: TorchModel) => [...model.weights.values()].flatMap((weight) => weight.toArray());
 const largest = (a: number[], b: number[]) => a.reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]!)), 0);
 
-test.each(["fp32", "bf16"] as const)("uneven micro-batches take the step of the one big batch, in %s", (dtype) => {
-  const step = (microBatches: Micro[]) =>
-    withTrainer(
-      (trainer, model) => {
-        const result = trainer.step(microBatches, 7, 1e-3)!;
-        return { ...result, weights: weightsOf(model) };
-      },
-      { dtype },
-    );
-  const whole = step([pack([0, 1, 2, 3])]);
-  const parts = step([pack([0]), pack([1, 2]), pack([3])]);
-  const tolerance = dtype === "fp32" ? 1e-5 : 1e-2;
-  expect(Math.abs(parts.loss - whole.loss)).toBeLessThan(tolerance);
-  expect(Math.abs(parts.gradNorm / whole.gradNorm - 1)).toBeLessThan(tolerance);
-  if (dtype === "fp32") expect(largest(parts.weights, whole.weights)).toBeLessThan(2e-5);
-});
+test.each(["fp32", "bf16"] as const)(
+  "uneven micro-batches take the step of the one big batch, in %s",
+  async (dtype) => {
+    const step = (microBatches: Micro[]) =>
+      withTrainer(
+        async (trainer, model) => {
+          const result = (await trainer.step(shareOf(microBatches), { step: 0, lr: 1e-3 }))!;
+          return { ...result, weights: weightsOf(model) };
+        },
+        { dtype },
+      );
+    const whole = await step([pack([0, 1, 2, 3])]);
+    const parts = await step([pack([0]), pack([1, 2]), pack([3])]);
+    const tolerance = dtype === "fp32" ? 1e-5 : 1e-2;
+    expect(Math.abs(parts.loss - whole.loss)).toBeLessThan(tolerance);
+    expect(Math.abs(parts.gradNorm / whole.gradNorm - 1)).toBeLessThan(tolerance);
+    if (dtype === "fp32") expect(largest(parts.weights, whole.weights)).toBeLessThan(2e-5);
+  },
+);
 
-test("in bf16 the master weights stay float32 and move by less than bf16 could tell", () => {
-  withTrainer(
-    (trainer, model) => {
+test("in bf16 the master weights stay float32 and move by less than bf16 could tell", async () => {
+  await withTrainer(
+    async (trainer, model) => {
       const name = "model.transformer_encoder.0.wo.weight";
       const before = model.weight(name).toArray();
-      trainer.step([pack([0, 1])], 3, 1e-6);
+      await trainer.step(shareOf([pack([0, 1])]), { step: 0, lr: 1e-6 });
       const after = model.weight(name).toArray();
       expect(model.weight(name).dtype).toBe("float32");
       const moved = largest(after, before);
@@ -127,12 +139,12 @@ test("in bf16 a tied table is looked up in float32, multiplied in bfloat16, and 
   model.dispose();
 });
 
-test("a step told to stop between micro-batches changes nothing and leaves no gradient", () => {
+test("a step told to stop between micro-batches changes nothing and leaves no gradient", async () => {
   let asked = 0;
-  withTrainer(
-    (trainer, model) => {
+  await withTrainer(
+    async (trainer, model) => {
       const before = weightsOf(model);
-      expect(trainer.step([pack([0]), pack([1])], 3, 1e-2)).toBeUndefined();
+      expect(await trainer.step(shareOf([pack([0]), pack([1])]), { step: 0, lr: 1e-2 })).toBeUndefined();
       expect(weightsOf(model)).toEqual(before);
       expect([...model.weights.values()].every((weight) => tidy(() => weight.grad === undefined))).toBe(true);
     },
@@ -140,7 +152,7 @@ test("a step told to stop between micro-batches changes nothing and leaves no gr
   );
 });
 
-test("a loss that is not finite names its micro-batch and changes nothing", () => {
+test("a loss that is not finite names its micro-batch and changes nothing", async () => {
   let calls = 0;
   const loss =
     (model: TorchModel): Objective<Micro> =>
@@ -148,13 +160,14 @@ test("a loss that is not finite names its micro-batch and changes nothing", () =
       const sum: Tensor = objective(model)(batch, run);
       return ++calls === 2 ? sum.mul(tensor(Number.NaN)) : sum;
     };
-  withTrainer(
-    (trainer, model) => {
+  await withTrainer(
+    async (trainer, model) => {
       const before = weightsOf(model);
-      const failing = () => trainer.step([pack([0]), pack([1]), pack([2])], 4, 1e-2);
-      expect(failing).toThrowError(NonFiniteError);
+      const share = shareOf([pack([0]), pack([1]), pack([2])]);
+      const failing = () => trainer.step(share, { step: 0, lr: 1e-2 });
+      await expect(failing()).rejects.toThrowError(NonFiniteError);
       calls = 0;
-      expect(failing).toThrowError(expect.objectContaining({ microBatch: 1 }));
+      await expect(failing()).rejects.toThrowError(expect.objectContaining({ microBatch: 1 }));
       expect(weightsOf(model)).toEqual(before);
     },
     { loss },

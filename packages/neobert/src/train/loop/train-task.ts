@@ -2,19 +2,18 @@
 // the classifiers are a `Task` each; run folder, steps, schedule, metrics, checkpoints and resume are the loop's.
 
 import type { z } from "zod";
+import type { Share } from "../../data/index.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { Tokenizer } from "../../tokenizer/index.js";
 import type { CommonRunConfig } from "../run-file/common-options.js";
 import type { Run } from "./run.js";
-import type { StepTrainer, TrainerParts } from "./step.js";
+import type { StepShare, StepTrainer, TrainerParts } from "./step.js";
 
-/** The micro-batches of one optimizer step. */
-export interface TaskStep<B> {
-  microBatches: B[];
-  /** What the step's loss is divided by: masked tokens, queries, labelled texts. */
-  targets: number;
-  /** Tokens computed on, padding never among them. */
-  tokens: number;
+/**
+ * What a rank computes of one optimizer step. Targets are what its loss is divided by: masked tokens, queries, labelled
+ * texts; padding is never among the tokens.
+ */
+export interface TaskStep<B> extends StepShare<B> {
   /** Where the data stand after the step: plain JSON, handed to `steps` on resume. */
   cursor: unknown;
   /** Milliseconds that the loop waited for it. */
@@ -37,10 +36,13 @@ export interface TrainTask<B, Scores extends object = TaskScores> {
   trial(tokenizer: Tokenizer): Promise<{ microBatch: B; targets: number }>;
   /** What a cursor of its data looks like. */
   cursor: z.ZodType;
-  /** The steps from a cursor on, without end; leaving the iteration frees what makes them. */
-  steps(cursor: unknown, tokenizer: Tokenizer): AsyncIterable<TaskStep<B>>;
+  /**
+   * The steps from a cursor on, without end; leaving the iteration frees what makes them. Of the micro-batches of a step,
+   * which are those of one process, a rank of a world gets every `size`-th. The cursor is that of the whole step.
+   */
+  steps(cursor: unknown, tokenizer: Tokenizer, share: Share): AsyncIterable<TaskStep<B>>;
   /** Reads the held-out data; the function scores the run's model on it. Undefined where the run has none. */
-  evaluation(run: Run): Promise<(() => Scores) | undefined>;
+  evaluation(run: Run): Promise<(() => Scores | Promise<Scores>) | undefined>;
   /** Held-out scores in a few words, for a person. */
   describeScores(scores: Scores): string;
   /** What a micro-batch was made of, for the report of a loss that is not finite. */

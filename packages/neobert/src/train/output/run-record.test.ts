@@ -36,6 +36,7 @@ test("another machine, build or thread count is named", () => {
   const record: RunRecord = {
     dtype: "fp32",
     threads: 2,
+    ranks: 1,
     device: "cpu",
     kernels: "AVX512",
     instructionSet: "avx512",

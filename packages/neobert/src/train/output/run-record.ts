@@ -12,7 +12,10 @@ import type { CommonRunConfig } from "../run-file/common-options.js";
 /** Same record, same bits: a run repeats on the same processor kind, thread count and build. */
 const recordSchema = z.object({
   dtype: z.enum(["fp32", "bf16"]) satisfies z.ZodType<ComputeType>,
+  /** Of each rank. */
   threads: z.int().positive(),
+  /** Processes that take the steps together. */
+  ranks: z.int().positive().default(1),
   device: z.enum(["cpu", "cuda"]),
   /** The vector instructions of libtorch's kernels. */
   kernels: z.string(),
@@ -50,8 +53,6 @@ export const stateSchema = z.object({
   step: z.int().positive(),
   /** Where the data stand, as the task says it. */
   cursor: z.unknown(),
-  /** State of dropout's generator, base64; null in records of models without dropout. */
-  generator: z.base64().nullable(),
   window: windowSchema,
   tokensSeen: count,
   /** Seconds spent in steps, all sessions of the run together. */
@@ -62,10 +63,11 @@ export const stateSchema = z.object({
 
 export type RunState = z.infer<typeof stateSchema>;
 
-export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: number): RunRecord {
+export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: number, ranks: number): RunRecord {
   return {
     dtype,
     threads,
+    ranks,
     device: config.device,
     kernels: cpuCapability(),
     instructionSet: instructionSet(),
@@ -78,7 +80,7 @@ export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: n
 }
 
 // These do not change what is learned, so a resumed run may set them anew.
-const free = ["out", "log", "checkpoint", "evaluate", "threads", "dtype"];
+const free = ["out", "log", "checkpoint", "evaluate", "threads", "dtype", "sharding"];
 
 /**
  * The differences between the settings a run began with and those it is resumed with, as `key: was A, is B`.

@@ -1,8 +1,15 @@
 // `neobert pretrain --dry-run`: what a run would train and need, without libtorch and without a step.
 
+import { soapStateSize } from "@neobert/torch/soap-cost";
 import { modelFolder } from "../../files/run-folder.js";
 import { resolveModel } from "../../hub/resolve.js";
-import { architectureOf, countValues, type ModelArchitecture, readArchitecture } from "../../model/index.js";
+import {
+  architectureOf,
+  countValues,
+  type ModelArchitecture,
+  type ParameterSpec,
+  readArchitecture,
+} from "../../model/index.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import type { RunConfig } from "./pretrain-config.js";
 import { freshModelConfig, tokenizerFolder } from "./run-model.js";
@@ -18,7 +25,7 @@ export async function describeRun(config: RunConfig): Promise<string> {
   const specs = model.parameters("maskedLM");
   const isBf16 = config.dtype === "bf16";
   const matrices = countValues(specs.filter(({ role }) => role === "matrix"));
-  const fixed = 16 * countValues(specs) + (isBf16 ? 4 * matrices : 0);
+  const fixed = 8 * countValues(specs) + optimizerBytes(specs, config) + (isBf16 ? 4 * matrices : 0);
   const activations = activationBytes(model, microBatchTokens, config);
   const { num_hidden_layers: L, hidden_size: C, num_attention_heads: H, vocab_size } = model.config;
   return [
@@ -40,6 +47,11 @@ async function architectureOfRun(config: RunConfig): Promise<ModelArchitecture> 
   }
   const folder = modelFolder(await resolveModel(from));
   return readArchitecture(folder);
+}
+
+function optimizerBytes(specs: readonly ParameterSpec[], { optimizer }: RunConfig): number {
+  if (optimizer.name !== "soap") return 8 * countValues(specs);
+  return 4 * specs.reduce((sum, { shape }) => sum + soapStateSize(shape, optimizer), 0);
 }
 
 /**

@@ -15,6 +15,17 @@ export function evaluateMasked(
   batches: readonly MaskedBatch[],
   run: ForwardOptions = {},
 ): MaskedScores {
+  return maskedScores(maskedSums(model, batches, run));
+}
+
+/** The means of sums as `maskedSums` has them. */
+export function maskedScores(sums: readonly number[]): MaskedScores {
+  const [loss, first, five, targets] = sums as [number, number, number, number];
+  return { loss: loss / targets, accuracy: first / targets, top5: five / targets, targets };
+}
+
+/** Over fixed batches: the sum of the losses, true tokens placed first, among the first five, and masked tokens. */
+export function maskedSums(model: TorchModel, batches: readonly MaskedBatch[], run: ForwardOptions = {}): number[] {
   let [loss, first, five, targets] = [0, 0, 0, 0];
   for (const batch of batches) {
     tidy(() =>
@@ -29,7 +40,7 @@ export function evaluateMasked(
       }),
     );
   }
-  return { loss: loss / targets, accuracy: first / targets, top5: five / targets, targets };
+  return [loss, first, five, targets];
 }
 
 export interface HeldOutOptions {

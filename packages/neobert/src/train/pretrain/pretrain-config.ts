@@ -8,11 +8,13 @@ import { join } from "node:path";
 import { z } from "zod";
 import { isObject } from "../../files/checked.js";
 import {
+  checkOptimizer,
   checkSchedule,
   common,
   count,
   folder,
   optimizerSchema,
+  resolveOptimizer,
   resolveSchedule,
   scheduleSchema,
   share,
@@ -123,6 +125,7 @@ export const pretrainSchema = z.strictObject({
   clipNorm: common.clipNorm,
   dtype: common.dtype,
   threads: common.threads,
+  sharding: common.sharding,
   device: common.device,
   evaluate: z
     .strictObject({
@@ -165,13 +168,14 @@ function checkCombinations(run: RunConfig): Complaint[] {
     "microBatchTokens",
     `expected at least maxLength (${run.maxLength}), got ${run.microBatchTokens}`,
   );
-  return [...complaints, ...checkSchedule(run)];
+  return [...complaints, ...checkOptimizer(run), ...checkSchedule(run)];
 }
 
 /** Fills the defaults that depend on other options; doing it twice changes nothing. */
 function resolveDefaults(run: RunConfig): RunConfig {
   const microBatchTokens = Math.min(run.microBatchTokens, run.tokensPerStep);
-  return { ...run, microBatchTokens, schedule: resolveSchedule(run) };
+  const optimizer = resolveOptimizer(run.optimizer);
+  return { ...run, microBatchTokens, optimizer, schedule: resolveSchedule(run) };
 }
 
 /** A pretraining run's file. */

@@ -21,7 +21,7 @@ import { type LoopOptions, type RunResult, runLoop } from "../loop/loop.js";
 import { Trainer } from "../loop/step.js";
 import type { TrainTask } from "../loop/train-task.js";
 import { modelCard } from "../output/model-card.js";
-import { evaluateMasked, type MaskedScores } from "./masked-scores.js";
+import { type MaskedScores, maskedScores, maskedSums } from "./masked-scores.js";
 import type { RunConfig } from "./pretrain-config.js";
 import { checkMaxLength, freshModelConfig, tokenizerFolder } from "./run-model.js";
 
@@ -50,15 +50,17 @@ export function pretraining(config: RunConfig): TrainTask<MicroBatch, MaskedScor
       return { microBatch, targets: microBatch.labels.length };
     },
     cursor: batchCursorSchema,
-    steps: (cursor) => prefetchBatches(batchOptions(config), cursor as BatchCursor | undefined),
-    async evaluation({ model, compute }) {
+    steps: (cursor, _, { rank, size }) =>
+      prefetchBatches(batchOptions(config), cursor as BatchCursor | undefined, { share: { rank, size } }),
+    async evaluation({ model, compute, world }) {
       const { data, evaluate, maxLength, microBatchTokens, masking, seed } = config;
       if (data.validation === undefined) return undefined;
       const { longDocuments } = data;
       const { tokens } = evaluate;
       const options = { tokens, longDocuments, maxLength, microBatchTokens, masking, seed };
       const batches = evaluationBatches(data.validation, options);
-      return () => evaluateMasked(model, batches, { weights: compute.weights });
+      const own = batches.filter((_, index) => index % world.size === world.rank);
+      return async () => maskedScores(await world.sum(maskedSums(model, own, { weights: compute.weights })));
     },
     describeScores: ({ loss, top5 }) => `loss ${loss.toFixed(4)}, top-5 ${(100 * top5).toFixed(1)} %`,
     describeBatch: (microBatch) => describePieces(microBatch, folders),

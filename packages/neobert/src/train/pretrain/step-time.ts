@@ -34,7 +34,8 @@ export async function measureStep(config: RunConfig): Promise<StepTime> {
       const begun = performance.now();
       // The first step makes what later ones find: memory, the optimizer's moments.
       for (let round = 0; round <= ROUNDS && (round < 2 || performance.now() - begun < ENOUGH_MS); round++) {
-        const { seconds } = run.trainer.step([microBatch], targets, 1e-6)!;
+        const share = { microBatches: [microBatch], targets, tokens };
+        const { seconds } = (await run.trainer.step(share, { step: round, lr: 1e-6 }))!;
         if (round === 0) continue;
         passes = Math.min(passes, seconds.forward + seconds.backward);
         optimizer = Math.min(optimizer, seconds.optimizer);

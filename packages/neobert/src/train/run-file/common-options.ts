@@ -2,15 +2,25 @@
 // pretraining and fine-tuning are put together from these; where their defaults differ they are arguments here.
 
 import { availableParallelism } from "node:os";
+import { type PreconditionOptions, preconditionDefaults } from "@neobert/torch/soap-cost";
 import { z } from "zod";
+import { availableCores } from "../../files/cores.js";
+import { worldOf } from "../world/launchers.js";
 import { type Complaint, complaining } from "./complaints.js";
 
 export const folder = z.string().min(1);
 export const count = z.int().positive();
 export const share = z.number().min(0).max(1);
 
+/** What of the optimizer is spread over the ranks: nothing, its state (ZeRO-1), or that and the gradients (ZeRO-2). */
+const shardings = ["none", "optimizer", "gradients"] as const;
+export type Sharding = (typeof shardings)[number];
+
 export const optimizerFields = (defaults: { lr: number; weightDecay: number }) => ({
-  name: z.enum(["adamw", "adam"]).default("adamw").describe("Decoupled weight decay (`adamw`) or L2 (`adam`)"),
+  name: z
+    .enum(["adamw", "adam", "soap"])
+    .default("adamw")
+    .describe("Adam with decoupled weight decay (`adamw`) or L2 (`adam`), or in Shampoo's eigenbasis (`soap`)"),
   lr: z.number().positive().default(defaults.lr).describe("Peak learning rate"),
   betas: z
     .tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])
@@ -18,6 +28,12 @@ export const optimizerFields = (defaults: { lr: number; weightDecay: number }) =
     .describe("Decay of the two moments"),
   eps: z.number().positive().default(1e-8).describe("Added to the root of the second moment"),
   weightDecay: z.number().min(0).default(defaults.weightDecay).describe("Weight decay"),
+  preconditionFrequency: count
+    .optional()
+    .meta({ description: "Steps between new eigenbases of `soap`", fallback: "10" }),
+  maxPrecondDim: count
+    .optional()
+    .meta({ description: "Longest side of a matrix that `soap` has an eigenbasis for", fallback: "10,000" }),
 });
 
 export const optimizerSchema = (defaults: { lr: number; weightDecay: number }) =>
@@ -46,6 +62,14 @@ export const scheduleSchema = (defaults: { name: (typeof scheduleNames)[number];
     .prefault({})
     .describe("Learning-rate schedule, in steps from the start of the run");
 
+/** Cores of a process alone, or of one rank: launchers that bind their processes leave each its own, others leave all to all. */
+function ownThreads(env: NodeJS.ProcessEnv): number {
+  const place = worldOf(env);
+  if (place?.source === "neobert" && env.OMP_NUM_THREADS) return Number(env.OMP_NUM_THREADS);
+  const isShared = ["neobert", "torchrun", "environment"].includes(place?.source ?? "");
+  return isShared ? Math.max(1, Math.floor(availableCores() / (place?.localSize ?? 1))) : availableParallelism();
+}
+
 /** The options that are the same everywhere, each under its name. */
 export const common = {
   out: folder.describe("Run folder: checkpoints, metrics, resolved config"),
@@ -58,8 +82,12 @@ export const common = {
   clipNorm: z.number().positive().default(1).describe("Largest global gradient norm"),
   dtype: z.enum(["auto", "fp32", "bf16"]).default("auto").describe("Compute type; `auto` measures both at start"),
   threads: count
-    .default(() => availableParallelism())
-    .meta({ description: "Threads of the tensor operations", fallback: "all cores" }),
+    .default(() => ownThreads(process.env))
+    .meta({ description: "Threads of the tensor operations in each process", fallback: "all cores, divided" }),
+  sharding: z
+    .enum(shardings)
+    .default("none")
+    .describe("Of several processes, each keeps its part of the optimizer's state, or of that and the `gradients`"),
   device: z.enum(["cpu", "cuda"]).default("cpu").describe("Where the model lives"),
   checkpoint: z
     .strictObject({
@@ -81,6 +109,21 @@ export interface CommonRunConfig extends Parts {
   optimizer: z.output<ReturnType<typeof optimizerSchema>>;
   schedule: z.output<ReturnType<typeof scheduleSchema>>;
   evaluate: { everySteps: number };
+}
+
+/** What single options cannot know about an optimizer. */
+export function checkOptimizer({ optimizer }: { optimizer: { name: string } & PreconditionOptions }): Complaint[] {
+  const { complaints, expect } = complaining();
+  for (const key of ["preconditionFrequency", "maxPrecondDim"] as const) {
+    const isFitting = optimizer.name === "soap" || optimizer[key] === undefined;
+    expect(isFitting, `optimizer.${key}`, `expected only with name: soap, got it with name: ${optimizer.name}`);
+  }
+  return complaints;
+}
+
+/** The optimizer with the defaults that only some have; doing it twice changes nothing. */
+export function resolveOptimizer<O extends { name: string }>(optimizer: O): O {
+  return optimizer.name === "soap" ? { ...preconditionDefaults, ...optimizer } : optimizer;
 }
 
 /** What single options cannot know about a schedule. */

@@ -33,6 +33,16 @@ describe("a valid run", () => {
     expect(run.data).toEqual({ train: [{ path: "shards", weight: 1 }], longDocuments: "cut" });
   });
 
+  test("SOAP has options of its own, and no others of the authors' code", () => {
+    const { optimizer } = parse(minimal, "optimizer={ name: soap, maxPrecondDim: 2048 }");
+    expect(optimizer).toMatchObject({ name: "soap", preconditionFrequency: 10, maxPrecondDim: 2048 });
+    for (const option of ["mergeDims: true", "precondition1d: true", "normalizeGrads: true", "shampooBeta: 0.9"]) {
+      expect(messageOf(() => parse(minimal, `optimizer={ name: soap, ${option} }`))).toContain(
+        `optimizer: expected a known key, got "${option.split(":")[0]}"`,
+      );
+    }
+  });
+
   test("the decay ends at the last step unless it is told to end elsewhere", () => {
     expect(parse(`${minimal}schedule: { warmupSteps: 10 }`).schedule).toMatchObject({
       decaySteps: 500,
@@ -103,7 +113,7 @@ describe("overrides", () => {
   test("an unknown key names the override and the nearest key, at any depth", () => {
     expect(messageOf(() => parse(minimal, "optimizer.lrr=1"))).toBe(
       'override optimizer.lrr=1: optimizer: expected a known key, got "lrr"\n' +
-        'Did you mean "lr"? Keys there: name, lr, betas, eps, weightDecay',
+        'Did you mean "lr"? Keys there: name, lr, betas, eps, weightDecay, preconditionFrequency, maxPrecondDim',
     );
     expect(messageOf(() => parse(minimal, "optimiser.lr=1"))).toMatch(
       /^override optimiser.lr=1: expected a known key, got "optimiser"\nDid you mean "optimizer"\?/,
@@ -176,7 +186,7 @@ describe("a mistake in the file", () => {
       'RUN.yaml:2: expected a known key, got "modle"',
       'RUN.yaml:5: optimizer: expected a known key, got "lrr"',
       "RUN.yaml:6: optimizer.betas: expected a list of at least 2, got the list [1]",
-      'RUN.yaml:7: optimizer.name: expected one of adamw, adam, got "sgd"',
+      'RUN.yaml:7: optimizer.name: expected one of adamw, adam, soap, got "sgd"',
       "RUN.yaml: model: expected a mapping, got nothing",
       "RUN.yaml: steps: expected a number, got nothing",
     ]) {
@@ -229,6 +239,9 @@ describe("a mistake in the file", () => {
     expect(messageOf(() => parse(`${minimal}schedule:\n  name: constant\n  finalRatio: 0.1\n`))).toMatch(
       /^RUN.yaml:7: schedule.finalRatio: expected only with a decay/,
     );
+    expect(messageOf(() => parse(`${minimal}optimizer:\n  maxPrecondDim: 8\n`))).toBe(
+      "RUN.yaml:6: optimizer.maxPrecondDim: expected only with name: soap, got it with name: adamw",
+    );
     expect(messageOf(() => parse(`${minimal}schedule: { name: wsd }\n`))).toContain(
       "expected stableSteps with name: wsd",
     );
@@ -256,7 +269,7 @@ describe("the reference", () => {
     for (const key of Object.keys(pretrainSchema.shape)) expect(table).toContain(`| \`${key}\` |`);
     expect(table).toContain("| `optimizer.lr` | number | `0.0006` | Peak learning rate |");
     expect(table).toContain("| `data.train.0.weight` | number | `1` |");
-    expect(table).toContain("| `threads` | whole number | all cores |");
+    expect(table).toContain("| `threads` | whole number | all cores, divided |");
     expect(table).toContain("| `steps` | whole number | needed |");
     for (const row of table.split("\n")) expect(row, row).toMatch(/^\|([^|]*\|){4}$/);
     expect(table).not.toMatch(/\| {2}\|$/m);

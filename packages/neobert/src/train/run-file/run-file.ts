@@ -8,6 +8,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { type Document, isMap, isNode, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
 import { z } from "zod";
 import { shown } from "../../files/checked.js";
+import { InputError } from "../../files/input-error.js";
 import { notYaml } from "../../files/yaml.js";
 import { type Complaint, describeComplaints, describeIssues, dotted, type SettingSource } from "./complaints.js";
 
@@ -35,7 +36,9 @@ function firstError(errors: YAMLError[], where: (error: YAMLError) => string): v
 function applyOverride(document: Document, text: string): SettingSource["overrides"][number] {
   const equals = text.indexOf("=");
   if (equals < 1) {
-    throw new Error(`override ${text}: expected key=value, got no key before "="\nWrite for example optimizer.lr=1e-4`);
+    throw new InputError(
+      `override ${text}: expected key=value, got no key before "="\nWrite for example optimizer.lr=1e-4`,
+    );
   }
   const path = text.slice(0, equals).split(".");
   const value = parseDocument(text.slice(equals + 1), { prettyErrors: false, logLevel: "error" });
@@ -45,7 +48,7 @@ function applyOverride(document: Document, text: string): SettingSource["overrid
     document.setIn(path, document.createNode(given));
   } catch {
     const parent = dotted(path.slice(0, -1));
-    throw new Error(
+    throw new InputError(
       `override ${text}: expected ${parent} to be a mapping or list in the file, got a single value\n` +
         `Override all of it, ${parent}={ ${path.at(-1)}: ... }`,
     );
@@ -61,15 +64,15 @@ function readSource(yamlText: string, file: string, extending: readonly string[]
   const own: SettingSource = { file, document, lines, overrides: [] };
   const base = isMap(document.contents) ? document.get("extends") : undefined;
   if (base === undefined) return own;
-  if (typeof base !== "string") throw new Error(`${file}: extends: expected a run file, got ${shown(base)}`);
+  if (typeof base !== "string") throw new InputError(`${file}: extends: expected a run file, got ${shown(base)}`);
   document.delete("extends");
   const path = isAbsolute(base) ? base : join(dirname(file), base);
   if ([...extending, file].includes(path)) {
-    throw new Error(`${file}: extends: expected a file that does not extend this one, got ${base}`);
+    throw new InputError(`${file}: extends: expected a file that does not extend this one, got ${base}`);
   }
   const source = readSource(readRunText(path), path, [...extending, file]);
   if (source.document.contents !== null && !isMap(source.document.contents)) {
-    throw new Error(`${path}: expected a mapping of options to extend, got ${shown(source.document.toJS())}`);
+    throw new InputError(`${path}: expected a mapping of options to extend, got ${shown(source.document.toJS())}`);
   }
   setOver(source, own);
   return source;
@@ -103,7 +106,7 @@ function readRunText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new Error(`${path}: expected a run file, got none that can be read\nThe folder runs/ has examples.`, {
+    throw new InputError(`${path}: expected a run file, got none that can be read\nThe folder runs/ has examples.`, {
       cause,
     });
   }
@@ -125,9 +128,9 @@ export function parseRunFile<C>(
 
   const raw = plainValue(document, file);
   const parsed = schema.safeParse(complete ? complete(raw) : raw);
-  if (!parsed.success) throw new Error(describeIssues(parsed.error.issues, schema, source));
+  if (!parsed.success) throw new InputError(describeIssues(parsed.error.issues, schema, source));
   const complaints = check(parsed.data);
-  if (complaints.length > 0) throw new Error(describeComplaints(complaints, source));
+  if (complaints.length > 0) throw new InputError(describeComplaints(complaints, source));
   return resolve(parsed.data);
 }
 

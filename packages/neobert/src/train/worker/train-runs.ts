@@ -114,7 +114,8 @@ export type WorkerMessage =
   | { kind: "result"; result: object }
   /** It was given up before its first step, as it was asked. */
   | { kind: "stopped" }
-  | { kind: "error"; error: Error };
+  /** NOTE: cloning keeps the names of the language's own errors alone. */
+  | { kind: "error"; error: Error; name: string | undefined };
 
 /** Runs a task's loop, or many, in a worker to its end; rejects with what the loop, or a callback, throws. */
 async function runInWorker<Result extends object>(
@@ -144,7 +145,7 @@ async function runInWorker<Result extends object>(
           else if (message.kind === "note") onNote(message.text);
           else if (message.kind === "result") resolve(message.result as Result);
           else if (message.kind === "stopped") reject(signal?.reason);
-          else reject(message.error);
+          else reject(Object.assign(message.error, message.name && { name: message.name }));
         } catch (error) {
           reject(error); // the caller's own, which no one else would hear of
         }
