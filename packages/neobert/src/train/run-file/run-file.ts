@@ -8,6 +8,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { type Document, isMap, isNode, LineCounter, parseDocument, stringify, type YAMLError } from "yaml";
 import { z } from "zod";
 import { shown } from "../../files/checked.js";
+import { refuseLfsPointer } from "../../files/input-file.js";
 import { notYaml } from "../../files/yaml.js";
 import { type Complaint, describeComplaints, describeIssues, dotted, type SettingSource } from "./complaints.js";
 
@@ -100,13 +101,16 @@ function setOver(source: SettingSource, own: SettingSource, path: string[] = [])
 }
 
 function readRunText(path: string): string {
+  let bytes: Buffer;
   try {
-    return readFileSync(path, "utf8");
+    bytes = readFileSync(path); // a pipe will do
   } catch (cause) {
     throw new Error(`${path}: expected a run file, got none that can be read\nThe folder runs/ has examples.`, {
       cause,
     });
   }
+  refuseLfsPointer(path, bytes);
+  return bytes.toString("utf8");
 }
 
 /**
