@@ -152,15 +152,15 @@ function findOnnxFile(where: string, folder: string, onnxFile: string): string {
 }
 
 /**
- * The longest text of a model: as an embedder's own settings say, else that of its training, where the tokenizer's limit
- * and the positions that it knows allow it.
+ * The longest text of a model: as an embedder's own settings say, whatever the tokenizer's are, else that of its training,
+ * where the tokenizer's limit allows it; never more than the positions that it knows.
  */
 export function maxTokensOf(
   architecture: ModelArchitecture,
   ofSentences: number | undefined,
   ofTokenizer: number = Number.POSITIVE_INFINITY,
 ): number {
-  return Math.min(ofSentences ?? architecture.longestText(), ofTokenizer, architecture.maxPositions());
+  return Math.min(ofSentences ?? Math.min(architecture.longestText(), ofTokenizer), architecture.maxPositions());
 }
 
 export abstract class LoadedModel implements AsyncDisposable {
