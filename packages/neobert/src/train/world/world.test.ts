@@ -19,7 +19,13 @@ beforeAll(async () => {
 afterAll(() => rmSync(root, { recursive: true }));
 
 /** A checkpoint after every step, where the ranks' weights are compared with each other to the bit. Seven micro-batches a step, of mixed lengths: two ranks have four and three of them. */
-const settings = ["steps=20", "microBatchTokens=150", "optimizer={ lr: 1e-3, eps: 1e-4 }", "log.everySteps=1", "checkpoint.everySteps=1"];
+const settings = [
+  "steps=20",
+  "microBatchTokens=150",
+  "optimizer={ lr: 1e-3, eps: 1e-4 }",
+  "log.everySteps=1",
+  "checkpoint.everySteps=1",
+];
 
 async function pretrain(name: string, ranks: number, ...overrides: string[]): Promise<string> {
   const config = smallRun(root, name, ...settings, ...overrides);
