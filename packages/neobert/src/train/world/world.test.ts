@@ -68,7 +68,8 @@ const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => s
 function expectSame(out: string, expected: string, tolerance: number, ofLoss = 1e-6): void {
   const [losses, wanted] = [lossesOf(out), lossesOf(expected)];
   expect(losses).toHaveLength(wanted.length);
-  for (const [i, loss] of losses.entries()) expect(Math.abs(loss / wanted[i]! - 1), `step ${i + 1}`).toBeLessThan(ofLoss);
+  for (const [i, loss] of losses.entries())
+    expect(Math.abs(loss / wanted[i]! - 1), `step ${i + 1}`).toBeLessThan(ofLoss);
   expect(farthest(tensorsOf(expected), tensorsOf(out))).toBeLessThan(tolerance);
 }
 
