@@ -6,6 +6,8 @@
 //   node runs/ablations.mjs --scale full --glue FOLDER            as published; the data as the heads of the files say
 //
 //   --only m0,m1    these runs       --seeds 3   seeds of fine-tuning     --out FOLDER   default out/ablations/SCALE
+//   --part i/n      every n-th run alone, on as many machines; the same call without it makes the figure of all
+//   --texts         vocabularies and shards alone: to be made before parts are begun
 //   --docs          the figure and the table into docs/                   --limit 4000   examples of a GLUE task
 //   key=value       options of every pretraining, as `neobert pretrain` takes them
 
@@ -14,7 +16,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ablationFigure } from "neobert/report";
-import { finetuneGlue, heldOutScores, loadRunConfig } from "neobert/train";
+import { everyNth, finetuneGlue, heldOutScores, loadRunConfig, parsePart } from "neobert/train";
 import { difference, machine, signed, table, writeSection } from "./results.mjs";
 import { chainOf, scaledOptions } from "./scale.mjs";
 import { makeTexts, minutes, pretrainOnce, readYaml, say } from "./stages.mjs";
@@ -44,6 +46,8 @@ const { values: flags, positionals } = parseArgs({
     only: { type: "string" },
     seeds: { type: "string", default: "3" },
     limit: { type: "string" },
+    part: { type: "string" },
+    texts: { type: "boolean", default: false },
     docs: { type: "boolean", default: false },
   },
 });
@@ -59,6 +63,7 @@ const chain = (id) => chainOf("runs/ablations", id);
 
 // 1. Vocabularies and token shards, where the scale has texts of its own.
 const shards = await makeTexts(scale, (file) => join(flags.data, file), out);
+if (flags.texts) process.exit(0);
 
 /** Losses on held-out text, on the same masks in every run with the same tokenizer. */
 function heldOut(id, model) {
@@ -81,8 +86,11 @@ function heldOut(id, model) {
 // 2. Each run: pretraining, held-out loss, GLUE.
 const runs = [];
 let versions = {};
-for (const id of only) {
-  const own = id === "m10" ? "m9" : id; // M10 is M9 with another fine-tuning
+const ownOf = (id) => (id === "m10" ? "m9" : id); // M10 is M9 with another fine-tuning
+const part = flags.part === undefined ? undefined : parsePart(flags.part);
+const pretrained = everyNth([...new Set(only.map(ownOf))], part);
+for (const id of only.filter((id) => pretrained.includes(ownOf(id)))) {
+  const own = ownOf(id);
   const overrides = [...scaledOptions(scale, chain(own), shards), `out=${join(out, own)}`, ...positionals];
   const model = await pretrainOnce(own, loadRunConfig(fileOf(own), overrides));
   const { grid, largerGrid, ...settings } = scale.glue;
@@ -101,9 +109,10 @@ for (const id of only) {
   runs.push(resultOf(id, summary, heldOut(own, model)));
   const { mean, std } = runs.at(-1);
   say(`${id}: GLUE ${(100 * mean).toFixed(1)} ± ${(100 * std).toFixed(1)} in ${minutes(since)}`);
-  save();
+  if (part === undefined) save();
 }
-say(`${out}/ablations.json, ablations.svg, ablations.md: ${minutes(start)} in all`);
+const made = part === undefined ? "ablations.json, ablations.svg, ablations.md" : `part ${flags.part}`;
+say(`${out}/${made}: ${minutes(start)} in all`);
 
 /** A run as ablations.json has it: each seed's scores and their average, and the averages' mean and deviation. */
 function resultOf(id, { tasks }, heldOut) {

@@ -62,12 +62,36 @@ const chain: [id: string, base: string, changed: Record<string, unknown>][] = [
   ["m10", "m9", {}],
 ];
 
-test.each(chain)("%s extends %s and changes what the paper's figure says, nothing else", (id, base, changed) => {
-  expect(baseOf(id)).toBe(`${base}.yaml`);
-  const { out, ...found } = changes(load(base), load(id));
-  expect(found).toEqual(changed);
-  expect(out).toBe(`out/ablations/full/${id}`);
-});
+/** Tried beside the series. */
+const variants: typeof chain = [
+  [
+    "soap",
+    "m5",
+    {
+      "optimizer.name": "soap",
+      "optimizer.betas": [0.95, 0.95],
+      "optimizer.weightDecay": 0.01,
+      "optimizer.preconditionFrequency": 10,
+      "optimizer.maxPrecondDim": 10_000,
+    },
+  ],
+  ["ngpt-neobert", "m5", { "model.ngpt": "ngpt-neobert" }],
+  [
+    "ngpt",
+    "m5",
+    { "model.ngpt": "ngpt", "optimizer.lr": 15e-4, "optimizer.weightDecay": 0, "schedule.warmupSteps": 0 },
+  ],
+];
+
+test.each([...chain, ...variants])(
+  "%s extends %s and changes what the paper's figure says, nothing else",
+  (id, base, changed) => {
+    expect(baseOf(id)).toBe(`${base}.yaml`);
+    const { out, ...found } = changes(load(base), load(id));
+    expect(found).toEqual(changed);
+    expect(out).toBe(`out/ablations/full/${id}`);
+  },
+);
 
 test("m0 is BERT-base before its changes: Adam with linear decay to zero, 15 % in 80/10/10, 131k tokens of 512 a step", () => {
   const { model, optimizer, schedule, masking, packing, maxLength, tokensPerStep, steps } = load("m0");
@@ -92,6 +116,16 @@ test("at mini scale each run still changes what it changes at full size, nothing
   }
   expect(small("m3").data.train).toEqual([{ path: "bpe/web", weight: 1 }]);
   expect(small("m9").steps * small("m9").tokensPerStep).toBeLessThan(1e7);
+});
+
+test("as small as runs/variants.mjs runs them, SOAP and nGPT change of M5 what they change at full size, nothing else", () => {
+  const scale = parse(readFileSync(fileOf("variants"), "utf8"));
+  const small = (id: string) =>
+    loadRunConfig(fileOf(id), scaledOptions(scale, chainOf(folder, id), { wordpiece: { books: { train: "books" } } }));
+  for (const [id, base, changed] of variants) {
+    const { out: _, ...found } = changes(small(base), small(id));
+    expect(Object.keys(found).sort()).toEqual(Object.keys(changed).sort());
+  }
 });
 
 test("a difference counts as more than noise from two standard errors on, and never with a single seed", () => {

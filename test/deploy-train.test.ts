@@ -40,15 +40,15 @@ test("the Job's numbers, names and statuses fit each other", () => {
   expect(job.spec.template.spec.subdomain).toBe(service.metadata.name);
   expect(flagOf("--rendezvous")).toMatch(new RegExp(`^${name}-0\\.${service.metadata.name}:\\d+$`));
   expect(job.spec.template.metadata.labels).toMatchObject(service.spec.selector);
-  const { badInput, notFinite, stopped, lostPeer } = exitStatus;
+  const { badInput, notFinite, stopped } = exitStatus;
   const values = job.spec.podFailurePolicy.rules.map(
     (rule: { onExitCodes?: { values: number[] } }) => rule.onExitCodes?.values,
   );
-  expect(values).toEqual([[badInput, notFinite], [stopped, lostPeer, 143], undefined]);
+  expect(values).toEqual([[badInput, notFinite], [stopped, 143], undefined]);
 });
 
 /** Runs the script with programs of Slurm's names that say how they were called; `neobert` is `body`. */
-function runScript(body: string) {
+function runScript(body: string, restarts = 0) {
   const program = (name: string, text: string) => {
     writeFileSync(join(folder, name), `#!/bin/bash\n${text}\n`);
     chmodSync(join(folder, name), 0o755);
@@ -59,6 +59,7 @@ function runScript(body: string) {
   const env = {
     ...{ ...process.env, PATH: `${folder}:${process.env.PATH}`, NEOBERT: join(folder, "neobert") },
     ...{ SLURM_JOB_ID: "9876543", SLURM_NNODES: "2", SLURM_JOB_NODELIST: "gpu[03-04]", SLURM_GPUS_ON_NODE: "8" },
+    SLURM_RESTART_COUNT: `${restarts}`,
   };
   const child = spawn("bash", [pathOf("train.sbatch"), "my run.yaml", "steps=5"], { env });
   let output = "";
@@ -76,6 +77,11 @@ test.each([
   expect(status).toBe(code);
   const call = "launch --processes 8 --nodes 2 --node-rank 1 --rendezvous gpu03:16543 --no-bind";
   expect(output).toBe(`${call} -- pretrain my run.yaml steps=5 --resume\n${said}`);
+});
+
+test("a job whose nodes are lost again and again is not queued for ever", async () => {
+  const { status, output } = await runScript("exit 76", 20).ended;
+  expect({ status, output }).toEqual({ status: 76, output: "" });
 });
 
 test("SIGTERM to the script reaches the launcher, is waited for, and puts the job back into the queue", async () => {

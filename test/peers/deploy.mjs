@@ -1,4 +1,4 @@
-// deploy/ against the rules of others: hadolint, Kubernetes' schemas, Compose's schema. Each must refuse a spoiled copy too.
+// deploy/ against the rules of others: hadolint, Kubernetes' schemas, Compose's schema, shellcheck. Each must refuse a spoiled copy too.
 //   node test/peers/deploy.mjs FOLDER
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -16,6 +16,7 @@ const validate =
   "import json, sys, yaml, jsonschema; jsonschema.validate(*[yaml.safe_load(open(path)) for path in sys.argv[1:]])";
 
 const checks = [
+  ["train.sbatch", program("shellcheck"), [], (text) => text.replace('"$SLURM_JOB_NODELIST"', "$SLURM_JOB_NODELIST")],
   ["Dockerfile", program("hadolint"), [], (text) => text.replace("WORKDIR /app", "RUN cd /app")],
   [
     "kubernetes.yaml",

@@ -6,6 +6,8 @@ import { type DataReport, type InspectOptions, inspectData } from "../data/inspe
 import { manifestFile } from "../data/manifest.js";
 import { type MergeResult, mergeParts, partsIn } from "../data/prepare/merge.js";
 import { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
+import { vectorFormats } from "../files/vector-file.js";
+import { joinVectorParts } from "../files/vector-parts.js";
 import { interruptible } from "../terminal/interrupt.js";
 import { grouped, ProgressLine } from "../terminal/progress-line.js";
 import { choice, part, wholeNumber } from "./option-values.js";
@@ -51,11 +53,12 @@ export function dataCommand(): Command {
     .action(prepare);
   data
     .command("merge")
-    .summary("join the parts of a preparation")
+    .summary("join what was made in parts")
     .description(
-      "Makes OUT/train and OUT/validation of the parts in OUT, which stay where they are. Nothing is copied.",
+      "Of the parts of a preparation in OUT, makes OUT/train and OUT/validation: nothing is copied, the parts stay where " +
+        "they are and are read there. Of the parts of `embed --out FILE`, makes FILE.",
     )
-    .argument("<out>", "the folder that the parts were prepared in")
+    .argument("<out>", "the --out of the parts: a folder, or a file of vectors")
     .action(merge);
   data
     .command("inspect")
@@ -134,7 +137,8 @@ function partsLine(out: string): string {
 }
 
 function merge(out: string): void {
-  console.log(mergeSummary(mergeParts(out)));
+  const areVectors = vectorFormats.some((format) => out.endsWith(`.${format}`));
+  console.log(areVectors ? `joined ${grouped(joinVectorParts(out))} parts: ${out}` : mergeSummary(mergeParts(out)));
 }
 
 function mergeSummary({ parts, splits }: MergeResult): string {

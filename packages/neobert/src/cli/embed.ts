@@ -3,14 +3,16 @@
 
 import { Command } from "commander";
 import { type EncodeOptions, Encoder } from "../encoder/encoder.js";
+import type { Part } from "../files/part.js";
 import { createVectorFile, jsonLine, vectorFormat } from "../files/vector-file.js";
+import { partPath } from "../files/vector-parts.js";
 import { interruptible } from "../terminal/interrupt.js";
 import { writeOut } from "../terminal/output.js";
 import { barOf, formatDuration, grouped, ProgressLine } from "../terminal/progress-line.js";
 import { type PoolingMode, poolingModes } from "../vectors/pooling.js";
 import { type Output, outputs } from "../vectors/quantize.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
-import { choice, given, positive } from "./option-values.js";
+import { choice, given, part, positive } from "./option-values.js";
 import { addInputOptions, allTexts, countTexts, type InputFlags, readTexts } from "./read-texts.js";
 
 type EncodeFlags = Pick<
@@ -20,6 +22,7 @@ type EncodeFlags = Pick<
 
 interface EmbedFlags extends ModelFlags, InputFlags, EncodeFlags {
   out?: string;
+  part?: Part;
   pooling?: PoolingMode[];
   calibration?: string;
 }
@@ -36,6 +39,11 @@ export function embedCommand(): Command {
       "--out <file>",
       "file to make: .npy, .safetensors, .jsonl or .parquet (default: JSON lines on standard output)",
     )
+    .option(
+      "--part <i/n>",
+      "this part of the texts alone, into a file beside OUT; `data merge OUT` joins all; rank: that of RANK and WORLD_SIZE",
+      part,
+    )
     .addOption(choice("--pooling <modes...>", "how tokens become a vector", poolingModes))
     .option("--normalize", "give vectors of length 1")
     .option("--no-normalize", "give vectors as they are, whatever the folder says")
@@ -49,15 +57,22 @@ export function embedCommand(): Command {
 }
 
 async function run(model: string, file: string, flags: EmbedFlags): Promise<void> {
-  const { out } = flags;
-  if (out !== undefined) vectorFormat(out); // before the work
+  const { part } = flags;
+  if (flags.out !== undefined) vectorFormat(flags.out); // before the work
+  if (part && flags.out === undefined)
+    throw new Error("embed --part: expected --out FILE too, got none\nThe parts of one file merge.");
+  const out = part ? partPath(flags.out!, part) : flags.out;
   const message = out === undefined ? "stopped before the last vector" : `stopped: ${out} was not written`;
-  await interruptible({ message }, (signal) => embed(model, file, flags, signal));
+  await interruptible({ message }, (signal) =>
+    embed(model, file, { ...flags, ...(out !== undefined && { out }) }, signal),
+  );
 }
 
 async function embed(model: string, file: string, flags: EmbedFlags, signal: AbortSignal): Promise<void> {
   const { out, pooling, normalize, role, promptName, prompt, dimensions, output, maxTokens } = flags;
-  const total = await countTexts(file, flags);
+  const all = await countTexts(file, flags);
+  const [first, end] = flags.part ? rangeOf(file, all, flags.part) : [0, Number.POSITIVE_INFINITY];
+  const total = flags.part ? end - first : all;
   const encoder = await Encoder.load(model, loadOptions(flags, signal));
   const line = new ProgressLine(progressText);
   const sink = out === undefined ? undefined : createVectorFile(out);
@@ -76,7 +91,10 @@ async function embed(model: string, file: string, flags: EmbedFlags, signal: Abo
     });
     const waiting: string[] = [];
     const source = async function* () {
+      let number = 0;
       for await (const text of readTexts(file, flags)) {
+        if (number >= end) return;
+        if (number++ < first) continue;
         waiting.push(text);
         yield text;
       }
@@ -109,6 +127,17 @@ async function embed(model: string, file: string, flags: EmbedFlags, signal: Abo
     await encoder.dispose();
     if (signal.aborted) process.stdin.destroy(); // else it keeps the program waiting for texts
   }
+}
+
+/** The texts of a part: as many as those of any other, or one more. Throws where their number is not known or too small. */
+function rangeOf(file: string, texts: number | undefined, { number, of }: Part): [number, number] {
+  if (texts !== undefined && texts >= of) {
+    return [Math.floor((texts * (number - 1)) / of), Math.floor((texts * number) / of)];
+  }
+  const got = texts === undefined ? "one that is read once" : `${texts} texts for ${of} parts`;
+  throw new Error(
+    `${file}: expected a file of at least as many texts as parts, got ${got}\nTake fewer parts, or save the input as a file.`,
+  );
 }
 
 interface EmbedProgress {

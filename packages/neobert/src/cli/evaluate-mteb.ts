@@ -23,9 +23,12 @@ import type { Settings } from "../evaluate/mteb/result-file.js";
 import { interruptible } from "../terminal/interrupt.js";
 import { barOf, formatDuration, grouped, ProgressLine } from "../terminal/progress-line.js";
 import { addModelOptions, loadOptions, type ModelFlags } from "./model-options.js";
-import { choice, given, positive } from "./option-values.js";
+import { choice, given, part, positive } from "./option-values.js";
 
-type EvaluateFlags = Pick<MtebOptions, "tasks" | "types" | "data" | "dataRoot" | "cache" | "force" | "maxTokens"> &
+type EvaluateFlags = Pick<
+  MtebOptions,
+  "tasks" | "types" | "part" | "data" | "dataRoot" | "cache" | "force" | "maxTokens"
+> &
   Required<Pick<MtebOptions, "instructions" | "instructionFormat" | "out">>;
 
 interface MtebFlags extends ModelFlags, EvaluateFlags {
@@ -45,6 +48,11 @@ export function evaluateMtebCommand(): Command {
     .argument("[models...]", "model folders, run folders, names on the Hub, or addresses of OpenAI-compatible servers")
     .option("--tasks <names...>", "these tasks only, or all (default: those of --data, else all)")
     .addOption(choice("--types <types...>", "tasks of these types only", taskTypes))
+    .option(
+      "--part <i/n>",
+      "every n-th of these tasks alone; the same command without it finds all parts' results; rank: that of RANK and WORLD_SIZE",
+      part,
+    )
     .addOption(
       choice(
         "--instructions <source>",
@@ -97,7 +105,7 @@ async function run(models: string[], flags: MtebFlags): Promise<void> {
 }
 
 async function evaluateOne(name: string, flags: MtebFlags, signal: AbortSignal, before: readonly MtebReport[]) {
-  const { tasks, types, instructions, instructionFormat, data, dataRoot, out, cache, force, maxTokens, offline } =
+  const { tasks, types, part, instructions, instructionFormat, data, dataRoot, out, cache, force, maxTokens, offline } =
     flags;
   const { model, about, settings, dispose } = await openModel(name, flags, signal);
   if (before.some((report) => report.about.name === about.name && report.about.revision === about.revision)) {
@@ -117,7 +125,7 @@ async function evaluateOne(name: string, flags: MtebFlags, signal: AbortSignal, 
       out,
       cache,
       signal,
-      ...given({ tasks: names, types, data, dataRoot, force, maxTokens }),
+      ...given({ tasks: names, types, part, data, dataRoot, force, maxTokens }),
       ...(offline && { hub: { offline } }),
       onProgress: (progress) => line.show(progress),
       onTask: (outcome) => line.note(outcomeLine(outcome)),

@@ -7,12 +7,13 @@ import { summaryTable } from "../evaluate/glue/glue-summary.js";
 import type { Benchmark } from "../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../evaluate/glue/grid.js";
 import { superglue } from "../evaluate/glue/superglue.js";
+import { partText } from "../files/part.js";
 import { interruptible } from "../terminal/interrupt.js";
 import { barOf, ProgressLine } from "../terminal/progress-line.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../train/classify/benchmark.js";
 import { type FinetuneBenchmarkOptions, finetuneGlue, finetuneSuperglue } from "../train/worker/train-runs.js";
 import { stoppingNote } from "./follow-run.js";
-import { choice, given, list, positive, wholeNumber } from "./option-values.js";
+import { choice, given, list, part, positive, wholeNumber } from "./option-values.js";
 
 type Options = Omit<FinetuneBenchmarkOptions, "model" | "grid" | "onStep" | "onNote" | "signal">;
 
@@ -45,6 +46,11 @@ function benchmarkCommand(benchmark: Benchmark, finetune: Finetune): Command {
     .option("--patience <n>", "evaluations without gain after which a run ends", positive)
     .option("--seeds <n>", "seeds that the best point is run with", positive, 1)
     .option("--seed <n>", "the first of them", wholeNumber, 0)
+    .option(
+      "--part <i/n>",
+      "every n-th run alone; the same command without it finds all parts' results; rank: that of RANK and WORLD_SIZE",
+      part,
+    )
     .option("--data <folder>", `local copy of the data, as ${title} hands it out or as on the Hub`)
     .option("--limit <n>", "at most so many training examples of a task", positive)
     .option("--submission", "write the answers to the test sets")
@@ -87,6 +93,9 @@ async function run(finetune: Finetune, model: string, flags: BenchmarkFlags): Pr
       onNote: (text) => progress.note(text),
     });
   const { summary, finished } = await interruptible(how, work).finally(() => progress.end());
-  console.log(summaryTable(summary));
+  const { part } = rest;
+  if (part === undefined) console.log(summaryTable(summary));
+  else if (finished)
+    console.log(`part ${partText(part)} is done; the same command without --part makes the summary of all`);
   if (!finished) console.log(how.message);
 }

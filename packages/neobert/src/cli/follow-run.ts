@@ -56,7 +56,7 @@ export async function followRun<Result extends RunResult<object>>(
     message: "stopped before the first step: nothing was written",
     onStop: () => progress.note(stoppingNote),
     isDone: ({ finished }: Result) => finished,
-    isPatient: place !== undefined,
+    isPatient: place !== undefined || process.env.RANK !== undefined,
     isSaved: ({ checkpoint }: Result) => checkpoint !== undefined,
   };
   try {

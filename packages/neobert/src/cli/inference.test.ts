@@ -83,6 +83,25 @@ test("embed writes a row for each line, empty ones too, and for each record of o
   }
 });
 
+test("embed in parts, joined, has the rows of all texts in their order", async () => {
+  const [whole, parts] = [join(work, "whole.npy"), join(work, "parts.npy")];
+  const embed = (...args: string[]) => run("embed", model, join(work, "texts.txt"), "--out", ...args);
+  await embed(whole);
+  for (const number of [3, 1, 2]) {
+    const file = join(work, `parts.part-000${number}-of-0003.npy`);
+    expect(await embed(parts, "--part", `${number}/3`)).toBe(`${number === 3 ? 2 : 1} vectors: ${file}\n`);
+  }
+  expect(await run("data", "merge", parts)).toBe(`joined 3 parts: ${parts}\n`);
+  const [one, other] = [readNpy(whole), readNpy(parts)];
+  expect(other.shape).toEqual(one.shape);
+  for (const [i, value] of other.data.entries()) expect(value).toBeCloseTo(one.data[i]!, 5);
+  await expect(embed(parts, "--part", "1/5")).rejects.toThrow("got 4 texts for 5 parts\n");
+  await expect(run("embed", model, join(work, "texts.txt"), "--part", "1/2")).rejects.toThrow(
+    "expected --out FILE too",
+  );
+  for (const name of readdirSync(work).filter((name) => name.endsWith(".npy"))) rmSync(join(work, name));
+});
+
 test("embed prints JSON lines, and its options are the API's", async () => {
   await using encoder = await Encoder.load(model);
   const args = ["--pooling", "cls", "max", "--role", "query", "--normalize", "--dimensions", "40"];

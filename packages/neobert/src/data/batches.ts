@@ -10,6 +10,7 @@ import { Mixture } from "./mixture.js";
 import { Packer } from "./packing.js";
 import { type LongDocuments, PieceIndex } from "./pieces.js";
 import { randomStreams } from "./random.js";
+import { defaultCacheBytes } from "./remote/remote-files.js";
 import { openShards, type TokenShards } from "./shards.js";
 
 /** What `createBatches` makes batches from; plain JSON, so that a worker can be handed it. */
@@ -29,7 +30,7 @@ export interface BatchOptions {
   masking?: Partial<MaskingOptions>;
   /** Pieces that may wait for a gap that they fill; default 256. */
   lookAheadPieces?: number;
-  /** Bytes of disk that tokens of sources at addresses may take at once; see `openShards`. */
+  /** Bytes of disk that tokens of all sources at addresses may take at once; default 4 GiB. */
   cacheBytes?: number | undefined;
 }
 
@@ -104,7 +105,8 @@ export class StepBatches {
     }
     this.#rowLength = options.packing === "crossAttention" ? maxLength : undefined;
     ({ count: this.#microBatches, budget: this.#budget } = divideStep(tokensPerStep, microBatchTokens, maxLength));
-    this.sources = options.sources.map(({ path }) => openShards(path, options));
+    const cacheBytes = (options.cacheBytes ?? defaultCacheBytes) / options.sources.length;
+    this.sources = options.sources.map(({ path }) => openShards(path, { cacheBytes }));
     checkSameTokenizer(this.sources);
     const indexes = this.sources.map((shards) => new PieceIndex(shards, maxLength, longDocuments));
     const weighted = indexes.map((index, source) => ({ index, weight: options.sources[source]!.weight }));

@@ -36,7 +36,8 @@ export interface WorkerRequest {
 /** What it says. */
 export type WorkerReply =
   | { kind: "ready"; config: ModelConfig; head: Head; mostTokens: number }
-  | { kind: "unloadable"; error: Error }
+  /** NOTE: cloning keeps the names of the language's own errors alone. */
+  | { kind: "unloadable"; error: Error; name: string }
   | { kind: "result"; id: number; result: EngineResult; ms: number }
   | { kind: "failed"; id: number; error: Error }
   | { kind: "disposed" };
@@ -216,7 +217,7 @@ async function startWorker({ queue: _, ...input }: StartInput): Promise<Living> 
       worker.once("error", reject);
       worker.once("exit", (code) => reject(new Error(`internal: the engine's worker ended with code ${code}`)));
     });
-    if (ready.kind === "unloadable") throw ready.error;
+    if (ready.kind === "unloadable") throw Object.assign(ready.error, { name: ready.name });
     if (ready.kind !== "ready") throw new Error(`internal: the engine's worker began with ${ready.kind}`);
     return { worker, ready, release };
   } catch (error) {

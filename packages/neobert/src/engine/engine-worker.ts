@@ -41,5 +41,6 @@ try {
   const { config, mostTokens } = engine;
   say({ kind: "ready", config, head: engine.head, mostTokens });
 } catch (error) {
-  say({ kind: "unloadable", error: portableError(error) });
+  const portable = portableError(error);
+  say({ kind: "unloadable", error: portable, name: portable.name });
 }

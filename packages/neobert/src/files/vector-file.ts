@@ -1,10 +1,11 @@
 // Vectors of texts written to a file as they come, so that a file may be larger than memory: .npy, .safetensors (one tensor,
 // `embeddings`), .jsonl and .parquet (each with the texts). A file is whole under its name or not there.
 
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { fileWriter, ParquetWriter } from "hyparquet-writer";
 import { namingPath, temporaryPath, writeAll } from "./atomic.js";
-import { NPY_HEADER_BYTES, type NpyArray, npyHeader } from "./npy.js";
+import { openRegularFile } from "./input-file.js";
+import { NPY_HEADER_BYTES, type NpyArray, type NpyType, npyHeader } from "./npy.js";
 import { formatHeader } from "./safetensors-header.js";
 
 export const vectorFormats = ["npy", "safetensors", "jsonl", "parquet"] as const;
@@ -69,9 +70,8 @@ interface Sink {
 function rowSink(path: string, format: "npy" | "safetensors"): Sink {
   const fd = openSync(path, "wx");
   let [n, d] = [0, 0];
-  let type: keyof typeof safetensorsTypes = "Float32Array";
-  const header = () => (format === "npy" ? npyHeader(type, [n, d]) : safetensorsHeader(type, n, d));
-  writeAll(fd, new Uint8Array(format === "npy" ? NPY_HEADER_BYTES : SAFETENSORS_HEADER_BYTES));
+  let type: NpyType = "Float32Array";
+  writeAll(fd, new Uint8Array(headerBytes[format]));
   return {
     write: (_, data, width) => {
       type = data[Symbol.toStringTag];
@@ -80,7 +80,7 @@ function rowSink(path: string, format: "npy" | "safetensors"): Sink {
       writeAll(fd, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     },
     close: () => {
-      const bytes = header();
+      const bytes = rowsHeader(format, { type, n, d });
       writeSync(fd, bytes, 0, bytes.length, 0);
       fsyncSync(fd);
       closeSync(fd);
@@ -91,6 +91,42 @@ function rowSink(path: string, format: "npy" | "safetensors"): Sink {
 
 const safetensorsTypes = { Float32Array: "F32", Int8Array: "I8", Uint8Array: "U8" } as const;
 const SAFETENSORS_HEADER_BYTES = 256;
+const headerBytes = { npy: NPY_HEADER_BYTES, safetensors: SAFETENSORS_HEADER_BYTES };
+
+/** What stands before the rows of a file: their type, number and width, and how many bytes it takes. */
+export interface RowsHeader {
+  type: NpyType;
+  n: number;
+  d: number;
+  bytes: number;
+}
+
+/** The header of a file of rows; it has the same length whatever it says. */
+export const rowsHeader = (format: "npy" | "safetensors", { type, n, d }: Omit<RowsHeader, "bytes">): Uint8Array =>
+  format === "npy" ? npyHeader(type, [n, d]) : safetensorsHeader(type, n, d);
+
+/** The header of a file of rows that was written here. Throws where it is another file, or its rows are not all there. */
+export function readRowsHeader(path: string, format: "npy" | "safetensors"): RowsHeader {
+  const bytes = headerBytes[format];
+  const start = Buffer.alloc(bytes);
+  const fd = openRegularFile(path);
+  try {
+    readSync(fd, start, 0, bytes, 0);
+    const text = start.toString("latin1");
+    const [, shape] = /\(?\[?(\d+, ?\d+)[\])]/.exec(text.slice(10)) ?? [];
+    const [n = 0, d = 0] = (shape ?? "").split(",").map(Number);
+    for (const type of Object.keys(safetensorsTypes) as NpyType[]) {
+      const isSame = Buffer.compare(rowsHeader(format, { type, n, d }), start) === 0;
+      const size = bytes + n * d * (type === "Float32Array" ? 4 : 1);
+      if (isSame && fstatSync(fd).size === size) return { type, n, d, bytes };
+    }
+  } finally {
+    closeSync(fd);
+  }
+  throw new Error(
+    `${path}: expected a whole .${format} file of \`neobert embed\`, got another\nCompute the part again.`,
+  );
+}
 
 function safetensorsHeader(type: keyof typeof safetensorsTypes, n: number, d: number): Uint8Array {
   const byteLength = n * d * (type === "Float32Array" ? 4 : 1);

@@ -134,8 +134,8 @@ test("a rank that does not end when another has failed is killed after the grace
 });
 
 test.each([
-  ["process.kill(process.pid, 'SIGKILL')", 76, "rank 1 ended by SIGKILL, after 1 restarts"],
-  ["process.exit(5)", 5, "rank 1 ended with status 5, after 1 restarts"],
+  ["process.kill(process.pid, 'SIGKILL')", 76, "rank 1 ended by SIGKILL, after 1 restart"],
+  ["process.exit(5)", 5, "rank 1 ended with status 5, after 1 restart"],
 ])("when %s has had its restarts the status is %i", async (failure, status, text) => {
   const { out, err, ended } = start(`console.log("start", R); R === 1 ? ${failure} : stay()`, { maxRestarts: 1 });
   expect(await ended).toBe(status);

@@ -6,7 +6,7 @@ import { constants } from "node:os";
 import { exitStatus } from "../terminal/exit-status.js";
 import { type CoreGroups, coreGroups } from "./core-groups.js";
 import { canBind, LocalRanks, type Start } from "./local-ranks.js";
-import { type FromMeeting, joinMeeting, Meeting } from "./meeting.js";
+import { counted, type FromMeeting, joinMeeting, Meeting } from "./meeting.js";
 
 export interface LaunchOptions {
   /** Program and arguments of every rank. */
@@ -138,9 +138,7 @@ const statusOfSignal = (name: NodeJS.Signals) => 128 + constants.signals[name];
 function divideCores({ processes, note }: LaunchOptions): CoreGroups {
   const { threads, groups } = coreGroups(processes);
   const isBound = groups !== undefined && canBind();
-  note(
-    `${processes} ranks here, ${threads} ${threads === 1 ? "core" : "cores"} each${isBound ? "" : ", bound to none"}`,
-  );
+  note(`${counted(processes, "rank")} here, ${counted(threads, "core")} each${isBound ? "" : ", bound to none"}`);
   return { threads, groups: isBound ? groups : undefined };
 }
 

@@ -153,7 +153,9 @@ export class Meeting {
     const next = verdict(this.#ends, this.#wasTold, maxRestarts - this.#restart);
     if (next.kind === "finish") {
       const left =
-        next.why && maxRestarts > 0 && this.#restart === maxRestarts ? `, after ${maxRestarts} restarts` : "";
+        next.why && maxRestarts > 0 && this.#restart === maxRestarts
+          ? `, after ${counted(maxRestarts, "restart")}`
+          : "";
       this.#finish(next.status, next.why ? `${next.why.what}${left}` : "");
     } else {
       this.#restart++;
@@ -173,7 +175,7 @@ export class Meeting {
       else
         this.#finish(
           exitStatus.lostPeer,
-          `expected ${minNodes === nodes ? nodes : `at least ${minNodes}`} nodes within ${joinMs / 1000} s, got ${there}`,
+          `expected ${minNodes === nodes ? "" : "at least "}${counted(minNodes, "node")} within ${joinMs / 1000} s, got ${there}`,
         );
     }, joinMs);
     void this.#startIfAllCame();
@@ -191,9 +193,10 @@ export class Meeting {
     const master = { host: masterHost, port: await masterPort() };
     const members = [...this.#members.values()].sort((a, b) => a.node - b.node);
     const size = members.reduce((sum, { processes }) => sum + processes, 0);
-    if (members.length < nodes) note(`${members.length} of ${nodes} nodes have come: starting with ${size} ranks`);
+    if (members.length < nodes)
+      note(`${members.length} of ${nodes} nodes have come: starting with ${counted(size, "rank")}`);
     else if (this.#size !== 0 && this.#size !== size)
-      note(`all ${nodes} nodes are there again: starting with ${size} ranks`);
+      note(`all ${nodes} nodes are there again: starting with ${counted(size, "rank")}`);
     this.#size = size;
     this.#ends = [];
     this.#state = "running";
@@ -286,6 +289,9 @@ export class Connection<Out, In> {
     return new Promise((resolve) => (this.#socket.destroyed ? resolve() : this.#socket.end(() => resolve())));
   }
 }
+
+/** "1 rank", "2 ranks". */
+export const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 function parseMessage<In>(line: string): In | undefined {
   try {

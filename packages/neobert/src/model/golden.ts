@@ -11,7 +11,10 @@ export const goldenRoot = fileURLToPath(new URL("../../../../test/golden/", impo
 
 /** The golden folders of every encoder: models with the masked-language-model head, and heads that classify. */
 export const goldens: Record<ModelType, { models: string[]; classifiers: string[]; taggers?: string[] }> = {
-  neobert: { models: ["neobert/base", "neobert/m0", "neobert/ngpt"], classifiers: ["neobert/classification"] },
+  neobert: {
+    models: ["neobert/base", "neobert/m0", "neobert/ngpt", "neobert/ngpt-own"],
+    classifiers: ["neobert/classification"],
+  },
   bert: { models: ["bert"], classifiers: ["bert/classification"] },
   roberta: { models: ["roberta"], classifiers: ["roberta/classification"] },
   nomic_bert: { models: ["nomicbert"], classifiers: ["nomicbert/classification"] },

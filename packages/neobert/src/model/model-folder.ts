@@ -76,8 +76,15 @@ function warnOnce(folder: string, text: string): void {
   warnings.add(warning);
 }
 
-/** Writes `config.json` and `model.safetensors` (float32) in the published form into `folder`, made if need be. */
-export function saveModel(folder: string, { architecture, head, values }: SavedParts): void {
+/**
+ * Writes `config.json` and `model.safetensors` (float32) in the published form into `folder`, made if need be. `write` may
+ * put the tensors elsewhere, or later.
+ */
+export function saveModel(
+  folder: string,
+  { architecture, head, values }: SavedParts,
+  write: typeof writeSafetensors = writeSafetensors,
+): void {
   mkdirSync(folder, { recursive: true });
   // Which code loads it, and in which type it was, is not what holds for the written one.
   const {
@@ -92,7 +99,7 @@ export function saveModel(folder: string, { architecture, head, values }: SavedP
     const data = () => values(name) as Float32Array<ArrayBuffer>;
     return { name: savedName(name, architecture, head), dtype: "F32" as const, shape, data };
   });
-  writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
+  write(join(folder, "model.safetensors"), tensors, { format: "pt" });
 }
 
 /** JSON whose real numbers have a point: transformers 5 refuses a dropout of 0 or a rotary base of 10000 that has none. */

@@ -82,6 +82,7 @@ describe("NeoBERT's parameters", () => {
     ["base", "base", "maskedLM"],
     ["m0", "m0", "maskedLM"],
     ["ngpt", "ngpt", "maskedLM"],
+    ["ngpt-own", "ngpt-own", "maskedLM"],
     ["base", "classification", "sequenceClassification"],
   ])("config %s has the names and shapes of the checkpoint %s", async (variant, folder, head) => {
     const config = parseNeoBERTConfig({ ...(await readConfig(variant)), num_labels: 3 });

@@ -1,7 +1,9 @@
 // NeoBERT (Le Breton et al. 2025, arXiv 2502.19587): a deep, narrow encoder with rotary positions, pre-RMSNorm, SwiGLU
 // and no biases. The config's ablation fields give the paper's other models: learned positions, LayerNorm, GELU (M0)
-// and the normalised transformer (nGPT, Loshchilov et al. 2024, arXiv 2410.01131). Names, shapes and layouts are those
-// of the published checkpoints. C hidden size, H heads, D = C / H, I inner size, V vocabulary, N tokens of the batch.
+// and the normalised transformer (nGPT, Loshchilov et al. 2024, arXiv 2410.01131) in two forms: `ngpt-neobert`, the
+// published class's, whose weights are never normalised, and `ngpt`, that of nGPT's own paper. Names, shapes and layouts
+// are those of the published checkpoints. C hidden size, H heads, D = C / H, I inner size, V vocabulary, N tokens of the
+// batch.
 
 import { z } from "zod";
 import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from "./architecture.js";
@@ -43,16 +45,18 @@ const schema = z.looseObject({
       z.enum(["swiglu", "gelu"]).default("swiglu"),
     )
     .describe(described.activation),
-  ngpt: z.boolean().default(false).describe("The normalised (nGPT) variant"),
-  base_scale: z
-    .number()
-    .positive()
-    .default(1 / Math.sqrt(960))
-    .describe("Deviation that nGPT's scaling parameters are expressed in"),
+  ngpt: z
+    .literal([false, true, "ngpt-neobert", "ngpt"])
+    .default(false)
+    .describe("Normalised: as the paper's code has it (`true` or `ngpt-neobert`), or as nGPT's own (`ngpt`)"),
+  base_scale: z.number().positive().optional().meta({
+    description: "Deviation that nGPT's scaling parameters are expressed in",
+    fallback: "1 / sqrt(960); of `ngpt` 1 / sqrt(width)",
+  }),
 });
 
 /** The published config.json field for field, and the ablations' fields. Fields not known here are kept. */
-export type NeoBERTConfig = z.output<typeof schema>;
+export type NeoBERTConfig = z.output<typeof schema> & { base_scale: number };
 
 const ROTARY_THETA = 10000;
 
@@ -63,7 +67,8 @@ const ROTARY_THETA = 10000;
 export function parseNeoBERTConfig(raw: unknown): NeoBERTConfig {
   const config = readConfig("NeoBERTConfig", schema, raw);
   const options = { field: "dim_head", given: config.dim_head, isRotary: config.rope };
-  return { ...config, dim_head: headWidth("NeoBERTConfig", config, options) };
+  const base_scale = config.base_scale ?? 1 / Math.sqrt(config.ngpt === "ngpt" ? config.hidden_size : 960);
+  return { ...config, dim_head: headWidth("NeoBERTConfig", config, options), base_scale };
 }
 
 const layerPrefix = (layer: number) => `model.transformer_encoder.${layer}`;
@@ -76,12 +81,16 @@ function innerSize({ ngpt, hidden_act, intermediate_size: I }: NeoBERTConfig): n
 function parameters(config: NeoBERTConfig, head: Head): ParameterSpec[] {
   const { hidden_size: C, vocab_size: V, base_scale: scale, ngpt, pad_token_id } = config;
   const I = innerSize(config);
-  const uniform: Initializer = { kind: "uniform", range: config.decoder_init_range };
-  const embedding: Initializer = { kind: "uniform", range: config.embedding_init_range };
+  const isUnit = ngpt === "ngpt";
+  const linear: Initializer = isUnit
+    ? { kind: "normal", std: scale }
+    : { kind: "uniform", range: config.decoder_init_range };
+  const embedding: Initializer = isUnit ? linear : { kind: "uniform", range: config.embedding_init_range };
+  const output: Initializer = { kind: "normal", std: scale / Math.sqrt(2 * config.num_hidden_layers) };
   const classifier: Initializer = { kind: "normal", std: config.classifier_init_range };
   const norm = (name: string) => layerNorm(name, C, !config.rms_norm);
-  /** Kept at unit norm along `dim` where the model is normalised. */
-  const unit = (spec: ParameterSpec, unitNormDim: 0 | 1): ParameterSpec => (ngpt ? { ...spec, unitNormDim } : spec);
+  /** Kept at unit norm along its dimension of width C where weights are normalised. */
+  const unit = (spec: ParameterSpec, unitNormDim: 0 | 1): ParameterSpec => (isUnit ? { ...spec, unitNormDim } : spec);
 
   const specs = [unit(table("model.encoder.weight", V, C, { ...embedding, zeroRow: pad_token_id }), 1)];
   if (!config.rope) {
@@ -90,12 +99,11 @@ function parameters(config: NeoBERTConfig, head: Head): ParameterSpec[] {
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const name = (rest: string) => `${layerPrefix(layer)}.${rest}`;
     specs.push(
-      unit(matrix(name("qkv.weight"), 3 * C, C, uniform), 1),
-      unit(matrix(name("wo.weight"), C, C, uniform), 0),
+      unit(matrix(name("qkv.weight"), 3 * C, C, linear), 1),
+      unit(matrix(name("wo.weight"), C, C, isUnit ? output : linear), 0),
     );
     if (ngpt) {
-      const output: Initializer = { kind: "normal", std: scale / Math.sqrt(2 * config.num_hidden_layers) };
-      specs.push(unit(matrix(name("c_fc.weight"), 2 * I, C, uniform), 1));
+      specs.push(unit(matrix(name("c_fc.weight"), 2 * I, C, linear), 1));
       specs.push(unit(matrix(name("mlp_c_proj.weight"), C, I, output), 0));
       specs.push(vector(name("attn_alpha"), C, scale), vector(name("mlp_alpha"), C, scale));
       specs.push(vector(name("sqk"), C, scale), vector(name("suv"), 2 * I, 1));
@@ -103,14 +111,17 @@ function parameters(config: NeoBERTConfig, head: Head): ParameterSpec[] {
     }
     specs.push(...norm(name("attention_norm")), ...norm(name("ffn_norm")));
     if (config.hidden_act === "swiglu") {
-      specs.push(matrix(name("ffn.w12.weight"), 2 * I, C, uniform), matrix(name("ffn.w3.weight"), C, I, uniform));
-    } else specs.push(matrix(name("ffn.0.weight"), I, C, uniform), matrix(name("ffn.2.weight"), C, I, uniform));
+      specs.push(matrix(name("ffn.w12.weight"), 2 * I, C, linear), matrix(name("ffn.w3.weight"), C, I, linear));
+    } else specs.push(matrix(name("ffn.0.weight"), I, C, linear), matrix(name("ffn.2.weight"), C, I, linear));
   }
-  specs.push(...norm("model.layer_norm"));
-  // The published nGPT class has these logit scales, and the norm above, but its forward pass uses neither.
+  // The published nGPT class has this norm and the logits' scales, but its forward pass uses neither.
+  if (!isUnit) specs.push(...norm("model.layer_norm"));
   if (ngpt) specs.push(vector("model.sz", V, scale));
 
-  if (head === "maskedLM") specs.push(unit(matrix("decoder.weight", V, C, uniform), 1), vector("decoder.bias", V));
+  if (head === "maskedLM") {
+    specs.push(unit(matrix("decoder.weight", V, C, linear), 1));
+    if (!isUnit) specs.push(vector("decoder.bias", V));
+  }
   if (head === "sequenceClassification") {
     specs.push(...dense("dense", C, C, classifier), ...dense("classifier", labelCount(config), C, classifier));
   }
@@ -283,7 +294,12 @@ export const neobert: Architecture<NeoBERTConfig> = {
   gguf,
   forward,
   // NOTE: the decoder is never tied to the embedding, whatever a config's tie_word_embeddings says.
-  decoder: (_, weights, __, hidden) => [hidden, weights("decoder.weight"), weights("decoder.bias")],
+  decoder(ops, weights, config, hidden) {
+    const weight = weights("decoder.weight");
+    if (config.ngpt !== "ngpt") return [hidden, weight, weights("decoder.bias")];
+    const scale = ops.multiply(weights("model.sz"), 1 / config.base_scale); // of each token's logit
+    return [hidden, ops.multiply(weight, ops.splitHeads(scale, config.vocab_size)), undefined]; // [V, C] x [V, 1]
+  },
   sequenceLogits(ops, weights, config, batch) {
     const first = forward(ops, weights, config, batch, { rows: "first" }); // [B, C]
     const inner = ops.linear(

@@ -110,6 +110,10 @@ const programs: Record<string, Program> = {
   l2Normalize: ({ ops, x }) => ops.l2Normalize(x),
   "l2Normalize of zeros": ({ ops, x }) => ops.l2Normalize(ops.multiply(x, 0)),
   "multiply by a vector": ({ ops, weight, x }) => ops.multiply(x, weight("norm")),
+  "linear with rows of its weight scaled": ({ ops, weight, x }) =>
+    ops.linear(x, ops.multiply(weight("decoder"), ops.splitHeads(ops.multiply(weight("decoder.bias"), 3), V))),
+  "linear with columns of its weight scaled": ({ ops, weight, x }) =>
+    ops.linear(x, ops.multiply(ops.multiply(weight("qkv"), weight("norm")), 0.5)),
   "attention, separate": attend("separate"),
   "attention, blocks": attend("blocks"),
   "attention, perHead": attend("perHead"),

@@ -12,6 +12,7 @@ import type {
   RowChoice,
   SplitOptions,
 } from "../model/ops.js";
+import { foldedProduct, foldedReshape, isWeight } from "./folded.js";
 import { type Dim, type Graph, MICROSOFT, type Value } from "./graph.js";
 import { toFloat16 } from "./half.js";
 import { quantizedEmbedding, quantizedLinear, type WeightBits } from "./int8.js";
@@ -160,6 +161,7 @@ export class OnnxOps implements Ops<Value> {
   }
 
   multiply(x: Value, factor: Value | number): Value {
+    if (isWeight(x) && (typeof factor === "number" || isWeight(factor))) return foldedProduct(x, factor);
     if (typeof factor === "number") return this.#node("Mul", [this.#float(x), this.#graph.float(factor)], x.dims);
     return this.#node("Mul", [this.#float(x), this.#float(factor)], broadcast(x, factor));
   }
@@ -177,6 +179,7 @@ export class OnnxOps implements Ops<Value> {
   splitHeads(x: Value, heads: number): Value {
     const D = (x.dims.at(-1) as number) / heads;
     const leading = x.dims.slice(0, -1);
+    if (isWeight(x)) return foldedReshape(x, [...(leading as number[]), heads, D]);
     // A size of 0 keeps the one that is there.
     return this.#node("Reshape", [x, this.#graph.ints([...leading.map(() => 0), heads, D])], [...leading, heads, D]);
   }

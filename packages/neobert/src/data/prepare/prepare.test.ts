@@ -20,7 +20,7 @@ import { gunzipSync } from "node:zlib";
 import { afterAll, expect, test } from "vitest";
 import { compiledFile } from "../../files/package.js";
 import { loadTokenizer, saveTokenizer } from "../../tokenizer/index.js";
-import { randomBelow } from "../random.js";
+import { randomBelow, randomStreams, uniform } from "../random.js";
 import { openShards } from "../shards.js";
 import { type PrepareOptions, type PrepareProgress, prepareData } from "./prepare.js";
 import { ShardWriter } from "./shard-writer.js";
@@ -195,6 +195,32 @@ test("a run that stops between shards keeps the finished ones, and the next ends
   expect(filesOf(broken.out)).toEqual(filesOf(whole.out));
 });
 
+test("a document is held out by its file and place there; a preparation of before goes on by its number among all", async () => {
+  const heldOutBy = (place: (document: number) => [number, number?]) =>
+    tokenized.filter((_, document) => uniform(3, randomStreams.heldOut, ...place(document)) < 0.1);
+  const files = [0, 150, 330, 400];
+  const byFile = heldOutBy((document) => {
+    const file = files.findLastIndex((first) => first <= document);
+    return [document - files[file]!, file];
+  });
+  const byNumber = heldOutBy((document) => [document]);
+  expect(byFile).not.toEqual(byNumber);
+  expect(documentsOf((await prepareData(optionsOf())).validation!.folder)).toEqual(byFile);
+
+  const before = optionsOf();
+  const stop = new AbortController();
+  const statePath = join(before.out, "prepare.json");
+  const onProgress = () => {
+    if (existsSync(statePath) && readFileSync(statePath, "utf8").includes("tokens")) stop.abort(new Error("enough"));
+  };
+  await expect(prepareData({ ...before, signal: stop.signal, onProgress })).rejects.toThrow("enough");
+  const state = JSON.parse(readFileSync(statePath, "utf8"));
+  expect(state.shards.train.length).toBeGreaterThan(0);
+  expect(state.position.file).toBe(0); // where both ways agree
+  writeFileSync(statePath, JSON.stringify({ ...state, version: 1 }));
+  expect(documentsOf((await prepareData(before)).validation!.folder)).toEqual(byNumber);
+});
+
 test("killed at any moment and run again until it ends, it gives the bytes of an unbroken run", async () => {
   const sources = join(root, "long.jsonl");
   writeFileSync(sources, jsonLines(Array.from({ length: 60 }, () => documents).flat()));
@@ -220,7 +246,8 @@ test("killed at any moment and run again until it ends, it gives the bytes of an
     if (running) kills++;
   }
   expect(kills).toBeGreaterThan(2); // how many fit into over 30 shards depends on the machine
-  expect(filesOf(broken.out)).toEqual(filesOf(whole.out));
+  const { "/.lock": _, ...files } = filesOf(broken.out); // a kill when all was done, which the last run only looks at
+  expect(files).toEqual(filesOf(whole.out));
 }, 120_000);
 
 test("a folder that another process is preparing is refused, forced too; a killed one's is taken over with a note", async () => {

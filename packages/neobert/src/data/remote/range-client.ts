@@ -6,7 +6,8 @@ import type { OpenAddress } from "../../hub/address.js";
 
 /** Of one request; a range has tens of kilobytes, a whole file some megabytes. */
 const REQUEST_MS = 60_000;
-const ATTEMPTS = 6;
+/** With the waits between them about a minute, in which a server is started anew. */
+const ATTEMPTS = 9;
 const FIRST_WAIT_MS = 200;
 const MOST_WAIT_MS = 20_000;
 
@@ -30,14 +31,16 @@ export class RangeClient {
   readonly #name: string;
   readonly #base: string;
   readonly #fetch: typeof fetch;
+  readonly #attempts: number;
   /** Where the Hub has sent us for a file: a storage address that serves for some time. */
   readonly #redirects = new Map<string, string>();
 
   /** `name` is what a person calls the folder; file names are relative to it. */
-  constructor(name: string, { url, fetch }: OpenAddress) {
+  constructor(name: string, { url, fetch }: OpenAddress, attempts = ATTEMPTS) {
     this.#name = name;
     this.#base = `${url}/`;
     this.#fetch = fetch;
+    this.#attempts = attempts;
   }
 
   /** `length` bytes from `position` on of a file of `size` bytes. Throws where the server gives no ranges, or another file's. */
@@ -78,9 +81,9 @@ export class RangeClient {
         return await this.#attempt(file, headers, read);
       } catch (error) {
         if (!(error instanceof PassingError)) throw error;
-        if (attempt === ATTEMPTS) {
+        if (attempt === this.#attempts) {
           const wayOut = "Check the network and the server; the same command goes on.";
-          throw this.#error(file, `an answer in ${ATTEMPTS} attempts`, error.message, wayOut);
+          throw this.#error(file, `an answer in ${this.#attempts} attempts`, error.message, wayOut);
         }
         const jitter = 0.5 + Math.random(); // ranks that were refused together do not come back together
         await wait(Math.min(MOST_WAIT_MS, error.waitMs ?? jitter * FIRST_WAIT_MS * 2 ** (attempt - 1)));

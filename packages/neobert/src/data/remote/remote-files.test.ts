@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFil
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { openAddress } from "../../hub/address.js";
 import { createBatches } from "../batches.js";
 import { evaluationBatches } from "../evaluation.js";
 import { countingDocuments, writeFixtureShards } from "../fixture-data.js";
@@ -10,6 +11,7 @@ import { preparedTokenizer } from "../prepare/prepare.js";
 import { randomBelow } from "../random.js";
 import { openShards } from "../shards.js";
 import { commit, type FixtureServer, type SeenRequest, serveFolder } from "./fixture-server.js";
+import { RangeClient } from "./range-client.js";
 import { remoteCache } from "./remote-files.js";
 
 const root = mkdtempSync(join(tmpdir(), "neobert-remote-"));
@@ -174,15 +176,19 @@ test("a server that gives no ranges, or others than it was asked for, is refused
   }
 });
 
-test("an answer that is always too short, or none, is an error after some attempts", () => {
-  const shards = openShards(`${server.url}/train`);
-  shards.lengths(0, 1);
+test("an answer that is always too short, or never comes, is an error after some attempts", async () => {
+  const address = `${server.url}/train`;
+  const client = new RangeClient(address, await openAddress(address), 3);
+  const { size } = statSync(join(local, "tokens-00000.bin"));
+  const read = () => client.range("tokens-00000.bin", size, 64, 1000);
+  const start = `${address}/tokens-00000.bin: expected an answer in 3 attempts, got`;
   server.behave("short");
-  expect(() => shards.read(3, 0, 10)).toThrow(
-    /tokens-00000.bin: expected an answer in 6 attempts, got 32767 bytes instead of 32768\n/,
-  );
-  shards.close();
-}, 30_000);
+  await expect(read()).rejects.toThrow(`${start} 999 bytes instead of 1000\nCheck the network`);
+  server.behave("dead");
+  await expect(read()).rejects.toThrow(`${start} other side closed\n`);
+  server.behave("well");
+  expect((await read()).length).toBe(1000);
+});
 
 test("a folder without a manifest, and one that lacks a file, are named", () => {
   expect(() => openShards(server.url)).toThrow(

@@ -15,7 +15,7 @@ const LEAST_BLOCKS = 64;
 /** The worker gives up on a request long before; after so long without any answer it is taken for dead. */
 const MOST_SILENCE_MS = 15 * 60_000;
 
-const DEFAULT_CACHE_BYTES = 2 ** 32;
+export const defaultCacheBytes = 2 ** 32;
 
 /** Where what is kept of folders at addresses lies: offsets, by the hash of their data, and the blocks of running processes. */
 export const remoteCache = (): string => join(userCache(), "shards");
@@ -45,7 +45,7 @@ export class RemoteFiles {
   #cacheFile: number | undefined;
 
   /** `cacheBytes` bounds the file of blocks. Nothing is asked for yet. */
-  constructor(address: string, cacheBytes = DEFAULT_CACHE_BYTES) {
+  constructor(address: string, cacheBytes = defaultCacheBytes) {
     this.address = address;
     this.#places = Math.max(LEAST_BLOCKS, Math.floor(cacheBytes / BLOCK_BYTES));
     const { port1, port2 } = new MessageChannel();

@@ -127,6 +127,24 @@ test("every type of task is scored and written as mteb writes it", async () => {
   expect((entry!.scores_per_experiment as object[]).length).toBe(10);
 });
 
+test("parts run every n-th task into one folder, where the run without a part finds all results", async () => {
+  const whole = await run(new WordModel(), { out: join(folder, "whole") });
+  const of = 3;
+  const names: string[] = [];
+  for (const number of [2, 3, 1]) {
+    const { outcomes } = await run(new WordModel(), { part: { number, of } });
+    names.push(...outcomes.map(({ task }) => task.name));
+  }
+  expect(names).toHaveLength(whole.outcomes.length); // none twice
+  const model = new WordModel();
+  const merged = await run(model);
+  expect(model.texts).toBe(0);
+  expect(merged.outcomes.map(({ task, score, kept }) => [task.name, score, kept])).toEqual(
+    whole.outcomes.map(({ task, score }) => [task.name, expect.closeTo(score!, 5), true]),
+  );
+  expect(merged.outcomes.every(({ timing }) => timing !== undefined)).toBe(true);
+});
+
 test("a second run takes the results that are there and asks the model nothing", async () => {
   const first = await run(new WordModel());
   const model = new WordModel();

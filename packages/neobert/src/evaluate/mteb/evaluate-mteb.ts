@@ -2,6 +2,7 @@
 // stopped goes on with the next; a task that fails is reported and does not stop the others.
 
 import { join } from "node:path";
+import { everyNth, type Part } from "../../files/part.js";
 import { weightsIdentity } from "../../files/weights-identity.js";
 import type { HubOptions } from "../../hub/resolve.js";
 import type { Encode, VectorRows } from "../evaluators/types.js";
@@ -41,6 +42,11 @@ export interface MtebOptions {
   /** Names; default: the tasks of `data`, or without it all 56. */
   tasks?: readonly string[];
   types?: readonly TaskType[];
+  /**
+   * Runs every n-th of them alone, into the same `out`; those that are means of others (CQADupstack) are left to the run
+   * without a part, which finds the other results there.
+   */
+  part?: Part;
   /** Default "model"; see `PromptSource`. */
   instructions?: PromptSource;
   /** For instructions "mteb": how one stands before a text, with `{instruction}` in it. */
@@ -123,7 +129,14 @@ export async function evaluateMteb(options: MtebOptions): Promise<MtebReport> {
     options.onTask?.(outcome);
   };
   const runs = selected.flatMap((task) => [...(task.subtasks ?? []), task]);
-  const tasks = [...new Map(runs.map((task) => [task.name, task])).values()];
+  const all = [...new Map(runs.map((task) => [task.name, task])).values()];
+  const { part } = options;
+  const tasks = part
+    ? everyNth(
+        all.filter(({ subtasks }) => !subtasks),
+        part,
+      )
+    : all;
   try {
     for (const [i, task] of tasks.entries()) {
       signal?.throwIfAborted();

@@ -125,6 +125,9 @@ export class ResultFolder {
 
   write(task: MtebTask, result: TaskResult, timing: TaskTiming): void {
     writeJson(join(this.path, `${fileName(task.name)}.json`), { ...result, scores: rounded(result.scores) });
+    // Other parts of the same run write there too.
+    const found = recordSchema.safeParse(readJsonFile(join(this.path, "neobert.json")));
+    this.#record.tasks = { ...found.data?.tasks, ...this.#record.tasks };
     this.#record.tasks[task.name] = { seconds: timing.seconds, encodeSeconds: timing.encodeSeconds };
     this.#save();
   }

@@ -18,7 +18,7 @@ import { openSafetensors } from "../../files/safetensors.js";
 import { Golden, goldenClassifiers, goldenConfig, goldenModels, goldenRoot, goldenTaggers } from "../golden.js";
 import { type MaskedBatch, TorchModel } from "./torch-model.js";
 
-const neobertVariants = ["neobert/base", "neobert/m0", "neobert/ngpt"];
+const neobertVariants = ["neobert/base", "neobert/m0", "neobert/ngpt", "neobert/ngpt-own"];
 
 const floats = (tensor: Tensor) => tidy(() => tensor.detach().to("float32").toTypedArray()) as Float32Array;
 const largest = (values: Float32Array) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -186,6 +186,7 @@ test.each(neobertVariants)("%s goes through the reference's three AdamW steps", 
         expect(Math.abs(loss.item() - expectedLosses[step]!)).toBeLessThan(4e-5);
         expect(Math.abs(clipGradNorm_(parameters, 1) - expectedNorms[step]!)).toBeLessThan(2e-4);
         optimizer.step();
+        model.normalizeWeights();
         optimizer.zeroGrad();
       });
     }
@@ -336,13 +337,19 @@ test("ids of another vocabulary and a head that is not there are refused by name
   });
 });
 
-test("a normalised model starts and is kept at unit norm along the hidden dimension", () => {
+test("nGPT's own model starts and is kept at unit norm along the hidden dimension, the paper's code's is not", () => {
   withModel(TorchModel.create(goldenConfig("neobert/ngpt"), { seed: 1 }), (model) => {
+    const before = floats(model.weight("decoder.weight"));
+    expect(model.normalizeWeights()).toBe(false);
+    expect(floats(model.weight("decoder.weight"))).toEqual(before);
+  });
+  withModel(TorchModel.create(goldenConfig("neobert/ngpt-own"), { seed: 1 }), (model) => {
+    const norms = (name: string, dim: number) => model.weight(name).norm(2, dim).toArray() as number[];
+    for (const norm of norms("decoder.weight", 1)) expect(norm).toBeCloseTo(1, 5);
     tidy(() => {
       for (const { name } of model.specs) model.weight(name).detach().mul_(3);
     });
-    model.normalizeWeights();
-    const norms = (name: string, dim: number) => model.weight(name).norm(2, dim).toArray() as number[];
+    expect(model.normalizeWeights()).toBe(true);
     const layer = "model.transformer_encoder.1";
     for (const name of ["decoder.weight", `${layer}.qkv.weight`, `${layer}.c_fc.weight`]) {
       for (const norm of norms(name, 1)) expect(norm).toBeCloseTo(1, 5);

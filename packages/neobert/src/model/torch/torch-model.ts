@@ -88,9 +88,9 @@ export class TorchModel {
   }
 
   /** Writes `config.json` and `model.safetensors` (float32) into `folder`, made if need be. */
-  save(folder: string): void {
+  save(folder: string, write?: Parameters<typeof saveModel>[2]): void {
     const values = (name: string) => tidy(() => this.weight(name).detach().toTypedArray()) as Float32Array;
-    saveModel(folder, { architecture: this.architecture, head: this.head, values });
+    saveModel(folder, { architecture: this.architecture, head: this.head, values }, write);
   }
 
   weight(name: string): Tensor {

@@ -226,7 +226,7 @@ tidyTest("dropout is the identity without a generator and repeats from the same 
   expect(draw(6)).not.toEqual(draw(5));
 });
 
-describe.each(["base", "m0", "ngpt"])("recomputed blocks, model %s", (variant) => {
+describe.each(["base", "m0", "ngpt", "ngpt-own"])("recomputed blocks, model %s", (variant) => {
   test("give the gradients of kept ones, with the same dropout, and leave the generator where those leave it", () => {
     const path = fileURLToPath(new URL(`../../../../../test/golden/neobert/${variant}/config.json`, import.meta.url));
     const config = { ...JSON.parse(readFileSync(path, "utf8")), dropout: 0.2, embedding_init_range: 1 };

@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import { type Benchmark, taskOf } from "../../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../../evaluate/glue/grid.js";
 import { InputError } from "../../files/input-error.js";
+import type { Part } from "../../files/part.js";
 
 export interface BenchmarkOptions {
   /** Model folder, run folder, or name on the Hub. */
@@ -14,6 +15,11 @@ export interface BenchmarkOptions {
   tasks?: readonly string[];
   /** "paper", "ablations" or "quick" (default), or parts of a grid over the quick one. */
   grid?: GridName | Partial<Grid>;
+  /**
+   * Runs every n-th of the runs alone, into the same `out`: points of the grid, and further seeds once all points are done.
+   * The run without a part finds all their results, and writes the summary and the best models.
+   */
+  part?: Part;
   /** Seeds that the best point is run with; default 1. */
   seeds?: number;
   /** The first seed, by which the grid is searched; the others follow it. Default 0. */
@@ -35,7 +41,7 @@ export interface BenchmarkOptions {
   device?: "cpu" | "cuda";
 }
 
-type Optional = "data" | "mnli" | "limit";
+type Optional = "data" | "mnli" | "limit" | "part";
 
 export type BenchmarkConfig = Required<Omit<BenchmarkOptions, Optional | "grid" | "tasks">> &
   Pick<BenchmarkOptions, Optional> & { grid: Grid; tasks: string[] };

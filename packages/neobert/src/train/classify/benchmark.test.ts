@@ -87,6 +87,32 @@ test("a series that was broken off in the midst of a run goes on there, and fini
   expect(resumedSteps).toBe(0);
 });
 
+test("parts run the grid's points, then the other seeds; the run without a part finds them and makes the summary", async () => {
+  const done: string[] = [];
+  const onNote = (text: string) =>
+    done.push(/^cola \d\/\d: .*seed \d/.exec(text)?.[0].replace(/^cola \d\/\d: /, "") ?? text);
+  const runPart = (number: number) => finetuneGlue({ ...settings("parts"), seeds: 3, part: { number, of: 2 }, onNote });
+  await runPart(2);
+  await runPart(1); // by now all points are done: this one goes on with its share of the seeds
+  expect(done.map((line) => line.slice(line.indexOf("rate")))).toEqual([
+    "rate 0.005, decay 0.01, seed 0",
+    "rate 0.00001, decay 0.01, seed 0",
+    "rate 0.005, decay 0.01, seed 1",
+  ]);
+  expect(existsSync(join(root, "parts/glue.json"))).toBe(false);
+  await runPart(2);
+  expect(done).toHaveLength(4);
+  let steps = 0;
+  const { summary } = await finetuneGlue({ ...settings("parts"), seeds: 3, onStep: () => steps++ });
+  expect(steps).toBe(0);
+  const [first, second] = summaryOf("whole").tasks.cola!.seeds;
+  expect(summary.tasks.cola!.seeds.slice(0, 2)).toEqual([first, second]);
+  expect(existsSync(join(root, "parts/models/cola/config.json"))).toBe(true);
+  for (const run of readdirSync(join(root, "parts/runs/cola"))) {
+    expect(readdirSync(join(root, "parts/runs/cola", run))).not.toContain("best");
+  }
+});
+
 test("results of other settings in the same folder are refused", async () => {
   const other = { ...settings("whole"), grid: { ...grid, epochs: 5 } };
   await expect(finetuneGlue(other)).rejects.toThrow(
@@ -116,6 +142,14 @@ test("RTE starts from MNLI's best model where MNLI was run, from the model itsel
   expect(readFileSync(join(root, "mnli/runs/rte-from-mnli", run, "run.yaml"), "utf8")).toContain(
     join(root, "mnli/models/mnli"),
   );
+  // A part does not begin what starts from MNLI's best before it is known.
+  const partNotes: string[] = [];
+  const parted = { ...settings("mnli-part"), data: all.data, tasks: all.tasks, grid: one, seeds: 1 };
+  await finetuneGlue({ ...parted, part: { number: 1, of: 1 }, onNote: (text) => partNotes.push(text) });
+  expect(partNotes.at(-1)).toMatch(/^rte: not run, as it starts from MNLI's best: run MNLI without --part/);
+  await finetuneGlue({ ...parted, tasks: ["mnli"] });
+  await finetuneGlue({ ...parted, part: { number: 1, of: 1 } });
+  expect(readdirSync(join(root, "mnli-part/runs"))).toEqual(["mnli", "rte-from-mnli"]);
   const given = await finetuneGlue({
     ...settings("given"),
     tasks: ["rte"],

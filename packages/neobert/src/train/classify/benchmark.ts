@@ -18,13 +18,22 @@ import { fineTuningSchedule, gridPoints, runLength } from "../../evaluate/glue/g
 import { loadExamples } from "../../evaluate/glue/load-examples.js";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { packageVersion } from "../../files/package.js";
+import { everyNth } from "../../files/part.js";
 import { modelFolder } from "../../files/run-folder.js";
 import { weightsIdentity } from "../../files/weights-identity.js";
 import { pinnedFolder } from "../../hub/pinned.js";
 import type { LoopOptions } from "../loop/loop.js";
 import type { BenchmarkConfig } from "./benchmark-config.js";
 import { answersOf, labelledOf, loadOptionsOf, problemOf } from "./benchmark-examples.js";
-import { keptModel, modelIsKept, readResult, runFolder, settleRun, writeResult } from "./benchmark-runs.js";
+import {
+  keptModel,
+  modelIsKept,
+  type RunSettings,
+  readResult,
+  runFolder,
+  settleRun,
+  writeResult,
+} from "./benchmark-runs.js";
 import { fineTune } from "./classify-task.js";
 import type { FineTuning } from "./fine-tuning.js";
 import { writeSubmission } from "./submission.js";
@@ -83,14 +92,14 @@ export async function runBenchmark(
   // MNLI's best model is where others begin.
   const ordered = chosen.toSorted((a, b) => Number(b.id === "mnli") - Number(a.id === "mnli"));
   let finished = true;
-  for (const task of ordered) {
-    finished = await runTask(work, task);
+  for (const [turn, task] of ordered.entries()) {
+    finished = await runTask(work, task, turn);
     if (!finished) break;
   }
-  if (finished && config.submission) {
+  if (finished && config.submission && !config.part) {
     finished = (await untilStopped(options, () => writeSubmission(benchmark, config, options))) ?? false;
   }
-  writeSummary(work);
+  if (!config.part) writeSummary(work);
   return { summary, finished };
 }
 
@@ -104,9 +113,10 @@ async function untilStopped<T>({ signal }: LoopOptions, work: () => Promise<T>):
   }
 }
 
-/** The task's runs that are not yet done; false where they were stopped. */
-async function runTask(work: Work, task: BenchmarkTask): Promise<boolean> {
+/** The task's runs, or the part's of them, that are not yet done; false where they were stopped. `turn` is the task's number. */
+async function runTask(work: Work, task: BenchmarkTask, turn: number): Promise<boolean> {
   const { benchmark, config, options, summary } = work;
+  const { part } = config;
   const { onNote = () => {} } = options;
   const loaded = await untilStopped(options, async () => {
     const loading = loadOptionsOf(config, options.signal);
@@ -118,6 +128,12 @@ async function runTask(work: Work, task: BenchmarkTask): Promise<boolean> {
   if (!train || !validation) {
     const lacking = [...(train ? [] : ["training"]), ...(validation ? [] : ["validation"])].join(" and ");
     onNote(`${task.id}: not run, as there is no ${lacking} data in ${config.data}`);
+    return true;
+  }
+  if (waitsForMnli(work, task)) {
+    onNote(
+      `${task.id}: not run, as it starts from MNLI's best: run MNLI without --part when its parts are done, then these parts again`,
+    );
     return true;
   }
   const start = await startOf(work, task);
@@ -137,17 +153,39 @@ async function runTask(work: Work, task: BenchmarkTask): Promise<boolean> {
     });
     if (!run) return false;
     runs.push(run);
+    if (part) return true; // a summary of all runs is made without a part
     const { startsFrom } = start;
     summary.tasks[task.id] = summarizeTask(task, runs, { firstSeed: config.seed, startsFrom })!;
     writeSummary(work);
     return true;
   };
-  for (const point of points) if (!(await takeRun(point, config.seed))) return false;
-  const best = bestPoint(task, runs, config.seed)!;
-  for (let seed = config.seed + 1; seed < config.seed + config.seeds; seed++) {
-    if (!(await takeRun(best, seed))) return false;
-  }
+  for (const point of everyNth(points, part, turn)) if (!(await takeRun(point, config.seed))) return false;
+  const searched = part ? finishedRuns(work, task, start, used.length) : runs;
+  if (searched.length < points.length) return true; // other parts' points are not all done
+  const best = bestPoint(task, searched, config.seed)!;
+  const others = Array.from({ length: config.seeds - 1 }, (_, index) => config.seed + 1 + index);
+  for (const seed of everyNth(others, part, turn)) if (!(await takeRun(best, seed))) return false;
   return true;
+}
+
+/** Whether a part's task begins where MNLI ends, whose parts are not yet made one. */
+function waitsForMnli({ config }: Work, task: BenchmarkTask): boolean {
+  const hasOwn = config.mnli === undefined && config.tasks.includes("mnli") && !modelIsKept(config.out, "mnli");
+  return config.part !== undefined && task.startsFromMnli === true && hasOwn;
+}
+
+/** The points of the grid, of whatever part, that are done by the first seed. */
+function finishedRuns({ config }: Work, task: BenchmarkTask, start: Start, texts: number): FinishedRun[] {
+  return gridPoints(config.grid).flatMap((point) => {
+    const folder = runFolder(config.out, task, start.startsFrom, point, config.seed);
+    return readResult(folder, settingsOf(config, start, texts))?.run ?? [];
+  });
+}
+
+/** What decides a run's result beside its place in the grid. */
+function settingsOf({ grid, maxLength }: BenchmarkConfig, start: Start, texts: number): RunSettings {
+  const { epochs, patience, evaluationsPerEpoch = 10 } = grid;
+  return { start: start.identity, epochs, patience, maxLength, texts, evaluationsPerEpoch };
 }
 
 /** The model that a task begins with: the one given, or for some tasks one that has learnt MNLI. */
@@ -160,7 +198,8 @@ async function startOf({ config, options, summary }: Work, task: BenchmarkTask):
   });
   if (!task.startsFromMnli) return given(config.model, "model");
   if (config.mnli) return given(config.mnli, "mnli");
-  if (summary.tasks.mnli && modelIsKept(config.out, "mnli")) return given(keptModel(config.out, "mnli"), "mnli");
+  const hasMnli = summary.tasks.mnli || (config.part && config.tasks.includes("mnli"));
+  if (hasMnli && modelIsKept(config.out, "mnli")) return given(keptModel(config.out, "mnli"), "mnli");
   onNote(`${task.id}: starts from ${config.model}, as MNLI was not run here; the paper starts it from MNLI's best`);
   return given(config.model, "model");
 }
@@ -182,17 +221,12 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
   const { start, point, seed, train, validation, number, total } = one;
   const { epochs, patience, evaluationsPerEpoch } = config.grid;
   const folder = runFolder(config.out, task, start.startsFrom, point, seed);
-  const settings = {
-    start: start.identity,
-    epochs,
-    patience,
-    maxLength: config.maxLength,
-    texts: train.length,
-    evaluationsPerEpoch: evaluationsPerEpoch ?? 10,
-  };
+  const settings = settingsOf(config, start, train.length);
   const done = readResult(folder, settings);
+  // Parts leave their best checkpoints to the run that has all of them.
+  const settle = (run: FinishedRun) => config.part === undefined && settleRun(config.out, task, folder, run);
   if (done) {
-    settleRun(config.out, task, folder, done.run);
+    settle(done.run);
     work.dtype = done.dtype;
     return done.run;
   }
@@ -242,7 +276,7 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
   const run: FinishedRun = { task: task.id, point, seed, scores: official, bestStep, steps: result.step };
   work.dtype = result.record.dtype;
   writeResult(folder, { run, settings, dtype: work.dtype });
-  settleRun(config.out, task, folder, run);
+  settle(run);
   const { batchSize, learningRate, weightDecay } = point;
   onNote(
     `${task.id} ${number}/${total}: batch ${batchSize}, rate ${learningRate}, decay ${weightDecay}, seed ${seed}: ` +

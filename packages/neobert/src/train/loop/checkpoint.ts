@@ -4,11 +4,13 @@
 
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { z } from "zod";
 import { replaceFolder, writeFileAtomic } from "../../files/atomic.js";
 import { readJsonFile } from "../../files/input-file.js";
+import { compiledFile } from "../../files/package.js";
 import { checkpointsOf, finishedModelOf, latestFile, listCheckpoints } from "../../files/run-folder.js";
-import { openSafetensors, writeSafetensors } from "../../files/safetensors.js";
+import { openSafetensors, type TensorToWrite, writeSafetensors } from "../../files/safetensors.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import { saveTokenizer, type Tokenizer } from "../../tokenizer/index.js";
 import { type RunState, stateSchema } from "../output/run-record.js";
@@ -40,27 +42,103 @@ export function checkpointFolder(run: string, step: number): string {
   return join(checkpointsOf(run), `step-${String(step).padStart(8, "0")}`);
 }
 
-/** Writes a checkpoint into the run's folder, makes it the latest, deletes those beyond `keep`; returns its folder. */
-export function saveCheckpoint(run: string, options: CheckpointOptions): string {
+/** What is written by another thread: large files, then what makes them a run's latest checkpoint. */
+export interface CheckpointOrder {
+  run: string;
+  folder: string;
+  keep: number;
+  files: { path: string; tensors: TensorToWrite[]; metadata: Record<string, string> | undefined }[];
+}
+
+/** Bytes that are written at once: to start a thread takes longer. */
+const SMALL_BYTES = 16e6;
+
+/** Writes a run's checkpoints, large ones in another thread: the loop waits for a copy in memory only. */
+export class CheckpointWriter {
+  #writing: Promise<void> | undefined;
+  #failure: unknown;
+
+  /**
+   * Takes a copy of all that a checkpoint holds and begins to write it into the run's folder; `onSaved` is called when it is
+   * the latest and those beyond `keep` are deleted. Waits for the one before. Throws what that one's writing has thrown.
+   */
+  async begin(run: string, options: CheckpointOptions, onSaved: () => void): Promise<void> {
+    await this.settled();
+    const order = orderOf(run, options);
+    const bytes = order.files.flatMap(({ tensors }) => tensors.map(({ data }) => (data as Float32Array).byteLength));
+    if (bytes.reduce((sum, count) => sum + count, 0) < SMALL_BYTES) {
+      writeCheckpoint(order);
+      onSaved();
+      return;
+    }
+    this.#writing = writeInThread(order).then(onSaved, (error: unknown) => {
+      this.#failure = error;
+    });
+  }
+
+  /** Throws what the writing of a checkpoint has thrown by now. */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Ends when nothing is being written any more. Throws as `check` does. */
+  async settled(): Promise<void> {
+    await this.#writing;
+    this.check();
+  }
+}
+
+/** The small files of a checkpoint written, under its temporary name; the large ones copied. */
+function orderOf(run: string, options: CheckpointOptions): CheckpointOrder {
   const { step, model, optimizer, tokenizer, card, extras, state, keep } = options;
   const folder = checkpointFolder(run, step);
   const temporary = `${folder}.tmp`;
+  const files: CheckpointOrder["files"] = [];
+  const order = (path: string, tensors: Iterable<TensorToWrite>, metadata?: Record<string, string>) => {
+    const copied = Array.from(tensors, (tensor) => {
+      return { ...tensor, data: typeof tensor.data === "function" ? tensor.data() : tensor.data };
+    });
+    files.push({ path, tensors: copied, metadata });
+  };
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(join(temporary, trainingFolder), { recursive: true });
-  model.save(temporary);
+  model.save(temporary, order);
   saveTokenizer(tokenizer, temporary, { segments: model.architecture.segments() > 1 });
   writeFileAtomic(join(temporary, "README.md"), card);
   extras?.(temporary);
   const tensors = optimizer.map(({ name, shape, data }) => ({ name, dtype: "F32" as const, shape: [...shape], data }));
-  writeSafetensors(join(temporary, optimizerFile), tensors, {});
+  order(join(temporary, optimizerFile), tensors, {});
   writeFileAtomic(join(temporary, stateFile), `${JSON.stringify(state, null, 1)}\n`);
-  replaceFolder(temporary, folder);
+  return { run, folder, keep, files };
+}
+
+/** Writes the large files of a checkpoint, gives it its name, makes it the run's latest. */
+export function writeCheckpoint({ run, folder, keep, files }: CheckpointOrder): void {
+  for (const { path, tensors, metadata } of files) writeSafetensors(path, tensors, metadata);
+  replaceFolder(`${folder}.tmp`, folder);
   writeFileAtomic(latestFile(run), `${basename(folder)}\n`);
   // After a kill before `latest` was replaced there are checkpoints of later steps too, which this run takes again.
   const all = listCheckpoints(run);
   const kept = all.slice(0, all.indexOf(folder) + 1).slice(-keep);
   for (const path of all) if (!kept.includes(path)) rmSync(path, { recursive: true });
-  return folder;
+}
+
+function writeInThread(order: CheckpointOrder): Promise<void> {
+  const transferList = order.files.flatMap(({ tensors }) =>
+    tensors.map(({ data }) => (data as Float32Array).buffer as ArrayBuffer),
+  );
+  const worker = new Worker(compiledFile("train/loop/checkpoint-worker"), {
+    workerData: order,
+    transferList,
+    execArgv: [],
+  });
+  return new Promise((resolve, reject) => {
+    worker.once("message", (error: Error | null) => (error ? reject(error) : resolve()));
+    worker.once("error", reject);
+    worker.once("exit", (code) =>
+      reject(new Error(`internal: the thread that writes a checkpoint ended with code ${code}`)),
+    );
+  });
 }
 
 /** What was saved as `state`; `cursor` is the task's part of it. Throws naming the file where it is missing or damaged. */

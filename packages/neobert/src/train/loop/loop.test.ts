@@ -1,7 +1,7 @@
 // Oracles: the unbroken run for resumed ones, bit for bit; files on disk; the batches' own provenance.
 
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -58,6 +58,29 @@ test("packing crossAttention trains on the same tokens and masks, seen in other 
   const [a, b] = ["isolated", "crossing"].map((name) => metricsOf(join(root, name))[0]);
   expect(Math.abs(a.loss - b.loss)).toBeGreaterThan(1e-5);
   expect(Math.abs(a.loss - b.loss)).toBeLessThan(0.1);
+});
+
+test("checkpoints that are written by another thread are those of their steps, and one that cannot be written ends the run", async () => {
+  const model = "model={ hidden_size: 256, num_hidden_layers: 2, num_attention_heads: 4, intermediate_size: 1024 }";
+  const large = [model, "steps=5", "checkpoint={ everySteps: 2, keep: 3 }", "evaluate.everySteps=100"];
+  const whole = smallRun(root, "large", ...large);
+  const notes: string[] = [];
+  const unbroken = await runPretraining(whole, { onNote: (text) => notes.push(text) });
+  expect(notes.filter((note) => note.includes("saved"))).toHaveLength(3);
+  for (const step of [2, 4]) {
+    const name = `step-0000000${step}`;
+    const config = smallRun(root, `large-${step}`, ...large);
+    await runPretraining(config, stopAfter(step));
+    expectSameCheckpoint(join(config.out, "checkpoints", name), join(whole.out, "checkpoints", name));
+    const { checkpoint } = await runPretraining(config, { resume: true });
+    expectSameCheckpoint(checkpoint!, unbroken.checkpoint!);
+  }
+  const failing = smallRun(root, "large-failing", ...large);
+  const onStep = ({ step }: { step: number }) => {
+    // A folder in the place of the file that names the latest checkpoint: it cannot be replaced.
+    if (step === 1) mkdirSync(join(failing.out, "latest", "in-the-way"), { recursive: true });
+  };
+  await expect(runPretraining(failing, { onStep })).rejects.toThrow(/latest/);
 });
 
 test("a run stopped at any step and resumed ends with the weights, optimizer and metrics of an unbroken run, bit for bit", async () => {
@@ -133,6 +156,24 @@ test("in bf16 a resumed run equals the unbroken one too", async () => {
   const file = openSafetensors(join(resumed.model!, "model.safetensors"));
   expect(file.info("decoder.weight").dtype).toBe("F32");
   file.close();
+});
+
+test("nGPT's own weights have unit norm after each step, those of the paper's code do not, and both resume bit for bit", async () => {
+  for (const [form, isUnit] of [
+    ["ngpt", true],
+    ["ngpt-neobert", false],
+  ] as const) {
+    const run = (name: string) => smallRun(root, `${form}-${name}`, "dtype=bf16", "steps=6", `model.ngpt=${form}`);
+    const unbroken = await runPretraining(run("whole"));
+    await runPretraining(run("stopped"), stopAfter(3));
+    const resumed = await runPretraining(run("stopped"), { resume: true });
+    expectSameCheckpoint(resumed.checkpoint!, unbroken.checkpoint!);
+    const file = openSafetensors(join(resumed.model!, "model.safetensors"));
+    const { data } = file.read("model.transformer_encoder.1.qkv.weight");
+    file.close();
+    const row = (data as Float32Array).subarray(0, 32);
+    expect(Math.abs(Math.hypot(...row) - 1) < 1e-5).toBe(isUnit);
+  }
 });
 
 test("a resumed run keeps the compute type and the threads it began with", async () => {
@@ -257,7 +298,6 @@ test("half-written checkpoints of a killed run are cleared away and never resume
   const config = smallRun(root, "half", "steps=8");
   await runPretraining(config, stopAfter(5));
   const torn = join(config.out, "checkpoints/step-00000006.tmp");
-  const { mkdirSync } = await import("node:fs");
   mkdirSync(torn);
   writeFileSync(join(torn, "model.safetensors"), "torn");
   const result = await runPretraining(config, { resume: true });

@@ -9,7 +9,7 @@ import { EventFile } from "../output/events.js";
 import { MetricsFile } from "../output/metrics-file.js";
 import type { MetricsWindow, RunRecord, RunState } from "../output/run-record.js";
 import { alone, type World } from "../world/world.js";
-import { checkpointFolder, publishModel, saveCheckpoint } from "./checkpoint.js";
+import { CheckpointWriter, checkpointFolder, publishModel } from "./checkpoint.js";
 import type { Run, RunOf } from "./run.js";
 import { learningRate } from "./schedule.js";
 import { endRun, startRun } from "./start.js";
@@ -72,6 +72,7 @@ export async function runLoop<B, Scores extends object>(
   const release = isWriter ? lockFolder(config.out, onNote) : () => {};
   let run: RunOf<B> | undefined;
   let outputs: RunOutputs | undefined;
+  const writer = new CheckpointWriter();
   try {
     run = await startRun(task, { resume, world, onNote, shouldStop });
     const resumeStep = run.state?.step;
@@ -81,11 +82,12 @@ export async function runLoop<B, Scores extends object>(
     let stopped = false;
     const isAtEnd = resumeStep !== undefined && resumeStep >= config.steps;
     for await (const batch of isAtEnd ? [] : task.steps(run.state?.cursor, run.tokenizer, world)) {
-      const taken = await takeStep(task, run, batch);
+      const taken = await takeStep(task, run, batch, writer);
       if (!taken) {
         stopped = true;
         break;
       }
+      writer.check();
       const { step } = run.state!;
       const isLast = step === config.steps;
       if (isLast || step % config.log.everySteps === 0) writeMetrics(run, outputs, taken);
@@ -95,13 +97,15 @@ export async function runLoop<B, Scores extends object>(
         if (outputs) writeScores(step, validation, outputs);
         onNote(`step ${step}: held-out ${task.describeScores(validation)}`);
       }
-      if (isLast || step % config.checkpoint.everySteps === 0) await save(task, run, onNote);
+      if (isLast || step % config.checkpoint.everySteps === 0) await save(task, run, writer, onNote);
       if (isLast) break;
     }
     // Stopped, or ended early by the task.
-    if (run.state && run.state.step > run.savedStep) await save(task, run, onNote);
+    if (run.state && run.state.step > run.savedStep) await save(task, run, writer, onNote);
+    await writer.settled();
     return result(run, !stopped, validation);
   } finally {
+    await writer.settled().catch(() => {}); // thrown above, or second to what is thrown now
     outputs?.metrics.close();
     outputs?.events.close();
     if (run) endRun(run);
@@ -128,6 +132,7 @@ async function takeStep<B, Scores extends object>(
   task: TrainTask<B, Scores>,
   run: RunOf<B>,
   batch: TaskStep<B>,
+  writer: CheckpointWriter,
 ): Promise<TakenStep | undefined> {
   const { config, state, trainer, record } = run;
   const done = state?.step ?? 0;
@@ -137,6 +142,7 @@ async function takeStep<B, Scores extends object>(
   try {
     result = await trainer.step(batch, { step: done, lr });
   } catch (error) {
+    await writer.settled();
     throw error instanceof NonFiniteError ? describeFailure(task, run, batch, error) : error;
   }
   if (!result) return undefined;
@@ -222,15 +228,17 @@ function progressOf(state: RunState, batch: TaskStep<unknown>, { loss, lr, token
 async function save<B, Scores extends object>(
   task: TrainTask<B, Scores>,
   run: RunOf<B>,
+  writer: CheckpointWriter,
   onNote: (text: string) => void,
 ) {
   const { config, model, updater, world, tokenizer, state } = run;
   const { step } = state!;
   const optimizer = await updater.state();
+  const checkpoint = checkpointFolder(config.out, step);
   run.savedStep = step;
-  run.checkpoint = checkpointFolder(config.out, step);
+  run.checkpoint = checkpoint;
   if (world.rank > 0) return;
-  saveCheckpoint(config.out, {
+  const what = {
     step,
     model,
     optimizer,
@@ -238,9 +246,9 @@ async function save<B, Scores extends object>(
     state: state!,
     keep: config.checkpoint.keep,
     card: task.card(run),
-    extras: (folder) => task.saveExtras?.(folder, run),
-  });
-  onNote(`step ${step}: saved ${run.checkpoint}`);
+    extras: (folder: string) => task.saveExtras?.(folder, run),
+  };
+  await writer.begin(config.out, what, () => onNote(`step ${step}: saved ${checkpoint}`));
 }
 
 function result<Scores extends object>(run: Run, finished: boolean, validation: Scores | undefined): RunResult<Scores> {

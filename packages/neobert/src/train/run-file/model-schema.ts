@@ -18,6 +18,7 @@ function bare(field: z.core.$ZodType): z.core.$ZodType {
 /** One field for those of several encoders: the names that any of them takes, the described fields of a mapping. */
 function anyOf(fields: z.core.$ZodType[]): z.core.$ZodType {
   const [first, ...others] = fields.map(bare);
+  if (first instanceof z.ZodLiteral && others.length === 0) return first; // true and false stay what they are
   if (first instanceof z.ZodEnum || first instanceof z.ZodLiteral) {
     const values = [first, ...others].flatMap((field) =>
       field instanceof z.ZodEnum ? field.options : field instanceof z.ZodLiteral ? [...field.values] : [],

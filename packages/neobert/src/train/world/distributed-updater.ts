@@ -60,6 +60,8 @@ export class DistributedUpdater implements Updater {
   readonly #sharding: Sharding;
   readonly #optimizer: Optimizer;
   readonly #buckets: Bucket[];
+  /** Parameters whose copies are what the ranks have in common. */
+  readonly #narrow: ReadonlySet<string>;
   /** By bucket. */
   readonly #owned: Owned[][];
   readonly #copies: ReadonlyMap<Tensor, Tensor>;
@@ -81,6 +83,7 @@ export class DistributedUpdater implements Updater {
       const isNarrow = sharding !== "none" && !isNormalized && compute.weights(name).dtype === "bfloat16";
       return { name, count: countOf(weight.shape), isNarrow };
     });
+    this.#narrow = new Set(parameters.flatMap(({ name, isNarrow }) => (isNarrow ? [name] : [])));
     this.#buckets = bucketsOf(parameters, world.size, sharding === "none" ? undefined : divide);
     this.#owned = this.#buckets.map((bucket) =>
       sharding === "none" ? piecesOf(bucket).map((piece) => this.#whole(piece)) : this.#stretches(bucket),
@@ -141,6 +144,7 @@ export class DistributedUpdater implements Updater {
   }
 
   async state(): Promise<SavedTensor[]> {
+    await this.#checkSame();
     if (this.#sharding === "none") return savedTensors(this.#model, this.#optimizer);
     await this.#gather(({ isNarrow }) => (isNarrow ? "weight" : undefined));
     const saved: SavedTensor[] = [];
@@ -162,6 +166,23 @@ export class DistributedUpdater implements Updater {
     this.#optimizer.dispose();
     if (this.#sharding === "none") return;
     for (const { weight, copy } of this.#owned.flat()) for (const tensor of [weight, copy]) tensor?.dispose();
+  }
+
+  /** Throws where a parameter's norm is not, to the bit, that on rank 0: ranks that drift apart train no one model. */
+  async #checkSame(): Promise<void> {
+    const { rank } = this.#world;
+    const shared = [...this.#model.weights].map(([name, weight]) =>
+      this.#narrow.has(name) ? this.#compute.weights(name) : weight,
+    );
+    const norms = shared.map((weight) => totalNorm([weight]));
+    const first = await this.#world.sum(norms.map((norm) => (rank === 0 ? norm : 0)));
+    const differ = await this.#world.sum(norms.map((norm, i) => (norm === first[i] ? 0 : 1)));
+    const at = differ.findIndex((ranks) => ranks > 0);
+    if (at < 0) return;
+    throw new Error(
+      `world: expected the same weights on all ranks, got others than rank 0's in ${[...this.#model.weights.keys()][at]} on ${differ[at]} of them\n` +
+        "Give all ranks the same number of threads and the same kind of processor, or set sharding to optimizer or gradients, and resume.",
+    );
   }
 
   #whole(piece: Piece): Owned {
