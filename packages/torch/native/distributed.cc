@@ -268,7 +268,23 @@ static Napi::Value processGroup(Napi::Value backend, Napi::Value from, int64_t r
 
 static Tensor flat(const Tensor& x) { return x.detach().contiguous().view(-1); }
 
+// The stretch of memory in which the tensors lie one after another, or none.
+static Tensor stretchOf(const Tensors& tensors) {
+  Tensor first;
+  int64_t end = 0, count = 0;
+  for (const Tensor& x : tensors) {
+    if (x.numel() == 0) continue;
+    if (!x.is_contiguous() || (first.defined() && !(x.is_alias_of(first) && x.storage_offset() == end))) return {};
+    if (!first.defined()) first = x;
+    end = x.storage_offset() + x.numel();
+    count += x.numel();
+  }
+  return first.defined() ? first.detach().as_strided({count}, {1}) : first;
+}
+
+// The tensors' values one after another, copied only where they do not lie so.
 static Tensor flatOf(const Tensors& tensors) {
+  if (Tensor whole = stretchOf(tensors); whole.defined()) return whole;
   Tensors parts;
   for (const Tensor& x : tensors) parts.push_back(flat(x));
   return at::cat(parts);
@@ -350,8 +366,13 @@ static Napi::Value allGather(Napi::Value on, Tensors outputs, Tensor x) {
   if (longest == 0) return completedWork(on.Env());
   Tensor sent = flat(x);
   if (sent.numel() < longest) sent = at::cat({sent, at::zeros({longest - sent.numel()}, sent.options())});
-  Tensor received = at::empty({longest * group->getSize()}, sent.options());
+  Tensor received;
+  if (std::all_of(outputs.begin(), outputs.end(), [=](const Tensor& output) { return output.numel() == longest; }))
+    received = stretchOf(outputs);
+  const bool inPlace = received.defined();
+  if (!inPlace) received = at::empty({longest * group->getSize()}, sent.options());
   auto work = group->_allgather_base(received, sent);
+  if (inPlace) return workFrom(on.Env(), work, nullptr);
   return workFrom(on.Env(), work, [=] {
     for (size_t i = 0; i < outputs.size(); i++)
       writeBack({outputs[i]}, received.narrow(0, static_cast<int64_t>(i) * longest, outputs[i].numel()));
@@ -378,17 +399,20 @@ static Napi::Value reduceScatter(Napi::Value on, Tensor output, Tensors inputs) 
   checkOneEach(group, inputs, "an input");
   TORCH_CHECK(inputs[group->getRank()].sizes() == output.sizes(), "expected an output of the shape of this rank's input ",
               inputs[group->getRank()].sizes(), ", got ", output.sizes());
-  Tensors all = inputs;
-  all.push_back(output);
-  check(group, all);
+  check(group, inputs);
+  check(group, {output});
+  TORCH_CHECK(output.scalar_type() == at::kFloat || output.scalar_type() == inputs[0].scalar_type(),
+              "expected an output of float32 or the inputs' ", dtypeName(inputs[0].scalar_type()), ", got ", dtypeName(output.scalar_type()));
   Tensor sent = flatOf(inputs);
   Shape sentCounts = countsOf(inputs), counts(size, count);
   Tensor received = at::empty({size * count}, sent.options());
   auto work = group->alltoall_base(received, sent, counts, sentCounts);
   return workFrom(on.Env(), work, [=] {
-    Tensor sum = received.narrow(0, 0, count).to(at::kFloat, false, true);
+    const bool inPlace = output.scalar_type() == at::kFloat && output.is_contiguous();
+    Tensor sum = inPlace ? output.detach().view(-1) : at::empty({count}, received.options().dtype(at::kFloat));
+    sum.copy_(received.narrow(0, 0, count));
     for (int64_t rank = 1; rank < size; rank++) sum.add_(received.narrow(0, rank * count, count));
-    writeBack({output}, sum);
+    if (!inPlace) writeBack({output}, sum);
   });
 }
 

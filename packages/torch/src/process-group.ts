@@ -96,7 +96,8 @@ export class ProcessGroup {
 
   /**
    * Fills `output` with the sum over all ranks of their `inputs[this.rank]`: in float32 in the order of ranks, rounded once,
-   * so that it has the same bits each time. Sizes may differ from owner to owner.
+   * so that it has the same bits each time; not at all where `output` is float32. Sizes may differ from owner to owner. Inputs that
+   * lie one after another in memory are sent from there.
    */
   reduceScatter(output: Tensor, inputs: readonly Tensor[]): Work {
     return this.#start("reduceScatter", native.reduceScatter(this.#native, output.handle, handlesOf(inputs)));

@@ -242,3 +242,9 @@ test.each([...goldenModels, ...goldenClassifiers, ...goldenTaggers])(
     expect(new Map(ours)).toEqual(new Map(published));
   },
 );
+
+test("a null dropout of ModernBERT's classifier is none", () => {
+  expect(architectureOf({ model_type: "modernbert", classifier_dropout: null }).config).toMatchObject({
+    classifier_dropout: 0,
+  });
+});

@@ -253,6 +253,7 @@ async function runPoint(work: Work, task: BenchmarkTask, one: Point): Promise<Fi
       log: { everySteps: evaluateEverySteps },
       clipNorm: 1,
       sharding: "none",
+      timeoutMinutes: 5,
       activationCheckpointing: false,
       dtype: work.dtype,
       threads: config.threads,

@@ -105,6 +105,7 @@ export const classifySchema = z.strictObject({
   dtype: common.dtype,
   threads: common.threads,
   sharding: common.sharding,
+  timeoutMinutes: common.timeoutMinutes,
   device: common.device,
   checkpoint: common.checkpoint,
   log: common.log,

@@ -38,6 +38,7 @@ export function smallFineTuning(model: string, out: string, own: Partial<FineTun
     activationCheckpointing: false,
     clipNorm: 1,
     sharding: "none",
+    timeoutMinutes: 5,
     dtype: "fp32",
     threads: 1,
     device: "cpu",

@@ -131,6 +131,7 @@ export const contrastiveSchema = z.strictObject({
   dtype: common.dtype,
   threads: common.threads,
   sharding: common.sharding,
+  timeoutMinutes: common.timeoutMinutes,
   device: common.device,
   evaluate: z
     .strictObject({ everySteps: count.default(200).describe("Steps between evaluations on `data.validation`") })

@@ -80,7 +80,7 @@ export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: n
 }
 
 // These do not change what is learned, so a resumed run may set them anew.
-const free = ["out", "log", "checkpoint", "evaluate", "threads", "dtype", "sharding"];
+const free = ["out", "log", "checkpoint", "evaluate", "threads", "dtype", "sharding", "timeoutMinutes"];
 
 /**
  * The differences between the settings a run began with and those it is resumed with, as `key: was A, is B`.

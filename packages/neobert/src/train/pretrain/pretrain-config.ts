@@ -126,6 +126,7 @@ export const pretrainSchema = z.strictObject({
   dtype: common.dtype,
   threads: common.threads,
   sharding: common.sharding,
+  timeoutMinutes: common.timeoutMinutes,
   device: common.device,
   evaluate: z
     .strictObject({

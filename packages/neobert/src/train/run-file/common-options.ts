@@ -88,6 +88,11 @@ export const common = {
     .enum(shardings)
     .default("none")
     .describe("Of several processes, each keeps its part of the optimizer's state, or of that and the `gradients`"),
+  timeoutMinutes: z
+    .number()
+    .positive()
+    .default(5)
+    .describe("Of several processes, one that does not answer the others for so long is lost"),
   device: z.enum(["cpu", "cuda"]).default("cpu").describe("Where the model lives"),
   checkpoint: z
     .strictObject({

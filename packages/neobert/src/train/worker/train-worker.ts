@@ -10,6 +10,7 @@ import { runClassify } from "../classify/classify.js";
 import { contrastive } from "../contrastive/contrastive-task.js";
 import { type LoopOptions, runLoop } from "../loop/loop.js";
 import { pretraining } from "../pretrain/pretrain-task.js";
+import type { CommonRunConfig } from "../run-file/common-options.js";
 import { joinWorld } from "../world/join-world.js";
 import { alone } from "../world/world.js";
 import type { TrainWorkerInput, WorkerMessage } from "./train-runs.js";
@@ -33,7 +34,8 @@ const say = (message: WorkerMessage) => parentPort!.postMessage(message);
 try {
   // A benchmark is many runs, which ranks divide between them.
   const isOneRun = kind !== "glue" && kind !== "superglue";
-  const world = isOneRun ? await joinWorld({ log: (text) => say({ kind: "note", text }) }) : alone;
+  const timeoutMs = (config as CommonRunConfig).timeoutMinutes * 60_000;
+  const world = isOneRun ? await joinWorld({ timeoutMs, log: (text) => say({ kind: "note", text }) }) : alone;
   const result = await kinds[kind](config as never, {
     resume,
     world,

@@ -1,7 +1,8 @@
 // How the parameters' gradients travel: in buckets that end where blocks end, from the last block to the first, since that is
-// the order in which a backward pass finishes them. What is of no block (embeddings, heads) is in the last bucket. Within a
-// bucket the values lie by owner: with an optimizer that works value by value every rank owns an equal stretch, which may cut
-// a parameter; one that needs whole matrices is given them.
+// the order in which a backward pass finishes them. Heads go before the blocks, embeddings after them. Parameters whose copies
+// in bfloat16 are all that others need have buckets of their own. Within a bucket the values lie by owner: with an optimizer
+// that works value by value every rank owns an equal stretch, which may cut a parameter; one that needs whole matrices is given
+// them.
 
 /** A stretch of a parameter's values, in row order. */
 export interface Piece {
@@ -13,8 +14,9 @@ export interface Piece {
 }
 
 export interface Bucket {
-  /** The first of its blocks: with it, it is whole. -1 for what is of no block. */
+  /** The first of its blocks: with it, it is whole. -1 where embeddings are in it. */
   block: number;
+  isNarrow: boolean;
   /** All values in it. */
   count: number;
   /** What each rank owns of it. */
@@ -24,6 +26,8 @@ export interface Bucket {
 export interface Parameter {
   name: string;
   count: number;
+  /** In bfloat16. */
+  isNarrow?: boolean;
 }
 
 /** Values of a bucket before the next block begins another: a message of 4 MB costs little more than its bytes. */
@@ -37,30 +41,45 @@ export function blockOf(name: string): number {
 /** Says which rank owns which of a bucket's parameters, in pieces. */
 export type Divide = (parameters: readonly Parameter[], ranks: number) => Omit<Piece, "offset">[][];
 
-/** Buckets of the given parameters for `ranks` processes; the same on each of them. */
+/**
+ * Buckets of the given parameters for `ranks` processes; the same on each of them. They are given in a model's order: what
+ * comes before the blocks is embeddings, what comes after them heads.
+ */
 export function bucketsOf(parameters: readonly Parameter[], ranks: number, divide: Divide = equalStretches): Bucket[] {
+  const blocks = parameters.map(({ name }) => blockOf(name));
+  const last = Math.max(...blocks);
+  const end = blocks.lastIndexOf(last);
   const byBlock = new Map<number, Parameter[]>();
-  for (const parameter of parameters) {
-    const block = blockOf(parameter.name);
+  for (const [i, parameter] of parameters.entries()) {
+    const block = i > end ? last + 1 : blocks[i]!;
     byBlock.set(block, [...(byBlock.get(block) ?? []), parameter]);
   }
-  const buckets: Bucket[] = [];
-  let waiting: Parameter[] = [];
-  for (const block of [...byBlock.keys()].sort((a, b) => b - a)) {
-    if (block < 0 && waiting.length > 0) {
-      buckets.push(bucketOf(0, waiting, ranks, divide));
-      waiting = [];
-    }
-    waiting.push(...byBlock.get(block)!);
-    if (block > 0 && waiting.reduce((sum, { count }) => sum + count, 0) < ENOUGH_VALUES) continue;
-    buckets.push(bucketOf(block, waiting, ranks, divide));
-    waiting = [];
-  }
-  if (waiting.length > 0) buckets.push(bucketOf(0, waiting, ranks, divide));
-  return buckets;
+  return [true, false]
+    .flatMap((isNarrow) => filled(byBlock, isNarrow).map((part) => bucketOf(part, isNarrow, ranks, divide)))
+    .sort((a, b) => b.block - a.block);
 }
 
-function bucketOf(block: number, parameters: readonly Parameter[], ranks: number, divide: Divide): Bucket {
+interface Filled {
+  block: number;
+  parameters: Parameter[];
+}
+
+/** The parameters of one type, block by block from the last, together until they are enough. */
+function filled(byBlock: ReadonlyMap<number, Parameter[]>, isNarrow: boolean): Filled[] {
+  const parts: Filled[] = [];
+  for (const block of [...byBlock.keys()].sort((a, b) => b - a)) {
+    const parameters = byBlock.get(block)!.filter((parameter) => (parameter.isNarrow ?? false) === isNarrow);
+    if (parameters.length === 0) continue;
+    const waiting = parts.at(-1);
+    const isEnough = !waiting || waiting.parameters.reduce((sum, { count }) => sum + count, 0) >= ENOUGH_VALUES;
+    // Embeddings are whole so much later than all else that nothing waits for them.
+    if (isEnough || block < 0) parts.push({ block, parameters });
+    else Object.assign(waiting, { block, parameters: [...waiting.parameters, ...parameters] });
+  }
+  return parts;
+}
+
+function bucketOf({ block, parameters }: Filled, isNarrow: boolean, ranks: number, divide: Divide): Bucket {
   let offset = 0;
   const owned = divide(parameters, ranks).map((pieces) =>
     pieces.map((piece) => {
@@ -69,7 +88,7 @@ function bucketOf(block: number, parameters: readonly Parameter[], ranks: number
       return placed;
     }),
   );
-  return { block, count: offset, owned };
+  return { block, isNarrow, count: offset, owned };
 }
 
 /** Cuts all values, one parameter after another, into `ranks` stretches of the same length (the last may be shorter). */

@@ -1,7 +1,9 @@
 // The updater of one of several ranks. Gradients travel bucket by bucket, each as soon as the backward pass of the step's last
 // micro-batch has left its blocks, while that pass goes on. They are summed in float32 and never averaged: the loop divides
 // once, by the targets of all ranks. Without sharding every rank has all sums and takes the same step; with it each rank
-// takes the step of the values that it owns, in whose optimizer state alone it has a part, and the new values are gathered.
+// takes the step of the values that it owns, in whose optimizer state alone it has a part, and the new values are gathered: of a
+// matrix that is computed with in bfloat16 the copy, so that the float32 masters are whole with their owners alone, until a
+// checkpoint gathers them.
 
 import {
   cat,
@@ -43,8 +45,8 @@ interface Owned {
 
 /** A bucket on its way. */
 interface Sent {
-  /** What this rank gives; without sharding, afterwards, all sums. */
-  flat: Tensor;
+  /** Without sharding: what this rank gives, and afterwards all sums. */
+  flat?: Tensor;
   /** The sums that this rank owns. */
   own: Tensor;
   work: Work;
@@ -58,6 +60,8 @@ export class DistributedUpdater implements Updater {
   readonly #sharding: Sharding;
   readonly #optimizer: Optimizer;
   readonly #buckets: Bucket[];
+  /** Parameters whose copies are what the ranks have in common. */
+  readonly #narrow: ReadonlySet<string>;
   /** By bucket. */
   readonly #owned: Owned[][];
   readonly #copies: ReadonlyMap<Tensor, Tensor>;
@@ -74,7 +78,12 @@ export class DistributedUpdater implements Updater {
     this.#world = world;
     this.#group = group;
     this.#sharding = sharding;
-    const parameters = [...model.weights].map(([name, { shape }]) => ({ name, count: countOf(shape) }));
+    const isNormalized = model.specs.some(({ unitNormDim }) => unitNormDim !== undefined); // of all masters on each rank
+    const parameters = [...model.weights].map(([name, weight]) => {
+      const isNarrow = sharding !== "none" && !isNormalized && compute.weights(name).dtype === "bfloat16";
+      return { name, count: countOf(weight.shape), isNarrow };
+    });
+    this.#narrow = new Set(parameters.flatMap(({ name, isNarrow }) => (isNarrow ? [name] : [])));
     this.#buckets = bucketsOf(parameters, world.size, sharding === "none" ? undefined : divide);
     this.#owned = this.#buckets.map((bucket) =>
       sharding === "none" ? piecesOf(bucket).map((piece) => this.#whole(piece)) : this.#stretches(bucket),
@@ -113,7 +122,7 @@ export class DistributedUpdater implements Updater {
       for (const [i, owned] of this.#owned.entries()) {
         let offset = 0;
         for (const { piece, weight } of owned) {
-          const sums = this.#sharding === "none" ? this.#sent[i]!.flat : this.#sums[i]!;
+          const sums = this.#sharding === "none" ? this.#sent[i]!.flat! : this.#sums[i]!;
           if (this.#used!.has(piece.name)) weight.grad = sums.narrow(0, offset, piece.count).view(...weight.shape);
           offset += piece.count;
         }
@@ -121,12 +130,12 @@ export class DistributedUpdater implements Updater {
       this.#optimizer.step({ gradScale, copies: this.#copies });
     });
     this.zeroGrad();
-    if (this.#sharding !== "none") await this.#gatherWeights();
+    if (this.#sharding !== "none") await this.#gather(({ isNarrow }) => (isNarrow ? "copy" : "weight"));
     if (this.#model.normalizeWeights()) this.#compute.refresh();
   }
 
   zeroGrad(): void {
-    for (const { flat, own } of this.#sent) for (const tensor of [flat, own]) tensor.dispose();
+    for (const { flat, own } of this.#sent) for (const tensor of [flat, own]) tensor?.dispose();
     for (const sums of this.#sums) sums.dispose();
     [this.#sent, this.#sums] = [[], []];
     for (const weight of this.#model.weights.values()) weight.grad = undefined;
@@ -137,6 +146,7 @@ export class DistributedUpdater implements Updater {
   async state(): Promise<SavedTensor[]> {
     await this.#checkSame();
     if (this.#sharding === "none") return savedTensors(this.#model, this.#optimizer);
+    await this.#gather(({ isNarrow }) => (isNarrow ? "weight" : undefined));
     const saved: SavedTensor[] = [];
     for (const owned of this.#owned) saved.push(...(await this.#gatherState(owned)));
     return saved;
@@ -161,7 +171,10 @@ export class DistributedUpdater implements Updater {
   /** Throws where a parameter's norm is not, to the bit, that on rank 0: ranks that drift apart train no one model. */
   async #checkSame(): Promise<void> {
     const { rank } = this.#world;
-    const norms = [...this.#model.weights.values()].map((weight) => totalNorm([weight]));
+    const shared = [...this.#model.weights].map(([name, weight]) =>
+      this.#narrow.has(name) ? this.#compute.weights(name) : weight,
+    );
+    const norms = shared.map((weight) => totalNorm([weight]));
     const first = await this.#world.sum(norms.map((norm) => (rank === 0 ? norm : 0)));
     const differ = await this.#world.sum(norms.map((norm, i) => (norm === first[i] ? 0 : 1)));
     const at = differ.findIndex((ranks) => ranks > 0);
@@ -193,14 +206,17 @@ export class DistributedUpdater implements Updater {
     this.#sent.push(
       tidy(() =>
         noGrad(() => {
-          const flat = keep(empty([bucket.count]));
+          // Gradients of a micro-batch are in the copies' type already.
+          const dtype = bucket.isNarrow && this.#sharding === "gradients" ? "bfloat16" : "float32";
+          const flat = empty([bucket.count], { dtype });
           const pieces = piecesOf(bucket);
           for (const piece of pieces) this.#take(piece, flat.narrow(0, piece.offset, piece.count));
           for (const { name } of pieces) this.#drop(name);
           const shares = sharesOf(bucket, flat);
-          if (this.#sharding === "none") return { flat, own: keep(shares[rank]!), work: this.#group.allReduce(flat) };
+          if (this.#sharding === "none")
+            return { flat: keep(flat), own: keep(shares[rank]!), work: this.#group.allReduce(flat) };
           const own = keep(empty(shares[rank]!.shape));
-          return { flat, own, work: this.#group.reduceScatter(own, shares) };
+          return { own, work: this.#group.reduceScatter(own, shares) }; // `flat` lives until it has been sent
         }),
       ),
     );
@@ -233,8 +249,7 @@ export class DistributedUpdater implements Updater {
     for (const { work } of this.#sent) await work.wait();
     if (this.#sharding === "none") return;
     const before = this.#sums;
-    this.#sums = this.#sent.map(({ flat, own }, i) => {
-      flat.dispose();
+    this.#sums = this.#sent.map(({ own }, i) => {
       if (!before[i]) return own;
       tidy(() => noGrad(() => before[i]!.add_(own)));
       own.dispose();
@@ -243,30 +258,41 @@ export class DistributedUpdater implements Updater {
     this.#sent = [];
   }
 
-  /** Every rank gives the new values of what it owns, and takes those of the others. */
-  async #gatherWeights(): Promise<void> {
-    const gathered = this.#buckets.map((bucket, i) =>
-      tidy(() => {
-        const flat = keep(empty([bucket.count]));
-        const own = keep(valuesOf(this.#owned[i]!.map(({ weight }) => weight)));
-        const shares = sharesOf(bucket, flat);
-        return { bucket, flat, own, work: this.#group.allGather(shares, own) };
-      }),
-    );
-    for (const { bucket, flat, own, work } of gathered) {
+  /** Every rank gives its part of what it owns, and takes those of the others, of the buckets for which there is one. */
+  async #gather(partOf: (bucket: Bucket) => "weight" | "copy" | undefined): Promise<void> {
+    const gathered = this.#buckets.flatMap((bucket, i) => {
+      const part = partOf(bucket);
+      return part ? this.#startGather(bucket, this.#owned[i]!, part) : [];
+    });
+    for (const { bucket, part, flat, own, work } of gathered) {
       await work.wait();
       tidy(() =>
         noGrad(() => {
           for (const piece of bucket.owned.flatMap((pieces, rank) => (rank === this.#world.rank ? [] : pieces))) {
-            const values = flat.narrow(0, piece.offset, piece.count);
             const { weight, copy } = this.#whole(piece);
-            for (const tensor of copy ? [weight, copy] : [weight]) stretchOf(tensor, piece).copy_(values);
+            const targets = bucket.isNarrow ? [part === "copy" ? copy : weight] : [weight, copy];
+            const values = flat.narrow(0, piece.offset, piece.count);
+            for (const target of targets) if (target) stretchOf(target, piece).copy_(values);
           }
         }),
       );
       flat.dispose();
       own.dispose();
     }
+  }
+
+  #startGather(bucket: Bucket, owned: readonly Owned[], part: "weight" | "copy") {
+    return tidy(() => {
+      const dtype = part === "copy" ? "bfloat16" : "float32";
+      const own = keep(
+        valuesOf(
+          owned.map((one) => one[part]!),
+          dtype,
+        ),
+      );
+      const flat = keep(empty([bucket.count], { dtype }));
+      return { bucket, part, flat, own, work: this.#group.allGather(sharesOf(bucket, flat), own) };
+    });
   }
 
   /** The whole state of a bucket's parameters, on rank 0. */
@@ -347,9 +373,9 @@ function stretchOf(tensor: Tensor, { from, count }: Piece): Tensor {
   return tensor.detach().flatten().narrow(0, from, count);
 }
 
-/** All values of the given tensors, in float32. */
-function valuesOf(tensors: readonly Tensor[]): Tensor {
-  return tensors.length === 0 ? empty([0]) : cat(tensors.map((tensor) => tensor.detach().flatten()));
+/** All values of the given tensors, which are of this type. */
+function valuesOf(tensors: readonly Tensor[], dtype: "float32" | "bfloat16" = "float32"): Tensor {
+  return tensors.length === 0 ? empty([0], { dtype }) : cat(tensors.map((tensor) => tensor.detach().flatten()));
 }
 
 /** Views of what each rank owns of a bucket's values. */

@@ -7,6 +7,7 @@
 // the batch script has SLURM_PROCID=0 without a step. What is started there without srun runs alone.
 
 import { InputError } from "../../files/input-error.js";
+import { type Part, parsePart } from "../../files/part.js";
 
 export type LauncherName = "torchrun" | "neobert" | "environment" | keyof typeof others;
 
@@ -104,6 +105,16 @@ export function worldOf(env: Environment): WorldPlace | undefined {
     ...startOf(env, source),
   };
 }
+
+/** Rank and size alone, for work whose ranks need not meet, a world of one too; undefined without a launcher. Throws as `worldOf`. */
+export function rankOf(env: Environment): { rank: number; size: number } | undefined {
+  const [first, ...rest] = claims(env);
+  if (first) refuseContradictions(env, first, rest);
+  return first && { rank: first.numbers.rank, size: first.numbers.size };
+}
+
+/** The part of the work that `--part` names: `i/n`, or `rank`. Throws where it is neither. */
+export const readPart = (text: string): Part => parsePart(text, () => rankOf(process.env));
 
 interface Claim {
   source: LauncherName;

@@ -89,13 +89,24 @@ test("two to four ranks take the steps of one, however the optimizer is sharded"
   }
 }, 300_000);
 
-test("activation checkpointing and bfloat16 are no different", async () => {
+test("activation checkpointing is no different", async () => {
   const recomputed = ["activationCheckpointing=true"];
   const one = await pretrain("recomputed-1", 1, ...recomputed);
   expectSame(await pretrain("recomputed-2", 2, ...recomputed), one);
-  const narrow = await pretrain("bf16-1", 1, "dtype=bf16");
-  const two = await pretrain("bf16-2", 2, "dtype=bf16", "sharding=gradients");
-  expectSameLosses(two, narrow, 1e-4);
+}, 300_000);
+
+test("in bfloat16 masters are whole with their owners alone, and whole in a checkpoint", async () => {
+  const narrow = ["dtype=bf16", "checkpoint.everySteps=20", "schedule.decaySteps=20"];
+  const one = await pretrain("bf16-1", 1, ...narrow);
+  const weightsOf = (out: string) => tensorsIn(out, "model.safetensors");
+  for (const sharding of ["optimizer", "gradients"]) {
+    const two = await pretrain(`bf16-${sharding}`, 2, ...narrow, `sharding=${sharding}`);
+    expectSameLosses(two, one, 1e-4);
+    expect(farthest(weightsOf(one), weightsOf(two))).toBeLessThan(2e-3);
+    await pretrain(`bf16-${sharding}-stopped`, 2, ...narrow, `sharding=${sharding}`, "steps=8");
+    const resumed = await pretrain(`bf16-${sharding}-stopped`, 2, ...narrow, `sharding=${sharding}`);
+    expect(tensorsOf(resumed)).toEqual(tensorsOf(two));
+  }
 }, 300_000);
 
 test("SOAP's matrices go whole to their owners, and its state back into one file", async () => {
