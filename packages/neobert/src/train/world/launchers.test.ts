@@ -106,6 +106,12 @@ test.each([
     place: { rank: 4, localSize: 1, restart: 6, prefix: "neobert/9876543.0/6" },
   },
   {
+    // A list that does not fit the task, as of another node.
+    source: "slurm",
+    env: { ...srun, SLURM_NODEID: "2" },
+    place: { rank: 3, localRank: 1, localSize: undefined },
+  },
+  {
     // As little as an old srun sets, and the script's own meeting point.
     source: "slurm",
     env: {
