@@ -109,8 +109,9 @@ function withAddedTokens(json: TokenizerJSON, files: FolderConfig): TokenizerJSO
   }
   const own = isMade ? [] : json.added_tokens.map(({ content }) => content);
   const described = new Set(decoder ? contents(Object.values(decoder)) : [...own, ...Object.keys(listed)]);
-  for (const token of Object.values(named)) {
-    const known = isObject(token) && tokens.get(String(token.content));
+  for (const [key, token] of Object.entries(named)) {
+    if (!key.endsWith("_token") || !isObject(token) || typeof token.content !== "string") continue;
+    const known = tokens.get(token.content);
     if (known && !described.has(known.content)) tokens.set(known.content, { ...known, ...flagsOf(token) });
   }
   for (const content of special) {
