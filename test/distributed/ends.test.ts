@@ -43,11 +43,11 @@ test("a rank whose peer is killed ends with status 76 and names it", async () =>
 });
 
 test("a rank whose peer is stopped ends with status 76 after its time-out, and names it", async () => {
-  const { file, out } = writeRun(root, "stopped", ...long);
+  const { file, out } = writeRun(root, "stopped", ...long, "timeoutMinutes=0.1");
   const port = 30_000 + Math.floor(Math.random() * 20_000);
   const [first, second] = [0, 1].map((rank) => {
     const place = { RANK: `${rank}`, WORLD_SIZE: "2", LOCAL_RANK: `${rank}`, LOCAL_WORLD_SIZE: "2" };
-    const env = { ...place, MASTER_ADDR: "127.0.0.1", MASTER_PORT: `${port}`, NEOBERT_TIMEOUT_MINUTES: "0.1" };
+    const env = { ...place, MASTER_ADDR: "127.0.0.1", MASTER_PORT: `${port}` };
     return neobert(["pretrain", file], env);
   }) as [ReturnType<typeof neobert>, ReturnType<typeof neobert>];
   await hasCheckpoint(out);

@@ -1,25 +1,24 @@
 // The world of this process, by what its launcher has set in the environment.
 
 import { initProcessGroup, LostPeerError, PrefixStore, TCPStore } from "@neobert/torch";
-import { InputError } from "../../files/input-error.js";
 import { worldOf } from "./launchers.js";
 import { alone, type World, worldOfGroup } from "./world.js";
 
 export interface JoinOptions {
   env?: NodeJS.ProcessEnv;
   log?: (line: string) => void;
+  /** Of the start and of every collective; @neobert/torch's five minutes unless given. */
+  timeoutMs?: number;
 }
 
 /**
  * Joins the group of the ranks that the launcher has started, or is alone where there is none. `log` is told which launcher
- * and which network interface it was, on rank 0. Throws where a rank does not come in time: NEOBERT_TIMEOUT_MINUTES, of the start and
- * of every collective, else @neobert/torch's five.
+ * and which network interface it was, on rank 0. Throws where a rank does not come in time.
  */
-export async function joinWorld({ env = process.env, log = () => {} }: JoinOptions = {}): Promise<World> {
+export async function joinWorld({ env = process.env, log = () => {}, ...rest }: JoinOptions = {}): Promise<World> {
   const place = worldOf(env);
   if (!place) return alone;
   const { rank, size, localRank, agentStore, master, prefix, source } = place;
-  const rest = timeoutOf(env);
   const isServer = rank === 0 && !agentStore;
   const served = await TCPStore.connect({ ...master, isServer, ...rest }).catch((cause: Error) => {
     const at = `${master.host}:${master.port}`;
@@ -36,13 +35,4 @@ export async function joinWorld({ env = process.env, log = () => {} }: JoinOptio
   const store = new PrefixStore(prefix, served);
   const say = rank === 0 ? (line: string) => log(`${source}: ${line}`) : () => {};
   return worldOfGroup(await initProcessGroup({ rank, worldSize: size, store, log: say, ...rest }), localRank);
-}
-
-function timeoutOf({ NEOBERT_TIMEOUT_MINUTES: text }: NodeJS.ProcessEnv): { timeoutMs?: number } {
-  if (!text) return {};
-  const timeoutMs = Number(text) * 60_000;
-  if (timeoutMs >= 1000 && timeoutMs < 2 ** 31) return { timeoutMs };
-  throw new InputError(
-    `world: expected NEOBERT_TIMEOUT_MINUTES to be a number of minutes, got "${text}"\nUnset it for five minutes.`,
-  );
 }
