@@ -48,9 +48,9 @@ for (const name of names) {
     const { microBatches, batch, length } = cases[name];
     const shape = { ...cases[name], layers, dtype, threads: 1 };
     const ours = (size, options) => startTeam(size, process.execPath, "train-rank.mjs", { ...shape, ...options });
-    // One process takes as many tokens as the two.
+    // One process takes as many tokens as the two, in as many micro-batches.
     const teams = {
-      "ours, one process": await ours(1, { threads: RANKS, microBatches: microBatches * RANKS, sharding: "none" }),
+      "ours, one process": await ours(1, { threads: RANKS, batch: batch * RANKS, sharding: "none" }),
       ours: await ours(RANKS, { sharding: "none" }),
       "ours, optimizer sharded": await ours(RANKS, { sharding: "optimizer" }),
       "ours, gradients sharded": await ours(RANKS, { sharding: "gradients" }),

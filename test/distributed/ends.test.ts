@@ -43,7 +43,7 @@ test("a rank whose peer is killed ends with status 76 and names it", async () =>
 });
 
 test("a rank whose peer is stopped ends with status 76 after its time-out, and names it", async () => {
-  const { file, out } = writeRun(root, "stopped", "timeoutMinutes=0.1", ...long);
+  const { file, out } = writeRun(root, "stopped", ...long, "timeoutMinutes=0.1");
   const port = 30_000 + Math.floor(Math.random() * 20_000);
   const [first, second] = [0, 1].map((rank) => {
     const place = { RANK: `${rank}`, WORLD_SIZE: "2", LOCAL_RANK: `${rank}`, LOCAL_WORLD_SIZE: "2" };

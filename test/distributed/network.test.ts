@@ -27,10 +27,10 @@ function connect(): void {
   for (const space of spaces) execFileSync("ip", ["netns", "add", space]);
   ip(0, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", spaces[1]!);
   for (const [space, address] of addresses.entries()) {
-    ip(space, "link", "add", "aside", "type", "dummy");
+    ip(space, "link", "add", "aside", "type", "veth", "peer", "name", "nowhere");
     ip(space, "address", "add", `192.168.213.${space + 1}/24`, "dev", "aside");
     ip(space, "address", "add", `${address}/24`, "dev", "cable");
-    for (const device of ["lo", "aside", "cable"]) ip(space, "link", "set", device, "up");
+    for (const device of ["lo", "aside", "nowhere", "cable"]) ip(space, "link", "set", device, "up");
   }
 }
 

@@ -152,8 +152,19 @@ export class ProcessGroup {
     return silent.length > 0 ? `none of ${silent.map((rank) => this.#named(rank)).join(", ")}` : "one too late";
   }
 
-  /** After a time-out every rank that runs says so in the store; undefined where the store is silent too. */
+  /**
+   * After a time-out every rank that runs says so in the store; undefined where the store is silent too.
+   * NOTE: over a cut cable the store's client waits for as long as the system tries to send, a quarter of an hour.
+   */
   async #silentRanks(id: string): Promise<number[] | undefined> {
+    let timer: NodeJS.Timeout;
+    const silence = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), 3 * ANSWER_MS);
+    });
+    return Promise.race([this.#askStore(id), silence]).finally(() => clearTimeout(timer));
+  }
+
+  async #askStore(id: string): Promise<number[] | undefined> {
     const keyOf = (rank: number) => `${id}/${rank}`;
     try {
       await this.#store.set(keyOf(this.rank), "waited");

@@ -21,14 +21,13 @@ const silent: ProgressStream = { write: () => {} };
 
 export interface RunFlags {
   resume: boolean;
-  dryRun?: boolean | undefined;
 }
 
 /** A command that takes a run file, or shows what may stand in one; `title` is its name in errors. */
-export function runFileCommand(
+export function runFileCommand<Flags extends RunFlags>(
   title: string,
   schema: z.ZodType,
-  run: (file: string, overrides: string[], flags: RunFlags) => Promise<unknown>,
+  run: (file: string, overrides: string[], flags: Flags) => Promise<unknown>,
 ): Command {
   return new Command(title.split(" ").at(-1))
     .argument("[run.yaml]", "the run file")
@@ -38,10 +37,10 @@ export function runFileCommand(
       "go on from the run's latest checkpoint (by itself where a launcher or scheduler starts the run again)",
     )
     .option("--help-config", "show every option of a run file")
-    .action(async (file: string | undefined, overrides: string[], { helpConfig, resume = false, dryRun }) => {
+    .action(async (file: string | undefined, overrides: string[], { helpConfig, resume = false, ...rest }) => {
       if (helpConfig) console.log(configReference(schema));
       else if (file !== undefined)
-        await run(file, overrides, { resume: resume || isStartedAgain(process.env), dryRun });
+        await run(file, overrides, { ...rest, resume: resume || isStartedAgain(process.env) });
       else throw new InputError(`${title}: expected a run file, got none\nThe folder runs/ has examples.`);
     });
 }

@@ -13,6 +13,28 @@ const wholeFrom = (least: number) => (value: string) => {
 export const positive = wholeFrom(1);
 export const wholeNumber = wholeFrom(0);
 
+export function positiveNumber(value: string): number {
+  const number = Number(value);
+  if (value.trim() !== "" && number > 0 && number < Number.POSITIVE_INFINITY) return number;
+  throw new InvalidArgumentError(`Expected a number above 0, got "${value}".`);
+}
+
+const powers: Record<string, number> = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
+
+/** Bytes a second, of 25GB/s or 10Gbit/s. */
+export function perSecond(value: string): number {
+  const [, number, power, unit] = /^(\d+(?:\.\d+)?) ?([kMGT]?)(B|bit)\/s$/.exec(value) ?? [];
+  if (Number(number) > 0) return (Number(number) * powers[power!]!) / (unit === "bit" ? 8 : 1);
+  throw new InvalidArgumentError(`Expected a rate such as 25GB/s or 10Gbit/s, got "${value}".`);
+}
+
+/** Seconds, of 30us, 1ms or 2s. */
+export function seconds(value: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ?(us|ms|s)$/.exec(value) ?? [];
+  if (number !== undefined) return Number(number) * { us: 1e-6, ms: 1e-3, s: 1 }[unit as "us" | "ms" | "s"];
+  throw new InvalidArgumentError(`Expected a time such as 30us or 1ms, got "${value}".`);
+}
+
 /** `i/n`, or the launcher's rank. */
 export function part(value: string): Part {
   try {

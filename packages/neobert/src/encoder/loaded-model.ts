@@ -223,7 +223,7 @@ export abstract class LoadedModel implements AsyncDisposable {
   protected lengthFor(where: string, maxTokens = this.maxTokens): number {
     if (maxTokens <= this.maxPositions) return maxTokens;
     throw new RangeError(
-      `${where}: expected maxTokens of at most the model's ${this.maxPositions} positions, got ${maxTokens}`,
+      `${where}: expected \`maxTokens\` of at most the model's ${this.maxPositions} positions, got ${maxTokens}\nAsk for fewer, or leave it out.`,
     );
   }
 }

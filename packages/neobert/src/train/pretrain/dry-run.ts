@@ -11,6 +11,8 @@ import {
   readArchitecture,
 } from "../../model/index.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
+import type { Parameter } from "../world/buckets.js";
+import { memoryCost, PROCESSOR_SECONDS_PER_BYTE, stepCost } from "../world/cost.js";
 import type { RunConfig } from "./pretrain-config.js";
 import { freshModelConfig, tokenizerFolder } from "./run-model.js";
 
@@ -39,6 +41,64 @@ export async function describeRun(config: RunConfig): Promise<string> {
     ...(config.dtype === "auto" ? ["  (for fp32; bf16, if it proves faster here, needs less)"] : []),
   ].join("\n");
 }
+
+/** What the ranks of a run are and how they are connected. */
+export interface Cluster {
+  ranks: number;
+  /** Of each rank, in each direction. */
+  bytesPerSecond: number;
+  latencySeconds: number;
+}
+
+/** How fast one rank is. */
+export interface Pace {
+  dtype: "fp32" | "bf16";
+  passSecondsPerToken: number;
+  /** For all parameters. */
+  optimizerSeconds: number;
+  /** Where these are from, for a person. */
+  source: string;
+}
+
+/** Lines for a person: memory, bytes and time of a rank of several, by the model of cost in world/cost.ts. */
+export async function describeRanks(config: RunConfig, cluster: Cluster, pace: Pace): Promise<string> {
+  const { ranks } = cluster;
+  const { sharding, tokensPerStep, microBatchTokens } = config;
+  const model = await architectureOfRun(config);
+  const specs = model.parameters("maskedLM");
+  const parameters = specs.map(({ name, shape, role }): Parameter => {
+    const count = shape.reduce((product, size) => product * size, 1);
+    return { name, count, isNarrow: pace.dtype === "bf16" && role === "matrix" };
+  });
+  const memory = memoryCost(parameters, { sharding, ranks, optimizerBytes: optimizerBytes(specs, config) });
+  const activations = activationBytes(model, microBatchTokens, { ...config, dtype: pace.dtype });
+  const { weights, optimizer, gradients } = memory;
+  const microBatches = Math.ceil(tokensPerStep / microBatchTokens);
+  const work = {
+    ...{ parameters, sharding, microBatches },
+    passSeconds: (pace.passSecondsPerToken * tokensPerStep) / microBatches,
+    optimizerSeconds: pace.optimizerSeconds,
+  };
+  const busySecondsPerByte = config.device === "cpu" ? PROCESSOR_SECONDS_PER_BYTE : 0;
+  const cost = stepCost(work, ranks, { ...cluster, busySecondsPerByte });
+  const hidden = cost.networkSeconds > 0 ? 1 - cost.waitSeconds / cost.networkSeconds : 1;
+  const rate = 1 / (pace.passSecondsPerToken + pace.optimizerSeconds / tokensPerStep);
+  const idle = Math.ceil(microBatches / ranks) * ranks - microBatches;
+  return [
+    `with ${`${count(ranks)} ranks`.padEnd(12)}sharding ${sharding}, ${pace.dtype}, ${count(Math.round(rate))} tokens/s each by itself (${pace.source})`,
+    `  memory a rank  about ${gib(weights + optimizer + gradients + activations)}: weights ${gib(weights)}, optimizer ${gib(optimizer)}, gradients ${gib(gradients)}, activations ${gib(activations)}`,
+    `  network        ${gib(cost.bytes)} sent by each rank in a step, ${seconds(cost.networkSeconds)}, of which ${Math.round(100 * hidden)} % are hidden`,
+    `  a step         about ${seconds(cost.seconds)}: computing ${seconds(cost.computeSeconds)}, waiting ${seconds(cost.waitSeconds)}`,
+    `  all ranks      about ${count(Math.round(tokensPerStep / cost.seconds))} tokens/s, efficiency ${Math.round(100 * cost.efficiency)} %`,
+    ...(idle > 0
+      ? [
+          `  NOTE: ${count(microBatches)} micro-batches a step leave ${count(idle)} of ${count(ranks)} ranks with one less than others`,
+        ]
+      : []),
+  ].join("\n");
+}
+
+const seconds = (value: number) => (value < 0.1 ? `${(1000 * value).toPrecision(2)} ms` : `${value.toPrecision(3)} s`);
 
 async function architectureOfRun(config: RunConfig): Promise<ModelArchitecture> {
   const { from } = config.model;

@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ComputeType } from "../../model/torch/torch-compute-weights.js";
 import { endRun, startRun } from "../loop/start.js";
 import type { RunConfig } from "./pretrain-config.js";
 import { pretraining } from "./pretrain-task.js";
@@ -11,8 +12,11 @@ import { pretraining } from "./pretrain-task.js";
 export interface StepTime {
   /** Tokens of the batch that was timed, and the type it was computed in. */
   tokens: number;
-  dtype: string;
+  dtype: ComputeType;
   tokensPerSecond: number;
+  /** Forward and backward; and the optimizer, once a step. */
+  passSecondsPerToken: number;
+  optimizerSeconds: number;
   /** Seconds of a step of the run, and of all its steps; evaluations and checkpoints are not counted. */
   stepSeconds: number;
   runSeconds: number;
@@ -40,10 +44,13 @@ export async function measureStep(config: RunConfig): Promise<StepTime> {
         passes = Math.min(passes, seconds.forward + seconds.backward);
         optimizer = Math.min(optimizer, seconds.optimizer);
       }
-      const stepSeconds = (passes / tokens) * config.tokensPerStep + optimizer;
+      const passSecondsPerToken = passes / tokens;
+      const stepSeconds = passSecondsPerToken * config.tokensPerStep + optimizer;
       const { dtype } = run.record;
       const tokensPerSecond = config.tokensPerStep / stepSeconds;
-      return { tokens, dtype, tokensPerSecond, stepSeconds, runSeconds: stepSeconds * config.steps };
+      const runSeconds = stepSeconds * config.steps;
+      const parts = { passSecondsPerToken, optimizerSeconds: optimizer };
+      return { tokens, dtype, tokensPerSecond, ...parts, stepSeconds, runSeconds };
     } finally {
       endRun(run);
     }

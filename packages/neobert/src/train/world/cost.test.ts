@@ -59,10 +59,18 @@ test("work for the network is never hidden, as it keeps a rank from computing", 
 test("memory is divided as the sharding says", () => {
   const [values, narrow] = [50 * MILLION, 45 * MILLION];
   const weights = 4 * values + 2 * narrow;
-  expect(memoryCost(parameters, "none", 8)).toEqual({ weights, optimizer: 8 * values, gradients: weights });
-  expect(memoryCost(parameters, "optimizer", 8)).toEqual({ weights, optimizer: values, gradients: weights });
+  expect(memoryCost(parameters, { sharding: "none", ranks: 8 })).toEqual({
+    weights,
+    optimizer: 8 * values,
+    gradients: weights,
+  });
+  expect(memoryCost(parameters, { sharding: "optimizer", ranks: 8 })).toEqual({
+    weights,
+    optimizer: values,
+    gradients: weights,
+  });
   const largest = 20 * MILLION; // of bfloat16 and of float32
-  expect(memoryCost(parameters, "gradients", 8)).toEqual({
+  expect(memoryCost(parameters, { sharding: "gradients", ranks: 8 })).toEqual({
     ...{ weights, optimizer: values },
     gradients: values / 2 + largest,
   });

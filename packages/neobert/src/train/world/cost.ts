@@ -42,6 +42,9 @@ export interface StepCost {
   efficiency: number;
 }
 
+/** What Gloo's work for a byte over TCP takes of a processor, measured: docs/scaling.md. */
+export const PROCESSOR_SECONDS_PER_BYTE = 0.5e-9;
+
 /** Of a pass; the way back costs two products for each of the way there. */
 const BACKWARD_SHARE = 2 / 3;
 
@@ -108,14 +111,24 @@ const gradientSend = ({ count, isNarrow }: Bucket, sharding: Sharding, ranks: nu
 export interface MemoryCost {
   /** Masters, and copies in bfloat16. */
   weights: number;
-  /** Both means of Adam. */
+  /** Moments and what else it keeps. */
   optimizer: number;
   /** Sums in float32, and those of a micro-batch on their way to them. */
   gradients: number;
 }
 
+export interface MemoryOptions {
+  sharding: Sharding;
+  ranks: number;
+  /** State of the optimizer for all parameters; Adam's unless given. */
+  optimizerBytes?: number;
+}
+
 /** Bytes of a rank, activations not counted. */
-export function memoryCost(parameters: readonly Parameter[], sharding: Sharding, ranks: number): MemoryCost {
+export function memoryCost(
+  parameters: readonly Parameter[],
+  { sharding, ranks, optimizerBytes }: MemoryOptions,
+): MemoryCost {
   const count = (list: readonly Parameter[]) => list.reduce((sum, one) => sum + one.count, 0);
   const values = count(parameters);
   const narrow = 2 * count(parameters.filter(({ isNarrow }) => isNarrow));
@@ -123,7 +136,7 @@ export function memoryCost(parameters: readonly Parameter[], sharding: Sharding,
   const isSharded = sharding !== "none" && ranks > 1;
   return {
     weights: 4 * values + narrow,
-    optimizer: (8 * values) / (isSharded ? ranks : 1),
+    optimizer: (optimizerBytes ?? 8 * values) / (isSharded ? ranks : 1),
     gradients: sharding === "gradients" && ranks > 1 ? (4 * values) / ranks + largest : 4 * values + narrow,
   };
 }
