@@ -103,7 +103,9 @@ async function evaluate(work: FineTuning, run: Run, examples: Examples, best: Be
   const { rank } = run.world;
   const values = await run.world.sum(own.map(([, value]) => (rank === 0 ? value : 0)));
   const scores: TaskScores = Object.fromEntries(own.map(([name], i) => [name, values[i]!]));
-  if (best.add({ step: run.state!.step, scores }) && rank === 0) {
+  if (!best.add({ step: run.state!.step, scores })) return scores;
+  await run.updater.wholeWeights();
+  if (rank === 0) {
     work.keepDetails?.(outputs, examples, run.state!.step);
     keepBest(config.out, (folder) => {
       run.model.save(folder);

@@ -145,11 +145,15 @@ export class DistributedUpdater implements Updater {
 
   async state(): Promise<SavedTensor[]> {
     await this.#checkSame();
+    await this.wholeWeights();
     if (this.#sharding === "none") return savedTensors(this.#model, this.#optimizer);
-    await this.#gather(({ isNarrow }) => (isNarrow ? "weight" : undefined));
     const saved: SavedTensor[] = [];
     for (const owned of this.#owned) saved.push(...(await this.#gatherState(owned)));
     return saved;
+  }
+
+  async wholeWeights(): Promise<void> {
+    if (this.#sharding !== "none") await this.#gather(({ isNarrow }) => (isNarrow ? "weight" : undefined));
   }
 
   load(read: (name: string) => Float32Array<ArrayBuffer>): void {

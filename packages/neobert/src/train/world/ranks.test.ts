@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { wordsText, writeSmallModel } from "../../encoder/fixture-encoder.js";
 import { latestCheckpoint } from "../../files/run-folder.js";
+import { openSafetensors } from "../../files/safetensors.js";
 import { warOrPeace } from "../classify/fixture-classify.js";
 import { runRanks, startRanks } from "../fixture-ranks.js";
 import { smallRun, writePreparedFolder } from "../fixture-train.js";
@@ -44,6 +45,17 @@ function expectSame(out: string, expected: string): void {
   for (const [i, number] of numbers.entries())
     expect(Math.abs(number / wanted[i]! - 1), `number ${i}`).toBeLessThan(1e-5);
 }
+
+/** A matrix of a model's last block. */
+function someMatrix(folder: string): Float32Array {
+  const file = openSafetensors(join(folder, "model.safetensors"));
+  const name = file.names().find((name) => name.endsWith("layer.1.output.dense.weight"))!;
+  const { data } = file.read(name);
+  file.close();
+  return data as Float32Array;
+}
+
+const distance = (a: Float32Array, b: Float32Array) => Math.sqrt(a.reduce((sum, x, i) => sum + (x - b[i]!) ** 2, 0));
 
 function writeJsonLines(name: string, rows: object[]): string {
   const file = join(root, name);
@@ -89,7 +101,7 @@ log: { everySteps: 1 }
 test("classification: ranks share a step's micro-batches, and one is idle where there are too few", async () => {
   const train = writeJsonLines("labelled.jsonl", warOrPeace(60));
   const held = writeJsonLines("held.jsonl", warOrPeace(30, 100));
-  const finetune = async (name: string, ranks: number) => {
+  const finetune = async (name: string, ranks: number, ...own: string[]) => {
     const out = join(root, name);
     const options = [
       "epochs=1",
@@ -101,11 +113,19 @@ test("classification: ranks share a step's micro-batches, and one is idle where 
     ];
     const machine = ["threads=1", "dtype=fp32", "log.everySteps=1", "evaluate.everySteps=4"];
     const data = [train, "--validation", held, "--text", "text", "--label", "label", "--out", out];
-    await runRanks(ranks, ["finetune", "classify", bert, ...data, ...options, ...machine]);
+    await runRanks(ranks, ["finetune", "classify", bert, ...data, ...options, ...machine, ...own]);
     return out;
   };
   const one = await finetune("classify-1", 1);
   expectSame(await finetune("classify-3", 3), one);
+  // The best model is written in the midst of a run; the masters of a sharded bfloat16 run are then in pieces.
+  const [narrow, sharded] = [
+    await finetune("classify-bf16", 1, "dtype=bf16"),
+    await finetune("classify-sharded", 2, "dtype=bf16", "sharding=gradients"),
+  ].map((out) => someMatrix(join(out, "model")));
+  const moved = distance(narrow!, someMatrix(bert));
+  expect(moved).toBeGreaterThan(0);
+  expect(distance(narrow!, sharded!)).toBeLessThan(0.3 * moved);
 }, 300_000);
 
 /** A pretraining run long enough to be disturbed. */

@@ -26,6 +26,11 @@ export interface Updater {
   update(step: { lr: number; gradScale: number }): Promise<void>;
   /** Drops all gradients, whatever has become of the step. */
   zeroGrad(): void;
+  /**
+   * Makes the model's float32 weights whole on every rank, which must all call it: of a sharded bfloat16 run they are the
+   * owner's alone between steps. `state` does it too.
+   */
+  wholeWeights(): Promise<void>;
   /** The optimizer's state, whole, on rank 0; nothing on the others, which must call it too. */
   state(): Promise<SavedTensor[]>;
   /** Puts a saved state back; `read` gives a tensor's values by name. */
@@ -72,6 +77,8 @@ export class LocalUpdater implements Updater {
     for (const weight of this.#parts.model.weights.values()) weight.grad = undefined;
     this.#parts.compute.zeroGrad();
   }
+
+  async wholeWeights(): Promise<void> {}
 
   async state(): Promise<SavedTensor[]> {
     return savedTensors(this.#parts.model, this.#parts.optimizer);
