@@ -330,7 +330,7 @@ test("without a model the program says what is missing; a file of models that is
   const file = join(place, "models.yaml");
   writeFileSync(file, `models: [{ model: ${folder}, threads: no }]`);
   const wrong = await program(["--port", "0"], { MODEL_ID: file });
-  expect([wrong.child.exitCode, wrong.out().includes(`${file}: models.0.threads: expected`)]).toEqual([1, true]);
+  expect([wrong.child.exitCode, wrong.out().includes(`${file}: models.0.threads: expected`)]).toEqual([2, true]);
 }, 120_000);
 
 test("a model that cannot be loaded ends the program with its reason", async () => {

@@ -65,8 +65,8 @@ export const scheduleSchema = (defaults: { name: (typeof scheduleNames)[number];
 /** Cores of a process alone, or of one rank: launchers that bind their processes leave each its own, others leave all to all. */
 function ownThreads(env: NodeJS.ProcessEnv): number {
   const place = worldOf(env);
-  if (place?.source === "neobert" && env.OMP_NUM_THREADS) return Number(env.OMP_NUM_THREADS);
-  const isShared = ["neobert", "torchrun", "environment"].includes(place?.source ?? "");
+  if (place?.source === "neobert launch" && env.OMP_NUM_THREADS) return Number(env.OMP_NUM_THREADS);
+  const isShared = ["neobert launch", "torchrun", "environment"].includes(place?.source ?? "");
   return isShared ? Math.max(1, Math.floor(availableCores() / (place?.localSize ?? 1))) : availableParallelism();
 }
 

@@ -67,7 +67,7 @@ test.each([
     },
   },
   {
-    source: "neobert",
+    source: "neobert launch",
     env: {
       ...{ RANK: "0", WORLD_SIZE: "2", LOCAL_RANK: "0", LOCAL_WORLD_SIZE: "2", NEOBERT_LAUNCH: "abc" },
       ...{ NEOBERT_RESTART: "1", ...master },

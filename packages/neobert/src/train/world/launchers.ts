@@ -9,7 +9,7 @@
 import { InputError } from "../../files/input-error.js";
 import { type Part, parsePart } from "../../files/part.js";
 
-export type LauncherName = "torchrun" | "neobert" | "environment" | keyof typeof others;
+export type LauncherName = "torchrun" | "neobert launch" | "environment" | keyof typeof others;
 
 /** A process' place in a world of two or more. */
 export interface WorldPlace {
@@ -140,7 +140,7 @@ function claims(env: Environment): Claim[] {
 }
 
 function plainSource(env: Environment): LauncherName {
-  if (isSet(env, "NEOBERT_LAUNCH")) return "neobert";
+  if (isSet(env, "NEOBERT_LAUNCH")) return "neobert launch";
   return isSet(env, "TORCHELASTIC_RUN_ID") ? "torchrun" : "environment";
 }
 
