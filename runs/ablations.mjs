@@ -6,7 +6,7 @@
 //   node runs/ablations.mjs --scale full --glue FOLDER            as published; the data as the heads of the files say
 //
 //   --only m0,m1    these runs       --seeds 3   seeds of fine-tuning     --out FOLDER   default out/ablations/SCALE
-//   --part i/n      every n-th run alone, on as many machines; the same call without it makes the figure of all
+//   --part i/n      every n-th run alone, on as many machines and without a launcher; the same call without it makes the figure of all
 //   --texts         vocabularies and shards alone: to be made before parts are begun
 //   --docs          the figure and the table into docs/                   --limit 4000   examples of a GLUE task
 //   key=value       options of every pretraining, as `neobert pretrain` takes them
@@ -16,7 +16,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ablationFigure } from "neobert/report";
-import { everyNth, finetuneGlue, heldOutScores, loadRunConfig, parsePart } from "neobert/train";
+import { everyNth, finetuneGlue, heldOutScores, loadRunConfig, readPart } from "neobert/train";
 import { difference, machine, signed, table, writeSection } from "./results.mjs";
 import { chainOf, scaledOptions } from "./scale.mjs";
 import { makeTexts, minutes, pretrainOnce, readYaml, say } from "./stages.mjs";
@@ -87,7 +87,7 @@ function heldOut(id, model) {
 const runs = [];
 let versions = {};
 const ownOf = (id) => (id === "m10" ? "m9" : id); // M10 is M9 with another fine-tuning
-const part = flags.part === undefined ? undefined : parsePart(flags.part);
+const part = flags.part === undefined ? undefined : readPart(flags.part);
 const pretrained = everyNth([...new Set(only.map(ownOf))], part);
 for (const id of only.filter((id) => pretrained.includes(ownOf(id)))) {
   const own = ownOf(id);

@@ -39,7 +39,6 @@ const rows = [];
 let unigram, versions;
 for (const [id, what] of Object.entries(variants)) {
   const losses = [];
-  const rates = [];
   for (const lr of scale.rates) {
     const out = join(flags.out, `${id}-${lr}`);
     const scaled = scaledOptions(scale, chainOf("runs/ablations", id), { wordpiece: shards });
@@ -50,16 +49,13 @@ for (const [id, what] of Object.entries(variants)) {
       ...positionals,
     ]);
     const scores = heldOut(await pretrainOnce(`${id} at ${lr}`, config));
-    const { tokensSeen, trainingSeconds, record } = readJson(join(latestCheckpoint(out), "training/state.json"));
     losses.push(scores.model.loss);
-    rates.push(tokensSeen / trainingSeconds);
     unigram = scores.unigram.loss;
-    versions = { libtorch: record.libtorch };
+    versions = readJson(join(latestCheckpoint(out), "training/state.json")).record;
   }
-  const speed = Math.round(Math.max(...rates)).toLocaleString("en-US");
-  rows.push([id, what, ...losses.map((loss) => loss.toFixed(3)), speed]);
+  rows.push([id, what, ...losses.map((loss) => loss.toFixed(3))]);
 }
-const head = ["run", "what it is", ...scale.rates.map((lr) => `loss at ${lr}`), "tokens/s"];
+const head = ["run", "what it is", ...scale.rates.map((lr) => `loss at ${lr}`)];
 const text = `${table(head, rows)}\nUnigram: ${unigram.toFixed(3)}. ${machine(versions)}\n`;
 writeFileSync(join(flags.out, "variants.md"), text);
 if (flags.docs) writeSection("docs/ablations.md", "variants", text);

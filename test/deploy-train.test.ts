@@ -58,7 +58,7 @@ function runScript(body: string, restarts = 0) {
   program("neobert", body);
   const env = {
     ...{ ...process.env, PATH: `${folder}:${process.env.PATH}`, NEOBERT: join(folder, "neobert") },
-    ...{ SLURM_JOB_ID: "9876543", SLURM_NNODES: "2", SLURM_JOB_NODELIST: "gpu[03-04]", SLURM_GPUS_ON_NODE: "8" },
+    ...{ SLURM_JOB_ID: "9876543", SLURM_NNODES: "2", SLURM_JOB_NODELIST: "gpu[03-04]", PROCESSES: "8" },
     SLURM_RESTART_COUNT: `${restarts}`,
   };
   const child = spawn("bash", [pathOf("train.sbatch"), "my run.yaml", "steps=5"], { env });

@@ -57,6 +57,7 @@ const ALLOWED: Record<string, string[]> = {
     "index",
     "launch",
     "model",
+    "onnx", // doctor: whether the runtime is there
     "report",
     "serve",
     "terminal",

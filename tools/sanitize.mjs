@@ -31,6 +31,7 @@ const environment = {
   ASAN_OPTIONS: [
     "detect_leaks=0",
     "detect_odr_violation=0",
+    "quarantine_size_mb=64", // freed memory that is kept to be watched; a test measures what stays
     "allocator_may_return_null=1",
     "abort_on_error=1",
     `log_path=${join(reports, "report")}`,

@@ -42,6 +42,21 @@ test("a rank whose peer is killed ends with status 76 and names it", async () =>
   expect(first!.output).toMatch(/on rank 0 of 2 \(.*\): expected an answer of every rank, got none of rank 1/);
 });
 
+test("a rank whose peer is stopped ends with status 76 after its time-out, and names it", async () => {
+  const { file, out } = writeRun(root, "stopped", ...long, "timeoutMinutes=0.1");
+  const port = 30_000 + Math.floor(Math.random() * 20_000);
+  const [first, second] = [0, 1].map((rank) => {
+    const place = { RANK: `${rank}`, WORLD_SIZE: "2", LOCAL_RANK: `${rank}`, LOCAL_WORLD_SIZE: "2" };
+    const env = { ...place, MASTER_ADDR: "127.0.0.1", MASTER_PORT: `${port}` };
+    return neobert(["pretrain", file], env);
+  }) as [ReturnType<typeof neobert>, ReturnType<typeof neobert>];
+  await hasCheckpoint(out);
+  second.child.kill("SIGSTOP");
+  expect(await first.ended, first.output()).toBe(76);
+  expect(first.output()).toMatch(/expected an answer of every rank, got none of rank 1/);
+  second.child.kill("SIGKILL");
+});
+
 test.each([
   [77, "a loss that is not finite", "optimizer.lr=1e30", "expected a finite"],
   [2, "an option that is none", "optimizer.lrr=1", "Did you mean"],

@@ -46,7 +46,7 @@ export function dataCommand(): Command {
     .option("--workers <n>", "worker threads (default: one a core)", wholeNumber)
     .option(
       "--part <i/n>",
-      "prepare this part of the files alone, as OUT/part-000i-of-000n; `data merge OUT` joins all; rank: that of RANK and WORLD_SIZE",
+      "prepare this part of the files alone, as OUT/part-000i-of-000n; `data merge OUT` joins all; rank: that of the launcher",
       part,
     )
     .option("--force", "make the folder anew if settings or inputs have changed")

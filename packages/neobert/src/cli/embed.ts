@@ -3,6 +3,7 @@
 
 import { Command } from "commander";
 import { type EncodeOptions, Encoder } from "../encoder/encoder.js";
+import { InputError } from "../files/input-error.js";
 import type { Part } from "../files/part.js";
 import { createVectorFile, jsonLine, vectorFormat } from "../files/vector-file.js";
 import { partPath } from "../files/vector-parts.js";
@@ -41,7 +42,7 @@ export function embedCommand(): Command {
     )
     .option(
       "--part <i/n>",
-      "this part of the texts alone, into a file beside OUT; `data merge OUT` joins all; rank: that of RANK and WORLD_SIZE",
+      "this part of the texts alone, into a file beside OUT; `data merge OUT` joins all; rank: that of the launcher",
       part,
     )
     .addOption(choice("--pooling <modes...>", "how tokens become a vector", poolingModes))
@@ -60,7 +61,7 @@ async function run(model: string, file: string, flags: EmbedFlags): Promise<void
   const { part } = flags;
   if (flags.out !== undefined) vectorFormat(flags.out); // before the work
   if (part && flags.out === undefined)
-    throw new Error("embed --part: expected --out FILE too, got none\nThe parts of one file merge.");
+    throw new InputError("embed --part: expected --out FILE too, got none\nThe parts of one file merge.");
   const out = part ? partPath(flags.out!, part) : flags.out;
   const message = out === undefined ? "stopped before the last vector" : `stopped: ${out} was not written`;
   await interruptible({ message }, (signal) =>
@@ -135,7 +136,7 @@ function rangeOf(file: string, texts: number | undefined, { number, of }: Part):
     return [Math.floor((texts * (number - 1)) / of), Math.floor((texts * number) / of)];
   }
   const got = texts === undefined ? "one that is read once" : `${texts} texts for ${of} parts`;
-  throw new Error(
+  throw new InputError(
     `${file}: expected a file of at least as many texts as parts, got ${got}\nTake fewer parts, or save the input as a file.`,
   );
 }

@@ -50,7 +50,7 @@ export function evaluateMtebCommand(): Command {
     .addOption(choice("--types <types...>", "tasks of these types only", taskTypes))
     .option(
       "--part <i/n>",
-      "every n-th of these tasks alone; the same command without it finds all parts' results; rank: that of RANK and WORLD_SIZE",
+      "every n-th of these tasks alone; the same command without it finds all parts' results; rank: that of the launcher",
       part,
     )
     .addOption(

@@ -48,7 +48,7 @@ function benchmarkCommand(benchmark: Benchmark, finetune: Finetune): Command {
     .option("--seed <n>", "the first of them", wholeNumber, 0)
     .option(
       "--part <i/n>",
-      "every n-th run alone; the same command without it finds all parts' results; rank: that of RANK and WORLD_SIZE",
+      "every n-th run alone; the same command without it finds all parts' results; rank: that of the launcher",
       part,
     )
     .option("--data <folder>", `local copy of the data, as ${title} hands it out or as on the Hub`)

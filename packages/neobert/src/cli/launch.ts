@@ -24,8 +24,8 @@ interface Flags {
 export function launchCommand(): Command {
   return new Command("launch")
     .description(
-      "Starts a command as several processes that train one model together, each on cores of its own (or one a GPU:\n" +
-        "LOCAL_RANK says which), and keeps them going: where one dies or hangs, all start anew from the last checkpoint.",
+      "Starts a command as several processes that train one model together, each on cores of its own, and keeps " +
+        "them going: where one dies or hangs, all start anew from the last checkpoint.",
     )
     .argument("<command...>", "after --: the command without `neobert`, such as pretrain RUN.yaml --resume")
     .requiredOption("--processes <n>", "processes on this machine", positive)

@@ -1,7 +1,8 @@
 // The values of options that commands have in common, checked as they are read.
 
 import { InvalidArgumentError, Option } from "commander";
-import { type Part, parsePart } from "../files/part.js";
+import type { Part } from "../files/part.js";
+import { readPart } from "../train/world/launchers.js";
 
 const wholeFrom = (least: number) => (value: string) => {
   const number = Number(value);
@@ -37,7 +38,7 @@ export function seconds(value: string): number {
 /** `i/n`, or the launcher's rank. */
 export function part(value: string): Part {
   try {
-    return parsePart(value);
+    return readPart(value);
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }

@@ -36,6 +36,7 @@ const commands: Record<string, readonly [summary: string, load: () => Promise<Co
     "fetch libtorch and compile what training needs",
     async () => (await import("./setup-torch.js")).setupTorchCommand(),
   ],
+  doctor: ["show what this machine has and lacks", async () => (await import("./doctor.js")).doctorCommand()],
   cache: ["list and clear what is kept between runs", async () => (await import("./cache.js")).cacheCommand()],
   info: ["show what a model is", async () => (await import("./info.js")).infoCommand()],
 };

@@ -6,9 +6,9 @@
 //
 // `model` is all that an entry needs. What it leaves out is as the command's flags say.
 
-import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { checked } from "../files/checked.js";
+import { readTextFile } from "../files/input-file.js";
 import { parseYaml } from "../files/yaml.js";
 
 export const servedTasks = ["embed", "classify", "rerank", "fill-mask", "tag"] as const;
@@ -50,7 +50,7 @@ export type FileEntry = z.output<typeof entry>;
 
 /** The models of a file. Throws naming the file, and the field that is wrong. */
 export function readServeFile(path: string): FileEntry[] {
-  const value = parseYaml(readFileSync(path, "utf8"), path);
+  const value = parseYaml(readTextFile(path), path);
   const wayOut = "docs/serving.md has an example with every field.";
   return checked(value, file, { where: path, wayOut }).models;
 }

@@ -35,6 +35,18 @@ afterAll(() => {
   for (const folder of [plain, sentence]) rmSync(folder, { recursive: true });
 });
 
+test("an embedder's own longest text counts whatever its tokenizer's is, up to the positions that the model knows", async () => {
+  const files = { "tokenizer_config.json": { model_max_length: 16 } };
+  const longest = async (own: object) => {
+    const folder = await writeSmallModel({ files: { ...own, ...files } });
+    await using encoder = await Encoder.load(folder);
+    return encoder.maxTokens;
+  };
+  expect(await longest({})).toBe(16);
+  expect(await longest(sentenceFiles)).toBe(20);
+  expect(await longest({ ...sentenceFiles, "sentence_bert_config.json": { max_seq_length: 600 } })).toBe(64);
+});
+
 const greatest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Array.from(a, (value, i) => Math.abs(value - b[i]!)).reduce((x, y) => Math.max(x, y), 0);
 const norm = (vector: Float32Array) => Math.hypot(...vector);

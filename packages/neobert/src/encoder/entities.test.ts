@@ -61,9 +61,25 @@ test("first, average and max label whole words by their first token, the mean, t
   ]);
 });
 
-test("without word pieces, a word ends at white space", () => {
+test("without word pieces, a word ends at a space", () => {
   const tight = aggregate(text, tokens, names, "first", undefined).map(({ text }) => text);
   expect(tight).toEqual(["Ada Lovelace", "met", "Bob", "in", "Londonderry"]);
+});
+
+test("without word pieces a tab or a line's end goes on with a word, as in transformers", () => {
+  const words = ["in\tParis", "in\nParis"].map((text) => {
+    const parts = [tokenOf("in", 0, [0.9, 0.1, 0, 0, 0]), tokenOf("Paris", 3, [0.1, 0.9, 0, 0, 0])];
+    return aggregate(text, parts, names, "first", undefined).map(({ start, end }) => [start, end]);
+  });
+  expect(words).toEqual([[[0, 8]], [[0, 8]]]);
+});
+
+test("a group is named by what stands behind the first dash of its label, whatever stands before it", () => {
+  const label = (name: string, aggregation: "none" | "simple") =>
+    aggregate("Ada", [tokenOf("Ada", 0, [0, 1])], ["O", name], aggregation, "##")[0]!.label;
+  const given = ["B-PER", "S-PER", "U-LOC", "Geo-Loc", "I-a-b", "PER"];
+  expect(given.map((name) => label(name, "simple"))).toEqual(["PER", "PER", "LOC", "Loc", "a-b", "PER"]);
+  expect(given.map((name) => label(name, "none"))).toEqual(given);
 });
 
 test("B- begins a new entity beside one of the same kind", () => {

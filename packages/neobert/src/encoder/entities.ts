@@ -30,7 +30,10 @@ interface LabelledToken {
   end: number;
 }
 
-/** The entities of one text. `prefix` marks tokens that go on a word ("##"); without, those with no space before do. */
+/**
+ * The entities of one text. `prefix` marks tokens that go on a word ("##"); without, those with no space before or in front do:
+ * no other white space ends a word, as in transformers.
+ */
 export function aggregate(
   text: string,
   tokens: readonly TokenScores[],
@@ -56,7 +59,7 @@ function wordsOf(text: string, tokens: readonly TokenScores[], prefix: string | 
   for (const token of tokens) {
     const goesOn =
       prefix === undefined
-        ? token.start > 0 && !/\s/.test(text.slice(token.start - 1, token.start + 1))
+        ? token.start > 0 && !text.slice(token.start - 1, token.start + 1).includes(" ")
         : token.token.startsWith(prefix);
     if (goesOn && words.length > 0) words.at(-1)!.push(token);
     else words.push([token]);

@@ -152,15 +152,15 @@ function findOnnxFile(where: string, folder: string, onnxFile: string): string {
 }
 
 /**
- * The longest text of a model: as an embedder's own settings say, else that of its training, where the tokenizer's limit
- * and the positions that it knows allow it.
+ * The longest text of a model: as an embedder's own settings say, whatever the tokenizer's are, else that of its training,
+ * where the tokenizer's limit allows it; never more than the positions that it knows.
  */
 export function maxTokensOf(
   architecture: ModelArchitecture,
   ofSentences: number | undefined,
   ofTokenizer: number = Number.POSITIVE_INFINITY,
 ): number {
-  return Math.min(ofSentences ?? architecture.longestText(), ofTokenizer, architecture.maxPositions());
+  return Math.min(ofSentences ?? Math.min(architecture.longestText(), ofTokenizer), architecture.maxPositions());
 }
 
 export abstract class LoadedModel implements AsyncDisposable {
@@ -223,7 +223,7 @@ export abstract class LoadedModel implements AsyncDisposable {
   protected lengthFor(where: string, maxTokens = this.maxTokens): number {
     if (maxTokens <= this.maxPositions) return maxTokens;
     throw new RangeError(
-      `${where}: expected maxTokens of at most the model's ${this.maxPositions} positions, got ${maxTokens}`,
+      `${where}: expected \`maxTokens\` of at most the model's ${this.maxPositions} positions, got ${maxTokens}\nAsk for fewer, or leave it out.`,
     );
   }
 }

@@ -118,7 +118,9 @@ function writeModules(out: string, model: SavedParts, source: string, options: H
   const tokenizer = existsSync(join(out, "tokenizer.json")) ? loadTokenizer(source) : undefined;
   const maxTokens = options.maxTokens ?? Math.min(tokenizer?.modelMaxLength ?? Number.POSITIVE_INFINITY, limit);
   if (Number.isFinite(maxTokens) && maxTokens > limit) {
-    throw new Error(`export hf: expected maxTokens of at most ${limit}, the model's positions, got ${maxTokens}`);
+    throw new Error(
+      `export hf: expected \`maxTokens\` of at most ${limit}, the model's positions, got ${maxTokens}\nAsk for fewer, or leave it out.`,
+    );
   }
   writeSentenceFiles(out, {
     hiddenSize: model.architecture.config.hidden_size,

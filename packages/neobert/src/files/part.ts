@@ -1,6 +1,8 @@
 // A share of work whose shares need nothing of each other: part `number` of `of`, written `3/64` and counted from 1, as test
 // runners count their shards. Its results lie beside those of the other parts, and merge.
 
+import { InputError } from "./input-error.js";
+
 /** Part `number`, from 1, of `of`. */
 export interface Part {
   number: number;
@@ -8,22 +10,24 @@ export interface Part {
 }
 
 /**
- * The part that a text names: `3/64`, or `rank` for that of RANK and WORLD_SIZE, which launchers set. Throws where it is
- * neither.
+ * The part that a text names: `3/64`, or `rank` for that of the rank which the launcher gave this process; `launched` says it.
+ * Throws where it is neither, or there is no launcher.
  */
-export function parsePart(text: string, env: Readonly<Record<string, string | undefined>> = process.env): Part {
-  const isRank = text === "rank";
-  const [rank, size] = isRank ? [env.RANK, env.WORLD_SIZE] : [];
-  const match = /^(\d{1,9})\/(\d{1,9})$/.exec(isRank ? `${rank}/${size}` : text);
-  const [number, of] = [Number(match?.[1]) + (isRank ? 1 : 0), Number(match?.[2])];
-  if (number >= 1 && number <= of) return { number, of };
-  if (isRank) {
-    throw new Error(
-      `part rank: expected RANK below WORLD_SIZE in the environment, got RANK=${rank ?? ""} WORLD_SIZE=${size ?? ""}\n` +
-        "Start it with a launcher that sets them, or write the part as i/n.",
+export function parsePart(text: string, launched: () => { rank: number; size: number } | undefined): Part {
+  if (text === "rank") {
+    const place = launched();
+    if (place) return { number: place.rank + 1, of: place.size };
+    throw new InputError(
+      "part rank: expected a launcher's rank, got a process that none has started\n" +
+        "Start it with neobert launch, torchrun, srun or mpirun, or write the part as i/n.",
     );
   }
-  throw new Error(`part: expected i/n with i from 1 to n, such as 3/64, or rank, got ${JSON.stringify(text)}`);
+  const [, number, of] = /^(\d{1,9})\/(\d{1,9})$/.exec(text) ?? [];
+  if (Number(number) >= 1 && Number(number) <= Number(of)) return { number: Number(number), of: Number(of) };
+  throw new InputError(
+    `part: expected i/n with i from 1 to n, such as 3/64, or rank, got ${JSON.stringify(text)}\n` +
+      "Parts are counted from 1.",
+  );
 }
 
 /** `3/64` */
@@ -46,7 +50,7 @@ export function partsAmong(names: readonly string[], where: string): { of: numbe
   const named = names.flatMap((name) => partNamed(name) ?? []);
   const divisions = [...new Set(named.map(({ of }) => of))].sort((a, b) => a - b);
   if (divisions.length > 1) {
-    throw new Error(
+    throw new InputError(
       `${where}: expected parts of one division, got ${divisions.map((of) => `some of ${of}`).join(" and ")}\n` +
         "Remove those that are not wanted.",
     );

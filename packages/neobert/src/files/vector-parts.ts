@@ -4,6 +4,7 @@
 import { closeSync, fsyncSync, openSync, readdirSync, readSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { namingPath, temporaryPath, writeAll } from "./atomic.js";
+import { InputError } from "./input-error.js";
 import { type Part, partName, partNamed, partsAmong, partsText } from "./part.js";
 import { type RowsHeader, readRowsHeader, rowsHeader, vectorFormat } from "./vector-file.js";
 
@@ -29,14 +30,14 @@ export function joinVectorParts(path: string): number {
   const [first] = there;
   if (first === undefined || missing.length > 0) {
     const got = first === undefined ? "none" : `${there.length} of ${of} (missing: ${partsText(missing)})`;
-    throw new Error(
+    throw new InputError(
       `${path}: expected the files of all parts beside it, such as ${base}.${partName(first ?? { number: 1, of: 4 })}${extension}, got ${got}\n` +
         "Make them with: neobert embed MODEL FILE --out ... --part i/n",
     );
   }
   const parts = there.map((part) => partPath(path, part));
   if (format === "parquet") {
-    throw new Error(
+    throw new InputError(
       `${path}: expected .npy, .safetensors or .jsonl, got parquet, whose readers take many files as one\n` +
         `Give them the parts as they are: ${join(dirname(path), `${base}.part-*${extension}`)}`,
     );
@@ -63,7 +64,7 @@ function sumOf(headers: readonly RowsHeader[], parts: readonly string[]): RowsHe
   const other = headers.findIndex(({ type, d }) => type !== first.type || d !== first.d);
   if (other < 0) return { ...first, n: headers.reduce((sum, { n }) => sum + n, 0) };
   const { type, d } = headers[other]!;
-  throw new Error(
+  throw new InputError(
     `${parts[other]}: expected vectors of ${first.d} values of ${first.type}, as in ${parts[0]}, got ${d} of ${type}\n` +
       "Compute all parts with the same model and options.",
   );

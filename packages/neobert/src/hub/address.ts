@@ -1,6 +1,7 @@
 // Addresses of files that are read where they are, not downloaded: `hf://datasets/OWNER/NAME[@REVISION]/FOLDER` on the Hub,
 // at the commit that the revision has now, so that all its files are of one state; or a folder at any http(s) address.
 
+import { InputError } from "../files/input-error.js";
 import { isHash } from "./cache.js";
 import { hubFetch, isOffline } from "./environment.js";
 
@@ -23,7 +24,7 @@ export async function openAddress(address: string): Promise<OpenAddress> {
   const [, name, revision = "main", folder = ""] =
     /^hf:\/\/datasets\/([\w-][\w.-]*\/[\w-][\w.-]*)(?:@([^/]+))?(\/.+)?$/.exec(trimmed) ?? [];
   if (name === undefined) {
-    throw new Error(`${address}: expected hf://datasets/OWNER/NAME[@REVISION]/FOLDER, got another form`);
+    throw new InputError(`${address}: expected hf://datasets/OWNER/NAME[@REVISION]/FOLDER, got another form`);
   }
   if (isOffline()) {
     throw new Error(

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { shown } from "../files/checked.js";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -12,6 +13,15 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function hubCachePath(env: Environment = process.env): string {
   const named = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE;
   return named ? writtenOut(named, env) : join(huggingFaceHome(env), "hub");
+}
+
+/** The Hub's address where HF_ENDPOINT names another, without a slash at its end. Throws where that is none. */
+export function hubAddress(env: Environment = process.env): string | undefined {
+  const given = env.HF_ENDPOINT?.trim().replace(/\/+$/, "");
+  if (!given || (/^https?:/i.test(given) && URL.canParse(given))) return given || undefined;
+  throw new Error(
+    `HF_ENDPOINT: expected an address that begins with http:// or https://, got ${shown(given)}\nCorrect the variable, or unset it.`,
+  );
 }
 
 /** Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids requests. */
@@ -53,8 +63,8 @@ export async function hubFetch(hubUrl: string, signal?: AbortSignal, env = proce
 /** Node's own fetch knows no proxies before version 24: where one is named, undici's does the work. */
 async function proxiedFetch(env: Environment): Promise<typeof fetch> {
   const all = env.all_proxy || env.ALL_PROXY;
-  const httpProxy = env.http_proxy || env.HTTP_PROXY || all;
-  const httpsProxy = env.https_proxy || env.HTTPS_PROXY || all;
+  const httpProxy = proxyAddress(env.http_proxy || env.HTTP_PROXY || all);
+  const httpsProxy = proxyAddress(env.https_proxy || env.HTTPS_PROXY || all);
   if (!httpProxy && !httpsProxy) return fetch;
   const undici = await import("undici");
   const noProxy = env.no_proxy || env.NO_PROXY || "";
@@ -65,6 +75,15 @@ async function proxiedFetch(env: Environment): Promise<typeof fetch> {
   });
   const send = undici.fetch as unknown as (url: string, init: object) => Promise<Response>;
   return (input, init) => send(input instanceof Request ? input.url : String(input), { ...init, dispatcher });
+}
+
+/** As curl and Python read it, HOST:PORT is a proxy that speaks HTTP. */
+function proxyAddress(given: string | undefined): string | undefined {
+  const address = given && !given.includes("://") ? `http://${given}` : given;
+  if (!address || (/^https?:/i.test(address) && URL.canParse(address))) return address;
+  throw new Error(
+    `HTTPS_PROXY: expected the address of a proxy, as http://HOST:PORT, got ${shown(given)}\nCorrect or unset it, HTTP_PROXY and ALL_PROXY too.`,
+  );
 }
 
 function huggingFaceHome(env: Environment): string {

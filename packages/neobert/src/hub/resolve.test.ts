@@ -411,6 +411,16 @@ test("the cache lies where the variables say, with ~ and $NAME written out", () 
   expect(hubCachePath({})).toBe(join(homedir(), ".cache", "huggingface", "hub"));
 });
 
+test("addresses in the environment that are none are told by their variables", async () => {
+  vi.stubEnv("HF_ENDPOINT", "127.0.0.1:8080");
+  await expect(resolveModel("acme/tiny")).rejects.toThrow(
+    /^HF_ENDPOINT: expected an address .* got "127.0.0.1:8080"\n/,
+  );
+  vi.stubEnv("HF_ENDPOINT", endpoint);
+  vi.stubEnv("https_proxy", "socks5://127.0.0.1:9");
+  await expect(resolveModel("acme/tiny")).rejects.toThrow(/^HTTPS_PROXY: expected the address of a proxy.*\nCorrect/);
+});
+
 test("requests go through the proxy that the environment names, but for the hosts of NO_PROXY", async () => {
   const asked: string[] = [];
   const proxy = createServer((request, response) => {
@@ -428,7 +438,8 @@ test("requests go through the proxy that the environment names, but for the host
     socket.on("error", () => there.destroy());
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-  vi.stubEnv("http_proxy", `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+  // As with curl and Python, the scheme may be left out.
+  vi.stubEnv("http_proxy", `127.0.0.1:${(proxy.address() as AddressInfo).port}`);
   vi.stubEnv("no_proxy", "");
   vi.stubEnv("NO_PROXY", "");
   const folder = await resolveModel("acme/tiny", { files: ["model.safetensors"] });

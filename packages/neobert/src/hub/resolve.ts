@@ -10,7 +10,7 @@ import { shortened, shown } from "../files/checked.js";
 import { globToRegExp, walkFiles } from "../files/glob.js";
 import { modelFolder } from "../files/run-folder.js";
 import { isHash, isUnwritable, type RemoteFile, RepoCache, type RepoType } from "./cache.js";
-import { hubCachePath, hubFetch, isOffline } from "./environment.js";
+import { hubAddress, hubCachePath, hubFetch, isOffline } from "./environment.js";
 import { splitRevision } from "./pinned.js";
 
 export interface HubOptions {
@@ -123,7 +123,7 @@ async function findSnapshot(
   const cacheDir = options.cacheDir ?? hubCachePath();
   const revision = checkRevision(options.revision ?? "main", name);
   const offline = options.offline ?? isOffline();
-  const hubUrl = (process.env.HF_ENDPOINT || hub.HUB_URL).replace(/\/+$/, "");
+  const hubUrl = hubAddress() ?? hub.HUB_URL;
   const cache = new RepoCache(cacheDir, type, name);
 
   const known = cache.commitOf(revision);

@@ -70,6 +70,19 @@ test("tensors that no model here has are left out and named, the encoder's own i
   expect(unused).toEqual(["logit_scale", "module.pooler.weight"]);
 });
 
+test.each(["0.auto_model.", "model.bert.", "encoder.", "module.question_encoder.bert_model."])(
+  "a model that was saved as a part of something larger, under %s, is found, and the prefix is told",
+  (prefix) => {
+    const { tensors, match } = small("bert");
+    const bare = renamed(tensors("none"), (name) => prefix + name.replace("bert.", ""));
+    const { stored, unused, outer } = match(bare.set("classifier.weight", [2, 16]), "none");
+    expect(stored.size).toBe(tensors("none").size);
+    expect(stored.get("bert.embeddings.LayerNorm.weight")).toBe(`${prefix}embeddings.LayerNorm.weight`);
+    expect([unused, outer]).toEqual([[], prefix.replace(/^module\.|(?<=^model\.)bert\./, "")]);
+    for (const head of ["none", "maskedLM"] as const) expect(match(tensors(head), head).outer).toBe("");
+  },
+);
+
 test("a tensor beside a parameter that it would change is an error", () => {
   const found = tensorsOf("none").set("model.transformer_encoder.0.wo.bias", [16]);
   expect(() => match(found, "none")).toThrow("unexpected: model.transformer_encoder.0.wo.bias [16]");

@@ -1,7 +1,7 @@
 // Which tensor of a checkpoint is which parameter. A model with a head stores its encoder under a prefix (`model.`), a
-// bare encoder without; both are understood whatever is loaded, and so are the prefixes of PyTorch's wrappers and the
-// other spellings that an architecture's file lists. Everything that does not fit is told at once; what no model here has
-// is left out, as transformers does.
+// bare encoder without; both are understood whatever is loaded, and so are the prefixes of PyTorch's wrappers, that of a
+// larger module that the model was saved as a part of, and the other spellings that an architecture's file lists.
+// Everything that does not fit is told at once; what no model here has is left out, as transformers does.
 
 import { shortened } from "../files/checked.js";
 import type { Head, ParameterSpec } from "./architecture.js";
@@ -20,6 +20,8 @@ export interface MatchedNames {
   fresh: ParameterSpec[];
   /** Names in the checkpoint of tensors that the architecture does not have, with none of its heads. */
   unused: string[];
+  /** What stood before the names, and is no prefix of the architecture or of a wrapper. */
+  outer: string;
 }
 
 export interface MatchOptions {
@@ -50,8 +52,15 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
   const { renames = [], ignored, optional } = architecture.checkpoints ?? {};
   const isKnown = (name: string) => expected.has(name) || others.has(name);
   const known = (name: string) => [name, architecture.prefix + name].find(isKnown);
-  const unwrapped = (name: string) => name.replace(WRAPPERS, "");
+  const encoder = new Set(architecture.parameters("none").map(({ name }) => name));
   const renamed = (name: string) => renames.reduce((name, [pattern, by]) => name.replace(pattern, by), name);
+  const isEncoders = (name: string) =>
+    [name, renamed(name)].some((name) => encoder.has(name) || encoder.has(architecture.prefix + name));
+  const outer = outerPrefix([...found.keys()], isEncoders);
+  const unwrapped = (name: string) => {
+    const inner = name.replace(WRAPPERS, "");
+    return inner.startsWith(outer) ? inner.slice(outer.length) : inner;
+  };
   const modules = new Set(specs.map(({ name }) => moduleOf(name)));
   const isPart = (name: string) => [name, architecture.prefix + name].some((name) => modules.has(moduleOf(name)));
 
@@ -65,7 +74,6 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
       if (!COMPUTED.test(name) && !ignored?.test(unwrapped(name))) foreign.push(name);
     } else if (expected.has(full) && !stored.has(full)) stored.set(full, name);
   }
-  const encoder = new Set(architecture.parameters("none").map(({ name }) => name));
   const isHead = ({ name }: ParameterSpec) => !encoder.has(name);
   for (const spec of reshapedHead ? specs.filter(isHead) : []) {
     if (`${found.get(stored.get(spec.name) ?? "")}` !== `${spec.shape}`) stored.delete(spec.name);
@@ -92,7 +100,22 @@ export function matchCheckpointNames(found: Map<string, number[]>, options: Matc
     );
     throw new Error(lines.join("\n"));
   }
-  return { stored, fresh: lacking, unused: foreign };
+  return { stored, fresh: lacking, unused: foreign, outer };
+}
+
+/**
+ * What stands before the encoder's names where it was a part of something larger: `0.auto_model.` in sentence-transformers,
+ * `model.` in Lightning. Empty where some name is the architecture's as it is.
+ */
+function outerPrefix(names: string[], isEncoders: (name: string) => boolean): string {
+  const bare = names.map((name) => name.replace(WRAPPERS, ""));
+  if (bare.some(isEncoders)) return "";
+  for (const name of bare) {
+    for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
+      if (isEncoders(name.slice(dot + 1))) return name.slice(0, dot + 1);
+    }
+  }
+  return "";
 }
 
 /** The part of a model whose parameter this is: `layer.0.norm` of `layer.0.norm.bias`. */

@@ -33,7 +33,7 @@ export function commonFields(published: { width: number; layers: number; heads: 
 }
 
 /** Some files say null where they mean nothing. */
-function absentIfNull<Schema extends z.ZodType>(schema: Schema) {
+export function absentIfNull<Schema extends z.ZodType>(schema: Schema) {
   return z.preprocess((value) => value ?? undefined, schema);
 }
 

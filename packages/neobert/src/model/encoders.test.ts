@@ -242,3 +242,36 @@ test.each([...goldenModels, ...goldenClassifiers, ...goldenTaggers])(
     expect(new Map(ours)).toEqual(new Map(published));
   },
 );
+
+test("a null dropout of ModernBERT's classifier is none", () => {
+  expect(architectureOf({ model_type: "modernbert", classifier_dropout: null }).config).toMatchObject({
+    classifier_dropout: 0,
+  });
+});
+
+test.each<[fields: object, rope: object]>([
+  [{}, { rope_theta: 1000, rope_type: "default" }],
+  [{ rope_theta: 500 }, { rope_theta: 500, rope_type: "default" }],
+  [
+    { rope_theta: 500, rope_parameters: { rope_theta: 200 } },
+    { rope_theta: 200, rope_type: "default" },
+  ],
+  [
+    { rope_scaling: { type: "dynamic", factor: 2 }, rope_theta: 500 },
+    { rope_theta: 500, rope_type: "dynamic", factor: 2 },
+  ],
+  [
+    { rope_scaling: {}, rope_parameters: { rope_theta: 200 } },
+    { rope_theta: 200, rope_type: "default" },
+  ],
+])("the rotary fields %j of NomicBERT are read as transformers 5 reads them", (fields, rope) => {
+  expect(architectureOf({ model_type: "nomic_bert", ...fields }).config).toMatchObject({ rope_parameters: rope });
+});
+
+test.each([
+  [{ rope_scaling: { type: "linear", factor: 2 } }, /rope_type/],
+  [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor/],
+  [{ rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor/],
+])("NomicBERT with %j is refused", (fields, message) => {
+  expect(() => architectureOf({ model_type: "nomic_bert", ...fields })).toThrow(message);
+});

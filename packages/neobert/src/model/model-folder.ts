@@ -4,6 +4,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.js";
+import { shortened } from "../files/checked.js";
 import { writeSafetensors } from "../files/safetensors.js";
 import { openCheckpoint } from "../files/weight-files.js";
 import type { Head } from "./architecture.js";
@@ -46,13 +47,14 @@ export function openModel(folder: string, options: OpenOptions = {}): ModelFolde
   try {
     const found = new Map(checkpoint.names().map((name) => [name, checkpoint.info(name).shape]));
     const reshapedHead = freshHead && options.config !== undefined;
-    const { stored, fresh, unused } = matchCheckpointNames(found, {
+    const { stored, fresh, unused, outer } = matchCheckpointNames(found, {
       architecture,
       head,
       freshHead,
       reshapedHead,
       where: folder,
     });
+    if (outer !== "") warnOnce(folder, `the tensors' names begin with ${shortened(outer, 200)}, which is left out`);
     if (unused.length > 0)
       warnOnce(folder, `tensors that no ${architecture.title} has are left out: ${unused.join(", ")}`);
     const started = new Map(fresh.map((spec) => [spec.name, spec]));

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import type { Architecture, GgufForm, Head, Initializer, ParameterSpec } from "./architecture.js";
 import {
+  absentIfNull,
   commonFields,
   described,
   headWidth,
@@ -52,7 +53,7 @@ const schema = z.looseObject({
   decoder_bias: z.boolean().default(true).describe("Bias of the decoder"),
   tie_word_embeddings: z.boolean().default(true).describe(described.tied),
   classifier_pooling: z.enum(["cls", "mean"]).default("cls").describe(described.pooling),
-  classifier_dropout: probability.default(0).describe(described.classifierDropout),
+  classifier_dropout: absentIfNull(probability.default(0)).meta({ description: described.classifierDropout }),
   classifier_bias: z.boolean().default(false).describe("Bias of the prediction head"),
   classifier_activation: z.literal("gelu").default("gelu").describe("Activation of the prediction head"),
 });

@@ -25,6 +25,8 @@ import { tokenHeadLogits } from "./token-heads.js";
 const NAME = "NomicBertConfig";
 const DEFAULT_THETA = 1000;
 
+const wholeHead = z.literal(1).nullish();
+
 const schema = z.looseObject({
   model_type: z.literal("nomic_bert").default("nomic_bert"),
   ...commonFields({ width: 768, layers: 12, heads: 12, tokens: 30528, pad: 0 }),
@@ -46,6 +48,7 @@ const schema = z.looseObject({
       rope_theta: z.number().positive().default(DEFAULT_THETA).describe(described.theta),
       rope_type: z.enum(["default", "dynamic"]).default("default"),
       factor: z.number().positive().nullish(),
+      partial_rotary_factor: wholeHead,
     })
     .nullish()
     .describe(described.rope),
@@ -120,9 +123,38 @@ function fromHubForm(raw: object): unknown {
   };
 }
 
+const ropeFields = z.looseObject({
+  rope_theta: z.number().positive().nullish(),
+  rope_scaling: z.looseObject({}).nullish(),
+  rope_parameters: z.looseObject({}).nullish(),
+  partial_rotary_factor: wholeHead,
+});
+
+/** The rotary fields in one, in transformers 5's order: rope_scaling before rope_parameters, a theta inside before one beside. */
+function withRope(raw: unknown): unknown {
+  const {
+    rope_theta,
+    rope_scaling,
+    rope_parameters,
+    partial_rotary_factor: _,
+    ...fields
+  } = readFields(NAME, ropeFields, raw);
+  if (!rope_scaling && !rope_parameters && rope_theta == null) return fields;
+  const isScaled = rope_scaling && Object.keys(rope_scaling).length > 0;
+  const { type, ...rope } = (isScaled ? rope_scaling : rope_parameters) ?? {};
+  return {
+    ...fields,
+    rope_parameters: {
+      ...(rope_theta != null && { rope_theta }),
+      ...(type !== undefined && { rope_type: type }),
+      ...rope,
+    },
+  };
+}
+
 function parseConfig(raw: unknown): NomicBertConfig {
   const isHubForm = typeof raw === "object" && raw !== null && "n_embd" in raw;
-  const config = readConfig(NAME, schema, isHubForm ? fromHubForm(raw) : raw);
+  const config = readConfig(NAME, schema, isHubForm ? fromHubForm(raw) : withRope(raw));
   const D = headWidth(NAME, config, { given: config.head_dim });
   const rope = config.rope_parameters ?? { rope_theta: DEFAULT_THETA, rope_type: "default" as const };
   const isScaled = rope.rope_type === "dynamic";

@@ -1,6 +1,8 @@
 // A request's body as a JSON value, read under limits: bytes are counted as they come, and nesting is measured before
-// anything is parsed, so that a body of a million brackets costs one pass over it.
+// anything is parsed, so that a body of a million brackets costs one pass over it. Of large bodies one is parsed in a turn of
+// the event loop, so that what else there is to do waits for one of them at most.
 
+import { setImmediate } from "node:timers/promises";
 import { shortened } from "../files/checked.js";
 import { MOST_REPEATED, RequestError } from "./request-error.js";
 
@@ -8,6 +10,10 @@ const MOST_DEPTH = 16;
 /** Lists, objects and fields of a body, and values in lists: a tree of millions takes seconds to build. */
 const MOST_PARTS = 2 ** 17;
 const MOST_VALUES = 2 ** 20 + MOST_PARTS;
+
+/** Bytes from which a body is parsed in a turn of its own: some milliseconds. */
+const LARGE_BYTES = 2 ** 18;
+let lastTurn: Promise<unknown> = Promise.resolve();
 
 /** Reads and parses; `hold` is told of bytes as they come, and may throw. Throws a `RequestError`: 415 for another type, 413 over `mostBytes`, 400 for what is no JSON. */
 export async function readJson(request: Request, mostBytes: number, hold: (bytes: number) => void): Promise<unknown> {
@@ -20,6 +26,7 @@ export async function readJson(request: Request, mostBytes: number, hold: (bytes
     );
   }
   const bytes = await readBytes(request, mostBytes, hold);
+  if (bytes.length >= LARGE_BYTES) await ownTurn();
   const { depth, parts, values } = sizeOf(bytes);
   if (depth > MOST_DEPTH) {
     throw new RequestError("malformed", `body: expected JSON of at most ${MOST_DEPTH} levels, got more`);
@@ -42,6 +49,12 @@ export async function readJson(request: Request, mostBytes: number, hold: (bytes
       shortened(`body: expected JSON, got ${(error as Error).message}`, MOST_REPEATED),
     );
   }
+}
+
+/** Resolves when the turns of all who came before are over. */
+function ownTurn(): Promise<unknown> {
+  lastTurn = lastTurn.then(() => setImmediate());
+  return lastTurn;
 }
 
 async function readBytes(request: Request, mostBytes: number, hold: (bytes: number) => void): Promise<Uint8Array> {

@@ -190,7 +190,9 @@ export class TextTokenizer {
   ): Promise<void> {
     const least = this.#before.length + this.#after.length;
     if (!Number.isInteger(maxTokens) || maxTokens <= least) {
-      throw new RangeError(`${where}: expected maxTokens above the ${least} special tokens, got ${maxTokens}`);
+      throw new RangeError(
+        `${where}: expected \`maxTokens\` above the ${least} special tokens, got ${maxTokens}\nAsk for more, or leave it out.`,
+      );
     }
     // The first of them is still of the turn in which the caller made room for the results.
     for (let turn = 0; texts.length > FEW_TEXTS && turn < 2; turn++) await ownTurn();

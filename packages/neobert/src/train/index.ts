@@ -2,7 +2,7 @@
 
 export { type MergeResult, mergeParts } from "../data/prepare/merge.js";
 export { type PrepareOptions, type PrepareProgress, type PrepareResult, prepareData } from "../data/prepare/prepare.js";
-export { everyNth, type Part, parsePart } from "../files/part.js";
+export { everyNth, type Part } from "../files/part.js";
 export { formatDuration, Progress } from "../terminal/run-progress.js";
 export type { BenchmarkProgress, BenchmarkResult } from "./classify/benchmark.js";
 export { type ClassifyConfig, parseClassifyConfig } from "./classify/classify-config.js";
@@ -25,3 +25,4 @@ export {
   type PretrainOptions,
   pretrain,
 } from "./worker/train-runs.js";
+export { readPart } from "./world/launchers.js";

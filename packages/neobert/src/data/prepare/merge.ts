@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { lockFolder } from "../../files/folder-lock.js";
+import { InputError } from "../../files/input-error.js";
 import { type Part, partName, partsAmong, partsText, partText } from "../../files/part.js";
 import { loadTokenizer, saveTokenizer } from "../../tokenizer/index.js";
 import { type Manifest, manifestFile } from "../manifest.js";
@@ -32,7 +33,7 @@ export function partsIn(out: string): { of: number; finished: Part[]; unfinished
 export function mergeParts(out: string): MergeResult {
   const { of, finished, unfinished, missing } = partsIn(out);
   if (of === 0) {
-    throw new Error(
+    throw new InputError(
       `${out}: expected folders of parts, such as ${partName({ number: 1, of: 4 })}, got none\n` +
         "Make them with: neobert data prepare SOURCES... --part 1/4, and so on",
     );
@@ -43,7 +44,7 @@ export function mergeParts(out: string): MergeResult {
       ...(unfinished.length > 0 ? [`not finished: ${partsText(unfinished)}`] : []),
     ];
     const next = partText([...missing, ...unfinished][0]!);
-    throw new Error(
+    throw new InputError(
       `${out}: expected ${of} finished parts, got ${finished.length} (${lacking.join("; ")})\n` +
         `Prepare them with the command of the others and --part ${next}; what is begun goes on.`,
     );
@@ -56,7 +57,7 @@ export function mergeParts(out: string): MergeResult {
       ({ name, before, after }) => `${name}: ${before} in part ${one}, ${after} in part ${other}`,
     );
     if (lines.length === 0) continue;
-    throw new Error(
+    throw new InputError(
       `${out}: expected parts of one preparation, got others\n  ${lines.join("\n  ")}\n` +
         "Prepare one of them again with the settings and files of the other: --force",
     );
@@ -102,7 +103,7 @@ function mergedManifest(out: string, split: ShardSplit, parts: readonly Part[]):
     shards,
   };
   if (merged.documents > 0) return merged;
-  throw new Error(
+  throw new InputError(
     `${out}: expected documents for ${split} in some of the ${parts.length} parts, got none\n` +
       "Prepare them with other length filters, or another validation fraction or seed.",
   );
@@ -115,7 +116,7 @@ function refuseForeign(out: string, splits: readonly ShardSplit[]): void {
     ? out
     : folders.find((folder) => readdirSync(folder).some((name) => name !== manifestFile));
   if (foreign === undefined) return;
-  throw new Error(
+  throw new InputError(
     `${out}: expected a folder of parts alone, got a preparation that is not in parts in ${foreign}\n` +
       "Move the folders of the parts into one of their own.",
   );

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { globToRegExp, isGlob, walkFiles } from "../../files/glob.js";
+import { InputError } from "../../files/input-error.js";
 import type { Part } from "../../files/part.js";
 import type { HubOptions } from "../../hub/resolve.js";
 
@@ -102,7 +103,7 @@ export async function fetchPart(sources: string | string[], part: Part, options:
     const choose = (all: string[]) => all.filter((path) => paths.has(path));
     const found = hub ? await resolveDataset(hub.name, { ...options, ...hub, files: choose }) : [...paths];
     if (found.length !== paths.size) {
-      throw new Error(
+      throw new InputError(
         `${source}: expected the ${paths.size} files that were listed, got ${found.length}\nName a commit: @REVISION.`,
       );
     }
@@ -115,7 +116,7 @@ export async function fetchPart(sources: string | string[], part: Part, options:
 /** Where a part begins and ends among files of these bytes: cuts nearest to equal shares that leave no part without a file. */
 export function rangeOfPart(bytes: readonly number[], { number, of }: Part): [number, number] {
   if (of > bytes.length) {
-    throw new Error(
+    throw new InputError(
       `fetchPart: expected at least as many files as parts, got ${bytes.length} files for ${of} parts\n` +
         "A file is not divided: take fewer parts, or cut the files.",
     );
@@ -139,7 +140,8 @@ export function rangeOfPart(bytes: readonly number[], { number, of }: Part): [nu
 function hubSource(source: string): { name: string; revision?: string; files: string[] } | undefined {
   if (!source.startsWith(HUB_PREFIX)) return undefined;
   const match = /^([^/@]+\/[^/@]+)(?:@([^/]+))?(?:\/(.+))?$/.exec(source.slice(HUB_PREFIX.length));
-  if (!match) throw new Error(`${source}: expected ${HUB_PREFIX}OWNER/NAME[@REVISION][/PATTERN], got another form`);
+  if (!match)
+    throw new InputError(`${source}: expected ${HUB_PREFIX}OWNER/NAME[@REVISION][/PATTERN], got another form`);
   const [, name, revision, pattern] = match;
   const readable = Object.keys(FORMATS).flatMap((extension) => [
     `**/*.${extension}`,
@@ -159,7 +161,7 @@ export async function hashFile(path: string): Promise<string> {
 function filesOfFolder(folder: string): string[] {
   const files = walkFiles(folder).filter((path) => sourceFormat(path) !== null);
   if (files.length > 0) return files.map((path) => join(folder, path));
-  throw new Error(
+  throw new InputError(
     `${folder}: expected files ending in ${Object.keys(FORMATS).join(", ")} (plain, .gz or .zst), got none\n` +
       "Name the files by a pattern and pass their format.",
   );
@@ -174,5 +176,5 @@ function filesOfGlob(pattern: string): string[] {
   const matches = globToRegExp(rest.join("/"));
   const files = existsSync(folder) ? walkFiles(folder, depth).filter((path) => matches.test(path)) : [];
   if (files.length > 0) return files.map((path) => (fixed === 0 ? path : join(folder, path)));
-  throw new Error(`${pattern}: expected files that match the pattern, got none\nThe search began in ${folder}.`);
+  throw new InputError(`${pattern}: expected files that match the pattern, got none\nThe search began in ${folder}.`);
 }

@@ -23,13 +23,18 @@ interface FolderConfig {
 export function withConfig(raw: unknown, files: FolderConfig): TokenizerJSON {
   const json = parseTokenizerJSON(raw);
   const { config } = files;
-  const isGeneric = /^(PreTrainedTokenizerFast|TokenizersBackend)$/.test(String(config.tokenizer_class)); // of transformers 4 and 5
+  const isGeneric = /^(PreTrainedTokenizerFast|TokenizersBackend)$/.test(className(config)); // of transformers 4 and 5
   // As transformers has it, what stands in a Sequence is not changed.
   const typeOf = (part: string) => (raw as Record<string, { type?: unknown } | null | undefined>)[part]?.type;
   const isBert = typeOf("normalizer") === "BertNormalizer" && !isGeneric;
   const cased = isBert ? withCase(json, config) : json;
   const spaced = typeOf("pre_tokenizer") === "ByteLevel" ? withPrefixSpace(cased, config, isGeneric) : cased;
   return withAddedTokens(spaced, files);
+}
+
+/** The tokenizer's class in Python; empty where none is named. */
+export function className({ tokenizer_class: name }: Fields): string {
+  return typeof name === "string" ? name : "";
 }
 
 /** BERT's normalizer with the config's case, accents and Chinese characters. */
@@ -52,7 +57,7 @@ function withPrefixSpace(json: TokenizerJSON, config: Fields, isGeneric: boolean
   const { add_prefix_space } = config;
   if (typeof add_prefix_space !== "boolean") return json;
   const { post_processor: last } = json;
-  const isRoberta = !isGeneric && !/^GPT2/.test(String(config.tokenizer_class));
+  const isRoberta = !isGeneric && !/^GPT2/.test(className(config));
   return {
     ...json,
     pre_tokenizer: { ...json.pre_tokenizer, add_prefix_space },
@@ -104,8 +109,9 @@ function withAddedTokens(json: TokenizerJSON, files: FolderConfig): TokenizerJSO
   }
   const own = isMade ? [] : json.added_tokens.map(({ content }) => content);
   const described = new Set(decoder ? contents(Object.values(decoder)) : [...own, ...Object.keys(listed)]);
-  for (const token of Object.values(named)) {
-    const known = isObject(token) && tokens.get(String(token.content));
+  for (const [key, token] of Object.entries(named)) {
+    if (!key.endsWith("_token") || !isObject(token) || typeof token.content !== "string") continue;
+    const known = tokens.get(token.content);
     if (known && !described.has(known.content)) tokens.set(known.content, { ...known, ...flagsOf(token) });
   }
   for (const content of special) {

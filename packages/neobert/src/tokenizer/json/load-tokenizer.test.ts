@@ -219,6 +219,13 @@ test("the class and the form of tokenizer.json decide what tokenizer_config.json
   expect(ids({}, { type: "Sequence", normalizers: [json.normalizer] })).toEqual([plain]);
 });
 
+test("a class that is no name is none", () => {
+  const out = folder();
+  writeFileSync(join(out, "vocab.txt"), `${tokens.join("\n")}\n`);
+  writeFileSync(join(out, "tokenizer_config.json"), '{ "tokenizer_class": { "toString": "x" } }');
+  expect(loadTokenizer(out).givesSegments).toBe(true);
+});
+
 test("segments are given as model_input_names says, else as the class does", () => {
   const out = folder();
   writeFileSync(join(out, "vocab.txt"), `${tokens.join("\n")}\n`);

@@ -13,7 +13,7 @@ import { checked, isObject, shown } from "../../files/checked.js";
 import { readJsonFile, readJsonObject, readTextFile } from "../../files/input-file.js";
 import { robertaSpecialTokens, type SpecialTokens, Tokenizer, usualSpecialTokens } from "../tokenizer.js";
 import { bertTokenizerJSON } from "./bert-json.js";
-import { withConfig } from "./folder-config.js";
+import { className, withConfig } from "./folder-config.js";
 import { robertaTokenizerJSON } from "./roberta-json.js";
 import { type BpeJSON, isWordPiece, type TokenizerJSON, vocabSchema, type WordPieceJSON } from "./schema.js";
 
@@ -40,7 +40,7 @@ export function loadTokenizer(folderOrFile: string): Tokenizer {
     paddingSide: sideIn(config, "padding_side"),
     givesSegments: Array.isArray(inputNames)
       ? inputNames.includes("token_type_ids")
-      : !/^(DistilBert|MPNet|Roberta|GPT2|Bart|Longformer)Tokenizer/.test(String(config.tokenizer_class)),
+      : !/^(DistilBert|MPNet|Roberta|GPT2|Bart|Longformer)Tokenizer/.test(className(config)),
   };
   try {
     const isMade = ["vocab.txt", "vocab.json"].includes(basename(file));

@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.js";
-import type { Examples } from "./examples.js";
+import type { Examples, LabelledWords } from "./examples.js";
 import { IGNORED, type Problem } from "./problem.js";
 import { highest } from "./problem-scores.js";
 
@@ -28,7 +28,10 @@ export interface ClassScores {
 const scoresFile = (out: string) => join(out, "scores.json");
 const share = (part: number, whole: number) => (whole === 0 ? 0 : part / whole);
 
-/** Of numbers and answers, which have no labels to tell apart, undefined. */
+/**
+ * Of numbers and answers, which have no labels to tell apart, undefined. A word that the model does not see is given O, or no
+ * label where there is no O, as in the scores of all labels together.
+ */
 export function classScoresOf(
   problem: Problem,
   logits: readonly Float32Array[],
@@ -50,13 +53,19 @@ export function classScoresOf(
     count(expected, true, got === expected);
     if (got !== expected) count(got, false, true);
   };
-  for (const [text, row] of logits.entries()) {
-    const targets = examples.targets(text);
-    if (type === "single") meet(targets[0]!, highest(row));
-    for (const [at, target] of type === "single" ? [] : targets.entries()) {
-      if (type === "multi") count(at, target === 1, row[at]! > 0);
-      else if (target !== IGNORED) meet(target, highest(row.subarray(at * L, (at + 1) * L)));
+  const unseen = labels.indexOf("O");
+  const meetWords = (row: Float32Array, { labels: expected, tokens }: LabelledWords) => {
+    for (const [word, label] of expected.entries()) {
+      const token = tokens[word];
+      const got = token === undefined ? unseen : highest(row.subarray(token * L, (token + 1) * L));
+      if (label !== IGNORED && got >= 0) meet(label, got);
+      else if (label !== IGNORED) count(label, true, false);
     }
+  };
+  for (const [text, row] of logits.entries()) {
+    if (type === "tokens") meetWords(row, examples.words(text));
+    else if (type === "single") meet(examples.targets(text)[0]!, highest(row));
+    else for (const [at, target] of examples.targets(text).entries()) count(at, target === 1, row[at]! > 0);
   }
   const scores = labels.map((label, i) => ({
     label,

@@ -9,6 +9,7 @@ import { goldenRoot } from "../../model/golden.js";
 import { loadTokenizer, trainBpe, trainWordPiece } from "../../tokenizer/index.js";
 import { learningRate } from "../loop/schedule.js";
 import { BestSoFar } from "./best.js";
+import { classScoresOf } from "./class-scores.js";
 import { epochSteps } from "./epochs.js";
 import { Examples } from "./examples.js";
 import { labelledOf, warOrPeace } from "./fixture-classify.js";
@@ -110,7 +111,15 @@ test("entities of words that the model does not see, cut away or without tokens,
     const data = { inputs: [words.join(" ")], labels, words: [words] };
     const examples = await Examples.tokenize(tagging, data, tokenizer, { where: "test", maxTokens });
     const right = [...examples.targets(0)].flatMap((target) => (target === 1 ? [0, 1] : [1, 0]));
-    return scoresOf(tagging, [Float32Array.from(right)], examples);
+    const logits = [Float32Array.from(right)];
+    const { labels: byLabel, confusion } = classScoresOf(tagging, logits, examples, 1)!;
+    // The scores by label are of the same words.
+    expect(byLabel.map(({ count }) => count)).toEqual(
+      tagging.labels.map((label) => tags.filter((tag) => tag === label).length),
+    );
+    expect(byLabel[1]!.recall).toBe(scoresOf(tagging, logits, examples).recall);
+    expect(confusion!.flat().reduce((sum, times) => sum + times)).toBe(words.length);
+    return scoresOf(tagging, logits, examples);
   };
   // Five entities, four of them behind the first 64 tokens, and all that is seen is tagged right.
   expect(tags.filter((tag: string) => tag === "B-X")).toHaveLength(5);

@@ -3,7 +3,16 @@
 
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Adam, AdamW, Generator, SOAP, setNumThreads, soapStepFlops, type Tensor } from "@neobert/torch";
+import {
+  Adam,
+  AdamW,
+  cudaIsAvailable,
+  Generator,
+  SOAP,
+  setNumThreads,
+  soapStepFlops,
+  type Tensor,
+} from "@neobert/torch";
 import { randomStreams, uniform } from "../../data/random.js";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { shortened } from "../../files/checked.js";
@@ -38,6 +47,7 @@ export async function startRun<B, Scores extends object>(
   { resume, world = alone, onNote, shouldStop }: StartOptions,
 ): Promise<RunOf<B>> {
   const { config } = task;
+  checkDevice(config.device, world);
   const isWriter = world.rank === 0;
   if (isWriter) clearHalfDone(config.out);
   await world.sum([]); // no rank looks before that
@@ -105,6 +115,22 @@ export async function startRun<B, Scores extends object>(
   } catch (error) {
     for (const part of owned.reverse()) part.dispose();
     throw error;
+  }
+}
+
+/** NOTE: over GPUs gradients would travel by NCCL, of tensors on the device: that was never run. */
+function checkDevice(device: CommonRunConfig["device"], { size }: World): void {
+  if (device === "cpu") return;
+  if (size > 1) {
+    throw new InputError(
+      `device: expected cpu where ${size} processes take the steps together, got ${device}\n` +
+        "Train on one GPU by one process, or on the processors of all machines.",
+    );
+  }
+  if (!cudaIsAvailable()) {
+    throw new InputError(
+      `device: expected cpu, as libtorch finds no GPU, got ${device}\nRun \`npx neobert doctor\` to see what lacks.`,
+    );
   }
 }
 

@@ -260,6 +260,9 @@ describe("a mistake in the file", () => {
     );
     expect(messageOf(() => parse(""))).toMatch(/^RUN.yaml: expected a mapping, got nothing/);
     expect(messageOf(() => loadRunConfig("no/such.yaml"))).toMatch(/^no\/such.yaml: expected a run file/);
+    const pointer = join(mkdtempSync(join(tmpdir(), "run-")), "run.yaml");
+    writeFileSync(pointer, "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 1\n");
+    expect(messageOf(() => loadRunConfig(pointer))).toMatch(/run\.yaml: .*Git LFS pointer.*\n.*git lfs pull/);
   });
 });
 

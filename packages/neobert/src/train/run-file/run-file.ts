@@ -9,6 +9,7 @@ import { type Document, isMap, isNode, LineCounter, parseDocument, stringify, ty
 import { z } from "zod";
 import { shown } from "../../files/checked.js";
 import { InputError } from "../../files/input-error.js";
+import { refuseLfsPointer } from "../../files/input-file.js";
 import { notYaml } from "../../files/yaml.js";
 import { type Complaint, describeComplaints, describeIssues, dotted, type SettingSource } from "./complaints.js";
 
@@ -103,13 +104,16 @@ function setOver(source: SettingSource, own: SettingSource, path: string[] = [])
 }
 
 function readRunText(path: string): string {
+  let bytes: Buffer;
   try {
-    return readFileSync(path, "utf8");
+    bytes = readFileSync(path); // a pipe will do
   } catch (cause) {
     throw new InputError(`${path}: expected a run file, got none that can be read\nThe folder runs/ has examples.`, {
       cause,
     });
   }
+  refuseLfsPointer(path, bytes);
+  return bytes.toString("utf8");
 }
 
 /**

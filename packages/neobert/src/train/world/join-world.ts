@@ -7,7 +7,7 @@ import { alone, type World, worldOfGroup } from "./world.js";
 export interface JoinOptions {
   env?: NodeJS.ProcessEnv;
   log?: (line: string) => void;
-  /** Of the start and of every collective; @neobert/torch's default unless given. */
+  /** Of the start and of every collective; @neobert/torch's five minutes unless given. */
   timeoutMs?: number;
 }
 

@@ -1,7 +1,7 @@
 // Each launcher's variables as its own documentation has them, and what is wrong with variables.
 
 import { describe, expect, test } from "vitest";
-import { worldOf } from "./launchers.js";
+import { rankOf, worldOf } from "./launchers.js";
 
 const torchrun = {
   RANK: "5",
@@ -45,6 +45,17 @@ const openmpi = {
 
 const master = { MASTER_ADDR: "10.0.0.7", MASTER_PORT: "29501" };
 const atMaster = { host: "10.0.0.7", port: 29501 };
+
+test("rank and size alone need no place to meet, and a world of one has them too", () => {
+  expect(rankOf(torchrun)).toEqual({ rank: 5, size: 8 });
+  expect(rankOf(openmpi)).toEqual({ rank: 1, size: 2 });
+  expect(() => worldOf({ RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "0" })).toThrow("MASTER_ADDR");
+  expect(rankOf({ RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "0" })).toEqual({ rank: 1, size: 2 });
+  expect(rankOf({ RANK: "0", WORLD_SIZE: "1" })).toEqual({ rank: 0, size: 1 });
+  expect(rankOf({})).toBeUndefined();
+  expect(() => rankOf({ RANK: "2", WORLD_SIZE: "2" })).toThrow("expected RANK below WORLD_SIZE=2, got 2\n");
+  expect(() => rankOf({ RANK: "0" })).toThrow("expected WORLD_SIZE beside RANK=0, got none\n");
+});
 
 test.each([
   {
@@ -93,6 +104,12 @@ test.each([
       ENVIRONMENT: "BATCH",
     },
     place: { rank: 4, localSize: 1, restart: 6, prefix: "neobert/9876543.0/6" },
+  },
+  {
+    // A list that does not fit the task, as of another node.
+    source: "slurm",
+    env: { ...srun, SLURM_NODEID: "2" },
+    place: { rank: 3, localRank: 1, localSize: undefined },
   },
   {
     // As little as an old srun sets, and the script's own meeting point.

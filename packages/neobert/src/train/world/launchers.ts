@@ -7,6 +7,7 @@
 // the batch script has SLURM_PROCID=0 without a step. What is started there without srun runs alone.
 
 import { InputError } from "../../files/input-error.js";
+import { type Part, parsePart } from "../../files/part.js";
 
 export type LauncherName = "torchrun" | "neobert" | "environment" | keyof typeof others;
 
@@ -105,6 +106,16 @@ export function worldOf(env: Environment): WorldPlace | undefined {
   };
 }
 
+/** Rank and size alone, for work whose ranks need not meet, a world of one too; undefined without a launcher. Throws as `worldOf`. */
+export function rankOf(env: Environment): { rank: number; size: number } | undefined {
+  const [first, ...rest] = claims(env);
+  if (first) refuseContradictions(env, first, rest);
+  return first && { rank: first.numbers.rank, size: first.numbers.size };
+}
+
+/** The part of the work that `--part` names: `i/n`, or `rank`. Throws where it is neither. */
+export const readPart = (text: string): Part => parsePart(text, () => rankOf(process.env));
+
 interface Claim {
   source: LauncherName;
   names: Variables;
@@ -168,7 +179,7 @@ function readLocal(env: Environment, source: LauncherName, names: Variables, siz
   const localSize = sizeName
     ? wholeNumber(env, sizeName, 1)
     : source === "slurm"
-      ? slurmTasks(env)
+      ? slurmTasks(env, localRank)
       : !rankName
         ? 1
         : undefined;
@@ -188,15 +199,15 @@ function readLocal(env: Environment, source: LauncherName, names: Variables, siz
   return { localRank, localSize };
 }
 
-/** Tasks of this node, by the likes of `2(x3),1`; undefined where Slurm does not say. */
-function slurmTasks(env: Environment): number | undefined {
-  const list = env.SLURM_STEP_TASKS_PER_NODE ?? env.SLURM_TASKS_PER_NODE;
-  if (!list || !isSet(env, "SLURM_NODEID")) return undefined;
-  const counts = list.split(",").flatMap((part) => {
+/** Tasks of this node, by the likes of `2(x3),1`; undefined where Slurm does not say, or says it of another node. */
+function slurmTasks(env: Environment, localRank: number): number | undefined {
+  if (!isSet(env, "SLURM_NODEID")) return undefined;
+  const counts = (env.SLURM_STEP_TASKS_PER_NODE ?? "").split(",").flatMap((part) => {
     const [, count, times = "1"] = /^(\d+)(?:\(x(\d{1,6})\))?$/.exec(part) ?? [];
     return count === undefined ? [] : Array.from({ length: Number(times) }, () => Number(count));
   });
-  return counts[wholeNumber(env, "SLURM_NODEID")];
+  const tasks = counts[wholeNumber(env, "SLURM_NODEID")];
+  return tasks !== undefined && tasks > localRank ? tasks : undefined;
 }
 
 /** The store's address: MASTER_ADDR and MASTER_PORT, else by Slurm's first node, else of this machine where all ranks are on it. */
