@@ -2,6 +2,7 @@
 // uses; by one process or as one rank of several.
 
 import { AdamW } from "@neobert/torch";
+import { architectureOf } from "#neobert/model/index";
 import { ComputeWeights } from "#neobert/model/torch/torch-compute-weights";
 import { TorchModel } from "#neobert/model/torch/torch-model";
 import { TorchOps } from "#neobert/model/torch/torch-ops";
@@ -10,10 +11,8 @@ import { DistributedUpdater } from "#neobert/train/world/distributed-updater";
 import { LocalUpdater } from "#neobert/train/world/updater";
 import { alone } from "#neobert/train/world/world";
 
-const vocabulary = 30522;
-
 /** Packed batches of random ids with 20 % of the rows masked, one after another from one draw. */
-export function packer() {
+export function packer(vocabulary = 30522) {
   let state = 1;
   const random = (below) => Math.floor(((state = (state * 48271) % 2147483647) / 2147483647) * below);
   return (lengths) => {
@@ -25,14 +24,23 @@ export function packer() {
   };
 }
 
-/** The model, 768 wide, and what it computes with. */
-export function randomModel({ layers, dtype }) {
-  const model = TorchModel.create({
-    model_type: "neobert",
-    num_hidden_layers: layers,
-    norm_eps: 1e-5,
-    vocab_size: vocabulary,
+const configOf = ({ layers, hidden = 768, vocabulary = 30522 }) => ({
+  ...{ model_type: "neobert", num_hidden_layers: layers, norm_eps: 1e-5, vocab_size: vocabulary },
+  ...{ hidden_size: hidden, num_attention_heads: hidden / 64, intermediate_size: 4 * hidden },
+});
+
+/** Names and sizes of the model's parameters, and which are computed with in bfloat16. */
+export function shapes({ dtype, ...size }) {
+  const specs = architectureOf(configOf(size)).parameters("maskedLM");
+  return specs.map(({ name, shape, role }) => {
+    const count = shape.reduce((product, length) => product * length, 1);
+    return { name, count, isNarrow: dtype === "bf16" && role === "matrix" };
   });
+}
+
+/** The model and what it computes with. */
+export function randomModel({ dtype, ...size }) {
+  const model = TorchModel.create(configOf(size));
   return { model, compute: new ComputeWeights(model, dtype) };
 }
 

@@ -10,7 +10,11 @@ const file = `${folder}${name}.mjs`;
 if (name === undefined || name === "run" || !existsSync(file)) {
   if (name !== undefined) console.error(`bench: expected one of the benchmarks below, got ${name}`);
   for (const entry of readdirSync(folder).filter(
-    (entry) => entry.endsWith(".mjs") && !["measure.mjs", "run.mjs", "serve-soak.mjs", "side.mjs"].includes(entry),
+    (entry) =>
+      entry.endsWith(".mjs") &&
+      !["measure.mjs", "network.mjs", "random-step.mjs", "run.mjs", "serve-soak.mjs", "side.mjs", "team.mjs"].includes(
+        entry,
+      ),
   )) {
     const first = readFileSync(folder + entry, "utf8")
       .split("\n")[0]

@@ -4,11 +4,11 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
 /**
- * Starts `program script OPTIONS`, with `env` beside the environment and on `cores` alone where they are given; `ask` sends a task and resolves with its
+ * Starts `program script OPTIONS`, after the words of `within`, with `env` beside the environment; `ask` sends a task and resolves with its
  * answer, `next` with the next line, `end` when it is gone.
  */
-export function startSide(program, script, options, { env = {}, cores } = {}) {
-  const command = [...(cores ? ["taskset", "-c", cores] : []), program, script, JSON.stringify(options)];
+export function startSide(program, script, options, { env = {}, within = [] } = {}) {
+  const command = [...within, program, script, JSON.stringify(options)];
   const child = spawn(command[0], command.slice(1), {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...env },

@@ -6,7 +6,7 @@ import { joinWorld } from "#neobert/train/world/join-world";
 import { answerTasks, msOf, peakMB } from "./measure.mjs";
 import { packer, randomModel, randomTrainer } from "./random-step.mjs";
 
-const { layers, batch, length, microBatches, dtype, sharding, threads } = JSON.parse(process.argv[2]);
+const { batch, length, microBatches, sharding, threads, ...size } = JSON.parse(process.argv[2]);
 setNumThreads(threads);
 
 const joined = await joinWorld();
@@ -30,10 +30,10 @@ function watched(group) {
 }
 const world = joined.group ? { ...joined, group: watched(joined.group) } : joined;
 
-const parts = randomModel({ layers, dtype });
+const parts = randomModel(size);
 const weightBytes = memoryStats().allocatedBytes;
 const { updater, step } = randomTrainer(parts, { world, sharding });
-const pack = packer();
+const pack = packer(size.vocabulary);
 const share = Array.from({ length: microBatches }, () => pack(Array(batch).fill(length)));
 
 // Of optimizer and gradients together, as the optimizer's step begins.
