@@ -326,7 +326,7 @@ test("a signal while models load ends the program with 0, whatever is loaded by 
 
 test("without a model the program says what is missing; a file of models that is wrong ends it with file and field", async () => {
   const none = await program(["--port", "0"], { MODEL_ID: "" });
-  expect([none.child.exitCode, none.out().includes("missing required argument")]).toEqual([1, true]);
+  expect([none.child.exitCode, none.out().includes("missing required argument")]).toEqual([2, true]);
   const file = join(place, "models.yaml");
   writeFileSync(file, `models: [{ model: ${folder}, threads: no }]`);
   const wrong = await program(["--port", "0"], { MODEL_ID: file });

@@ -249,7 +249,7 @@ export function isStartedAgain(env: Environment): boolean {
 
 function startOf(env: Environment, source: LauncherName): { restart: number; prefix: string } {
   const starts: Record<string, [id: string | undefined, count: string]> = {
-    neobert: [env.NEOBERT_LAUNCH, "NEOBERT_RESTART"],
+    "neobert launch": [env.NEOBERT_LAUNCH, "NEOBERT_RESTART"],
     torchrun: [env.TORCHELASTIC_RUN_ID, "TORCHELASTIC_RESTART_COUNT"],
     slurm: [`${env.SLURM_JOB_ID}.${env.SLURM_STEP_ID}`, "SLURM_RESTART_COUNT"],
   };
