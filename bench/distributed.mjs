@@ -41,7 +41,7 @@ async function compare(name, dtype, mode) {
   if (existsSync(peerPython)) {
     teams[`DDP, ${mode}`] = await startTeam(RANKS, peerPython, "train-torch-ddp.py", { ...shape, mode });
   }
-  for (const team of Object.values(teams)) await team.ask({ steps: 2 });
+  for (const team of Object.values(teams)) await team.ask({ steps: microBatches > 1 ? 1 : 2 }); // warm up
   const sides = Object.entries(teams).map(([side, team]) => [side, () => countBytes(team)]);
   const results = await inTurns(Object.fromEntries(sides), rounds, 0);
   const tokens = RANKS * microBatches * batch * length;
