@@ -69,6 +69,8 @@ export class DistributedUpdater implements Updater {
   readonly #seen = new Set<string>();
   #used: ReadonlySet<string> | undefined;
   #sent: Sent[] = [];
+  /** Those of the micro-batch before, where gradients are sharded. */
+  #late: Sent[] = [];
   /** By bucket: the sums that this rank owns, of all micro-batches so far. */
   #sums: Tensor[] = [];
 
@@ -94,7 +96,7 @@ export class DistributedUpdater implements Updater {
   }
 
   collect(): Promise<void> | undefined {
-    if (this.#sharding === "gradients") return this.#finishRound();
+    if (this.#sharding === "gradients") return this.#endRound();
     this.#compute.collectGradients(false);
     return undefined;
   }
@@ -105,7 +107,14 @@ export class DistributedUpdater implements Updater {
   }
 
   async sum(numbers: readonly number[]) {
-    await this.#finishRound();
+    if (this.#sharding === "none") {
+      this.#sendRest();
+      for (const { work } of this.#sent) await work.wait();
+    } else {
+      await this.#endRound();
+      await this.#add(this.#late);
+      this.#late = [];
+    }
     const own = this.#sharding === "none" ? this.#sent.map(({ own }) => own) : this.#sums;
     const square = totalNorm(own) ** 2;
     const names = this.#used ? [] : [...this.#model.weights.keys()];
@@ -135,9 +144,9 @@ export class DistributedUpdater implements Updater {
   }
 
   zeroGrad(): void {
-    for (const { flat, own } of this.#sent) for (const tensor of [flat, own]) tensor?.dispose();
+    for (const { flat, own } of [...this.#sent, ...this.#late]) for (const tensor of [flat, own]) tensor?.dispose();
     for (const sums of this.#sums) sums.dispose();
-    [this.#sent, this.#sums] = [[], []];
+    [this.#sent, this.#late, this.#sums] = [[], [], []];
     for (const weight of this.#model.weights.values()) weight.grad = undefined;
     this.#optimizer.zeroGrad();
     this.#compute.zeroGrad();
@@ -247,19 +256,30 @@ export class DistributedUpdater implements Updater {
     if (copy) copy.grad = undefined;
   }
 
-  /** Ends when all buckets have arrived. */
-  async #finishRound(): Promise<void> {
+  #sendRest(): void {
     while (this.#sent.length < this.#buckets.length) this.#send();
-    for (const { work } of this.#sent) await work.wait();
-    if (this.#sharding === "none") return;
-    const before = this.#sums;
-    this.#sums = this.#sent.map(({ own }, i) => {
-      if (!before[i]) return own;
-      tidy(() => noGrad(() => before[i]!.add_(own)));
+  }
+
+  /** Leaves a micro-batch's buckets on their way while the next one is computed; adds up those of the one before. */
+  async #endRound(): Promise<void> {
+    this.#sendRest();
+    const before = this.#late;
+    [this.#late, this.#sent] = [this.#sent, []];
+    await this.#add(before);
+  }
+
+  /** Waits for the buckets of a micro-batch and adds what this rank owns of them. */
+  async #add(sent: readonly Sent[]): Promise<void> {
+    for (const { work } of sent) await work.wait();
+    for (const [i, { own }] of sent.entries()) {
+      const sums = this.#sums[i];
+      if (!sums) {
+        this.#sums[i] = own;
+        continue;
+      }
+      tidy(() => noGrad(() => sums.add_(own)));
       own.dispose();
-      return before[i]!;
-    });
-    this.#sent = [];
+    }
   }
 
   /** Every rank gives its part of what it owns, and takes those of the others, of the buckets for which there is one. */
