@@ -1,11 +1,10 @@
 // More ranks than cores: eight processes take the steps of one.
 
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runRanks } from "../../packages/neobert/src/train/fixture-ranks.js";
-import { smallRun, writePreparedFolder } from "../../packages/neobert/src/train/fixture-train.js";
-import { formatRunConfig } from "../../packages/neobert/src/train/run-file/run-file.js";
+import { writePreparedFolder, writeSmallRun } from "../../packages/neobert/src/train/fixture-train.js";
 
 let root: string;
 beforeAll(async () => {
@@ -16,11 +15,9 @@ afterAll(() => rmSync(root, { recursive: true }));
 async function lossesOf(ranks: number, sharding: string): Promise<number[]> {
   // Eleven micro-batches: three ranks have two of them.
   const settings = ["microBatchTokens=100", "optimizer={ lr: 1e-3, eps: 1e-4 }", "log.everySteps=1"];
-  const config = smallRun(root, `${sharding}-${ranks}`, ...settings, `sharding=${sharding}`);
-  const file = join(root, `${sharding}-${ranks}.yaml`);
-  writeFileSync(file, formatRunConfig(config));
+  const { file, out } = writeSmallRun(root, `${sharding}-${ranks}`, ...settings, `sharding=${sharding}`);
   await runRanks(ranks, ["pretrain", file]);
-  const lines = readFileSync(join(config.out, "metrics.jsonl"), "utf8").trim().split("\n");
+  const lines = readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n");
   return lines.map((line) => JSON.parse(line)).flatMap(({ loss }) => loss ?? []);
 }
 

@@ -5,9 +5,9 @@ import { existsSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { finishedModelOf, latestCheckpoint } from "../../packages/neobert/src/files/run-folder.js";
 import { startRanks } from "../../packages/neobert/src/train/fixture-ranks.js";
-import { writePreparedFolder } from "../../packages/neobert/src/train/fixture-train.js";
+import { writePreparedFolder, writeSmallRun } from "../../packages/neobert/src/train/fixture-train.js";
 import { readState } from "../../packages/neobert/src/train/loop/checkpoint.js";
-import { childrenOf, findRank, neobert, writeRun } from "./fixture.js";
+import { childrenOf, findRank, neobert } from "./fixture.js";
 
 let root: string;
 beforeAll(async () => {
@@ -22,7 +22,7 @@ const hasCheckpoint = (out: string) =>
 test.each([0, 1])(
   "SIGTERM to rank %i alone stops all after one step, with a checkpoint and status 75",
   async (rank) => {
-    const { file, out } = writeRun(root, `told-${rank}`, ...long);
+    const { file, out } = writeSmallRun(root, `told-${rank}`, ...long);
     const { child, ended, output } = neobert(["launch", "--processes", "2", "--", "pretrain", file]);
     await hasCheckpoint(out);
     process.kill(findRank(childrenOf(child.pid!), rank), "SIGTERM");
@@ -33,7 +33,7 @@ test.each([0, 1])(
 );
 
 test("a rank whose peer is killed ends with status 76 and names it", async () => {
-  const { file, out } = writeRun(root, "lost", ...long);
+  const { file, out } = writeSmallRun(root, "lost", ...long);
   const { children, ended } = await startRanks(2, ["pretrain", file]);
   await hasCheckpoint(out);
   children[1]!.kill("SIGKILL");
@@ -43,7 +43,7 @@ test("a rank whose peer is killed ends with status 76 and names it", async () =>
 });
 
 test("a rank whose peer is stopped ends with status 76 after its time-out, and names it", async () => {
-  const { file, out } = writeRun(root, "stopped", ...long, "timeoutMinutes=0.1");
+  const { file, out } = writeSmallRun(root, "stopped", ...long, "timeoutMinutes=0.1");
   const port = 30_000 + Math.floor(Math.random() * 20_000);
   const [first, second] = [0, 1].map((rank) => {
     const place = { RANK: `${rank}`, WORLD_SIZE: "2", LOCAL_RANK: `${rank}`, LOCAL_WORLD_SIZE: "2" };
@@ -61,7 +61,7 @@ test.each([
   [77, "a loss that is not finite", "optimizer.lr=1e30", "expected a finite"],
   [2, "an option that is none", "optimizer.lrr=1", "Did you mean"],
 ])("status %i: %s ends a launched run, which is not started anew", async (status, _, override, said) => {
-  const { file } = writeRun(root, `status-${status}`, ...long);
+  const { file } = writeSmallRun(root, `status-${status}`, ...long);
   const { ended, output } = neobert(["launch", "--processes", "2", "--", "pretrain", file, override]);
   expect(await ended, output()).toBe(status);
   expect(output()).toContain(said);
@@ -69,7 +69,7 @@ test.each([
 });
 
 test("a run of two machines goes on with one when the other is lost", async () => {
-  const { file, out } = writeRun(
+  const { file, out } = writeSmallRun(
     root,
     "machines",
     "steps=600",

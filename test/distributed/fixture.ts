@@ -2,21 +2,10 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { smallRun } from "../../packages/neobert/src/train/fixture-train.js";
-import { formatRunConfig } from "../../packages/neobert/src/train/run-file/run-file.js";
 
 export const program = fileURLToPath(new URL("../../packages/neobert/bin/neobert.js", import.meta.url));
-
-/** A run on a prepared folder, for a name. */
-export function writeRun(root: string, name: string, ...overrides: string[]): { file: string; out: string } {
-  const config = smallRun(root, name, ...overrides);
-  const file = join(root, `${name}.yaml`);
-  writeFileSync(file, formatRunConfig(config));
-  return { file, out: config.out };
-}
 
 export interface Started {
   child: ChildProcess;

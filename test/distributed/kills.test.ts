@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { latestCheckpoint } from "../../packages/neobert/src/files/run-folder.js";
-import { writePreparedFolder } from "../../packages/neobert/src/train/fixture-train.js";
-import { childrenOf, neobert, writeRun } from "./fixture.js";
+import { writePreparedFolder, writeSmallRun } from "../../packages/neobert/src/train/fixture-train.js";
+import { childrenOf, neobert } from "./fixture.js";
 
 const kills = Number(process.env.NEOBERT_KILLS ?? 20);
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(root, { recursive: true }));
 
 const runOf = (name: string, sharding: string) =>
-  writeRun(root, name, `sharding=${sharding}`, "steps=600", "checkpoint.everySteps=10", "evaluate.everySteps=100");
+  writeSmallRun(root, name, `sharding=${sharding}`, "steps=600", "checkpoint.everySteps=10", "evaluate.everySteps=100");
 
 function launch(file: string) {
   const options = ["--processes", "2", "--max-restarts", `${kills}`, "--silence", "4", "--grace", "2"];

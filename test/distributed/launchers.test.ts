@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { finishedModelOf, latestCheckpoint } from "../../packages/neobert/src/files/run-folder.js";
-import { writePreparedFolder } from "../../packages/neobert/src/train/fixture-train.js";
-import { childrenOf, findRank, neobert, program, start, writeRun } from "./fixture.js";
+import { writePreparedFolder, writeSmallRun } from "../../packages/neobert/src/train/fixture-train.js";
+import { childrenOf, findRank, neobert, program, start } from "./fixture.js";
 
 const ofPeers = fileURLToPath(new URL("../../.cache/peers/transformers-4/bin/torchrun", import.meta.url));
 const torchrun = [process.env.TORCHRUN ?? "torchrun", ofPeers].find((path) => spawnSync(path, ["--help"]).status === 0);
@@ -20,7 +20,7 @@ let root: string;
 let ofLaunch: Buffer;
 beforeAll(async () => {
   root = await writePreparedFolder();
-  const { file, out } = writeRun(root, "launched");
+  const { file, out } = writeSmallRun(root, "launched");
   const launched = neobert(["launch", "--processes", "2", "--", "pretrain", file]);
   expect(await launched.ended, launched.output()).toBe(0);
   ofLaunch = weightsOf(out);
@@ -31,7 +31,7 @@ const underTorchrun = (file: string, ...flags: string[]) =>
   start(torchrun!, [...flags, "--no-python", "--nproc-per-node", "2", process.execPath, program, "pretrain", file]);
 
 test.skipIf(!torchrun)("two ranks of torchrun's make the bytes of `neobert launch`", async () => {
-  const { file, out } = writeRun(root, "torchrun");
+  const { file, out } = writeSmallRun(root, "torchrun");
   const { ended, output } = underTorchrun(file, "--standalone");
   expect(await ended, output()).toBe(0);
   expect(output()).toContain("torchrun: rank 0 of 2");
@@ -39,7 +39,7 @@ test.skipIf(!torchrun)("two ranks of torchrun's make the bytes of `neobert launc
 });
 
 test.skipIf(!torchrun)("ranks that torchrun starts anew after one was killed resume by themselves", async () => {
-  const { file, out } = writeRun(root, "killed", "steps=400", "evaluate.everySteps=1000");
+  const { file, out } = writeSmallRun(root, "killed", "steps=400", "evaluate.everySteps=1000");
   const { child, ended, output } = underTorchrun(file, "--standalone", "--max-restarts", "1");
   await expect.poll(() => latestCheckpoint(out), { timeout: 120_000 }).toBeDefined();
   process.kill(findRank(childrenOf(child.pid!), 1), "SIGKILL");
@@ -70,7 +70,7 @@ test.each<{ source: string; env: Record<string, string>; ofRank: (rank: number) 
 ])(
   "two processes with the variables of $source make the bytes of `neobert launch`",
   async ({ source, env, ofRank }) => {
-    const { file, out } = writeRun(root, source);
+    const { file, out } = writeSmallRun(root, source);
     const ranks = [0, 1].map((rank) => neobert(["pretrain", file], { ...env, ...ofRank(rank) }));
     expect(await Promise.all(ranks.map(({ ended }) => ended)), ranks.map(({ output }) => output()).join()).toEqual([
       0, 0,

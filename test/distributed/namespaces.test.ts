@@ -6,8 +6,8 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { finishedModelOf, latestCheckpoint } from "../../packages/neobert/src/files/run-folder.js";
-import { writePreparedFolder } from "../../packages/neobert/src/train/fixture-train.js";
-import { neobert, program, start, writeRun } from "./fixture.js";
+import { writePreparedFolder, writeSmallRun } from "../../packages/neobert/src/train/fixture-train.js";
+import { neobert, program, start } from "./fixture.js";
 
 const [near, far] = [`neobert-near-${process.pid}`, `neobert-far-${process.pid}`];
 const isAble = process.getuid?.() === 0 && spawnSync("ip", ["netns", "add", near]).status === 0;
@@ -39,7 +39,7 @@ function launch(file: string, ...flags: string[]) {
 }
 
 test.skipIf(!isAble)("two machines of a rank each make the bytes of two ranks on one, over the cable", async () => {
-  const [here, there] = [writeRun(root, "one-machine"), writeRun(root, "two-machines")];
+  const [here, there] = [writeSmallRun(root, "one-machine"), writeSmallRun(root, "two-machines")];
   const alone = neobert(["launch", "--processes", "2", "--", "pretrain", here.file]);
   expect(await alone.ended, alone.output()).toBe(0);
   const nodes = launch(there.file);
@@ -50,7 +50,13 @@ test.skipIf(!isAble)("two machines of a rank each make the bytes of two ranks on
 });
 
 test.skipIf(!isAble)("when the cable is cut node 0 goes on alone, and the other ends with status 76", async () => {
-  const { file, out } = writeRun(root, "cut", "steps=600", "checkpoint.everySteps=20", "evaluate.everySteps=100000");
+  const { file, out } = writeSmallRun(
+    root,
+    "cut",
+    "steps=600",
+    "checkpoint.everySteps=20",
+    "evaluate.everySteps=100000",
+  );
   const [first, second] = launch(file, "--min-nodes", "1", "--silence", "6", "--grace", "2", "--join-timeout", "5");
   await expect.poll(() => latestCheckpoint(out), { timeout: 60_000, interval: 20 }).toBeDefined();
   ip(`-n ${near} link set cable0 down`);

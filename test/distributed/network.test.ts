@@ -3,14 +3,13 @@
 // The cable can be slow (`tc`: tbf for the rate, and netem for the delay where the kernel has it) and can be cut. Needs root.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { finishedModelOf, latestCheckpoint } from "../../packages/neobert/src/files/run-folder.js";
 import { type RanksPlace, runRanks, startRanks } from "../../packages/neobert/src/train/fixture-ranks.js";
-import { smallRun, writePreparedFolder } from "../../packages/neobert/src/train/fixture-train.js";
-import { formatRunConfig } from "../../packages/neobert/src/train/run-file/run-file.js";
+import { writePreparedFolder, writeSmallRun } from "../../packages/neobert/src/train/fixture-train.js";
 
 const spaces = ["a", "b"].map((name) => `neobert-${process.pid}-${name}`);
 const isPossible = process.getuid?.() === 0 && spawnSync("ip", ["netns", "add", spaces[0]!]).status === 0;
@@ -57,12 +56,8 @@ describe.skipIf(!isPossible)("two machines", () => {
     for (const space of spaces) execFileSync("ip", ["netns", "del", space]);
   });
 
-  function writeRun(name: string, ...overrides: string[]) {
-    const config = smallRun(root, name, "sharding=gradients", ...overrides);
-    const file = join(root, `${name}.yaml`);
-    writeFileSync(file, formatRunConfig(config));
-    return { file, out: config.out };
-  }
+  const writeRun = (name: string, ...overrides: string[]) =>
+    writeSmallRun(root, name, "sharding=gradients", ...overrides);
 
   const weightsOf = (out: string) => readFileSync(join(finishedModelOf(out), "model.safetensors"));
 

@@ -4,13 +4,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
 import { compiledFile } from "../files/package.js";
-import type { LaunchOptions } from "./launch.js";
+import { freePort, type LaunchOptions } from "./launch.js";
 
 const started: ChildProcess[] = [];
 afterEach(() => {
@@ -59,14 +58,6 @@ function start(code: string, options: Partial<LaunchOptions> = {}): Running {
     says,
     ended: once(child, "close").then(([status]) => status),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
 }
 
 test("ranks have torchrun's variables, rank 0's output is untouched, the others' lines have their number", async () => {

@@ -142,7 +142,8 @@ function divideCores({ processes, note }: LaunchOptions): CoreGroups {
   return { threads, groups: isBound ? groups : undefined };
 }
 
-function freePort(): Promise<number> {
+/** A port of this machine that nobody listens on, a moment ago. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().once("error", reject);
     server.listen(0, "127.0.0.1", () => {

@@ -1,8 +1,8 @@
 // For tests: the command line started as the ranks of one world.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../launch/launch.js";
 
 const program = fileURLToPath(new URL("../../bin/neobert.js", import.meta.url));
 
@@ -52,11 +52,3 @@ function endOf(child: ChildProcess): Promise<Ended> {
 
 const texts = (values: Record<string, unknown>) =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, `${value}`]));
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

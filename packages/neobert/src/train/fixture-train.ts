@@ -7,6 +7,7 @@ import { prepareData } from "../data/index.js";
 import { randomBelow } from "../data/random.js";
 import { saveTokenizer, trainBpe, trainWordPiece } from "../tokenizer/index.js";
 import { parseRunConfig, type RunConfig } from "./pretrain/pretrain-config.js";
+import { formatRunConfig } from "./run-file/run-file.js";
 
 const words = "the house of a united people shall govern its own free states in peace and war by law".split(" ");
 
@@ -60,4 +61,12 @@ checkpoint: { everySteps: 4, keep: 2 }
 log: { everySteps: 3 }
 `;
   return parseRunConfig(yaml, { file: "smallRun", overrides });
+}
+
+/** `smallRun` as a run file beside the prepared folder. */
+export function writeSmallRun(root: string, name: string, ...overrides: string[]): { file: string; out: string } {
+  const config = smallRun(root, name, ...overrides);
+  const file = join(root, `${name}.yaml`);
+  writeFileSync(file, formatRunConfig(config));
+  return { file, out: config.out };
 }

@@ -2,14 +2,13 @@
 // and Ctrl-C and SIGTERM, which write a checkpoint first. Oracle: the unbroken run's bytes.
 
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { latestCheckpoint } from "../files/run-folder.js";
-import { smallRun, writePreparedFolder } from "./fixture-train.js";
+import { writePreparedFolder, writeSmallRun } from "./fixture-train.js";
 import { readState } from "./loop/checkpoint.js";
-import { formatRunConfig } from "./run-file/run-file.js";
 
 const program = fileURLToPath(new URL("../../bin/neobert.js", import.meta.url));
 const kills = 20;
@@ -21,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(root, { recursive: true }));
 
 function writeRun(name: string): { file: string; out: string } {
-  const config = smallRun(
+  return writeSmallRun(
     root,
     name,
     "model={ hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24, dropout: 0.1 }",
@@ -32,9 +31,6 @@ function writeRun(name: string): { file: string; out: string } {
     "evaluate.everySteps=100",
     "log.everySteps=7",
   );
-  const file = join(root, `${name}.yaml`);
-  writeFileSync(file, formatRunConfig(config));
-  return { file, out: config.out };
 }
 
 /** Runs to its end, or until `signal` is sent, once `due` holds; resolves with what ended it. */

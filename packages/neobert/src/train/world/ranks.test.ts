@@ -10,9 +10,8 @@ import { latestCheckpoint } from "../../files/run-folder.js";
 import { openSafetensors } from "../../files/safetensors.js";
 import { warOrPeace } from "../classify/fixture-classify.js";
 import { runRanks, startRanks } from "../fixture-ranks.js";
-import { smallRun, writePreparedFolder } from "../fixture-train.js";
+import { writePreparedFolder, writeSmallRun } from "../fixture-train.js";
 import { readState } from "../loop/checkpoint.js";
-import { formatRunConfig } from "../run-file/run-file.js";
 
 let root: string;
 let bert: string;
@@ -129,19 +128,8 @@ test("classification: ranks share a step's micro-batches, and one is idle where 
 }, 300_000);
 
 /** A pretraining run long enough to be disturbed. */
-function longRun(name: string, ...overrides: string[]): { file: string; out: string } {
-  const config = smallRun(
-    prepared,
-    name,
-    "steps=3000",
-    "checkpoint.everySteps=20",
-    "microBatchTokens=300",
-    ...overrides,
-  );
-  const file = join(root, `${name}.yaml`);
-  writeFileSync(file, formatRunConfig(config));
-  return { file, out: config.out };
-}
+const longRun = (name: string, ...overrides: string[]) =>
+  writeSmallRun(prepared, name, "steps=3000", "checkpoint.everySteps=20", "microBatchTokens=300", ...overrides);
 
 const isSaved = async (out: string) => {
   while (!latestCheckpoint(out)) await new Promise((resolve) => setTimeout(resolve, 50));

@@ -2,14 +2,13 @@
 // Adam divides by the root of a gradient's square: with the usual epsilon a gradient that is nothing but rounding moves its
 // weight as far as any other, so these runs have a larger one.
 
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { latestCheckpoint } from "../../files/run-folder.js";
 import { openSafetensors } from "../../files/safetensors.js";
 import { runRanks } from "../fixture-ranks.js";
-import { smallRun, writePreparedFolder } from "../fixture-train.js";
-import { formatRunConfig } from "../run-file/run-file.js";
+import { writePreparedFolder, writeSmallRun } from "../fixture-train.js";
 
 let root: string;
 beforeAll(async () => {
@@ -27,11 +26,9 @@ const settings = [
 ];
 
 async function pretrain(name: string, ranks: number, ...overrides: string[]): Promise<string> {
-  const config = smallRun(root, name, ...settings, ...overrides);
-  const file = join(root, `${name}.yaml`);
-  writeFileSync(file, formatRunConfig(config));
+  const { file, out } = writeSmallRun(root, name, ...settings, ...overrides);
   await runRanks(ranks, ["pretrain", file, "--resume"]);
-  return config.out;
+  return out;
 }
 
 /** The tensors of a file of a run's latest checkpoint, by name. */
