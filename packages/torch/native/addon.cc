@@ -19,6 +19,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   defineGatedUnit(exports);
   defineRotary(exports);
   defineCrossEntropy(exports);
+  defineInt8(exports);
   defineDistributed(exports);
   return exports;
 }

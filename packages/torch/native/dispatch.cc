@@ -8,27 +8,48 @@
 
 namespace binding {
 
-static const char* const kNames[] = {"portable", "avx2", "avx512", "avx512bf16"};
+static const char* const kNames[] = {"portable", "avx2", "avx2vnni", "avx512", "avx512vnni", "avx512bf16"};
 
-// Each set includes the ones before it.
-static InstructionSet bestSet() {
+static bool supports(InstructionSet set) {
 #if defined(__x86_64__)
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return InstructionSet::portable;
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
-      !__builtin_cpu_supports("avx512vl"))
-    return InstructionSet::avx2;
-  return __builtin_cpu_supports("avx512bf16") ? InstructionSet::avx512bf16 : InstructionSet::avx512;
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  switch (set) {
+    case InstructionSet::avx2: return avx2;
+    case InstructionSet::avx2vnni: return avx2 && __builtin_cpu_supports("avxvnni");
+    case InstructionSet::avx512: return avx512;
+    case InstructionSet::avx512vnni: return vnni;
+    case InstructionSet::avx512bf16: return vnni && __builtin_cpu_supports("avx512bf16");
+    default: return true;
+  }
 #else
-  return InstructionSet::portable;
+  return set == InstructionSet::portable;
 #endif
 }
 
-static std::atomic<InstructionSet> chosen{bestSet()};
+/** From the slowest to the best. */
+static std::vector<InstructionSet> supported() {
+  std::vector<InstructionSet> sets;
+  for (int i = 0; i <= static_cast<int>(InstructionSet::avx512bf16); i++)
+    if (supports(static_cast<InstructionSet>(i))) sets.push_back(static_cast<InstructionSet>(i));
+  return sets;
+}
+
+static std::atomic<InstructionSet> chosen{supported().back()};
 
 InstructionSet instructionSet() { return chosen.load(std::memory_order_relaxed); }
 
+bool hasVnni() {
+  const InstructionSet set = instructionSet();
+  return set == InstructionSet::avx2vnni || set == InstructionSet::avx512vnni || set == InstructionSet::avx512bf16;
+}
+
 static std::vector<std::string> available() {
-  return {kNames, kNames + static_cast<int>(bestSet()) + 1};
+  std::vector<std::string> names;
+  for (const InstructionSet set : supported()) names.push_back(kNames[static_cast<int>(set)]);
+  return names;
 }
 
 void defineDispatch(Napi::Object& exports) {
@@ -39,7 +60,7 @@ void defineDispatch(Napi::Object& exports) {
     auto found = std::find(names.begin(), names.end(), name);
     TORCH_CHECK(found != names.end(), "expected an instruction set that this processor has, ", at::ArrayRef<std::string>(names),
                 ", got ", name);
-    chosen = static_cast<InstructionSet>(found - names.begin());
+    chosen = supported()[found - names.begin()];
   });
 }
 

@@ -48,6 +48,15 @@ export {
   splitQkv,
 } from "./fused.js";
 export type { NormOptions, RotaryOptions } from "./fused-options.js";
+export {
+  type Int8Input,
+  type Int8Layer,
+  type Int8Parts,
+  Int8Weight,
+  int8Chain,
+  int8ChainAddNorm,
+  int8Linears,
+} from "./int8.js";
 export type { Device, DType, TypedArray } from "./native.js";
 export {
   Adam,

@@ -11,10 +11,13 @@
 
 namespace binding {
 
-enum class InstructionSet { portable, avx2, avx512, avx512bf16 };
+enum class InstructionSet { portable, avx2, avx2vnni, avx512, avx512vnni, avx512bf16 };
 
 /** The set in use: the best that is compiled and that this processor and its system support, or the one asked for since. */
 InstructionSet instructionSet();
+
+/** Whether it has products of bytes (VNNI). A level of its own beside each width: its code names them, the compiler does not. */
+bool hasVnni();
 
 /** What the values of a tensor are. Kernels compute in float32 and round once, on storing. */
 enum class Type { float32, bfloat16 };
@@ -32,7 +35,9 @@ enum class Type { float32, bfloat16 };
   static inline const Table& name() {                                   \
     switch (instructionSet()) {                                         \
       case InstructionSet::avx512bf16: return avx512bf16::name;         \
+      case InstructionSet::avx512vnni:                                  \
       case InstructionSet::avx512: return avx512::name;                 \
+      case InstructionSet::avx2vnni:                                    \
       case InstructionSet::avx2: return avx2::name;                     \
       default: return portable::name;                                   \
     }                                                                   \

@@ -1,4 +1,4 @@
-// Vectors of LANES floats for the kernels that name them: loads and stores of either type, maximum, and 2^x.
+// Vectors of LANES floats for the kernels that name them: loads and stores of either type, maximum and minimum, and 2^x.
 #pragma once
 #include "loops.h"
 
@@ -46,6 +46,16 @@ INLINE Floats maximum(Floats a, Floats b) {
   return (Floats)_mm256_max_ps((__m256)a, (__m256)b);
 #else
   return a > b ? a : b;
+#endif
+}
+
+INLINE Floats minimum(Floats a, Floats b) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (Floats)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+  return a < b ? a : b;
 #endif
 }
 
