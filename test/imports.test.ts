@@ -24,7 +24,7 @@ const ALLOWED: Record<string, string[]> = {
   data: ["files", "hub", "tokenizer"],
   model: ["files", "torch*"],
   vectors: ["files", "model"],
-  onnx: ["files", "model", "tokenizer", "torch*"],
+  onnx: ["files", "model", "texts", "tokenizer", "torch*"],
   engine: ["files", "model", "onnx", "texts", "vectors", "torch*"],
   encoder: ["engine", "files", "hub", "model", "texts", "tokenizer", "vectors"],
   evaluate: ["data", "engine/planner", "files", "hub", "tokenizer", "type encoder", "torch*"],

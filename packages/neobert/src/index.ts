@@ -19,7 +19,7 @@ export type { CallOptions, LoadOptions } from "./encoder/loaded-model.js";
 export { type AnswerOptions, QuestionAnswerer } from "./encoder/question-answerer.js";
 export { type TagOptions, TokenClassifier } from "./encoder/token-classifier.js";
 export { ZeroShotClassifier, type ZeroShotLabel, type ZeroShotOptions } from "./encoder/zero-shot-classifier.js";
-export type { EngineDtype, EngineName } from "./engine/engine.js";
+export type { DtypeChoice, EngineDtype, EngineName } from "./engine/engine.js";
 export { DeadlineError, QueueFullError } from "./engine/queue.js";
 export type { DownloadProgress } from "./hub/resolve.js";
 export type { TextInput, TokenIds } from "./texts/text-input.js";

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { trimCache, withCached } from "../files/model-cache.js";
 import { cacheEntries } from "../files/user-cache.js";
-import { trimGraphs, withCached } from "../onnx/graph-cache.js";
 import { cacheText } from "./cache.js";
 import { buildProgram } from "./program.js";
 
@@ -33,9 +33,9 @@ function graph(name: string, days: number): string {
 
 test("graphs beyond the limit go, those that were not used for longest first, and none of this hour", () => {
   const [old, older, now] = [graph("a", 2), graph("b", 3), graph("c", 0)];
-  trimGraphs(2500);
+  trimCache(2500);
   expect([old, older, now].map((folder) => existsSync(folder))).toEqual([true, false, true]);
-  trimGraphs(0);
+  trimCache(0);
   expect([old, now].map((folder) => existsSync(folder))).toEqual([false, true]);
 });
 
@@ -58,10 +58,14 @@ test("the cache is listed by kind, and clear removes what is made again but not 
   const run = async (...args: string[]) => (await buildProgram(args)).parseAsync(args, { from: "user" });
   await run("cache", "clear", "--older-than", "30");
   expect([old, recent].map((folder) => existsSync(folder))).toEqual([false, true]);
+  mkdirSync(join(cache, "int8", "d"), { recursive: true });
+  expect(cacheEntries().map(({ kind }) => kind)).toContain("int8");
   await run("cache", "clear");
   expect(cacheEntries().map(({ kind }) => kind)).toEqual(["libtorch"]);
   await run("cache", "clear", "libtorch");
   expect(cacheEntries()).toEqual([]);
   expect(print).toHaveBeenLastCalledWith("removed 1 entries of libtorch, 5.0 MB");
-  await expect(run("cache", "clear", "models")).rejects.toThrow("expected kinds of graphs, hashes, libtorch, other");
+  await expect(run("cache", "clear", "models")).rejects.toThrow(
+    "expected kinds of graphs, int8, hashes, libtorch, other",
+  );
 });

@@ -7,6 +7,7 @@ import { wholeNumber } from "./option-values.js";
 
 const what: Record<CacheKind, string> = {
   graphs: "models as graphs of the ONNX engine, made again when they are needed",
+  int8: "models' weights in int8 for the libtorch engine, made again when they are needed",
   hashes: "hashes of models' weights, made again when they are needed",
   libtorch: "what training computes with, fetched again by `neobert setup-torch`",
   other: "files that other programs of this project put there",
@@ -21,15 +22,16 @@ export function cacheCommand(): Command {
       console.log(json ? JSON.stringify(entries, null, 2) : cacheText(entries));
     });
   const clear = new Command("clear")
-    .description("Removes what is made again by itself (graphs, hashes), or the kinds that are named.")
+    .description("Removes what is made again by itself (graphs, int8, hashes), or the kinds that are named.")
     .argument("[kinds...]", `of ${cacheKinds.join(", ")}`)
     .option("--older-than <days>", "only what was not used for so many days", wholeNumber)
     .action((kinds: string[], { olderThan = 0 }: { olderThan?: number }) => {
-      const chosen = kinds.length > 0 ? kinds.map(kindOf) : ["graphs", "hashes"];
+      const chosen =
+        kinds.length > 0 ? kinds.map(kindOf) : cacheKinds.filter((kind) => kind !== "libtorch" && kind !== "other");
       const before = Date.now() - olderThan * 86_400_000;
       const gone = cacheEntries().filter(({ kind, usedMs }) => chosen.includes(kind) && usedMs <= before);
       for (const { path } of gone) rmSync(path, { recursive: true, force: true });
-      console.log(`removed ${gone.length} entries of ${chosen.join(" and ")}, ${megabytes(gone)} MB`);
+      console.log(`removed ${gone.length} entries of ${chosen.join(", ")}, ${megabytes(gone)} MB`);
     });
   return new Command("cache")
     .description("Lists and clears what is kept between runs. Models of the Hub are in the Hub's own cache.")
@@ -50,7 +52,7 @@ function kindOf(name: string): CacheKind {
   const kind = cacheKinds.find((kind) => kind === name);
   if (kind) return kind;
   throw new Error(
-    `cache clear: expected kinds of ${cacheKinds.join(", ")}, got ${name}\nWithout a kind graphs and hashes go.`,
+    `cache clear: expected kinds of ${cacheKinds.join(", ")}, got ${name}\nWithout a kind graphs, int8 and hashes go.`,
   );
 }
 

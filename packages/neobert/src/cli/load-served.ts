@@ -102,6 +102,7 @@ async function load(served: ServedModel, entry: ModelEntry, signal: AbortSignal)
     const loaded: M[] = [];
     try {
       while (loaded.length < instances) loaded.push(await loadOne());
+      served.dtype = loaded[0]!.dtype ?? served.dtype;
       return loaded.length === 1 ? loaded[0]! : loaded;
     } catch (error) {
       await Promise.all(loaded.map((one) => one.dispose()));

@@ -29,7 +29,7 @@ const entry = z.strictObject(
       .union([task.transform((one) => [one]), z.array(task).min(1)], `expected ${servedTasks.join(", ")}`)
       .optional(),
     engine: oneOf("onnx", "torch").optional(),
-    dtype: oneOf("fp32", "bf16", "int8").optional(),
+    dtype: oneOf("fp32", "bf16", "int8", "auto").optional(),
     onnxFile: name.optional(),
     revision: name.optional(),
     threads: count.optional(),

@@ -300,11 +300,13 @@ describe("loading refuses", () => {
     await expect(Encoder.load(plain, { dtype: "bf16" })).rejects.toThrow(
       'Encoder.load: expected engine "torch" for dtype "bf16", got "onnx"',
     );
-    await expect(Encoder.load(plain, { engine: "torch", dtype: "int8" })).rejects.toThrow(
-      'expected engine "onnx" for dtype "int8", got "torch"',
+    await expect(Encoder.load(plain, { dtype: "auto" })).rejects.toThrow(
+      'expected engine "torch" for dtype "auto", got "onnx"',
     );
     await expect(Encoder.load(plain, { engine: "tpu" as "onnx" })).rejects.toThrow('engine "onnx" or "torch"');
-    await expect(Encoder.load(plain, { dtype: "fp8" as "fp32" })).rejects.toThrow('dtype "fp32", "bf16" or "int8"');
+    await expect(Encoder.load(plain, { dtype: "fp8" as "fp32" })).rejects.toThrow(
+      'dtype "fp32", "bf16", "int8" or "auto"',
+    );
   });
 
   test("modules that are not known, by name", async () => {

@@ -8,7 +8,7 @@ import type { Head } from "../model/architecture.js";
 import type { ModelConfig } from "../model/architectures.js";
 import type { PackedBatch } from "../model/packed-batch.js";
 import type { VectorModule } from "../vectors/sentence-transformers.js";
-import type { EngineOptions } from "./engine.js";
+import type { Engine, EngineOptions } from "./engine.js";
 import type { EngineResult, EngineTask } from "./engine-tasks.js";
 import { makeGuard } from "./exit-guard.js";
 import { EngineQueue, type QueueCall, type QueueOptions } from "./queue.js";
@@ -35,7 +35,7 @@ export interface WorkerRequest {
 
 /** What it says. */
 export type WorkerReply =
-  | { kind: "ready"; config: ModelConfig; head: Head; mostTokens: number }
+  | ({ kind: "ready" } & Pick<Engine, "config" | "head" | "mostTokens" | "dtype" | "note">)
   /** NOTE: cloning keeps the names of the language's own errors alone. */
   | { kind: "unloadable"; error: Error; name: string }
   | { kind: "result"; id: number; result: EngineResult; ms: number }
@@ -58,6 +58,8 @@ interface Living {
 export class EngineThread {
   readonly config: ModelConfig;
   readonly head: Head;
+  readonly dtype: Engine["dtype"];
+  readonly note: Engine["note"];
   readonly #input: StartInput;
   readonly #queue: EngineQueue;
   readonly #pending = new Map<number, PendingRun>();
@@ -72,6 +74,8 @@ export class EngineThread {
     this.#input = input;
     this.config = living.ready.config;
     this.head = living.ready.head;
+    this.dtype = living.ready.dtype;
+    this.note = living.ready.note;
     this.#queue = new EngineQueue((batch, task) => this.#run(batch, task), living.ready.mostTokens, input.queue);
     this.#adopt(living);
     this.#living = Promise.resolve(living);

@@ -38,8 +38,8 @@ try {
       say({ kind: "disposed" });
     });
   });
-  const { config, mostTokens } = engine;
-  say({ kind: "ready", config, head: engine.head, mostTokens });
+  const { config, mostTokens, dtype, note } = engine;
+  say({ kind: "ready", config, head: engine.head, mostTokens, dtype, note });
 } catch (error) {
   const portable = portableError(error);
   say({ kind: "unloadable", error: portable, name: portable.name });

@@ -11,6 +11,10 @@ export type { PackedBatch };
 /** A loaded model that computes on packed texts. Lives in one worker thread. All results are row-major float32. */
 export interface Engine {
   readonly kind: EngineName;
+  /** The type that it computes linear layers in. */
+  readonly dtype?: EngineDtype;
+  /** What was measured to choose it, or its layers; in one line. */
+  readonly note?: string;
   /** The parsed config.json. */
   readonly config: ModelConfig;
   readonly head: Head;
@@ -31,10 +35,14 @@ export interface Engine {
 
 export type EngineName = "onnx" | "torch";
 export type EngineDtype = "fp32" | "bf16" | "int8";
+/** `auto`: bf16 where this processor computes it faster and the vectors stay the same to 0.999, else fp32. */
+export type DtypeChoice = EngineDtype | "auto";
 
 export interface EngineOptions {
   engine: EngineName;
-  dtype: EngineDtype;
+  dtype: DtypeChoice;
+  /** Texts that int8 layers are chosen and scaled by, in place of built-in ones. */
+  calibrate?: readonly string[];
   /** The head to load; the one that config.json names where absent. */
   head?: Head;
   /** Threads of one computation; default: as many as there are cores. */
@@ -43,7 +51,10 @@ export interface EngineOptions {
   onnxFile?: string;
 }
 
-const dtypesOf: Record<EngineName, EngineDtype[]> = { onnx: ["fp32", "int8"], torch: ["fp32", "bf16"] };
+const dtypesOf: Record<EngineName, DtypeChoice[]> = {
+  onnx: ["fp32", "int8"],
+  torch: ["fp32", "bf16", "int8", "auto"],
+};
 
 /** Throws, in one sentence, where this engine does not compute in this type. */
 export function checkEngine(where: string, { engine, dtype }: Pick<EngineOptions, "engine" | "dtype">): void {
@@ -56,6 +67,6 @@ export function checkEngine(where: string, { engine, dtype }: Pick<EngineOptions
   throw new Error(
     able
       ? `${where}: expected engine "${able}" for dtype "${dtype}", got "${engine}"`
-      : `${where}: expected dtype "fp32", "bf16" or "int8", got ${JSON.stringify(dtype)}`,
+      : `${where}: expected dtype "fp32", "bf16", "int8" or "auto", got ${JSON.stringify(dtype)}`,
   );
 }

@@ -19,5 +19,5 @@ export async function loadEngine(folder: string, { engine, ...options }: EngineO
         'Run `npx neobert setup-torch`, which fetches and compiles them, or use engine "onnx".',
     );
   });
-  return torch.loadTorchEngine(folder, options as EngineOptions & { dtype: "fp32" | "bf16" });
+  return torch.loadTorchEngine(folder, options);
 }

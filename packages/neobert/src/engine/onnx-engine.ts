@@ -2,16 +2,15 @@
 // user's cache. It takes packed texts and computes no padding in linear layers, norms and activations. Lives in one
 // thread, which a run blocks.
 
-import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { InferenceSession } from "onnxruntime-node";
+import { cacheFolder, withCached } from "../files/model-cache.js";
 import { packageVersion } from "../files/package.js";
 import type { Head } from "../model/architecture.js";
 import type { ModelArchitecture, ModelConfig } from "../model/architectures.js";
 import { openModel } from "../model/model-folder.js";
 import { checkBatch, expectHead, type PackedBatch } from "../model/packed-batch.js";
 import { layersToKeep, quantizationErrors } from "../onnx/calibrate.js";
-import { cacheFolder, withCached } from "../onnx/graph-cache.js";
 import { weightBits } from "../onnx/int8.js";
 import { writeOnnx } from "../onnx/onnx-file.js";
 import { importOnnxRuntime, openSession } from "../onnx/onnxruntime.js";
@@ -24,6 +23,8 @@ const MOST_TOKENS = 2048;
 
 export interface OnnxEngineOptions {
   dtype: "fp32" | "int8";
+  /** Texts to choose int8 layers by, in place of built-in ones. */
+  calibrate?: readonly string[];
   /** The head to load; the one that config.json names where absent. */
   head?: Head;
   /** Threads of one computation; default: as many as there are cores. */
@@ -42,6 +43,7 @@ export async function loadOnnxEngine(folder: string, options: OnnxEngineOptions)
 
 export class OnnxEngine {
   readonly kind = "onnx";
+  readonly dtype: "fp32" | "int8";
   readonly config: ModelConfig;
   readonly head: Head;
   readonly mostTokens = MOST_TOKENS;
@@ -56,6 +58,7 @@ export class OnnxEngine {
     const source = openModel(folder, options);
     source.close();
     this.config = source.architecture.config;
+    this.dtype = options.dtype;
     this.head = source.head;
     this.architecture = source.architecture;
     this.#folder = folder;
@@ -124,13 +127,13 @@ export class OnnxEngine {
   }
 
   async #open(result: Result): Promise<InferenceSession> {
-    const { dtype, threads } = this.#options;
+    const { dtype, threads, calibrate } = this.#options;
     const bits = dtype === "int8" ? weightBits() : undefined;
-    const folder = await cacheFolder(this.#folder, { result, dtype, bits, head: this.head });
+    const folder = await cacheFolder("onnx", this.#folder, { result, dtype, bits, head: this.head, calibrate });
     const write = async (path: string) => {
       const source = openModel(this.#folder, { head: this.head });
       try {
-        const errors = bits && (await quantizationErrors(this.#folder, source, bits));
+        const errors = bits && (await quantizationErrors(this.#folder, source, bits, calibrate));
         const int8 = errors && { bits, keepFloat: layersToKeep(errors) };
         const graph = tracePacked(source, result, { dtype, ...int8 });
         writeOnnx(join(path, "model.onnx"), graph, { externalData: true, producerVersion: packageVersion() });
@@ -139,13 +142,7 @@ export class OnnxEngine {
       }
     };
     const open = (path: string) => openSession(join(path, "model.onnx"), threads);
-    try {
-      return await withCached(folder, write, open);
-    } catch (error) {
-      if (!existsSync(folder)) throw error;
-      rmSync(folder, { recursive: true, force: true }); // a broken file: made anew
-      return withCached(folder, write, open);
-    }
+    return withCached(folder, write, open);
   }
 
   /** Results of every token, in the batch's order. */

@@ -1,42 +1,128 @@
-// The libtorch engine: a TorchModel without gradients. In bf16 the matrices are bfloat16 copies, norms and softmax stay
-// float32, as in training.
+// The libtorch engine: a TorchModel without gradients. In bf16 the matrices are bfloat16 copies, in int8 packed ones out of the
+// user's cache; norms and softmax stay float32, as in training.
 
+import { join } from "node:path";
 import { noGrad, setNumThreads, type Tensor, tidy } from "@neobert/torch";
 import { availableCores } from "../files/cores.js";
+import { cacheFolder, withCached } from "../files/model-cache.js";
 import type { Head } from "../model/architecture.js";
-import { ComputeWeights } from "../model/torch/torch-compute-weights.js";
-import { TorchModel } from "../model/torch/torch-model.js";
-import type { Engine } from "./engine.js";
+import type { Weights } from "../model/ops.js";
+import type { PackedBatch } from "../model/packed-batch.js";
+import { type ComputeType, ComputeWeights } from "../model/torch/torch-compute-weights.js";
+import { Int8Weights, meanCosine, meanVectors } from "../model/torch/torch-int8.js";
+import { Int8Ops } from "../model/torch/torch-int8-ops.js";
+import { type ForwardOptions, TorchModel } from "../model/torch/torch-model.js";
+import { TorchOps } from "../model/torch/torch-ops.js";
+import { calibrationBatch } from "../texts/calibration-texts.js";
+import type { DtypeChoice, Engine, EngineDtype } from "./engine.js";
 
 /** Bounds memory; libtorch is about as fast with fewer. */
 const MOST_TOKENS = 4096;
 
+/** Cosine of the vectors with fp32's that `auto` asks of bf16, and its least gain. */
+const AUTO_COSINE = 0.999;
+const AUTO_GAIN = 1.1;
+
 export interface TorchEngineOptions {
-  dtype: "fp32" | "bf16";
+  dtype: DtypeChoice;
   head?: Head;
   threads?: number;
+  /** Texts to choose int8 layers by, in place of built-in ones. */
+  calibrate?: readonly string[];
 }
 
 /** A model of a Hugging Face folder on libtorch. Throws as `TorchModel.load` does. */
-export function loadTorchEngine(folder: string, options: TorchEngineOptions): Engine {
-  const { dtype, head, threads = availableCores() } = options;
+export async function loadTorchEngine(folder: string, options: TorchEngineOptions): Promise<Engine> {
+  const { dtype, threads = availableCores() } = options;
   setNumThreads(threads);
-  const model = TorchModel.load(folder, head ? { head } : {});
-  const compute = noGrad(() => new ComputeWeights(model, dtype));
-  const { weights } = compute;
-  const values = async (run: () => Tensor) =>
-    tidy(() => noGrad(() => run().to("float32").toTypedArray())) as Float32Array;
+  if (dtype === "int8") return loadInt8(folder, options);
+  const model = TorchModel.load(folder, headOption(options));
+  const choice = dtype === "auto" ? chooseType(model, calibrationBatch(folder, model, options.calibrate)) : { dtype };
+  const compute = noGrad(() => new ComputeWeights(model, choice.dtype));
+  const run = () => ({ ops: new TorchOps(), weights: compute.weights, tensor: (value: Tensor) => value });
+  return engineOf(model, choice, run, () => compute.dispose());
+}
+
+/** bf16 where it is faster here and the texts' vectors stay fp32's. */
+function chooseType(model: TorchModel, batch: PackedBatch): { dtype: ComputeType; note: string } {
+  const compute = noGrad(() => new ComputeWeights(model, "bf16"));
+  const run = (weights: Weights<Tensor>) =>
+    tidy(() =>
+      noGrad(() => {
+        const start = performance.now();
+        const hidden = model.hidden(batch, { weights });
+        return { ms: performance.now() - start, vectors: meanVectors(hidden, batch) };
+      }),
+    );
+  const both = [run((name) => model.weight(name)), run(compute.weights)] as const; // and once more, warm
+  const ms = both.map(({ ms }) => ms) as [number, number];
+  for (let i = 0; i < 2; i++) {
+    ms[0] = Math.min(ms[0], run((name) => model.weight(name)).ms);
+    ms[1] = Math.min(ms[1], run(compute.weights).ms);
+  }
+  compute.dispose();
+  const cosine = meanCosine(both[0].vectors, both[1].vectors);
+  const gain = ms[0] / ms[1];
+  const dtype = cosine >= AUTO_COSINE && gain >= AUTO_GAIN ? "bf16" : "fp32";
+  const measured = `bf16 is ${gain.toFixed(2)} times as fast as fp32, the cosine of its vectors with fp32's ${cosine.toFixed(5)}`;
+  return { dtype, note: `dtype auto: ${dtype} (here ${measured})` };
+}
+
+/** The file of packed weights in its folder of the cache. */
+const INT8_FILE = "int8.safetensors";
+
+async function loadInt8(folder: string, options: TorchEngineOptions): Promise<Engine> {
+  const { head, calibrate } = options;
+  const packed = await cacheFolder("int8", folder, { head, calibrate });
+  const write = async (path: string) => {
+    const model = TorchModel.load(folder, headOption(options));
+    const weights = Int8Weights.quantize(model, calibrationBatch(folder, model, calibrate));
+    weights.save(join(path, INT8_FILE));
+    weights.dispose();
+    model.dispose();
+  };
+  const int8 = await withCached(packed, write, async (path) => Int8Weights.load(join(path, INT8_FILE)));
+  const model = TorchModel.load(folder, { ...headOption(options), without: int8.names });
+  const weights = int8.of(model);
+  const run = () => {
+    const ops = new Int8Ops();
+    return { ops, weights, tensor: ops.tensor.bind(ops) };
+  };
+  const { kept, names, cosine } = int8;
+  const float = kept.length > 0 ? `, ${kept.length} stay float: ${kept.join(", ")}` : "";
+  const note = `int8: ${names.size} layers${float}; the cosine of its vectors with fp32's is ${cosine.toFixed(4)}`;
+  return engineOf(model, { dtype: "int8", note }, run, () => int8.dispose());
+}
+
+const headOption = ({ head }: TorchEngineOptions) => (head ? { head } : {});
+
+/** `run` gives the ops of one forward pass, what it computes with, and a result of it as a tensor. */
+function engineOf<T>(
+  model: TorchModel,
+  { dtype, note }: { dtype: EngineDtype; note?: string },
+  run: () => Required<ForwardOptions<T>> & { tensor: (value: T) => Tensor },
+  dispose: () => void,
+): Engine {
+  const values = async (compute: (run: ForwardOptions<T>) => T) =>
+    tidy(() =>
+      noGrad(() => {
+        const { tensor, ...own } = run();
+        return tensor(compute(own)).to("float32").toTypedArray();
+      }),
+    ) as Float32Array;
   return {
     kind: "torch",
+    dtype,
+    ...(note !== undefined && { note }),
     config: model.config,
     head: model.head,
     mostTokens: MOST_TOKENS,
-    hidden: (batch) => values(() => model.hidden(batch, { weights })),
-    maskedLogits: (batch, rows) => values(() => model.logits(batch, rows, { weights })),
-    sequenceLogits: (batch) => values(() => model.sequenceLogits(batch, { weights })),
-    tokenLogits: (batch) => values(() => model.tokenLogits(batch, { weights })),
+    hidden: (batch) => values((own) => model.hidden(batch, own)),
+    maskedLogits: (batch, rows) => values((own) => model.logits(batch, rows, own)),
+    sequenceLogits: (batch) => values((own) => model.sequenceLogits(batch, own)),
+    tokenLogits: (batch) => values((own) => model.tokenLogits(batch, own)),
     dispose: async () => {
-      compute.dispose();
+      dispose();
       model.dispose();
     },
   };

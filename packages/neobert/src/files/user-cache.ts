@@ -1,4 +1,4 @@
-// The folder for what is made once a user: graphs of sessions, hashes of weights, libtorch. The Hub's cache is elsewhere.
+// The folder for what is made once a user: graphs of sessions, int8 weights, hashes of weights, libtorch. The Hub's cache is elsewhere.
 
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
@@ -9,7 +9,7 @@ export function userCache(env = process.env): string {
   return resolve(env.NEOBERT_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "neobert"));
 }
 
-export const cacheKinds = ["graphs", "hashes", "libtorch", "other"] as const;
+export const cacheKinds = ["graphs", "int8", "hashes", "libtorch", "other"] as const;
 export type CacheKind = (typeof cacheKinds)[number];
 
 /** One thing that the cache keeps. */
@@ -21,11 +21,12 @@ export interface CacheEntry {
   usedMs: number;
 }
 
-/** What the user's cache holds: each graph, each hash, each libtorch. */
+/** What the user's cache holds: each graph, each model's int8 weights, each hash, each libtorch. */
 export function cacheEntries(cache = userCache()): CacheEntry[] {
   return namesIn(cache).flatMap((name) => {
     const path = join(cache, name);
     if (name === "onnx") return namesIn(path).map((graph) => entryOf("graphs", join(path, graph)));
+    if (name === "int8") return namesIn(path).map((weights) => entryOf("int8", join(path, weights)));
     if (name === "weights") return namesIn(path).map((hash) => entryOf("hashes", join(path, hash)));
     return [entryOf(name.startsWith("libtorch-") ? "libtorch" : "other", path)];
   });

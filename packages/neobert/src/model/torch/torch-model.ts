@@ -7,7 +7,7 @@ import type { Head, ParameterSpec } from "../architecture.js";
 import { architectureOf, type ModelArchitecture, type ModelConfig } from "../architectures.js";
 import { initialValues } from "../init.js";
 import { type OpenOptions, openModel, saveModel } from "../model-folder.js";
-import type { RowChoice, Weights } from "../ops.js";
+import type { Batch, Ops, RowChoice, Weights } from "../ops.js";
 import { checkBatch, expectHead, type PackedBatch } from "../packed-batch.js";
 import { type TorchBatch, TorchOps } from "./torch-ops.js";
 
@@ -19,11 +19,11 @@ export interface MaskedBatch extends PackedBatch {
   labels: Int32Array;
 }
 
-export interface ForwardOptions {
-  /** Ops with dropout or recomputed blocks; plain ones by default. */
-  ops?: TorchOps;
-  /** The tensor to compute with for each name; the master weights by default. */
-  weights?: Weights<Tensor>;
+export interface ForwardOptions<T = Tensor> {
+  /** Ops with dropout or recomputed blocks, or other values than tensors; plain `TorchOps` by default. */
+  ops?: Ops<T>;
+  /** What to compute with for each name; the master weights by default. */
+  weights?: Weights<T>;
 }
 
 export interface CreateOptions {
@@ -35,6 +35,8 @@ export interface CreateOptions {
 
 export interface TorchLoadOptions extends OpenOptions {
   device?: Device;
+  /** Parameters that are not read, by their published names: they come from elsewhere. Tied tables are read all the same. */
+  without?: ReadonlySet<string>;
 }
 
 /** Call `loss`, `logits` and the like inside `tidy`, which frees what they leave behind. */
@@ -52,6 +54,7 @@ export class TorchModel {
     head: Head,
     device: Device,
     values: (spec: ParameterSpec) => Float32Array,
+    without?: ReadonlySet<string>,
   ) {
     this.architecture = architecture;
     this.config = architecture.config;
@@ -59,9 +62,10 @@ export class TorchModel {
     this.device = device;
     this.specs = architecture.parameters(head);
     this.weights = new Map(
-      this.specs.map((spec) => {
-        const { name, shape } = spec;
-        return [name, keep(fromTypedArray(values(spec), { shape, device, requiresGrad: true }))];
+      this.specs.flatMap((spec) => {
+        const { name, shape, tied } = spec;
+        if (without?.has(name) && !tied) return [];
+        return [[name, keep(fromTypedArray(values(spec), { shape, device, requiresGrad: true }))]];
       }),
     );
   }
@@ -78,10 +82,10 @@ export class TorchModel {
    * Throws one error that lists every missing and unexpected tensor.
    */
   static load(folder: string, options: TorchLoadOptions = {}): TorchModel {
-    const { device = "cpu", ...opening } = options;
+    const { device = "cpu", without, ...opening } = options;
     const source = openModel(folder, opening);
     try {
-      return new TorchModel(source.architecture, source.head, device, ({ name }) => source.values(name));
+      return new TorchModel(source.architecture, source.head, device, ({ name }) => source.values(name), without);
     } finally {
       source.close();
     }
@@ -109,7 +113,7 @@ export class TorchModel {
   }
 
   /** Masked-language-model logits [M, V] of some rows of the batch. */
-  logits(batch: PackedBatch, rows: Int32Array, run: ForwardOptions = {}): Tensor {
+  logits<T = Tensor>(batch: PackedBatch, rows: Int32Array, run: ForwardOptions<T> = {}): T {
     expectHead("logits", this, "maskedLM");
     const { ops, weights } = this.#run(run);
     const hidden = this.#forward("logits", batch, run, this.#rows(rows)); // [M, C]
@@ -117,19 +121,19 @@ export class TorchModel {
   }
 
   /** Last hidden state [N, C], or of each sequence's first token only, [B, C]. */
-  hidden(batch: PackedBatch, { rows, ...run }: ForwardOptions & { rows?: "first" } = {}): Tensor {
+  hidden<T = Tensor>(batch: PackedBatch, { rows, ...run }: ForwardOptions<T> & { rows?: "first" } = {}): T {
     return this.#forward("hidden", batch, run, rows);
   }
 
   /** Class logits [B, number of labels] of the sequences. */
-  sequenceLogits(batch: PackedBatch, run: ForwardOptions = {}): Tensor {
+  sequenceLogits<T = Tensor>(batch: PackedBatch, run: ForwardOptions<T> = {}): T {
     expectHead("sequenceLogits", this, "sequenceClassification");
     const { ops, weights } = this.#run(run);
-    return this.architecture.sequenceLogits(ops, weights, this.#batch("sequenceLogits", batch));
+    return this.architecture.sequenceLogits(ops, weights, this.#batch<T>("sequenceLogits", batch));
   }
 
   /** Class logits [N, number of labels] of the tokens, or [N, 2] of an answer's start and end. */
-  tokenLogits(batch: PackedBatch, run: ForwardOptions = {}): Tensor {
+  tokenLogits<T = Tensor>(batch: PackedBatch, run: ForwardOptions<T> = {}): T {
     const head = expectHead("tokenLogits", this, "tokenClassification", "questionAnswering");
     const { ops, weights } = this.#run(run);
     return this.architecture.tokenLogits(ops, weights, this.#forward("tokenLogits", batch, run), head);
@@ -156,24 +160,31 @@ export class TorchModel {
     for (const weight of this.weights.values()) weight.dispose();
   }
 
-  #run({ ops = new TorchOps(), weights = (name) => this.weight(name) }: ForwardOptions): Required<ForwardOptions> {
-    return { ops, weights };
+  /** NOTE: without ops of its own `T` is a tensor. */
+  #run<T>({ ops, weights }: ForwardOptions<T>): Required<ForwardOptions<T>> {
+    const plain = { ops: new TorchOps(), weights: (name: string) => this.weight(name) } as ForwardOptions<unknown>;
+    return { ops: ops ?? plain.ops, weights: weights ?? plain.weights } as Required<ForwardOptions<T>>;
   }
 
   #rows(rows: Int32Array): Tensor {
     return fromTypedArray(rows, { device: this.device });
   }
 
-  #forward(where: string, batch: PackedBatch, run: ForwardOptions, rows?: RowChoice<Tensor>): Tensor {
+  #forward<T>(where: string, batch: PackedBatch, run: ForwardOptions<T>, rows?: RowChoice<Tensor>): T {
     const { ops, weights } = this.#run(run);
-    return this.architecture.forward(ops, weights, this.#batch(where, batch), rows ? { rows } : {});
+    const chosen = rows ? { rows: rows as RowChoice<T> } : {};
+    return this.architecture.forward(ops, weights, this.#batch<T>(where, batch), chosen);
   }
 
-  #batch(where: string, packed: PackedBatch): TorchBatch {
+  /** NOTE: of tensors whatever `T` is: ops of other values take tensors too. */
+  #batch<T>(where: string, packed: PackedBatch): Batch<T> {
     checkBatch(where, this, packed);
     const { ids, cuSeqlens, tokenTypes } = packed;
-    const batch = { ids: fromTypedArray(ids, { device: this.device }), cuSeqlens: [...cuSeqlens] };
-    if (!tokenTypes || this.architecture.segments() <= 1) return batch;
-    return { ...batch, tokenTypes: fromTypedArray(tokenTypes, { device: this.device }) };
+    const batch: TorchBatch = { ids: fromTypedArray(ids, { device: this.device }), cuSeqlens: [...cuSeqlens] };
+    const hasTypes = tokenTypes && this.architecture.segments() > 1;
+    return {
+      ...batch,
+      ...(hasTypes && { tokenTypes: fromTypedArray(tokenTypes, { device: this.device }) }),
+    } as Batch<unknown> as Batch<T>;
   }
 }
