@@ -19,7 +19,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   defineGatedUnit(exports);
   defineRotary(exports);
   defineCrossEntropy(exports);
-  defineInt8(exports);
+  definePrepacked(exports);
   defineDistributed(exports);
   return exports;
 }

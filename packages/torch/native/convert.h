@@ -262,7 +262,7 @@ void defineNorm(Napi::Object& exports);
 void defineGatedUnit(Napi::Object& exports);
 void defineRotary(Napi::Object& exports);
 void defineCrossEntropy(Napi::Object& exports);
-void defineInt8(Napi::Object& exports);
+void definePrepacked(Napi::Object& exports);
 void defineDistributed(Napi::Object& exports);
 
 }  // namespace binding

@@ -48,15 +48,6 @@ export {
   splitQkv,
 } from "./fused.js";
 export type { NormOptions, RotaryOptions } from "./fused-options.js";
-export {
-  type Int8Input,
-  type Int8Layer,
-  type Int8Parts,
-  Int8Weight,
-  int8Chain,
-  int8ChainAddNorm,
-  int8Linears,
-} from "./int8.js";
 export type { Device, DType, TypedArray } from "./native.js";
 export {
   Adam,
@@ -72,6 +63,17 @@ export {
   type StepOptions,
   totalNorm,
 } from "./optim.js";
+export {
+  canPack,
+  type LayerInput,
+  type PackedParts,
+  type PackedType,
+  type PrepackedLayer,
+  PrepackedWeight,
+  prepackedChain,
+  prepackedChainAddNorm,
+  prepackedLinears,
+} from "./prepacked.js";
 export { LostPeerError, ProcessGroup, type ReduceOp, Work } from "./process-group.js";
 export { Generator, manualSeed } from "./random.js";
 export {

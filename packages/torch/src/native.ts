@@ -45,8 +45,9 @@ type AdamTensors = [
 ];
 type AdamSettings = [lr: number, beta1: number, beta2: number, weightDecay: number, eps: number];
 
-/** Smoothing, packed weight, scales, sums, bias. */
-type Int8Parts = readonly Optional<Handle>[];
+/** Packed weight, bias, scales, sums, smoothing. */
+type PackedHandles = readonly Optional<Handle>[];
+type PackedChain = [layers: PackedHandles[], channels: number[], activations: string[], gates: string[]];
 
 export type Native = Record<Unary, (x: Handle) => Handle> &
   Record<Binary, (a: Handle, b: Handle) => Handle> &
@@ -150,19 +151,21 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     ): [Handle, Handle, Handle];
     fusedRotary(x: Handle, cos: Handle, sin: Handle, adjacent: boolean): Handle;
     fusedLinearCrossEntropy(x: Handle, weight: Handle, bias: Optional<Handle>, labels: Handle): Handle;
-    int8Pack(weight: Handle, smoothing: Optional<Handle>): [Handle, Handle, Handle];
-    int8Linears(x: Handle, layers: Int8Parts[], activation: string, gate: string, dtype: DType): Handle[];
-    int8Chain(x: Handle, layers: Int8Parts[], activations: string[], gates: string[]): Handle;
-    int8ChainAddNorm(
+    /** Packed weight; scales and sums too in uint8. */
+    prepack(weight: Handle, dtype: DType, smoothing: Optional<Handle>): Handle[];
+    prepackedLinears(
+      x: Handle,
+      layers: PackedHandles[],
+      channels: number[],
+      activation: string,
+      gate: string,
+      dtype: DType,
+    ): Handle[];
+    prepackedChain(x: Handle, ...layers: PackedChain): Handle;
+    prepackedChainAddNorm(
       residual: Handle,
       x: Handle,
-      layers: Int8Parts[],
-      activations: string[],
-      gates: string[],
-      weight: Handle,
-      bias: Optional<Handle>,
-      center: boolean,
-      eps: number,
+      ...rest: [...PackedChain, weight: Handle, bias: Optional<Handle>, center: boolean, eps: number]
     ): [Handle, Handle];
     packedAttention(
       q: Handle,

@@ -7,8 +7,8 @@ import { liveTensors } from "@neobert/torch";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Golden, goldenClassifiers, goldenModels, goldenRoot, goldenTaggers } from "../model/golden.js";
 import type { PackedBatch } from "../model/packed-batch.js";
-import { Int8Weights } from "../model/torch/torch-int8.js";
 import { TorchModel } from "../model/torch/torch-model.js";
+import { PackedWeights } from "../model/torch/torch-packed-weights.js";
 import { calibrationBatch } from "../texts/calibration-texts.js";
 import type { Engine } from "./engine.js";
 import { loadTorchEngine, type TorchEngineOptions } from "./torch-engine.js";
@@ -152,18 +152,18 @@ test("as many layers stay float as a cosine takes, those with the largest errors
   const path = join(goldenRoot, "neobert/base");
   const model = TorchModel.load(path, { head: "none" });
   const batch = calibrationBatch(path, model);
-  const loose = Int8Weights.quantize(model, batch, 0);
+  const loose = PackedWeights.quantize(model, batch, 0);
   expect(loose.kept).toEqual([]);
-  const strict = Int8Weights.quantize(model, batch, loose.cosine + (1 - loose.cosine) / 2);
+  const strict = PackedWeights.quantize(model, batch, loose.cosine + (1 - loose.cosine) / 2);
   expect(strict.kept.length).toBeGreaterThan(0);
   expect(strict.names.size).toBe(loose.names.size - strict.kept.length);
   expect(strict.cosine).toBeGreaterThan(loose.cosine);
-  const all = Int8Weights.quantize(model, batch, 1.1);
+  const all = PackedWeights.quantize(model, batch, 1.1);
   expect(all.names.size).toBe(0);
   expect(all.cosine).toBeCloseTo(1, 4);
   const file = join(folder, "strict.safetensors");
   strict.save(file);
-  const loaded = Int8Weights.load(file);
+  const loaded = PackedWeights.load(file);
   expect({ kept: loaded.kept, cosine: loaded.cosine, names: loaded.names }).toEqual({
     kept: strict.kept,
     cosine: strict.cosine,

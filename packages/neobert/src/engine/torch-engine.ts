@@ -2,17 +2,17 @@
 // user's cache; norms and softmax stay float32, as in training.
 
 import { join } from "node:path";
-import { noGrad, setNumThreads, type Tensor, tidy } from "@neobert/torch";
+import { canPack, fusedKernels, noGrad, setNumThreads, type Tensor, tidy } from "@neobert/torch";
 import { availableCores } from "../files/cores.js";
 import { cacheFolder, withCached } from "../files/model-cache.js";
 import type { Head } from "../model/architecture.js";
 import type { Weights } from "../model/ops.js";
 import type { PackedBatch } from "../model/packed-batch.js";
 import { type ComputeType, ComputeWeights } from "../model/torch/torch-compute-weights.js";
-import { Int8Weights, meanCosine, meanVectors } from "../model/torch/torch-int8.js";
-import { Int8Ops } from "../model/torch/torch-int8-ops.js";
+import { InferenceOps } from "../model/torch/torch-inference-ops.js";
 import { type ForwardOptions, TorchModel } from "../model/torch/torch-model.js";
 import { TorchOps } from "../model/torch/torch-ops.js";
+import { meanCosine, meanVectors, PackedWeights } from "../model/torch/torch-packed-weights.js";
 import { calibrationBatch } from "../texts/calibration-texts.js";
 import type { DtypeChoice, Engine, EngineDtype } from "./engine.js";
 
@@ -38,13 +38,41 @@ export async function loadTorchEngine(folder: string, options: TorchEngineOption
   if (dtype === "int8") return loadInt8(folder, options);
   const model = TorchModel.load(folder, headOption(options));
   const choice = dtype === "auto" ? chooseType(model, calibrationBatch(folder, model, options.calibrate)) : { dtype };
+  return fusedKernels() && canPack(packedTypes[choice.dtype])
+    ? packedEngine(model, choice)
+    : plainEngine(model, choice);
+}
+
+const packedTypes = { fp32: "float32", bf16: "bfloat16" } as const;
+
+interface Choice<D extends EngineDtype = ComputeType> {
+  dtype: D;
+  note?: string;
+}
+
+/** The matrices packed for our own kernels. */
+function packedEngine(model: TorchModel, choice: Choice): Engine {
+  return engineOnPacked(model, PackedWeights.pack(model, packedTypes[choice.dtype]), choice);
+}
+
+function engineOnPacked(model: TorchModel, packed: PackedWeights, choice: Choice<EngineDtype>): Engine {
+  const weights = packed.of(model);
+  const run = () => {
+    const ops = new InferenceOps();
+    return { ops, weights, tensor: ops.tensor.bind(ops) };
+  };
+  return engineOf(model, choice, run, () => packed.dispose());
+}
+
+/** libtorch's own products. */
+function plainEngine(model: TorchModel, choice: Choice): Engine {
   const compute = noGrad(() => new ComputeWeights(model, choice.dtype));
   const run = () => ({ ops: new TorchOps(), weights: compute.weights, tensor: (value: Tensor) => value });
   return engineOf(model, choice, run, () => compute.dispose());
 }
 
 /** bf16 where it is faster here and the texts' vectors stay fp32's. */
-function chooseType(model: TorchModel, batch: PackedBatch): { dtype: ComputeType; note: string } {
+function chooseType(model: TorchModel, batch: PackedBatch): Choice {
   const compute = noGrad(() => new ComputeWeights(model, "bf16"));
   const run = (weights: Weights<Tensor>) =>
     tidy(() =>
@@ -76,22 +104,19 @@ async function loadInt8(folder: string, options: TorchEngineOptions): Promise<En
   const packed = await cacheFolder("int8", folder, { head, calibrate });
   const write = async (path: string) => {
     const model = TorchModel.load(folder, headOption(options));
-    const weights = Int8Weights.quantize(model, calibrationBatch(folder, model, calibrate));
+    const weights = PackedWeights.quantize(model, calibrationBatch(folder, model, calibrate));
     weights.save(join(path, INT8_FILE));
     weights.dispose();
     model.dispose();
   };
-  const int8 = await withCached(packed, write, async (path) => Int8Weights.load(join(path, INT8_FILE)));
+  const int8 = await withCached(packed, write, async (path) => PackedWeights.load(join(path, INT8_FILE)));
   const model = TorchModel.load(folder, { ...headOption(options), without: int8.names });
-  const weights = int8.of(model);
-  const run = () => {
-    const ops = new Int8Ops();
-    return { ops, weights, tensor: ops.tensor.bind(ops) };
-  };
-  const { kept, names, cosine } = int8;
+  const { names } = int8;
+  int8.packKept(model);
+  const { kept, cosine } = int8;
   const float = kept.length > 0 ? `, ${kept.length} stay float: ${kept.join(", ")}` : "";
   const note = `int8: ${names.size} layers${float}; the cosine of its vectors with fp32's is ${cosine.toFixed(4)}`;
-  return engineOf(model, { dtype: "int8", note }, run, () => int8.dispose());
+  return engineOnPacked(model, int8, { dtype: "int8", note });
 }
 
 const headOption = ({ head }: TorchEngineOptions) => (head ? { head } : {});
@@ -99,7 +124,7 @@ const headOption = ({ head }: TorchEngineOptions) => (head ? { head } : {});
 /** `run` gives the ops of one forward pass, what it computes with, and a result of it as a tensor. */
 function engineOf<T>(
   model: TorchModel,
-  { dtype, note }: { dtype: EngineDtype; note?: string },
+  { dtype, note }: Choice<EngineDtype>,
   run: () => Required<ForwardOptions<T>> & { tensor: (value: T) => Tensor },
   dispose: () => void,
 ): Engine {

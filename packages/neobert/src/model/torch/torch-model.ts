@@ -156,6 +156,16 @@ export class TorchModel {
     return normalized.length > 0;
   }
 
+  /** Frees these parameters, but for tied tables, which are looked up in too: the model can no longer compute without what took their place. */
+  release(names: Iterable<string>): void {
+    const tied = new Set(this.specs.flatMap(({ name, tied }) => (tied ? [name] : [])));
+    for (const name of names) {
+      if (tied.has(name)) continue;
+      this.weight(name).dispose();
+      this.weights.delete(name);
+    }
+  }
+
   dispose(): void {
     for (const weight of this.weights.values()) weight.dispose();
   }

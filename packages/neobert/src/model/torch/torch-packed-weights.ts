@@ -1,11 +1,22 @@
-// A model's matrices in int8: which of them, with what smoothing, and the file that keeps them. All that a linear layer reads is
-// measured on a few texts; a layer stays float only where the texts' vectors would otherwise turn too far.
+// A model's matrices packed for inference: those that its linear layers multiply tokens with, in float32, bfloat16 or int8. In int8
+// what the layers read is measured on a few texts, whose ranges are evened out; a layer stays float only where the texts' vectors would otherwise
+// turn too far. Packed int8 weights are kept in a file.
 
-import { fromTypedArray, Int8Weight, int8Linears, keep, noGrad, type Tensor, tidy } from "@neobert/torch";
+import {
+  canPack,
+  fromTypedArray,
+  keep,
+  noGrad,
+  type PackedType,
+  PrepackedWeight,
+  prepackedLinears,
+  type Tensor,
+  tidy,
+} from "@neobert/torch";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../../files/safetensors.js";
 import type { Weights } from "../ops.js";
 import type { PackedBatch } from "../packed-batch.js";
-import { Int8Ops, type Int8Value } from "./torch-int8-ops.js";
+import { InferenceOps, type InferenceValue } from "./torch-inference-ops.js";
 import type { TorchModel } from "./torch-model.js";
 import { TorchOps } from "./torch-ops.js";
 
@@ -43,23 +54,23 @@ class ReadingOps extends TorchOps {
   }
 }
 
-/** The float32 model, measuring how far each int8 layer's result is from its own. */
+/** The float32 model, measuring how far each packed layer's result is from its own. */
 class ErrorOps extends TorchOps {
   readonly errors = new Map<string, number>();
-  readonly #int8: Map<Tensor, [name: string, weight: Int8Weight]>;
+  readonly #packed: Map<Tensor, [name: string, weight: PrepackedWeight]>;
 
-  constructor(model: TorchModel, weights: ReadonlyMap<string, Int8Weight>) {
+  constructor(model: TorchModel, packed: ReadonlyMap<string, PrepackedWeight>) {
     super();
-    this.#int8 = new Map([...weights].map(([name, weight]) => [model.weight(name), [name, weight]]));
+    this.#packed = new Map([...packed].map(([name, weight]) => [model.weight(name), [name, weight]]));
   }
 
   override linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
     const y = super.linear(x, weight, bias);
-    const [name, int8] = this.#int8.get(weight) ?? [];
-    if (name !== undefined && int8) {
+    const [name, packed] = this.#packed.get(weight) ?? [];
+    if (name !== undefined && packed) {
       const error = tidy(() => {
         const plain = { activation: "none", gate: "none" } as const;
-        const [approximate] = int8Linears(x, [{ weight: int8, bias }], plain, "float32");
+        const [approximate] = prepackedLinears(x, [{ weight: packed, bias }], plain, "float32");
         return approximate!.sub(y).norm().item() / y.norm().item();
       });
       this.errors.set(name, error);
@@ -68,25 +79,38 @@ class ErrorOps extends TorchOps {
   }
 }
 
-/** What a model computes with in int8. */
-export class Int8Weights {
-  readonly #int8: ReadonlyMap<string, Int8Weight>;
-  /** Names of the layers that stay float. */
+/** What the layers that int8 leaves float are packed in. */
+const floatType = (): PackedType => (canPack("bfloat16") ? "bfloat16" : "float32");
+
+/** What a model computes with in inference. */
+export class PackedWeights {
+  readonly #packed: Map<string, PrepackedWeight>;
+  /** Int8: names of the layers that stay float. */
   readonly kept: readonly string[];
-  /** Mean cosine of the calibration texts' vectors (means over their tokens) with float32's. */
+  /** Int8: mean cosine of the calibration texts' vectors (means over their tokens) with float32's. */
   readonly cosine: number;
 
-  private constructor(int8: ReadonlyMap<string, Int8Weight>, kept: readonly string[], cosine: number) {
-    this.#int8 = int8;
+  private constructor(packed: Map<string, PrepackedWeight>, kept: readonly string[] = [], cosine = 1) {
+    this.#packed = packed;
     this.kept = kept;
     this.cosine = cosine;
   }
 
-  /** Packs the matrices that `model` multiplies the tokens of `batch` with, as many as its vectors allow. */
-  static quantize(model: TorchModel, batch: PackedBatch, leastCosine = LEAST_COSINE): Int8Weights {
+  /** Packs the matrices that `model` multiplies tokens with, in a float type; it gives them up but for tied tables. */
+  static pack(model: TorchModel, type: Exclude<PackedType, "int8">): PackedWeights {
+    const reading = new ReadingOps(model);
+    tidy(() => noGrad(() => void forward(model, { ids: Int32Array.of(0), cuSeqlens: Int32Array.of(0, 1) }, reading)));
+    const weights = new PackedWeights(new Map());
+    const names = [...reading.readings.values()].flatMap((each) => each.names);
+    weights.#packFloat(model, names, type);
+    return weights;
+  }
+
+  /** Packs them in int8, as many as the vectors of `batch` allow. The model keeps its own. */
+  static quantize(model: TorchModel, batch: PackedBatch, leastCosine = LEAST_COSINE): PackedWeights {
     const reading = new ReadingOps(model);
     const expected = tidy(() => noGrad(() => meanVectors(model.hidden(batch), batch)));
-    const int8 = new Map<string, Int8Weight>();
+    const packed = new Map<string, PrepackedWeight>();
     const smoothings: Tensor[] = [];
     tidy(() =>
       noGrad(() => {
@@ -94,53 +118,41 @@ export class Int8Weights {
         for (const { names, largest } of reading.readings.values()) {
           const smoothing = keep(smoothingOf(model, names, largest));
           smoothings.push(smoothing);
-          for (const name of names) {
-            const { parts } = Int8Weight.pack(model.weight(name), smoothing);
-            int8.set(
-              name,
-              new Int8Weight({
-                ...parts,
-                packed: keep(parts.packed),
-                scales: keep(parts.scales),
-                sums: keep(parts.sums),
-              }),
-            );
-          }
+          for (const name of names) packed.set(name, kept(PrepackedWeight.pack(model.weight(name), "int8", smoothing)));
         }
       }),
     );
     const measure = (): number =>
       tidy(() =>
         noGrad(() => {
-          const ops = new Int8Ops();
-          const weights = new Int8Weights(int8, [], 0).of(model);
+          const ops = new InferenceOps();
+          const weights = new PackedWeights(packed).of(model);
           return meanCosine(expected, meanVectors(ops.tensor(model.hidden(batch, { ops, weights })), batch));
         }),
       );
     let cosine = measure();
-    const kept: string[] = [];
-    if (cosine < leastCosine) {
-      const ops = new ErrorOps(model, int8);
+    const floats: string[] = [];
+    if (!(cosine >= leastCosine)) {
+      const ops = new ErrorOps(model, packed);
       tidy(() => noGrad(() => void forward(model, batch, ops)));
       const byError = [...ops.errors].sort(([, a], [, b]) => b - a).map(([name]) => name);
       const step = Math.ceil(KEPT_SHARE * byError.length);
-      while (cosine < leastCosine && byError.length > 0) {
+      while (!(cosine >= leastCosine) && byError.length > 0) {
         for (const name of byError.splice(0, step)) {
-          const { packed, scales, sums } = int8.get(name)!.parts;
-          for (const tensor of [packed, scales, sums]) tensor.dispose();
-          int8.delete(name);
-          kept.push(name);
+          for (const tensor of packed.get(name)!.tensors) tensor.dispose();
+          packed.delete(name);
+          floats.push(name);
         }
         cosine = measure();
       }
     }
-    const used = new Set([...int8.values()].map(({ parts }) => parts.smoothing));
+    const used = new Set([...packed.values()].map(({ parts }) => parts.smoothing));
     for (const smoothing of smoothings) if (!used.has(smoothing)) smoothing.dispose();
-    return new Int8Weights(int8, kept, cosine);
+    return new PackedWeights(packed, floats, cosine);
   }
 
   /** Reads what `save` wrote. */
-  static load(path: string): Int8Weights {
+  static load(path: string): PackedWeights {
     const file = openSafetensors(path);
     try {
       const read = (name: string) => {
@@ -149,17 +161,17 @@ export class Int8Weights {
       };
       const { layers, kept, cosine } = JSON.parse(file.metadata.int8!) as Saved;
       const smoothings = new Map([...new Set(Object.values(layers))].map((name) => [name, read(`${name}.smoothing`)]));
-      const int8 = Object.entries(layers).map(([name, smoothing]): [string, Int8Weight] => {
-        const parts = { packed: read(name), scales: read(`${name}.scales`), sums: read(`${name}.sums`) };
-        return [name, new Int8Weight({ ...parts, smoothing: smoothings.get(smoothing)! })];
+      const packed = Object.entries(layers).map(([name, owner]): [string, PrepackedWeight] => {
+        const [scales, sums, smoothing] = [read(`${name}.scales`), read(`${name}.sums`), smoothings.get(owner)!];
+        return [name, new PrepackedWeight({ channels: scales.numel, packed: read(name), scales, sums, smoothing })];
       });
-      return new Int8Weights(new Map(int8), kept, cosine);
+      return new PackedWeights(new Map(packed), kept, cosine);
     } finally {
       file.close();
     }
   }
 
-  /** Writes the packed weights to a safetensors file, whole or not at all. */
+  /** Writes int8 weights to a safetensors file, whole or not at all. */
   save(path: string): void {
     const layers: Record<string, string> = {};
     const owners = new Map<Tensor, string>();
@@ -171,35 +183,50 @@ export class Int8Weights {
         shape: [...tensor.shape],
         data: () => tensor.toTypedArray() as Float32Array<ArrayBuffer>,
       });
-    for (const [name, { parts }] of this.#int8) {
+    for (const [name, { parts }] of this.#packed) {
       const smoothing = parts.smoothing!;
       if (!owners.has(smoothing)) add(`${name}.smoothing`, smoothing);
       layers[name] = owners.get(smoothing) ?? name;
       owners.set(smoothing, layers[name]);
       add(name, parts.packed);
-      add(`${name}.scales`, parts.scales);
-      add(`${name}.sums`, parts.sums);
+      add(`${name}.scales`, parts.scales!);
+      add(`${name}.sums`, parts.sums!);
     }
-    writeSafetensors(path, tensors, {
-      int8: JSON.stringify({ layers, kept: this.kept, cosine: this.cosine } satisfies Saved),
-    });
+    const saved: Saved = { layers, kept: this.kept, cosine: this.cosine };
+    writeSafetensors(path, tensors, { int8: JSON.stringify(saved) });
   }
 
   /** Names of the packed parameters. */
   get names(): Set<string> {
-    return new Set(this.#int8.keys());
+    return new Set(this.#packed.keys());
+  }
+
+  /** Packs the layers that int8 left float too; the model gives them up. */
+  packKept(model: TorchModel): void {
+    this.#packFloat(model, this.kept, floatType());
+  }
+
+  #packFloat(model: TorchModel, names: readonly string[], type: PackedType): void {
+    tidy(() =>
+      noGrad(() => {
+        for (const name of names) this.#packed.set(name, kept(PrepackedWeight.pack(model.weight(name), type)));
+      }),
+    );
+    model.release(names);
   }
 
   /** What to compute with for a parameter's name. */
-  of(model: TorchModel): Weights<Int8Value> {
+  of(model: TorchModel): Weights<InferenceValue> {
     const tied = new Set(model.specs.flatMap(({ name, tied }) => (tied ? [name] : [])));
     return (name, use) =>
-      (use === "product" || !tied.has(name) ? this.#int8.get(name) : undefined) ?? model.weight(name);
+      (use === "product" || !tied.has(name) ? this.#packed.get(name) : undefined) ?? model.weight(name);
   }
 
   dispose(): void {
-    for (const { parts } of this.#int8.values())
-      for (const tensor of Object.values(parts) as Tensor[]) tensor.dispose();
+    for (const { tensors, parts } of this.#packed.values()) {
+      for (const tensor of tensors) tensor.dispose();
+      parts.smoothing?.dispose();
+    }
   }
 }
 
@@ -208,6 +235,11 @@ interface Saved {
   layers: Record<string, string>;
   kept: readonly string[];
   cosine: number;
+}
+
+function kept(weight: PrepackedWeight): PrepackedWeight {
+  for (const tensor of weight.tensors) keep(tensor);
+  return weight;
 }
 
 /** All that computes on tokens: up to a masked-language model's logits, without class heads, which are small. */
@@ -237,7 +269,7 @@ export function meanCosine(a: readonly Float64Array[], b: readonly Float64Array[
 /**
  * Factors of an input's channels that even out its range and its weights' (Xiao et al. 2023, with alpha 1/2): the root of the
  * weights' largest value over the input's. Its mean is added to each channel's, so that one which these texts left quiet gets no factor
- * that its louder texts would overflow.
+ * that louder texts would overflow.
  */
 function smoothingOf(model: TorchModel, names: readonly string[], largest: Float32Array): Tensor {
   const weights = names.map((name) => model.weight(name).abs().amax(0).toTypedArray() as Float32Array);

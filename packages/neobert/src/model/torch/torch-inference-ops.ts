@@ -1,31 +1,30 @@
-// The encoders' vocabulary on libtorch with int8 linear layers, for inference. A linear layer with an int8 weight is not computed
-// where it stands but by what reads it, so that a feed-forward with the addition and the norm after it is one kernel, and query, key and value
-// are stored in bytes once. Whatever has no such kernel is computed by `TorchOps`.
+// The encoders' vocabulary on libtorch with packed weights, for inference. A linear layer with a packed weight is not computed where it
+// stands but by what reads it, so that a feed-forward with the addition and the norm after it is one kernel, and query, key and value
+// are of one reading. Whatever has no such kernel is computed by `TorchOps`.
 
 import {
-  type DType,
-  type Int8Input,
-  type Int8Layer,
-  Int8Weight,
-  instructionSet,
-  int8Chain,
-  int8ChainAddNorm,
-  int8Linears,
+  canPack,
+  type LayerInput,
+  type PrepackedLayer,
+  PrepackedWeight,
+  prepackedChain,
+  prepackedChainAddNorm,
+  prepackedLinears,
   type Tensor,
 } from "@neobert/torch";
 import type { Norm, Ops, Qkv, QkvProjection, RotaryAngles, RotaryScaling, RowChoice, SplitOptions } from "../ops.js";
 import { type TorchBatch, TorchOps } from "./torch-ops.js";
 
-const PLAIN: Int8Input = { activation: "none", gate: "none" };
+const PLAIN: LayerInput = { activation: "none", gate: "none" };
 
 /** Linear layers that wait for their reader, and the activation between the last of them and the next, if any. */
 class Pending {
   readonly x: Tensor;
-  readonly layers: readonly Int8Layer[];
-  readonly next: Int8Input;
+  readonly layers: readonly PrepackedLayer[];
+  readonly next: LayerInput;
   #result: Tensor | undefined;
 
-  constructor(x: Tensor, layers: readonly Int8Layer[], next: Int8Input = PLAIN) {
+  constructor(x: Tensor, layers: readonly PrepackedLayer[], next: LayerInput = PLAIN) {
     this.x = x;
     this.layers = layers;
     this.next = next;
@@ -43,33 +42,32 @@ class Pending {
 
   #compute(ops: TorchOps): Tensor {
     const { x, layers, next } = this;
-    const y = layers.length > 1 ? int8Chain(x, layers) : int8Linears(x, layers, layers[0]!.input, "float32")[0]!;
+    const y =
+      layers.length > 1 ? prepackedChain(x, layers) : prepackedLinears(x, layers, layers[0]!.input, "float32")[0]!;
     const { activation, gate } = next;
     if (activation === "none") return y;
     return gate === "none" ? ops[activation](y) : ops.gatedUnit(y, gate, activation);
   }
 }
 
-/** A tensor, an int8 weight, or what will be a tensor. */
-export type Int8Value = Tensor | Int8Weight | Pending;
-type Value = Int8Value;
+/** A tensor, a packed weight, or what will be a tensor. */
+export type InferenceValue = Tensor | PrepackedWeight | Pending;
+type Value = InferenceValue;
 
 /** One forward pass, without gradients. */
-export class Int8Ops implements Ops<Value> {
+export class InferenceOps implements Ops<Value> {
   readonly #ops = new TorchOps();
-  /** bfloat16 where its products are the processor's fast ones. */
-  readonly #attentionDtype: DType = instructionSet() === "avx512bf16" ? "bfloat16" : "float32";
 
   /** The value as a tensor. */
   tensor(value: Value): Tensor {
     if (value instanceof Pending) return value.compute(this.#ops);
-    if (value instanceof Int8Weight) throw new Error("internal: expected a tensor, got an int8 weight");
+    if (value instanceof PrepackedWeight) throw new Error("internal: expected a tensor, got a packed weight");
     return value;
   }
 
   linear(x: Value, weight: Value, bias?: Value): Value {
     const shift = bias && this.tensor(bias);
-    if (!(weight instanceof Int8Weight)) return this.#ops.linear(this.tensor(x), this.tensor(weight), shift);
+    if (!(weight instanceof PrepackedWeight)) return this.#ops.linear(this.tensor(x), this.tensor(weight), shift);
     if (x instanceof Pending && !x.isLinear) {
       return new Pending(x.x, [...x.layers, { weight, bias: shift, input: x.next }]);
     }
@@ -88,13 +86,13 @@ export class Int8Ops implements Ops<Value> {
     return this.#activation(x, activation, gate) ?? this.#ops.gatedUnit(this.tensor(x), gate, activation);
   }
 
-  #activation(x: Value, activation: "gelu" | "silu", gate: Int8Input["gate"]): Pending | undefined {
+  #activation(x: Value, activation: "gelu" | "silu", gate: LayerInput["gate"]): Pending | undefined {
     return x instanceof Pending && x.isLinear ? new Pending(x.x, x.layers, { activation, gate }) : undefined;
   }
 
   addNorm(x: Value, y: Value, norm: Norm<Value>): [Value, Value] {
     const own = this.#norm(norm);
-    if (y instanceof Pending && y.isLinear) return int8ChainAddNorm(this.tensor(x), y.x, y.layers, own);
+    if (y instanceof Pending && y.isLinear) return prepackedChainAddNorm(this.tensor(x), y.x, y.layers, own);
     return this.#ops.addNorm(this.tensor(x), this.tensor(y), own);
   }
 
@@ -119,13 +117,17 @@ export class Int8Ops implements Ops<Value> {
         value instanceof Pending && value.isLinear && value.layers.length === 1;
       if (!values.every(isSingle)) return values.map((value) => this.tensor(value));
       const { x, layers } = first as Pending;
-      const { smoothing } = layers[0]!.weight.parts;
-      const together = others.every(
-        (value) => (value as Pending).x === x && (value as Pending).layers[0]!.weight.parts.smoothing === smoothing,
-      );
+      const { type, parts } = layers[0]!.weight;
+      const together = others.every((value) => {
+        const { x: ownX, layers } = value as Pending;
+        const { weight } = layers[0]!;
+        return ownX === x && weight.type === type && weight.parts.smoothing === parts.smoothing;
+      });
       if (!together) return values.flatMap((value) => compute(value));
       const all = values.map((value) => (value as Pending).layers[0]!);
-      return int8Linears(x, all, layers[0]!.input, this.#attentionDtype);
+      // Attention in bfloat16 where the processor has it, but not in a float32 model.
+      const dtype = type !== "float32" && canPack("bfloat16") ? "bfloat16" : "float32";
+      return prepackedLinears(x, all, layers[0]!.input, dtype);
     };
     if (projection.layout !== "separate") {
       return { layout: projection.layout, qkv: compute(projection.qkv)[0]! };
