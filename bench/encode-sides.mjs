@@ -67,7 +67,7 @@ function sidesOf(name, table, { model, exported, ...files }) {
         `OpenVINO ${dtype}, ${streams} stream${streams > 1 ? "s" : ""}`,
         "openvino",
         "encode-openvino.py",
-        { ...options, ...files, tokens: 4096 },
+        { ...options, ...files, tokens: 512 },
       ];
     });
   const llamaCpp = (dtype) => {
