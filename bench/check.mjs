@@ -4,7 +4,7 @@
 // --match takes the rows with such a name; --write puts what was measured into the column of this processor's maker.
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { makeEnvironment, pythonOf } from "../test/peers/environments.mjs";
 import { measureEncoding, scoresOf } from "./encode-sides.mjs";
 import { bestOf, cores, here, inTurns, machine, markdown, median, optionsOf } from "./measure.mjs";
@@ -21,7 +21,7 @@ function step(row, shape, peers) {
     await makeEnvironment("encode", () => {});
     const flags = (options) =>
       Object.entries(options).map(([name, value]) => (value === true ? `--${name}` : `--${name}=${value}`));
-    const options = { warmup: 2, steps: 1, ...shape, threads, turns: true };
+    const options = { warmup: 1, steps: 1, ...shape, threads, turns: true };
     const running = { ours: startSide(process.execPath, here("train-ours.mjs"), flags(options)) };
     for (const [peer, how] of Object.entries(peers)) {
       running[peer] = startSide(pythonOf("encode"), here("train-torch.py"), flags({ ...options, ...how }));
@@ -38,8 +38,9 @@ function step(row, shape, peers) {
 
 const eager = { "PyTorch eager": { mode: "eager" } };
 const compiled = { "PyTorch compiled": { mode: "compile" } };
-const packed = { "PyTorch compiled, packed": { mode: "compile", pack: true } };
-const mixed = { layers: 6, batch: 8, lengths: realLengths, steps: 3 };
+const packed = { "PyTorch eager, packed": { mode: "eager", pack: true } };
+const some = { layers: 6, batch: 2, length: 512 };
+const c4 = { layers: 6, batch: 4, lengths: realLengths, warmup: 2, steps: 2 };
 
 /** Encoding by the sides of one type in bench/encode.mjs, on the first texts of each kind. */
 function encoding(name, type, { count, rounds, peers = "OpenVINO|transformers.js .* x 1$" }) {
@@ -80,14 +81,14 @@ function printed(row, peer, script, words, pattern) {
 
 // biome-ignore format: a table
 const groups = [
-  step("train 6 x 8x512, fp32", { layers: 6, batch: 8, length: 512, dtype: "fp32" }, compiled),
-  step("train 6 x 8x512, bf16", { layers: 6, batch: 8, length: 512, dtype: "bf16" }, compiled),
-  step("train 6 x 32x128, bf16", { layers: 6, batch: 32, length: 128, dtype: "bf16" }, compiled),
-  step("train 6 x 1x4096, bf16", { layers: 6, batch: 1, length: 4096, dtype: "bf16" }, eager),
-  step("train 6 x mixed, bf16", { ...mixed, dtype: "bf16" }, packed),
-  step("train 28 x 2x512, bf16", { layers: 28, batch: 2, length: 512, dtype: "bf16" }, eager),
-  step("no gradients, 6 x 8x512, bf16", { layers: 6, batch: 8, length: 512, dtype: "bf16", task: "encode" }, compiled),
-  step("no gradients, 6 x mixed, bf16", { ...mixed, dtype: "bf16", task: "encode" }, packed),
+  step("train 6 layers, 512 tokens, fp32", { ...some, dtype: "fp32" }, compiled),
+  step("train 6 layers, 512 tokens, bf16", { ...some, dtype: "bf16" }, compiled),
+  step("train 6 layers, 128 tokens, bf16", { ...some, batch: 8, length: 128, dtype: "bf16" }, compiled),
+  step("train 6 layers, 4096 tokens, bf16", { ...some, batch: 1, length: 4096, dtype: "bf16" }, eager),
+  step("train 6 layers, c4 texts, bf16", { ...c4, dtype: "bf16" }, packed),
+  step("train 28 layers, 512 tokens, bf16", { ...some, layers: 28, dtype: "bf16" }, eager),
+  step("no gradients, 6 layers, 512 tokens, bf16", { ...some, batch: 8, dtype: "bf16", task: "encode" }, compiled),
+  step("no gradients, 6 layers, c4 texts, bf16", { ...c4, dtype: "bf16", task: "encode" }, packed),
   ...["fp32", "bf16", "int8"].map((type) => encoding("minilm", type, { count: 120, rounds: 5 })),
   ...["fp32", "bf16", "int8"].map((type) => encoding("bert", type, { count: 40, rounds: 3 })),
   ...["fp32", "bf16", "int8"].map((type) => encoding("neobert-512", type, { count: 2, rounds: 2 })),
@@ -137,13 +138,14 @@ if (begin < 0 || unknown.length > 0) {
   );
 }
 
-console.log(`${machine(threads)}; ours / best peer, sides in turns`);
+console.log(`${machine(threads)}, load ${loadavg()[0].toFixed(1)} before; ours / best peer, sides in turns`);
 if (column < 0) console.log(`${page} has no column for this processor, so nothing is compared.`);
 const pattern = new RegExp(match);
 const [now, fallen, failed] = [new Map(), [], []];
 const begun = performance.now();
 for (const { rows, measure } of groups) {
   if (!rows.some((row) => pattern.test(row))) continue;
+  const start = performance.now();
   try {
     for (const [row, { ratio, ours, peer }] of Object.entries(await measure())) {
       if (!pattern.test(row)) continue;
@@ -160,6 +162,7 @@ for (const { rows, measure } of groups) {
     failed.push(...rows);
     console.log(`${rows.join("; ")}: failed: ${error.message}`);
   }
+  console.log(`  ${((performance.now() - start) / 1000).toFixed(0)} s`);
 }
 console.log(
   `${((performance.now() - begun) / 60e3).toFixed(1)} minutes; fallen by more than 10 %: ${fallen.join("; ") || "none"}`,
