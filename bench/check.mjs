@@ -16,7 +16,7 @@ const FIRST_CELL = "ours / best peer";
 const realLengths = here("../../shared/peers/c4-lengths.json");
 
 /** A step of training or encoding against PyTorch in the given modes and ways, a few batches of each in turns. */
-function step(row, shape, peers) {
+function step(row, { rounds = 3, ...shape }, peers) {
   const measure = async () => {
     await makeEnvironment("encode", () => {});
     const flags = (options) =>
@@ -28,7 +28,7 @@ function step(row, shape, peers) {
     }
     for (const side of Object.values(running)) await side.next();
     const asked = Object.entries(running).map(([side, { ask }]) => [side, () => ask({})]);
-    const results = await inTurns(Object.fromEntries(asked), 3, 0);
+    const results = await inTurns(Object.fromEntries(asked), rounds, 0);
     await Promise.all(Object.values(running).map(({ end }) => end()));
     const rate = (list) => ({ [row]: median(list.map(({ tokens_per_s_median }) => tokens_per_s_median)) });
     return bestOf(results, rate);
@@ -60,7 +60,7 @@ function encoding(name, type, { count, rounds, peers = "OpenVINO|transformers.js
   const rowOf = (label) => `encode ${name}, ${label}, ${type}`;
   const measure = async () => {
     const isWanted = (label) => pattern.test(label) && isPeer.test(label);
-    const { sides } = await measureEncoding(name, table, { isWanted, rounds, threads, count });
+    const { sides } = await measureEncoding(name, table, { isWanted, rounds, threads, count, warm: false });
     const best = bestOf(sides, scoresOf);
     return Object.fromEntries(Object.entries(best).map(([label, found]) => [rowOf(label), found]));
   };
@@ -84,32 +84,18 @@ const groups = [
   step("train 6 layers, 512 tokens, fp32", { ...some, dtype: "fp32" }, compiled),
   step("train 6 layers, 512 tokens, bf16", { ...some, dtype: "bf16" }, compiled),
   step("train 6 layers, 128 tokens, bf16", { ...some, batch: 8, length: 128, dtype: "bf16" }, compiled),
-  step("train 6 layers, 4096 tokens, bf16", { ...some, batch: 1, length: 4096, dtype: "bf16" }, eager),
+  step("train 6 layers, 4096 tokens, bf16", { ...some, batch: 1, length: 4096, dtype: "bf16", rounds: 2 }, eager),
   step("train 6 layers, c4 texts, bf16", { ...c4, dtype: "bf16" }, packed),
   step("train 28 layers, 512 tokens, bf16", { ...some, layers: 28, dtype: "bf16" }, eager),
   step("no gradients, 6 layers, 512 tokens, bf16", { ...some, batch: 8, dtype: "bf16", task: "encode" }, compiled),
   step("no gradients, 6 layers, c4 texts, bf16", { ...c4, dtype: "bf16", task: "encode" }, packed),
-  ...["fp32", "bf16", "int8"].map((type) => encoding("minilm", type, { count: 120, rounds: 5 })),
+  ...["fp32", "bf16", "int8"].map((type) => encoding("minilm", type, { count: 120, rounds: 4 })),
   ...["fp32", "bf16", "int8"].map((type) => encoding("bert", type, { count: 40, rounds: 3 })),
-  ...["fp32", "bf16", "int8"].map((type) => encoding("neobert-512", type, { count: 2, rounds: 2 })),
-  ...["bf16", "int8"].map((type) =>
-    encoding("neobert-4096", type, { count: 1, rounds: 1, peers: "OpenVINO .* 1 stream$" }),
-  ),
-  printed(
-    "attention 8 x 512, fp32, forward",
-    "libtorch's flash attention",
-    "kernels-attention.mjs",
-    ["8x512"],
-    /ratio ([\d.]+)/,
-  ),
+  ...["bf16", "int8"].map((type) => encoding("neobert-512", type, { count: 2, rounds: 2, peers: "OpenVINO .* 1 stream$" })),
+  ...["bf16", "int8"].map((type) => encoding("neobert-4096", type, { count: 1, rounds: 1, peers: "OpenVINO .* 1 stream$" })),
+  printed("attention 8 x 512, fp32, forward", "libtorch's flash attention", "kernels-attention.mjs", ["8x512"], /ratio ([\d.]+)/),
   printed("tokens of bert-base-uncased", "npm tokenizers", "tokenizer.mjs", ["bert-base-uncased"], /median ([\d.]+)$/m),
-  printed(
-    "fine-tune MiniLM, 16 pairs, bf16",
-    "sentence-transformers",
-    "finetune.mjs",
-    ["minilm", "--pairs=16", "--steps=1", "--rounds=1", "--dtypes=bf16"],
-    /ours \/ theirs +([\d.]+)/,
-  ),
+  printed("fine-tune MiniLM, 16 pairs, bf16", "sentence-transformers", "finetune.mjs", ["minilm", "--pairs=16", "--steps=1", "--rounds=1", "--dtypes=bf16"], /ours \/ theirs +([\d.]+)/),
   printed("evaluate STS13", "mteb", "evaluate.mjs", ["STS13", "--no-learners"], /^all(?: +\S+){8} +([\d.]+)/m),
 ];
 

@@ -147,11 +147,13 @@ async function referenceVectors(model, texts, { threads, maxTokens }) {
   return [...vectors].map((vector) => [...vector]);
 }
 
-/** A running side that has given its first vector, and the time from its start to there (a first process fills the caches). */
-async function start({ program, script, options, env }) {
-  const first = startSide(program, here(script), options, { env });
-  await first.next();
-  await first.end();
+/** A running side that has given its first vector, and the time from its start to there; `warm`: a process before it fills the caches. */
+async function start({ program, script, options, env, warm }) {
+  if (warm) {
+    const first = startSide(program, here(script), options, { env });
+    await first.next();
+    await first.end();
+  }
   const begun = performance.now();
   const side = startSide(program, here(script), options, { env });
   await side.next();
@@ -159,11 +161,12 @@ async function start({ program, script, options, env }) {
 }
 
 /**
- * Measures the sides of one table whose label `isWanted`, on the first `count` of each kind of texts. Gives the labels of the
+ * Measures the sides of one table whose label `isWanted`, on the first `count` of each kind of texts, each started twice where
+ * its load counts (`warm`). Gives the labels of the
  * tasks, for each side that started `{ rates, one, loadMs, onePeakMB, peakMB, cosine }` (texts/s of each round by label, ms of
  * single texts), and for each other side why it did not.
  */
-export async function measureEncoding(name, table, { isWanted, rounds, threads, count = Number.POSITIVE_INFINITY }) {
+export async function measureEncoding(name, table, { isWanted, rounds, threads, count, warm = true }) {
   const { model, texts, single, maxTokens } = encodeCases[name];
   const files = await writeFiles(name, model());
   const [running, leftOut] = [{}, {}];
@@ -173,7 +176,7 @@ export async function measureEncoding(name, table, { isWanted, rounds, threads, 
     if (!isWanted(label)) continue;
     try {
       const { program, folder } = await programOf(environment);
-      running[label] = await start({ program, script, env, options: { ...options, folder, threads, maxTokens } });
+      running[label] = await start({ program, script, env, warm, options: { ...options, folder, threads, maxTokens } });
     } catch (error) {
       const lines = error.message.trim().split("\n");
       leftOut[label] = lines.findLast((line) => /^\S*(Error|Exception)\b/.test(line)) ?? lines.at(-1);
