@@ -1,24 +1,24 @@
-"""One side of bench/encode.mjs: NeoBERT in plain PyTorch, a text at a time. Reads a task a line, answers with a line."""
-import json, resource, sys, time
+"""One side of bench/encode.mjs: NeoBERT in plain PyTorch, a text at a time."""
+import json, sys
 from pathlib import Path
+from encode_side import answer, options
 
-side = json.loads(sys.argv[1])
 sys.path.insert(0, str(Path(__file__).parents[1] / "test" / "peers"))
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 import neobert_torch
 
-torch.set_num_threads(side["threads"])
+torch.set_num_threads(options["threads"])
 rotate = neobert_torch.rotate
 neobert_torch.rotate = lambda x, positions: rotate(x.float(), positions).to(x.dtype)
-folder = Path(side["model"])
+folder = Path(options["model"])
 model = neobert_torch.NeoBERT(json.loads((folder / "config.json").read_text()))
 model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
-model.to(torch.bfloat16 if side["dtype"] == "bf16" else torch.float32).eval()
+model.to(torch.bfloat16 if options["dtype"] == "bf16" else torch.float32).eval()
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 tokenizer.no_padding()
-tokenizer.enable_truncation(side["maxTokens"])
+tokenizer.enable_truncation(options["maxTokens"])
 
 
 @torch.inference_mode()
@@ -28,12 +28,4 @@ def encode(text):
     return torch.nn.functional.normalize(hidden.mean(0), dim=0).tolist()
 
 
-encode("a short text")
-print("{}", flush=True)
-for line in sys.stdin:
-    task = json.loads(line)
-    start = time.perf_counter()
-    vectors = [encode(text) for text in task["texts"]]
-    times = [1e3 * (time.perf_counter() - start)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"times": times, "peakMB": peak, "vectors": vectors[:20]}), flush=True)
+answer(lambda texts: [encode(text) for text in texts])

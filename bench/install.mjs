@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { transformersJs } from "./random-model.mjs";
+import { peerPackages } from "../test/peers/environments.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "neobert-install-"));
@@ -35,7 +35,7 @@ try {
   npm(["pack", "--pack-destination", folder], join(root, "packages", "neobert"));
   const packed = readdirSync(folder).find((name) => name.endsWith(".tgz"));
   sizeOf("neobert", join(folder, packed));
-  sizeOf("transformers.js", transformersJs);
+  sizeOf("transformers.js", peerPackages["transformers-js"][0]);
 } finally {
   rmSync(folder, { recursive: true });
 }

@@ -88,10 +88,34 @@ export const answerEncodings = (encodeOne, encodeAll) =>
     for (const part of single ? texts : [texts]) {
       times.push(await msOf(async () => vectors.push(...(single ? [await encodeOne(part)] : await encodeAll(part)))));
     }
-    return { times, peakMB: peakMB(), vectors: vectors.slice(0, 20).map((vector) => [...vector]) };
+    return { times, peakMB: peakMB(), vectors: vectors.slice(0, 64).map((vector) => [...vector]) };
   });
 
 export const peakMB = () => process.resourceUsage().maxRSS / 1024;
+
+/** Rows, the first of them the head, as a table of Markdown. */
+export function markdown(rows) {
+  const widths = rows[0].map((_, column) => Math.max(3, ...rows.map((row) => row[column].length)));
+  const line = (row) => `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`;
+  const [head, ...rest] = rows;
+  return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rest.map(line)].join("\n");
+}
+
+/** For each score (larger is better) the best of the sides named "ours ...", the best of the others, and their ratio. */
+export function bestOf(sides, scoresOf) {
+  const scored = Object.entries(sides).map(([label, side]) => ({ label, scores: scoresOf(side) }));
+  const isOurs = ({ label }) => label.startsWith("ours");
+  const best = (list, name) => list.reduce((a, b) => (b.scores[name] > a.scores[name] ? b : a));
+  const [ours, peers] = [scored.filter(isOurs), scored.filter((side) => !isOurs(side))];
+  if (ours.length === 0 || peers.length === 0) return {};
+  const names = Object.keys(scored[0].scores);
+  return Object.fromEntries(
+    names.map((name) => {
+      const [our, peer] = [best(ours, name), best(peers, name)];
+      return [name, { ours: our.label, peer: peer.label, ratio: our.scores[name] / peer.scores[name] }];
+    }),
+  );
+}
 
 /** The same shuffle in every run: a linear congruential generator. */
 export function shuffled(list) {

@@ -5,9 +5,6 @@ import { join } from "node:path";
 import { writeSafetensors } from "#neobert/files/safetensors";
 import { architectureOf, initialValues, savedName } from "#neobert/model/index";
 
-/** The version that is measured against. */
-export const transformersJs = "@huggingface/transformers@4.3.1";
-
 const configs = {
   bert: {
     model_type: "bert",

@@ -9,13 +9,9 @@ const [name, ...rest] = process.argv.slice(2);
 const file = `${folder}${name}.mjs`;
 if (name === undefined || name === "run" || !existsSync(file)) {
   if (name !== undefined) console.error(`bench: expected one of the benchmarks below, got ${name}`);
-  for (const entry of readdirSync(folder).filter(
-    (entry) =>
-      entry.endsWith(".mjs") &&
-      !["measure.mjs", "network.mjs", "random-step.mjs", "run.mjs", "serve-soak.mjs", "side.mjs", "team.mjs"].includes(
-        entry,
-      ),
-  )) {
+  const parts = ["encode-sides", "measure", "network", "random-step", "run", "serve-soak", "side", "team"];
+  for (const entry of readdirSync(folder).filter((entry) => entry.endsWith(".mjs"))) {
+    if (parts.includes(entry.replace(".mjs", ""))) continue;
     const first = readFileSync(folder + entry, "utf8")
       .split("\n")[0]
       .replace(/^\/\/ /, "");

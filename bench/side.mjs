@@ -4,11 +4,12 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
 /**
- * Starts `program script OPTIONS`, after the words of `within`, with `env` beside the environment; `ask` sends a task and resolves with its
+ * Starts `program script OPTIONS` (one word of JSON, or the words themselves), after the words of `within`, with `env` beside the environment; `ask` sends a task and resolves with its
  * answer, `next` with the next line, `end` when it is gone.
  */
 export function startSide(program, script, options, { env = {}, within = [] } = {}) {
-  const command = [...within, program, script, JSON.stringify(options)];
+  const words = Array.isArray(options) ? options : [JSON.stringify(options)];
+  const command = [...within, program, script, ...words];
   const child = spawn(command[0], command.slice(1), {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...env },

@@ -1,12 +1,13 @@
 // Our side of `npm run bench -- train`: the whole training step (or encoding) of NeoBERT on random token ids, in packed
-// batches, with what the training loop uses. Prints one JSON line with the same fields as train-torch.py.
+// batches, with what the training loop uses. Prints one JSON line with the same fields as train-torch.py; with --turns it is a
+// side (side.mjs) whose every task is those steps again.
 
 import { readFileSync } from "node:fs";
 import { noGrad, setNumThreads, tidy } from "@neobert/torch";
-import { optionsOf, peakMB, sorted, total } from "./measure.mjs";
+import { answerTasks, optionsOf, peakMB, sorted, total } from "./measure.mjs";
 import { packer, randomModel, randomTrainer } from "./random-step.mjs";
 
-const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, checkpointing } = optionsOf({
+const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, checkpointing, turns } = optionsOf({
   layers: 28,
   batch: 8,
   length: 512,
@@ -17,6 +18,7 @@ const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, che
   warmup: 2,
   threads: 2,
   checkpointing: false,
+  turns: false,
 });
 setNumThreads(threads);
 let groups = [Array(batch).fill(length)];
@@ -35,23 +37,30 @@ const step =
         )
     : randomTrainer(parts, { checkpointing }).step;
 
-const times = [];
-const tokens = [];
-for (let i = 0; i < warmup + steps; i++) {
-  const batch = batches[i % batches.length];
-  const start = performance.now();
-  await step(batch);
-  const seconds = (performance.now() - start) / 1000;
-  if (i < warmup) continue;
-  times.push(seconds);
-  tokens.push(batch.ids.length);
+/** Seconds and tokens of the steps from `first` on. */
+async function run(first, end) {
+  const [times, tokens] = [[], []];
+  for (let i = first; i < end; i++) {
+    const batch = batches[i % batches.length];
+    const start = performance.now();
+    await step(batch);
+    times.push((performance.now() - start) / 1000);
+    tokens.push(batch.ids.length);
+  }
+  return { times, tokens };
 }
-const rates = sorted(times.map((seconds, i) => tokens[i] / seconds));
-const median = lengths ? total(tokens) / total(times) : (rates[(rates.length - 1) >> 1] + rates[rates.length >> 1]) / 2;
-console.log(
-  JSON.stringify({
-    tokens_per_s_median: median,
+
+async function measured() {
+  const { times, tokens } = await run(warmup, warmup + steps);
+  const rates = sorted(times.map((seconds, i) => tokens[i] / seconds));
+  const middle = (rates[(rates.length - 1) >> 1] + rates[rates.length >> 1]) / 2;
+  return {
+    tokens_per_s_median: lengths ? total(tokens) / total(times) : middle,
     tokens_per_s_best: rates.at(-1),
     peak_rss_mb: Math.round(peakMB()),
-  }),
-);
+  };
+}
+
+await run(0, warmup);
+if (turns) await answerTasks(measured);
+else console.log(JSON.stringify(await measured()));

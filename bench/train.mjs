@@ -1,11 +1,13 @@
 // The whole training step (or encoding) of NeoBERT, tokens/s: ours against PyTorch at its best, in turns, and against the limit
-// of the matrix products. PyTorch comes from the environment that `npm run test:peers` makes.
-//   npm run bench -- train [case ...] [--rounds=2] [--dtypes=fp32,bf16]
-
+// of the matrix products. PyTorch is eager and compiled; texts of mixed length it takes padded as they come, sorted by length, and
+// packed without padding. Its environment is made on first use. At the end the cases as a table.
+//   npm run bench -- train [case ...] [--rounds=2] [--dtypes=fp32,bf16] [--threads=N]
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { cores, here, machine, optionsOf, peerPython as python } from "./measure.mjs";
+import { makeEnvironment, pythonOf } from "../test/peers/environments.mjs";
+import { bestOf, cores, here, machine, markdown, optionsOf } from "./measure.mjs";
 
+const python = pythonOf("encode");
 const realLengths = here("../../shared/peers/c4-lengths.json");
 const cases = {
   "6 x 8x512": { layers: 6, batch: 8, length: 512 },
@@ -19,7 +21,10 @@ const cases = {
   "6 x mixed encode": { layers: 6, batch: 8, lengths: realLengths, task: "encode", steps: 8 },
 };
 
-const { names, rounds, dtypes } = optionsOf({ rounds: 2, dtypes: "fp32,bf16" }, Object.keys(cases));
+const options = optionsOf({ rounds: 2, dtypes: "fp32,bf16", threads: cores }, Object.keys(cases));
+const { names, rounds, threads } = options;
+const dtypes = options.dtypes.split(",");
+await makeEnvironment("encode", () => {});
 
 function run(program, script, options) {
   const flags = Object.entries(options).flatMap(([name, value]) =>
@@ -34,8 +39,21 @@ function run(program, script, options) {
 }
 
 const warmup = 2;
-const modes = ["eager", "compile"];
-console.log(`${machine(cores)}; tokens/s, median (best) over ${rounds} rounds in turns`);
+const medianOf = (results) => {
+  const rates = results.map((result) => result.tokens_per_s_median).sort((a, b) => a - b);
+  return (rates[(rates.length - 1) >> 1] + rates[rates.length >> 1]) / 2;
+};
+const shown = (results) =>
+  `${medianOf(results).toFixed(0)} (${Math.max(...results.map((result) => result.tokens_per_s_best)).toFixed(0)})`;
+const memoryOf = (results) => Math.max(...results.map((result) => result.peak_rss_mb));
+
+/** How PyTorch takes the texts of a case, and in which modes. */
+const waysOf = ({ lengths }) =>
+  lengths ? { padded: {}, sorted: { sort: true }, packed: { pack: true } } : { padded: {} };
+
+console.log(`${machine(threads)}; tokens/s, median (best) over ${rounds} rounds in turns`);
+const head = "case|type|ours|best of PyTorch|which|ours / best|limit|reached|MB, ours / PyTorch";
+const rows = [head.split("|")];
 for (const name of names) {
   // `alone`: without PyTorch; `checkpointing`: our step also with blocks computed again, for its memory.
   const { steps = 6, alone = false, checkpointing = false, ...shape } = cases[name];
@@ -43,52 +61,49 @@ for (const name of names) {
     console.log(`${name}: skipped, ${realLengths} is absent`);
     continue;
   }
-  const sides = {};
+  const sides = Object.fromEntries(dtypes.map((dtype) => [dtype, {}]));
   for (let round = 0; round < rounds; round++) {
-    for (const dtype of dtypes.split(",")) {
-      const add = (side, program, script, options) => {
-        const result = run(program, script, { ...shape, dtype, steps, warmup, ...options });
-        (sides[side] ??= []).push(result);
+    for (const dtype of dtypes) {
+      const add = (side, program, script, how) => {
+        const result = run(program, script, { ...shape, dtype, steps, warmup, threads, ...how });
+        (sides[dtype][side] ??= []).push(result);
       };
-      add(`ours ${dtype}`, process.execPath, "train-ours.mjs", {});
+      add("ours", process.execPath, "train-ours.mjs", {});
       if (checkpointing && round === 0)
-        add(`recomputed ${dtype}`, process.execPath, "train-ours.mjs", { checkpointing, steps: 1, warmup: 1 });
-      for (const mode of existsSync(python) && !alone ? modes : []) {
-        add(`PyTorch ${mode} ${dtype}`, python, "train-torch.py", { mode });
-        if (shape.lengths) add(`sorted, ${mode} ${dtype}`, python, "train-torch.py", { mode, sort: true });
+        add("ours, recomputed", process.execPath, "train-ours.mjs", { checkpointing, steps: 1, warmup: 1 });
+      if (alone) continue;
+      for (const [way, how] of Object.entries(waysOf(shape))) {
+        for (const mode of ["eager", "compile"]) add(`${mode}, ${way}`, python, "train-torch.py", { mode, ...how });
       }
     }
   }
-  const medianOf = (results) => {
-    const rates = results.map((result) => result.tokens_per_s_median).sort((a, b) => a - b);
-    return (rates[(rates.length - 1) >> 1] + rates[rates.length >> 1]) / 2;
-  };
-  console.log(`\n${name}`);
-  for (const [side, results] of Object.entries(sides)) {
-    const best = Math.max(...results.map((result) => result.tokens_per_s_best));
-    const memory = Math.max(...results.map((result) => result.peak_rss_mb));
-    console.log(`  ${side.padEnd(24)} ${medianOf(results).toFixed(0).padStart(6)} (${best.toFixed(0)})  ${memory} MB`);
+  for (const dtype of dtypes) {
+    console.log(`\n${name}, ${dtype}`);
+    for (const [side, results] of Object.entries(sides[dtype])) {
+      console.log(`  ${side.padEnd(24)} ${shown(results).padStart(14)}  ${memoryOf(results)} MB`);
+    }
+    const { ours, "ours, recomputed": _, ...peers } = sides[dtype];
+    const best = bestOf({ ours, ...peers }, (results) => ({ rate: medianOf(results) })).rate;
+    const limit = limitOf(shape, steps, dtype);
+    const peer = best && peers[best.peer];
+    rows.push([
+      ...[name, dtype, shown(ours)],
+      ...(peer ? [shown(peer), best.peer, best.ratio.toFixed(2)] : ["-", "-", "-"]),
+      ...[limit.toFixed(0), `${((100 * medianOf(ours)) / limit).toFixed(0)} %`],
+      `${memoryOf(ours)} / ${peer ? memoryOf(peer) : "-"}`,
+    ]);
+    console.log(`  limit of the products    ${limit.toFixed(0)}`);
   }
-  const best = (prefix) =>
-    Object.entries(sides)
-      .filter(([side]) => side.startsWith(prefix))
-      .map(([side, results]) => [side, medianOf(results)])
-      .sort((a, b) => b[1] - a[1])[0];
-  const [ourSide, ourRate] = best("ours");
-  const theirs = best("PyTorch");
-  if (theirs)
-    console.log(`  ours / best PyTorch      ${(ourRate / theirs[1]).toFixed(2)}  (${ourSide} / ${theirs[0]})`);
-  const texts = shape.lengths && JSON.parse(readFileSync(realLengths, "utf8")).map((tokens) => Math.min(tokens, 1024));
+}
+console.log(`\n${markdown(rows)}`);
+
+/** Tokens/s of the matrix products of the timed batches alone. */
+function limitOf({ layers, batch, length, lengths, task = "train" }, steps, dtype) {
+  const texts = lengths && JSON.parse(readFileSync(lengths, "utf8")).map((tokens) => Math.min(tokens, 1024));
   const batches = texts
-    ? Array.from({ length: steps }, (_, i) => texts.slice((warmup + i) * shape.batch, (warmup + i + 1) * shape.batch))
-    : [Array(shape.batch).fill(shape.length)];
-  const limit = run(process.execPath, "product-limit.mjs", {
-    layers: shape.layers,
-    batches: JSON.stringify(batches),
-    task: shape.task ?? "train",
-    dtype: ourSide.split(" ")[1],
-  });
-  console.log(
-    `  limit of the products    ${(limit.tokens / limit.seconds).toFixed(0)}, reached ${((100 * ourRate * limit.seconds) / limit.tokens).toFixed(0)} %`,
-  );
+    ? Array.from({ length: steps }, (_, i) => texts.slice((warmup + i) * batch, (warmup + i + 1) * batch))
+    : [Array(batch).fill(length)];
+  const how = { layers, batches: JSON.stringify(batches), task, dtype, threads };
+  const { tokens, seconds } = run(process.execPath, "product-limit.mjs", how);
+  return tokens / seconds;
 }

@@ -1,6 +1,6 @@
-// Virtual environments with Python's libraries, in .cache/peers/, made from `requirements-NAME.txt`: for the peers' checks and
-// for benchmarks against them.
-import { rmSync, writeFileSync } from "node:fs";
+// Virtual environments with Python's libraries, made from `requirements-NAME.txt`, and npm packages in folders of their own,
+// both in .cache/peers/: for the peers' checks and for benchmarks against them.
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hashFiles, readText, run, SetupError, tail } from "../../tools/setup/steps.mjs";
@@ -40,4 +40,31 @@ export async function makeEnvironment(name, note) {
   await succeed(pythonOf(name), uv, { env, onLine: (line) => note(line.trim()) });
   writeFileSync(stamp, hash);
   return "installed";
+}
+
+const llamaVersion = "3.22.1";
+const llamaBinaries = { "darwin-arm64": "mac-arm64-metal", "darwin-x64": "mac-x64", "win32-x64": "win-x64" };
+const platform = `${process.platform}-${process.arch}`;
+
+/** The npm packages that are run or measured against; llama.cpp is node-llama-cpp's prebuilt binary for the processor. */
+export const peerPackages = {
+  "transformers-js": ["@huggingface/transformers@4.3.1"],
+  "node-llama-cpp": [
+    `node-llama-cpp@${llamaVersion}`,
+    `@node-llama-cpp/${llamaBinaries[platform] ?? platform}@${llamaVersion}`,
+  ],
+};
+
+/** Installs the packages of that name without running their scripts, or leaves those that are there; returns the folder. */
+export async function installPackages(name) {
+  const folder = join(cache, name);
+  const stamp = join(folder, "packages.txt");
+  const packages = peerPackages[name].join("\n");
+  if (readText(stamp) === packages) return folder;
+  mkdirSync(folder, { recursive: true });
+  const optional = name === "node-llama-cpp" ? ["--omit=optional"] : []; // binaries for other processors and GPUs
+  const flags = ["--no-audit", "--no-fund", "--ignore-scripts", ...optional, "--prefix", folder];
+  await succeed("npm", ["install", ...flags, ...peerPackages[name]]);
+  writeFileSync(stamp, packages);
+  return folder;
 }

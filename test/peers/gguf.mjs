@@ -15,7 +15,7 @@ const [folder, installed] = process.argv.slice(2);
 const entry = createRequire(join(resolve(installed), "package.json")).resolve("node-llama-cpp");
 const { getLlama, LlamaLogLevel } = await import(pathToFileURL(entry).href);
 
-const COSINE = { fp32: 0.99999, fp16: 0.9999 };
+const COSINE = { fp32: 0.99999, fp16: 0.9999, int8: 0.995 };
 const llama = await getLlama({ gpu: false, build: "never", logLevel: LlamaLogLevel.error });
 
 const lowest = {};
@@ -24,7 +24,7 @@ for (const config of configs) {
   const model = randomModel(config, "none", 7);
   const saved = join(folder, model_type);
   saveWithTokenizer(model, saved);
-  for (const dtype of ["fp32", "fp16"]) {
+  for (const dtype of ["fp32", "fp16", "int8"]) {
     for (const pooling of ["mean", "cls"]) {
       const file = join(folder, `${model_type}-${dtype}-${pooling}.gguf`);
       exportGguf(saved, file, { dtype, pooling });

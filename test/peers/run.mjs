@@ -6,7 +6,7 @@ import { copyFileSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SetupError, step } from "../../tools/setup/steps.mjs";
-import { cache, logFile, makeEnvironment, pythonOf, succeed } from "./environments.mjs";
+import { cache, installPackages, logFile, makeEnvironment, pythonOf, succeed } from "./environments.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");
@@ -52,16 +52,9 @@ async function runCheck({ name, environments, reads = false }) {
   return [...new Set(lines)].join("; ");
 }
 
-const llamaVersion = "3.22.1";
-const llamaBinaries = { "darwin-arm64": "mac-arm64-metal", "darwin-x64": "mac-x64", "win32-x64": "win-x64" };
-
 /** Our GGUF files in llama.cpp, as the prebuilt binary of node-llama-cpp for the processor. */
 async function runGguf() {
-  const folder = join(cache, "node-llama-cpp");
-  const platform = `${process.platform}-${process.arch}`;
-  const binary = `@node-llama-cpp/${llamaBinaries[platform] ?? platform}@${llamaVersion}`;
-  const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--prefix", folder];
-  await succeed("npm", ["install", ...flags, `node-llama-cpp@${llamaVersion}`, binary]);
+  const folder = await installPackages("node-llama-cpp");
   const files = join(cache, "files", "gguf");
   rmSync(files, { recursive: true, force: true });
   mkdirSync(files, { recursive: true });
@@ -70,9 +63,7 @@ async function runGguf() {
 
 /** Our ONNX files in transformers.js, in onnxruntime-web, which it brings along, and in ONNX's checker. */
 async function runOnnx() {
-  const folder = join(cache, "transformers-js");
-  const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder];
-  await succeed("npm", ["install", ...flags, "@huggingface/transformers@4.3.1"]);
+  const folder = await installPackages("transformers-js");
   const files = join(cache, "files", "onnx");
   rmSync(files, { recursive: true, force: true });
   mkdirSync(files, { recursive: true });

@@ -80,7 +80,7 @@ function ggufCommand(): Command {
     )
     .argument("<model>", "model folder, run folder, or name on the Hub")
     .argument("<out>", "new file")
-    .addOption(choice("--dtype <type>", "type of the matrices", ["fp32", "fp16"], "fp16"))
+    .addOption(choice("--dtype <type>", "type of the matrices (int8: Q8_0)", ["fp32", "fp16", "int8"], "fp16"))
     .addOption(
       choice("--pooling <how>", "a text's vector (default: the embedder's own, else the mean)", [
         "cls",

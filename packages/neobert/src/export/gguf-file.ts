@@ -14,11 +14,22 @@ export type GgufValue =
   | { type: "bool"; value: boolean }
   | { type: "string"; value: string | string[] };
 
+/** int8 is ggml's Q8_0: rows in blocks of 32 values with one fp16 scale. */
+export type GgufType = "fp32" | "fp16" | "int8";
+/** Number in the file, and the values and bytes of a block. */
+const types = {
+  fp32: { id: 0, values: 1, bytes: 4 },
+  fp16: { id: 1, values: 1, bytes: 2 },
+  int8: { id: 8, values: 32, bytes: 34 },
+};
+/** Values of a row that are stored together: a row has a multiple of them. */
+export const blockLength = (dtype: GgufType) => types[dtype].values;
+
 export interface GgufTensor {
   name: string;
   /** Row-major, as ours: [rows, columns]. */
   shape: number[];
-  dtype: "fp32" | "fp16";
+  dtype: GgufType;
   /** Makes the float32 values when their turn comes. */
   values: () => Float32Array;
 }
@@ -34,13 +45,7 @@ export function writeGguf(path: string, metadata: Record<string, GgufValue>, ten
   for (const [key, value] of Object.entries(metadata)) header.push(text(key), encoded(value));
   let offset = 0;
   for (const { name, shape, dtype } of tensors) {
-    header.push(
-      text(name),
-      u32(shape.length),
-      ...shape.toReversed().map(u64),
-      u32(dtype === "fp16" ? 1 : 0),
-      u64(offset),
-    );
+    header.push(text(name), u32(shape.length), ...shape.toReversed().map(u64), u32(types[dtype].id), u64(offset));
     offset += padded(byteLength(shape, dtype));
   }
   createFileAtomic(path, (fd) => {
@@ -49,7 +54,7 @@ export function writeGguf(path: string, metadata: Record<string, GgufValue>, ten
     writeAll(fd, Buffer.alloc(padded(head.length) - head.length));
     for (const { name, shape, dtype, values } of tensors) {
       const data = values();
-      const stored = dtype === "fp16" ? toFloat16(data) : data;
+      const stored = dtype === "int8" ? toQ8Blocks(data) : dtype === "fp16" ? toFloat16(data) : data;
       const bytes = byteLength(shape, dtype);
       if (stored.byteLength !== bytes)
         throw new Error(`internal: ${name} has ${stored.byteLength} bytes, not ${bytes}`);
@@ -61,7 +66,24 @@ export function writeGguf(path: string, metadata: Record<string, GgufValue>, ten
 
 const padded = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 const byteLength = (shape: number[], dtype: GgufTensor["dtype"]) =>
-  shape.reduce((product, size) => product * size, dtype === "fp16" ? 2 : 4);
+  (shape.reduce((product, size) => product * size, 1) / types[dtype].values) * types[dtype].bytes;
+
+/** Blocks of 32 values as ggml makes them: the scale in fp16, then the values over it, rounded. */
+function toQ8Blocks(values: Float32Array): Uint8Array {
+  const { values: length, bytes } = types.int8;
+  const blocks = new Uint8Array((values.length / length) * bytes);
+  const scales = new Float32Array(values.length / length);
+  for (let block = 0; block < scales.length; block++) {
+    const some = values.subarray(block * length, (block + 1) * length);
+    scales[block] = some.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127;
+    const inverse = scales[block]! > 0 ? 1 / scales[block]! : 0;
+    for (let i = 0; i < length; i++) blocks[block * bytes + 2 + i] = Math.round(some[i]! * inverse);
+  }
+  const halves = new Uint8Array(toFloat16(scales).buffer);
+  for (let block = 0; block < scales.length; block++)
+    blocks.set(halves.subarray(2 * block, 2 * block + 2), block * bytes);
+  return blocks;
+}
 
 function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);

@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-/** Metadata, and tensors as shape, type (0 float32, 1 float16) and bytes. */
+/** Metadata, and tensors as shape, type (0 float32, 1 float16, 8 Q8_0) and bytes. */
 function readGguf(path: string) {
   const bytes = readFileSync(path);
   let at = 0;
@@ -50,7 +50,7 @@ function readGguf(path: string) {
   const tensors = new Map(
     table.map(({ name, shape, type, offset }) => {
       expect(offset % 32).toBe(0);
-      const length = shape.reduce((product, size) => product * size, type === 1 ? 2 : 4);
+      const length = shape.reduce((product, size) => product * size, type === 8 ? 34 / 32 : type === 1 ? 2 : 4);
       return [name, { shape, type, bytes: new Uint8Array(bytes.subarray(start + offset, start + offset + length)) }];
     }),
   );
@@ -126,6 +126,25 @@ describe("BERT", () => {
     expect(metadata).toMatchObject({ "tokenizer.ggml.bos_token_id": 2, "tokenizer.ggml.seperator_token_id": 3 });
     close();
   });
+});
+
+test("in int8, rows that are whole blocks of 32 values have one scale a block and half a step of error, others are fp16", () => {
+  const { metadata, tensors, stored, close } = exported("nomicbert", { dtype: "int8" });
+  expect(metadata["general.file_type"]).toBe(7);
+  const { shape, type, bytes } = tensors.get("blk.1.ffn_down.weight")!;
+  expect([shape, type]).toEqual([[48, 96], 8]);
+  const values = stored("nomic_bert.encoder.layers.1.mlp.fc2.weight");
+  const view = new DataView(bytes.buffer);
+  for (let block = 0; block < values.length / 32; block++) {
+    const half = view.getUint16(34 * block, true);
+    const scale = 2 ** ((half >> 10) - 15) * (1 + (half & 1023) / 1024); // positive and normal
+    for (let i = 0; i < 32; i++) {
+      const error = Math.abs(scale * view.getInt8(34 * block + 2 + i) - values[32 * block + i]!);
+      expect(error).toBeLessThan(0.57 * scale); // half a step, and 127 roundings of the scale to 11 bits
+    }
+  }
+  expect(tensors.get("blk.1.attn_qkv.weight")!.type).toBe(1); // 48 columns
+  close();
 });
 
 test("RoBERTa's position table begins at its first real position", () => {

@@ -7,13 +7,26 @@ import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type GgufForm, type ModelArchitecture, openModel } from "../model/index.js";
 import { readModules, readSentenceFolder } from "../vectors/sentence-transformers.js";
-import { bool, float32, type GgufTensor, type GgufValue, string, uint32, writeGguf } from "./gguf-file.js";
+import {
+  blockLength,
+  bool,
+  float32,
+  type GgufTensor,
+  type GgufType,
+  type GgufValue,
+  string,
+  uint32,
+  writeGguf,
+} from "./gguf-file.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { checkTokenRows } from "./token-rows.js";
 
 export interface GgufExportOptions {
-  /** Type of the matrices; everything else is float32. Default fp16. */
-  dtype?: "fp32" | "fp16";
+  /**
+   * Type of the matrices; everything else is float32. Default fp16. int8 is llama.cpp's Q8_0; a matrix whose rows are no
+   * multiple of its 32 values stays fp16.
+   */
+  dtype?: GgufType;
   /** How llama.cpp makes a text's vector; the folder's own, as here: the mean where it names none. */
   pooling?: "cls" | "mean" | "none";
 }
@@ -62,7 +75,8 @@ export function exportGguf(source: string, out: string, options: GgufExportOptio
       const bare = name.slice(architecture.prefix.length);
       const stored = form.renames.reduce((name, [pattern, by]) => name.replace(pattern, by), bare);
       const isSmallTable = stored.startsWith("position_embd") || stored.startsWith("token_types");
-      const type = role === "vector" || isSmallTable ? "fp32" : dtype;
+      const fitting = shape.at(-1)! % blockLength(dtype) === 0 ? dtype : "fp16";
+      const type = role === "vector" || isSmallTable ? "fp32" : fitting;
       if (form.perHead?.test(stored)) {
         return { name: stored, shape, dtype: type, values: () => blocksOfHeads(values(name), heads, C) };
       }
@@ -87,7 +101,7 @@ export function exportGguf(source: string, out: string, options: GgufExportOptio
     const metadata = {
       "general.architecture": string(form.architecture),
       "general.name": string(basename(source)),
-      "general.file_type": uint32(dtype === "fp16" ? 1 : 0),
+      "general.file_type": uint32({ fp32: 0, fp16: 1, int8: 7 }[dtype]),
       ...Object.fromEntries(Object.entries(hyperparameters).map(([name, value]) => [key(name), value])),
       ...tokenizer.metadata,
     };
