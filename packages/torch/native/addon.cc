@@ -20,6 +20,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   defineRotary(exports);
   defineCrossEntropy(exports);
   defineDistributed(exports);
+  defineCuda(exports);
+  defineOpCounts(exports);
   return exports;
 }
 

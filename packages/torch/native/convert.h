@@ -12,6 +12,7 @@
 #include <tuple>
 #include <utility>
 
+#include "cuda.h"
 #include "handles.h"
 
 namespace binding {
@@ -219,6 +220,8 @@ Napi::Value guarded(const char* name, F& f, const Napi::CallbackInfo& info) {
     return Signature<F>::run(f, info);
   } catch (const Napi::Error&) {
     throw;
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Napi::Error::New(info.Env(), std::string(name) + ": " + cut(outOfMemoryText(error.what_without_backtrace()), 1500));
   } catch (const c10::Error& error) {
     throw Napi::Error::New(info.Env(), std::string(name) + ": " + cut(error.what_without_backtrace(), 1500));
   } catch (const std::invalid_argument& error) {
@@ -263,5 +266,7 @@ void defineGatedUnit(Napi::Object& exports);
 void defineRotary(Napi::Object& exports);
 void defineCrossEntropy(Napi::Object& exports);
 void defineDistributed(Napi::Object& exports);
+void defineCuda(Napi::Object& exports);
+void defineOpCounts(Napi::Object& exports);
 
 }  // namespace binding

@@ -26,9 +26,9 @@ at::ScalarType dtypeFromName(const std::string& name) {
 }
 
 at::Device deviceFromName(const std::string& name) {
-  at::Device device(name);
-  TORCH_CHECK(device.is_cpu() || (device.is_cuda() && at::hasCUDA()), "expected ",
-              at::hasCUDA() ? "device cpu or cuda" : "device cpu, as this libtorch finds no CUDA", ", got ", name);
+  const at::Device device(name);
+  if (device.is_cuda()) useCuda(device);
+  TORCH_CHECK(device.is_cpu() || device.is_cuda() || device.is_meta(), "expected device cpu, cuda or meta, got ", name);
   return device;
 }
 
@@ -125,6 +125,10 @@ void defineMemory(Napi::Object& exports) {
   define(exports, "strides", [](Tensor tensor) { return tensor.strides().vec(); });
   define(exports, "dtype", [](Tensor tensor) { return dtypeName(tensor.scalar_type()); });
   define(exports, "device", [](Tensor tensor) { return tensor.device().str(); });
+  // In one call, without a string, as it is asked of every op's inputs: whether the kernels of our own take it.
+  define(exports, "takesFused", [](Tensor tensor) {
+    return tensor.is_cpu() && (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
+  });
   define(exports, "isContiguous", [](Tensor tensor) { return tensor.is_contiguous(); });
   define(exports, "sharesMemory", [](Tensor a, Tensor b) { return a.is_alias_of(b); });
   define(exports, "toDtype", [](Tensor tensor, at::ScalarType dtype) { return tensor.to(dtype); });
@@ -149,7 +153,6 @@ void defineMemory(Napi::Object& exports) {
     at::set_num_threads(static_cast<int>(threads));
   });
   define(exports, "getNumThreads", []() { return static_cast<int64_t>(at::get_num_threads()); });
-  define(exports, "cudaIsAvailable", []() { return at::hasCUDA(); });
   define(exports, "version", []() { return std::string(TORCH_VERSION); });
   define(exports, "cpuCapability", []() { return at::get_cpu_capability(); });
 }

@@ -4,6 +4,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_qr.h>
@@ -12,6 +13,8 @@
 #include <ATen/ops/mse_loss.h>
 #include <ATen/ops/rms_norm.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/segment_reduce.h>
+#include <ATen/ops/tensor.h>
 
 #include "convert.h"
 
@@ -41,7 +44,23 @@ static void matmulOut(const Tensor& a, const Tensor& b, Tensor out) {
   at::matmul_out(out, a, b);
 }
 
+// The mean of each sequence's rows, [N, C] -> [B, C], in one launch; that of none is NaN, as of any mean.
+static Tensor segmentMean(const Tensor& x, const Shape& cuSeqlens) {
+  TORCH_CHECK(x.dim() == 2 && x.is_floating_point() && !cuSeqlens.empty() && cuSeqlens.front() == 0 && cuSeqlens.back() == x.size(0),
+              "expected x [N, C] of a dtype with a fraction and cuSeqlens from 0 to N, got ", x.scalar_type(), " ", x.sizes(), " and ",
+              at::IntArrayRef(cuSeqlens));
+  Shape lengths;
+  for (size_t i = 0; i + 1 < cuSeqlens.size(); i++) {
+    lengths.push_back(cuSeqlens[i + 1] - cuSeqlens[i]);
+    TORCH_CHECK(lengths.back() >= 0, "expected cuSeqlens that do not fall, got ", at::IntArrayRef(cuSeqlens));
+  }
+  const int64_t B = static_cast<int64_t>(lengths.size());
+  if (x.is_meta() || B == 0 || x.numel() == 0) return at::full({B, x.size(1)}, NAN, x.options());
+  return at::segment_reduce(x.contiguous(), "mean", at::tensor(lengths, at::kLong).to(x.device()), {}, {}, 0, true);
+}
+
 void defineNn(Napi::Object& exports) {
+  define(exports, "segmentMean", segmentMean);
   using Optional = std::optional<Tensor>;
   define(exports, "matmul", &Tensor::matmul);
   define(exports, "matmulOut", matmulOut);

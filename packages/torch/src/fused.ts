@@ -15,7 +15,7 @@ export function fusedKernels(): boolean {
   return enabled;
 }
 
-const fits = (x: Tensor) => enabled && (x.dtype === "float32" || x.dtype === "bfloat16") && x.device === "cpu";
+const fits = (x: Tensor) => enabled && native.takesFused(x.handle);
 
 /** The norm of x [.., C] over its last dimension, float32. */
 export function norm(x: Tensor, options: NormOptions): Tensor {
@@ -83,6 +83,9 @@ export function rotary(x: Tensor, options: RotaryOptions): Tensor {
  * float32 scalar; a label of -100 does not count. The logits exist for a chunk of rows at a time.
  */
 export function linearCrossEntropy(x: Tensor, weight: Tensor, bias: Tensor | undefined, labels: Tensor): Tensor {
-  if (!fits(x) || !fits(weight)) return composed.linearCrossEntropy(x, weight, bias, labels);
+  if (!fits(x) || !fits(weight)) {
+    if (x.device === "cpu") return composed.linearCrossEntropy(x, weight, bias, labels);
+    return new Tensor(native.chunkedLinearCrossEntropy(x.handle, weight.handle, bias?.handle, labels.handle));
+  }
   return new Tensor(native.fusedLinearCrossEntropy(x.handle, weight.handle, bias?.handle, labels.handle));
 }

@@ -33,6 +33,7 @@ export {
   packedAttention,
   rmsNorm,
   scaledDotProductAttention,
+  segmentMean,
   stack,
   where,
 } from "./functional.js";
@@ -67,7 +68,9 @@ export { LostPeerError, ProcessGroup, type ReduceOp, Work } from "./process-grou
 export { Generator, manualSeed } from "./random.js";
 export {
   buildId,
+  countOps,
   cpuCapability,
+  cudaDeviceCount,
   cudaIsAvailable,
   emptyCache,
   getNumThreads,
@@ -76,6 +79,8 @@ export {
   type MemoryStats,
   memoryStats,
   setNumThreads,
+  synchronize,
+  useCuda,
   version,
 } from "./runtime.js";
 export { enableGrad, keep, noGrad, TidyScope, tidy } from "./scope.js";
