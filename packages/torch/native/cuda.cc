@@ -91,6 +91,11 @@ static void loadCuda(const std::string& folder) {
   TORCH_CHECK(driver.version / 1000 >= made / 1000, "expected a driver for CUDA ", made / 1000, " or later, as this libtorch is made with CUDA ",
               cudaVersion(made), ", got one for CUDA ", cudaVersion(driver.version),
               "\nUpdate the driver, or set LIBTORCH to the torch of a Python that was made with CUDA ", driver.version / 1000, ".");
+  auto countDevices = reinterpret_cast<int (*)(int*)>(dlsym(library, "cudaGetDeviceCount"));
+  auto errorString = reinterpret_cast<const char* (*)(int)>(dlsym(library, "cudaGetErrorString"));
+  int count = 0, code = countDevices ? countDevices(&count) : 0;
+  TORCH_CHECK(code == 0, "expected CUDA to start, got error ", code, errorString ? std::string(": ") + errorString(code) : "",
+              "\nSee whether `nvidia-smi` answers, and whether a process that holds the GPU alone (compute mode) or its memory is in the way.");
   TORCH_CHECK(at::hasCUDA(), "expected a libtorch that finds CUDA, got one that looked for it before libtorch_cuda.so was loaded\n",
               "Ask for the GPU before other tensors compute gradients, or see whether ", folder, " holds libraries of one version.");
   devices = at::accelerator::deviceCount();

@@ -99,6 +99,18 @@ describe.skipIf(!canStub)("a GPU that cannot be used", () => {
     expect(said({ driver: good, libtorch: bare })).toMatch(/expected a libtorch_cuda\.so that loads, got: .*\nRun/);
   });
 
+  test("that CUDA does not get is refused with CUDA's words", () => {
+    const libtorch = join(folder, "busy");
+    library(
+      join(libtorch, "libtorch_cuda.so"),
+      `int cudaGetDeviceCount(int *count) { return 46; }
+       const char *cudaGetErrorString(int code) { return "CUDA-capable device(s) is/are busy or unavailable"; }`,
+    );
+    expect(said({ driver: driver("fine", { version: 12080 }), libtorch })).toMatch(
+      /expected CUDA to start, got error 46: CUDA-capable device\(s\) is\/are busy or unavailable\n.*compute mode/,
+    );
+  });
+
   test("whose driver is too old for this libtorch's CUDA is refused with both versions", () => {
     const libtorch = join(folder, "made-with-12");
     library(

@@ -35,7 +35,10 @@ export function synchronize(device: Device): void {
   if (device.startsWith("cuda")) native.synchronize(device);
 }
 
-/** How often each of libtorch's ops was called, in all threads, while `fn` ran: `{ "aten::add": 3 }`. */
+/**
+ * How often each of libtorch's ops worked, in all threads, while `fn` ran, views and composed ops not counted: `{ "aten::add": 3 }`.
+ * About what a GPU would have to launch, also of tensors on "meta".
+ */
 export function countOps(fn: () => void): Record<string, number> {
   native.startOpCounts();
   let lines: string[] = [];
