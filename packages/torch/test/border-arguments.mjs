@@ -42,6 +42,7 @@ const SHAPES = {
   chunkedLinearCrossEntropy: { x: "N C", weight: "V C", bias: "V", labels: "N" },
   deviceAttention: { q: "N H D", k: "N K D", v: "N K D" },
   segmentMean: { x: "N C" },
+  turnPairs: { x: "N H D", cos: "N R", sin: "N R" },
   packedAttention: { q: "N H D", k: "N K D", v: "N K D" },
   checkPackedAttention: { q: "N H D", k: "N K D", v: "N K D" },
   indexSelect: { x: "N C", index: "T" },
