@@ -8,7 +8,10 @@ import { join } from "node:path";
 import { run, SetupError, tail } from "./steps.mjs";
 import { fetchMember, openWheel } from "./wheel.mjs";
 
-/** SHA-256 of the RECORD of each wheel of 2.9.1, for CPython 3.11 where it is for one; by those all files are checked. */
+/**
+ * SHA-256 of the RECORD of each wheel of 2.9.1, for CPython 3.11 where it is for one; by those all files are checked.
+ * @type {Record<string, string>}
+ */
 const RECORDS = {
   "torch==2.9.1": "0ee1a542560c9030c0558ac2508e077b4d702951e42cb72dc9ccb8c2fa3cd4db",
   "nvidia-cublas-cu12==12.8.4.1": "8fc0da696d08e7744afdecee8cbc29810648da0b2019976b45e2e46662c536da",

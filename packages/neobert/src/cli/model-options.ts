@@ -4,17 +4,22 @@ import type { Command } from "commander";
 import type { LoadOptions } from "../encoder/loaded-model.js";
 import type { DownloadProgress } from "../hub/resolve.js";
 import { ProgressLine } from "../terminal/progress-line.js";
-import { choice, given, positive } from "./option-values.js";
+import { choice, device, given, positive } from "./option-values.js";
 
 export type ModelFlags = Pick<
   LoadOptions,
-  "engine" | "dtype" | "onnxFile" | "revision" | "threads" | "offline" | "batchTokens"
+  "engine" | "dtype" | "device" | "onnxFile" | "revision" | "threads" | "offline" | "batchTokens"
 > & { maxTokens?: number };
 
 export function addModelOptions(command: Command): Command {
   return command
     .addOption(choice("--engine <name>", "ONNX Runtime or libtorch", ["onnx", "torch"], "onnx"))
     .addOption(choice("--dtype <type>", "bf16 needs torch, int8 needs onnx (default: fp32)", ["fp32", "bf16", "int8"]))
+    .option(
+      "--device <device>",
+      "cpu, or with torch cuda, cuda:1, or auto: a GPU where one can be used (default: cpu)",
+      device,
+    )
     .option("--onnx-file <path>", "run this .onnx file of the model's own folder or repository as it is")
     .option("--max-tokens <n>", "cut texts to this many tokens (default: the model's)", positive)
     .option("--batch-tokens <n>", "most tokens computed at once (default: 4096)", positive)
@@ -25,10 +30,10 @@ export function addModelOptions(command: Command): Command {
 
 /** The options of `load`, with downloads shown on standard error; `signal` ends them. */
 export function loadOptions(flags: ModelFlags, signal?: AbortSignal): LoadOptions {
-  const { engine, dtype, onnxFile, revision, threads, offline, batchTokens } = flags;
+  const { engine, dtype, device, onnxFile, revision, threads, offline, batchTokens } = flags;
   const line = new ProgressLine(downloadLine);
   return {
-    ...given({ engine, dtype, onnxFile, revision, threads, offline, batchTokens, signal }),
+    ...given({ engine, dtype, device, onnxFile, revision, threads, offline, batchTokens, signal }),
     onProgress: (progress) => {
       line.show(progress);
       if (progress.receivedBytes === progress.fileBytes) line.end();

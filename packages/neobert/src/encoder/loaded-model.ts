@@ -10,6 +10,7 @@ import { walkFiles } from "../files/glob.js";
 import { type HubOptions, resolveModel } from "../hub/resolve.js";
 import type { Head } from "../model/architecture.js";
 import { architectureOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
+import type { DeviceChoice } from "../model/device-choice.js";
 import { LongTexts } from "../texts/long-texts.js";
 import { quoted, type TextInput, type TokenIds } from "../texts/text-input.js";
 import { TextTokenizer } from "../texts/tokenized.js";
@@ -22,6 +23,11 @@ export interface LoadOptions extends HubOptions {
   engine?: EngineName;
   /** "fp32" (default); "bf16" with engine "torch", "int8" with engine "onnx". */
   dtype?: EngineDtype;
+  /**
+   * Where engine "torch" computes: "cpu" (default), "cuda", "cuda:1", or "auto", a GPU where one can be used. A GPU that is
+   * asked for and cannot be used is an error that says what lacks.
+   */
+  device?: DeviceChoice;
   /**
    * A graph of the repository or folder itself, as "onnx/model_quantized.onnx", which engine "onnx" then runs as it is in
    * place of model.safetensors: in padded batches, in its own type.
@@ -85,6 +91,7 @@ async function loadParts(
   const {
     engine = "onnx",
     dtype = "fp32",
+    device,
     threads,
     batchTokens,
     maxWaitingTokens,
@@ -93,7 +100,7 @@ async function loadParts(
     onnxFile,
     ...hub
   } = options;
-  checkEngine(where, { engine, dtype });
+  checkEngine(where, { engine, dtype, ...(device && { device }) });
   if (onnxFile !== undefined && (engine !== "onnx" || options.dtype !== undefined)) {
     const got = engine === "onnx" ? `dtype "${dtype}"` : `engine "${engine}"`;
     throw new Error(
@@ -106,7 +113,14 @@ async function loadParts(
   const { modelFolder, modules } = sentence;
   const starting = EngineThread.start({
     folder: modelFolder,
-    options: { engine, dtype, head, ...(threads !== undefined && { threads }), ...(graph && { onnxFile: graph }) },
+    options: {
+      engine,
+      dtype,
+      head,
+      ...(device && { device }),
+      ...(threads !== undefined && { threads }),
+      ...(graph && { onnxFile: graph }),
+    },
     modules: head === "none" ? modules : [],
     queue: { batchTokens, maxWaitingTokens, maxRunMs, shared },
   });

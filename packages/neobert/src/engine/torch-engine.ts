@@ -4,6 +4,8 @@
 import { noGrad, setNumThreads, type Tensor, tidy } from "@neobert/torch";
 import { availableCores } from "../files/cores.js";
 import type { Head } from "../model/architecture.js";
+import type { DeviceChoice } from "../model/device-choice.js";
+import { chosenDevice } from "../model/torch/chosen-device.js";
 import { ComputeWeights } from "../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../model/torch/torch-model.js";
 import type { Engine } from "./engine.js";
@@ -14,14 +16,15 @@ const MOST_TOKENS = 4096;
 export interface TorchEngineOptions {
   dtype: "fp32" | "bf16";
   head?: Head;
+  device?: DeviceChoice;
   threads?: number;
 }
 
 /** A model of a Hugging Face folder on libtorch. Throws as `TorchModel.load` does. */
 export function loadTorchEngine(folder: string, options: TorchEngineOptions): Engine {
-  const { dtype, head, threads = availableCores() } = options;
+  const { dtype, head, device = "cpu", threads = availableCores() } = options;
   setNumThreads(threads);
-  const model = TorchModel.load(folder, head ? { head } : {});
+  const model = TorchModel.load(folder, { device: chosenDevice(device), ...(head && { head }) });
   const compute = noGrad(() => new ComputeWeights(model, dtype));
   const { weights } = compute;
   const values = async (run: () => Tensor) =>
