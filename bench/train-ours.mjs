@@ -2,11 +2,11 @@
 // batches, with what the training loop uses. Prints one JSON line with the same fields as train-torch.py.
 
 import { readFileSync } from "node:fs";
-import { noGrad, setNumThreads, tidy } from "@neobert/torch";
+import { memoryStats, noGrad, setNumThreads, synchronize, tidy } from "@neobert/torch";
 import { optionsOf, peakMB, sorted, total } from "./measure.mjs";
 import { packer, randomModel, randomTrainer } from "./random-step.mjs";
 
-const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, checkpointing } = optionsOf({
+const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, device, checkpointing } = optionsOf({
   layers: 28,
   batch: 8,
   length: 512,
@@ -16,6 +16,7 @@ const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, che
   steps: 6,
   warmup: 2,
   threads: 2,
+  device: "cpu",
   checkpointing: false,
 });
 setNumThreads(threads);
@@ -26,7 +27,7 @@ if (lengths) {
 }
 const batches = groups.map(packer());
 
-const parts = randomModel({ layers, dtype });
+const parts = randomModel({ layers, dtype, device });
 const step =
   task === "encode"
     ? (batch) =>
@@ -41,6 +42,7 @@ for (let i = 0; i < warmup + steps; i++) {
   const batch = batches[i % batches.length];
   const start = performance.now();
   await step(batch);
+  synchronize(device);
   const seconds = (performance.now() - start) / 1000;
   if (i < warmup) continue;
   times.push(seconds);
@@ -53,5 +55,6 @@ console.log(
     tokens_per_s_median: median,
     tokens_per_s_best: rates.at(-1),
     peak_rss_mb: Math.round(peakMB()),
+    ...(device !== "cpu" && { peak_device_mb: Math.round(memoryStats(device).peakBytes / 2 ** 20) }),
   }),
 );
