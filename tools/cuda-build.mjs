@@ -25,6 +25,8 @@ async function build() {
     preserveTimestamps: true,
     filter: (path) => !path.endsWith("native/build"),
   });
+  const emulated = join(root, "packages", "torch", "test", "native", "emulated-attention.cc");
+  cpSync(emulated, join(native, "emulated-attention.cc"), { preserveTimestamps: true });
   const nodeGyp = join(root, "node_modules", "node-gyp", "bin", "node-gyp.js");
   await step("addon", (note) => buildAddon({ nativeFolder: native, libtorch, nodeGyp, logFile, note }));
   return libtorch;

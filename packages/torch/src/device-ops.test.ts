@@ -7,6 +7,7 @@ import {
   countOps,
   type DType,
   fromTypedArray,
+  gatedUnit,
   linearCrossEntropy,
   packedAttention,
   segmentMean,
@@ -72,6 +73,41 @@ describe("attention with a window by blocks", () => {
   }
 });
 
+// The addon of `npm run test:cuda-build` has the GPU's operators for the CPU (test/native/emulated-attention.cc).
+const hasOperators = (() => {
+  try {
+    const [x] = [random(1, [1, 1, 8])];
+    tidy(() => new Tensor(native.deviceAttention(x!.handle, x!.handle, x!.handle, [0, 1], 1, undefined)));
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+describe.skipIf(!hasOperators).each(["float32", "bfloat16"] as const)(
+  "attention by the GPU's operators, %s",
+  (dtype) => {
+    for (const [H, K, D] of [
+      [4, 4, 16],
+      [4, 2, 8],
+      [2, 1, 12],
+    ] as const) {
+      tidyTest(`of ${H} heads of queries and ${K} of keys, width ${D}, goes there and back`, () => {
+        const cuSeqlens = [0, 3, 3, 40, 41, 60];
+        const inputs = [H, K, K].map((heads, i) => random(i, [60, heads, D], dtype));
+        for (const window of dtype === "float32" ? [undefined] : [undefined, 2, 50]) {
+          const [got, expected] = throughBoth(
+            inputs,
+            (q, k, v) => new Tensor(native.deviceAttention(q.handle, k.handle, v.handle, cuSeqlens, 0.3, window)),
+            (q, k, v) => packedAttention(q, k, v, cuSeqlens, { scale: 0.3, ...(window !== undefined && { window }) }),
+          );
+          for (const [i, tensor] of got.entries()) expectClose(tensor, expected[i]!, dtype === "float32" ? 1e-5 : 2e-2);
+        }
+      });
+    }
+  },
+);
+
 describe.each(["float32", "bfloat16"] as const)("the loss in chunks, %s", (dtype) => {
   tidyTest("is the CPU kernel's, and so are its gradients, with labels that do not count", () => {
     const labels = fromTypedArray(Int32Array.from({ length: 9 }, (_, i) => (i % 4 === 1 ? -100 : (i * 5) % 11))).to(
@@ -84,6 +120,21 @@ describe.each(["float32", "bfloat16"] as const)("the loss in chunks, %s", (dtype
       (x, w, b) => linearCrossEntropy(x, w, b, labels),
     );
     for (const [i, tensor] of got.entries()) expectClose(tensor, expected[i]!, dtype === "float32" ? 1e-5 : 1e-2);
+  });
+});
+
+describe.each(["float32", "bfloat16"] as const)("the gated unit, %s", (dtype) => {
+  tidyTest("is the CPU kernel's of either half and activation, and so is its gradient", () => {
+    for (const gate of ["first", "last"] as const) {
+      for (const activation of ["silu", "gelu"] as const) {
+        const [got, expected] = throughBoth(
+          [random(1, [5, 12], dtype)],
+          (x) => new Tensor(native.deviceGatedUnit(x.handle, gate === "first", activation === "gelu")),
+          (x) => gatedUnit(x, gate, activation),
+        );
+        for (const [i, tensor] of got.entries()) expectClose(tensor, expected[i]!, dtype === "float32" ? 1e-6 : 8e-3);
+      }
+    }
   });
 });
 

@@ -35,7 +35,10 @@ export function addNorm(x: Tensor, y: Tensor, options: NormOptions): [sum: Tenso
 
 /** x [.., 2I] -> [.., I]: silu or gelu of the half that `gate` names, times the other (SwiGLU, GeGLU, Shazeer 2020). */
 export function gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" | "gelu" = "silu"): Tensor {
-  if (!fits(x)) return composed.gatedUnit(x, gate, activation);
+  if (!fits(x)) {
+    if (x.device === "cpu") return composed.gatedUnit(x, gate, activation);
+    return new Tensor(native.deviceGatedUnit(x.handle, gate === "first", activation === "gelu"));
+  }
   return new Tensor(native.fusedGatedUnit(x.handle, gate === "first", activation === "gelu"));
 }
 

@@ -161,6 +161,7 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     fusedRotary(x: Handle, cos: Handle, sin: Handle, adjacent: boolean): Handle;
     fusedLinearCrossEntropy(x: Handle, weight: Handle, bias: Optional<Handle>, labels: Handle): Handle;
     chunkedLinearCrossEntropy(x: Handle, weight: Handle, bias: Optional<Handle>, labels: Handle): Handle;
+    deviceGatedUnit(x: Handle, first: boolean, gelu: boolean): Handle;
     turnPairs(x: Handle, cos: Handle, sin: Handle): Handle;
     segmentMean(x: Handle, cuSeqlens: number[]): Handle;
     deviceAttention(

@@ -40,6 +40,7 @@ const SHAPES = {
   fusedRotary: { x: "N H D", cos: "N R", sin: "N R" },
   fusedLinearCrossEntropy: { x: "N C", weight: "V C", bias: "V", labels: "N" },
   chunkedLinearCrossEntropy: { x: "N C", weight: "V C", bias: "V", labels: "N" },
+  deviceGatedUnit: { x: "N 2I" },
   deviceAttention: { q: "N H D", k: "N K D", v: "N K D" },
   segmentMean: { x: "N C" },
   turnPairs: { x: "N H D", cos: "N R", sin: "N R" },

@@ -95,8 +95,8 @@ function opsWith(layers: number, dtype: "fp32" | "bf16", texts: number): number 
 }
 
 describe.each([
-  ["fp32", 31, 66],
-  ["bf16", 45, 66],
+  ["fp32", 33, 66],
+  ["bf16", 47, 66],
 ] as const)("NeoBERT in %s", (dtype, mostOfLayer, mostBeside) => {
   test(`takes at most ${mostOfLayer} ops a layer and ${mostBeside} beside them, forward and back, however many texts there are`, () => {
     const [two, four] = [opsWith(2, dtype, 3), opsWith(4, dtype, 3)];
