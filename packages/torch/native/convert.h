@@ -23,6 +23,7 @@ using Tensors = std::vector<Tensor>;
 
 at::ScalarType dtypeFromName(const std::string& name);
 at::Device deviceFromName(const std::string& name);
+Tensor onDevice(const Tensor& tensor, const at::Device& device);
 std::string dtypeName(at::ScalarType dtype);
 
 // FromJs<T>::Held is what lives during the call; it converts to T.

@@ -39,7 +39,7 @@ static Sequences sequencesOn(const at::Device& device, const Shape& cuSeqlens) {
   int64_t longest = 0;
   for (size_t i = 0; i + 1 < cuSeqlens.size(); i++) longest = std::max(longest, cuSeqlens[i + 1] - cuSeqlens[i]);
   const std::vector<int32_t> borders(cuSeqlens.begin(), cuSeqlens.end());
-  *last = {.device = device, .cuSeqlens = cuSeqlens, .found = {at::tensor(borders, at::kInt).to(device), longest}};
+  *last = {.device = device, .cuSeqlens = cuSeqlens, .found = {onDevice(at::tensor(borders, at::kInt), device), longest}};
   return last->found;
 }
 
@@ -109,7 +109,7 @@ static Tensor blockAttention(const Tensor& q, const Tensor& k, const Tensor& v, 
   std::vector<int32_t> sequence(blocks * W, -1);
   for (size_t i = 0; i + 1 < cuSeqlens.size(); i++)
     std::fill(sequence.begin() + cuSeqlens[i], sequence.begin() + cuSeqlens[i + 1], static_cast<int32_t>(i));
-  const Tensor ofRow = at::tensor(sequence, at::kInt).to(q.device()), place = at::arange(blocks * W, ofRow.options());
+  const Tensor ofRow = onDevice(at::tensor(sequence, at::kInt), q.device()), place = at::arange(blocks * W, ofRow.options());
   // [N, ..] -> [blocks, 3 W, ..], a view of rows padded at both ends
   const auto around = [&](const Tensor& x) {
     std::vector<int64_t> pads(2 * x.dim(), 0);

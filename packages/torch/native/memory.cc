@@ -96,6 +96,12 @@ static Tensor arange(at::Scalar start, at::Scalar end, at::Scalar step, at::Scal
   return at::arange(start, end, step, options(dtype, device));
 }
 
+// NOTE: a blocking copy waits until the GPU has done all that it was asked for before. From memory of the CPU, which CUDA has copied
+// aside before it returns, none is needed; to the CPU it is.
+Tensor onDevice(const Tensor& tensor, const at::Device& device) {
+  return tensor.to(tensor.options().device(device), tensor.is_cpu());
+}
+
 void defineMemory(Napi::Object& exports) {
   define(exports, "borrow", borrow);
   define(exports, "copyTo", [](Tensor tensor, Napi::TypedArray array) {
@@ -132,7 +138,7 @@ void defineMemory(Napi::Object& exports) {
   define(exports, "isContiguous", [](Tensor tensor) { return tensor.is_contiguous(); });
   define(exports, "sharesMemory", [](Tensor a, Tensor b) { return a.is_alias_of(b); });
   define(exports, "toDtype", [](Tensor tensor, at::ScalarType dtype) { return tensor.to(dtype); });
-  define(exports, "toDevice", [](Tensor tensor, at::Device device) { return tensor.to(device); });
+  define(exports, "toDevice", onDevice);
   define(exports, "contiguous", [](Tensor tensor) { return tensor.contiguous(); });
   define(exports, "clone", [](Tensor tensor) { return tensor.clone(); });
 

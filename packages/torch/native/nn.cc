@@ -62,7 +62,7 @@ static Tensor segmentMean(const Tensor& x, const Shape& cuSeqlens) {
   if (B == 0 || x.numel() == 0) return at::full({B, x.size(1)}, NAN, x.options());
   // No kernel of the meta device: another op of these shapes, and as many.
   if (x.is_meta()) return at::zeros({B, x.size(1)}, x.options()).index_add(0, at::empty({x.size(0)}, x.options().dtype(at::kLong)), x);
-  return at::segment_reduce(x.contiguous(), "mean", at::tensor(lengths, at::kLong).to(x.device()), {}, {}, 0, true);
+  return at::segment_reduce(x.contiguous(), "mean", onDevice(at::tensor(lengths, at::kLong), x.device()), {}, {}, 0, true);
 }
 
 // Values side by side as complex numbers, turned by angles that broadcast with them: one product forward and one back.
