@@ -39,8 +39,8 @@ export function shapes({ dtype, ...size }) {
 }
 
 /** The model and what it computes with. */
-export function randomModel({ dtype, ...size }) {
-  const model = TorchModel.create(configOf(size));
+export function randomModel({ dtype, device = "cpu", ...size }) {
+  const model = TorchModel.create(configOf(size), { device });
   return { model, compute: new ComputeWeights(model, dtype) };
 }
 

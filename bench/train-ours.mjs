@@ -3,23 +3,26 @@
 // side (side.mjs) whose every task is those steps again.
 
 import { readFileSync } from "node:fs";
-import { noGrad, setNumThreads, tidy } from "@neobert/torch";
+import { memoryStats, noGrad, setNumThreads, synchronize, tidy } from "@neobert/torch";
 import { answerTasks, optionsOf, peakMB, sorted, total } from "./measure.mjs";
 import { packer, randomModel, randomTrainer } from "./random-step.mjs";
 
-const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, checkpointing, turns } = optionsOf({
-  layers: 28,
-  batch: 8,
-  length: 512,
-  lengths: undefined,
-  dtype: "bf16",
-  task: "train",
-  steps: 6,
-  warmup: 2,
-  threads: 2,
-  checkpointing: false,
-  turns: false,
-});
+const { layers, batch, length, lengths, dtype, task, steps, warmup, threads, device, checkpointing, turns } = optionsOf(
+  {
+    layers: 28,
+    batch: 8,
+    length: 512,
+    lengths: undefined,
+    dtype: "bf16",
+    task: "train",
+    steps: 6,
+    warmup: 2,
+    threads: 2,
+    device: "cpu",
+    checkpointing: false,
+    turns: false,
+  },
+);
 setNumThreads(threads);
 let groups = [Array(batch).fill(length)];
 if (lengths) {
@@ -28,7 +31,7 @@ if (lengths) {
 }
 const batches = groups.map(packer());
 
-const parts = randomModel({ layers, dtype });
+const parts = randomModel({ layers, dtype, device });
 const step =
   task === "encode"
     ? (batch) =>
@@ -44,6 +47,7 @@ async function run(first, end) {
     const batch = batches[i % batches.length];
     const start = performance.now();
     await step(batch);
+    synchronize(device);
     times.push((performance.now() - start) / 1000);
     tokens.push(batch.ids.length);
   }
@@ -58,6 +62,7 @@ async function measured() {
     tokens_per_s_median: lengths ? total(tokens) / total(times) : middle,
     tokens_per_s_best: rates.at(-1),
     peak_rss_mb: Math.round(peakMB()),
+    ...(device !== "cpu" && { peak_device_mb: Math.round(memoryStats(device).peakBytes / 2 ** 20) }),
   };
 }
 

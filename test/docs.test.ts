@@ -16,7 +16,7 @@ function filesNamedIn(page: string): string[] {
     .filter((path) => !/^(out|text|node_modules|model)\/[a-z]+\.(json|txt)$/.test(path));
 }
 
-test.each(["docs/architecture.md", "README.md", "CONTRIBUTING.md", "docs/scaling.md"])(
+test.each(["docs/architecture.md", "README.md", "CONTRIBUTING.md", "docs/scaling.md", "docs/gpu.md"])(
   "%s names only files that exist",
   (page) => {
     const named = filesNamedIn(page);

@@ -1,5 +1,6 @@
 // Makes a fresh clone ready to run: npm packages, libtorch, the addon, the compiled TypeScript, the page of the server, one printed line each.
 // `npm start`, `npm test` and `npm run setup` call it. It needs Node, g++, make and Python's pip, and nothing installed.
+// `npm run setup` asks whether CUDA is to be used where a GPU answers; NEOBERT_CUDA=1 or 0 decides it.
 // What is done already is seen by hashes and takes well under two seconds. Logs and stamps are in .cache/.
 import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,6 +11,7 @@ import { checkNode, installPackages } from "./setup/packages.mjs";
 import { bundlePage } from "./setup/page.mjs";
 import { SetupError, step, withLock } from "./setup/steps.mjs";
 import { compileTypeScript } from "./setup/typescript.mjs";
+import { wantedCuda } from "./setup/wanted-cuda.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const local = (...parts) => join(root, ".cache", "setup", ...parts);
@@ -21,7 +23,8 @@ async function setUp() {
   const logFile = local("setup.log");
   rmSync(logFile, { force: true });
   await step("packages", () => installPackages({ root, logFile }));
-  const libtorch = await step("libtorch", (note) => findLibtorch({ cacheFolder: userCacheFolder(), note }));
+  const cuda = await wantedCuda({ isAsking: process.env.npm_lifecycle_event === "setup" });
+  const libtorch = await step("libtorch", (note) => findLibtorch({ cacheFolder: userCacheFolder(), cuda, note }));
   await step("addon", (note) =>
     buildAddon({
       nativeFolder: join(torch, "native"),

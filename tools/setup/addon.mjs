@@ -1,6 +1,6 @@
 // Compiles the Node-API addon against a libtorch folder with node-gyp. Unchanged sources are not looked at again (a hash
 // in build/ tells), changed ones are recompiled one by one by make; another libtorch rebuilds all. The binary uses
-// Node-API only, so it serves every Node version. Folders are arguments: the published package compiles with this too.
+// Node-API only, so it serves every Node version, and CUDA is loaded when it runs, so it serves a libtorch with it and without. Folders are arguments: the published package compiles with this too.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname, join } from "node:path";
@@ -17,14 +17,7 @@ export async function buildAddon({ nativeFolder, libtorch, nodeGyp, logFile, not
   const addon = join(nativeFolder, "build", "Release", "torch.node");
   const stamp = join(nativeFolder, "build", "sources.sha256");
   const sources = listFiles(nativeFolder, () => true);
-  const against = JSON.stringify([
-    libtorch.folder,
-    libtorch.version,
-    libtorch.cuda,
-    process.platform,
-    process.arch,
-    compileEnv,
-  ]);
+  const against = JSON.stringify([libtorch.folder, libtorch.version, process.platform, process.arch, compileEnv]);
   const hash = hashFiles(sources, against);
   const previous = readText(stamp)?.split("\n");
   if (existsSync(addon) && previous?.[0] === hash) return "up to date";
@@ -44,7 +37,6 @@ export async function buildAddon({ nativeFolder, libtorch, nodeGyp, logFile, not
     libtorch_include: libtorch.include,
     libtorch_lib: libtorch.lib,
     libtorch_openmp: libtorch.libgomp ?? "",
-    libtorch_cuda: libtorch.cuda ? 1 : 0,
   };
   const defines = Object.entries(variables).map(([name, value]) => `-D${name}=${value}`);
   const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / BYTES_A_COMPILER)));

@@ -1,9 +1,10 @@
 // Where libtorch is: the folder LIBTORCH names, else the `torch` of the Python on the PATH if it is 2.9 or later (it may
 // have CUDA), else one in the user's cache, fetched there once. Nothing here knows the repository: folders are arguments.
-// A CUDA build is only used as one when every library its libtorch_cuda wants is found. CUDA and macOS are untested.
+// Where CUDA is asked for, one without it is passed over, and its part is fetched beside the one in the cache. macOS is untested.
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { fetchCuda, hasFetchedCuda } from "./fetch-cuda.mjs";
 import { fetchLibtorch, LIBTORCH_VERSION } from "./fetch-libtorch.mjs";
 import { readText, run, SetupError } from "./steps.mjs";
 
@@ -16,15 +17,22 @@ export function userCacheFolder(env = process.env) {
 
 /**
  * Finds libtorch, or fetches it into `cacheFolder`, and returns what `describeLibtorch` does, with a `summary`.
- * Throws SetupError where LIBTORCH names no usable folder or the fetch fails.
+ * With `cuda` it is one whose CUDA part is there too, or fetched. Throws SetupError where LIBTORCH names no usable folder or the
+ * fetch fails.
  */
-export async function findLibtorch({ cacheFolder, env = process.env, note = () => {} }) {
+export async function findLibtorch({ cacheFolder, cuda = false, env = process.env, note = () => {} }) {
   if (env.LIBTORCH) {
     const libtorch = await describeLibtorch(resolve(env.LIBTORCH));
     if (libtorch.problem) {
       throw new SetupError(
         `set-up: expected LIBTORCH to name a folder with libtorch ${OLDEST.join(".")} or later, got ${env.LIBTORCH} (${libtorch.problem})\n` +
           "unset LIBTORCH to have libtorch found or fetched, or name the folder that holds its include/ and lib/",
+      );
+    }
+    if (cuda && !libtorch.cuda) {
+      throw new SetupError(
+        `set-up: expected LIBTORCH to name a libtorch with CUDA, got ${env.LIBTORCH}, which lacks libtorch_cuda.so or what that loads\n` +
+          "unset LIBTORCH to have one with CUDA found or fetched, or name the torch folder of a Python that has it",
       );
     }
     return { ...libtorch, summary: `${libtorch.version} of LIBTORCH${cudaText(libtorch)}` };
@@ -36,22 +44,23 @@ export async function findLibtorch({ cacheFolder, env = process.env, note = () =
     const { code, output } = await run(python, ["-c", spec], { env });
     if (code === 0 && output.trim()) {
       const libtorch = await describeLibtorch(output.trim());
-      if (!libtorch.problem) {
+      if (!libtorch.problem && (libtorch.cuda || !cuda)) {
         return { ...libtorch, summary: `${libtorch.version} of Python's torch${cudaText(libtorch)}` };
       }
     }
   }
   const cached = join(cacheFolder, `libtorch-${LIBTORCH_VERSION}-${process.platform}-${process.arch}`);
-  if (!existsSync(cached)) {
-    const source = await fetchLibtorch({ target: cached, python, note });
-    return { ...(await usable(join(cached, "torch"))), summary: `${LIBTORCH_VERSION} fetched (${source})` };
-  }
-  return { ...(await usable(join(cached, "torch"))), summary: `${LIBTORCH_VERSION} in the user's cache` };
+  const source = existsSync(cached) ? undefined : await fetchLibtorch({ target: cached, python, note });
+  if (cuda && !hasFetchedCuda(cached)) await fetchCuda({ folder: cached, version: LIBTORCH_VERSION, python, note });
+  const libtorch = await usable(join(cached, "torch"));
+  const from = source ? `fetched (${source})` : "in the user's cache";
+  return { ...libtorch, summary: `${LIBTORCH_VERSION} ${from}${cudaText(libtorch)}` };
 }
 
 /**
  * Reads a libtorch folder: `{ folder, include, lib, version, libgomp, cuda }`, with `problem` set where it cannot be
- * used. `libgomp` is the OpenMP library that libtorch_cpu itself loads, if it lies beside it.
+ * used. `libgomp` is the OpenMP library that libtorch_cpu itself loads, if it lies beside it; `cuda` says that libtorch_cuda and
+ * all that it loads are there.
  */
 export async function describeLibtorch(folder) {
   const include = join(folder, "include");

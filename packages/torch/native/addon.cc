@@ -21,6 +21,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   defineCrossEntropy(exports);
   definePrepacked(exports);
   defineDistributed(exports);
+  defineCuda(exports);
+  defineOpCounts(exports);
   return exports;
 }
 

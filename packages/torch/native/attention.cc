@@ -2,18 +2,17 @@
 // sees only the keys at a distance up to it. Of H query heads, H / K in a row read one of K heads of keys and values.
 //   q [N, H, D], k, v [N, K, D], cuSeqlens [B + 1] -> [N, H, D]; saved for backward: q, k, v, the output, its log-sum-exp [H, N].
 // On the CPU our own flash kernels (kernels/attention.cc), float32 and bfloat16. Other dtypes, and NEOBERT_FUSED=0: libtorch's
-// CPU flash attention, one call for neighbouring sequences of equal length. Elsewhere scaled_dot_product_attention.
+// CPU flash attention, one call for neighbouring sequences of equal length. Elsewhere device-attention.cc.
 #include <ATen/Parallel.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "convert.h"
+#include "device-attention.h"
 #include "kernels/attention-plan.h"
 
 namespace binding {
@@ -233,18 +232,17 @@ static Tensor packedAttention(const Tensor& q, const Tensor& k, const Tensor& v,
       return FusedAttention::apply(denseQ, denseK, denseV, cuSeqlens, scale, window);
     return LibtorchAttention::apply(denseQ, denseK, denseV, cuSeqlens, scale, window);
   }
-  Tensors parts;
-  for (auto& run : runsOfEqualLength(cuSeqlens)) {
-    Tensor rows = at::scaled_dot_product_attention(rowsOf(q, run), rowsOf(k, run), rowsOf(v, run),
-                                                   windowMask(q, run.length, window), 0.0, false, scale, k.size(1) != q.size(1));
-    parts.push_back(rows.transpose(1, 2).flatten(0, 1));
-  }
-  return at::cat(parts, 0);
+  return deviceAttention(q, k, v, cuSeqlens, scale, window);
 }
 
 void defineAttention(Napi::Object& exports) {
   define(exports, "packedAttention", packedAttention);
   defineAs("packedAttention", exports, "checkPackedAttention", checkPackedAttention);
+  // The way of GPUs, for any device: what of it needs no GPU is tested on the CPU.
+  define(exports, "deviceAttention", [](Tensor q, Tensor k, Tensor v, Shape cuSeqlens, double scale, std::optional<int64_t> window) {
+    checkPackedAttention(q, k, v, cuSeqlens, window);
+    return q.numel() == 0 ? q.clone() : deviceAttention(q, k, v, cuSeqlens, scale, window);
+  });
 }
 
 }  // namespace binding

@@ -24,10 +24,12 @@ void defineAutograd(Napi::Object& exports) {
     x.mutable_grad() = grad ? *grad : Tensor();
   });
   define(exports, "backward", [](Tensor x, std::optional<Tensor> gradient, bool retainGraph) {
+    loadCudaWhereItIs();
     x.backward(gradient ? *gradient : Tensor(), retainGraph);
   });
   // Gradients of `outputs` with respect to `inputs`; an input the outputs do not depend on gives undefined.
   define(exports, "gradients", [](Tensors outputs, Tensors inputs, std::optional<Tensors> gradOutputs) {
+    loadCudaWhereItIs();
     auto grads = torch::autograd::grad(outputs, inputs, gradOutputs ? *gradOutputs : Tensors{}, std::nullopt, false, true);
     std::vector<std::optional<Tensor>> result;
     for (auto& grad : grads) result.push_back(defined(grad));

@@ -1,6 +1,7 @@
 # The addon: every .cc file of this folder, against the libtorch that the set-up script found (its folders come as variables),
 # and every .cc file of kernels/ once per instruction set, of which the addon chooses when it runs (kernels/dispatch.h).
-# libtorch_cpu, libc10 and the OpenMP library they load are linked by name, not libtorch (it wants libtorch_cuda).
+# libtorch_cpu, libc10 and the OpenMP library they load are linked by name, not libtorch (it wants libtorch_cuda, which cuda.cc loads
+# where a GPU is asked for).
 # OpenMP is on for compiling only: linking with -fopenmp could load a second OpenMP library beside libtorch's. macOS has no
 # header for it, so loops of our own run on one thread there (untested).
 # A worker that ends unloads its addons; nodelete keeps this one, whose allocator libtorch goes on calling.
@@ -9,7 +10,6 @@
     "libtorch_include%": "",
     "libtorch_lib%": "",
     "libtorch_openmp%": "",
-    "libtorch_cuda%": 0,
   },
   "target_defaults": {
     "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
@@ -59,10 +59,6 @@
         ["target_arch=='x64'", {"dependencies": ["avx2", "avx512", "avx512bf16"]}],
         ["libtorch_openmp!=''", {"libraries": ["<(libtorch_openmp)"]}],
         ["OS=='linux'", {"ldflags": ["-Wl,-rpath,<(libtorch_lib)", "-Wl,-z,nodelete"]}],
-        [
-          "OS=='linux' and libtorch_cuda==1",
-          {"libraries": ["-Wl,--no-as-needed", "-ltorch_cuda", "-lc10_cuda"], "defines": ["LIBTORCH_CUDA"]},
-        ],
         [
           "OS=='mac'",
           {

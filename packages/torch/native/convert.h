@@ -12,6 +12,7 @@
 #include <tuple>
 #include <utility>
 
+#include "cuda.h"
 #include "handles.h"
 
 namespace binding {
@@ -22,6 +23,7 @@ using Tensors = std::vector<Tensor>;
 
 at::ScalarType dtypeFromName(const std::string& name);
 at::Device deviceFromName(const std::string& name);
+Tensor onDevice(const Tensor& tensor, const at::Device& device);
 std::string dtypeName(at::ScalarType dtype);
 
 // FromJs<T>::Held is what lives during the call; it converts to T.
@@ -219,6 +221,8 @@ Napi::Value guarded(const char* name, F& f, const Napi::CallbackInfo& info) {
     return Signature<F>::run(f, info);
   } catch (const Napi::Error&) {
     throw;
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Napi::Error::New(info.Env(), std::string(name) + ": " + cut(outOfMemoryText(error.what_without_backtrace()), 1500));
   } catch (const c10::Error& error) {
     throw Napi::Error::New(info.Env(), std::string(name) + ": " + cut(error.what_without_backtrace(), 1500));
   } catch (const std::invalid_argument& error) {
@@ -264,5 +268,7 @@ void defineRotary(Napi::Object& exports);
 void defineCrossEntropy(Napi::Object& exports);
 void definePrepacked(Napi::Object& exports);
 void defineDistributed(Napi::Object& exports);
+void defineCuda(Napi::Object& exports);
+void defineOpCounts(Napi::Object& exports);
 
 }  // namespace binding

@@ -7,13 +7,14 @@
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/mm.h>
 
 #include "fused.h"
 
 namespace binding {
 
-constexpr int64_t kIgnored = -100, kChunkBytes = 128 << 20;
+constexpr int64_t kIgnored = -100, kChunkBytes = 128 << 20, kDeviceChunkBytes = 512 << 20;
 
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
@@ -95,6 +96,67 @@ static Tensor linearCrossEntropy(const Tensor& x, const Tensor& weight, const Op
   return LinearCrossEntropy::apply(x.contiguous(), weight.contiguous(), addend, dense, wanted);
 }
 
-void defineCrossEntropy(Napi::Object& exports) { define(exports, "fusedLinearCrossEntropy", linearCrossEntropy); }
+// The same by libtorch's ops, on any device. A label out of range is libtorch's to refuse there: looking would wait for the GPU.
+class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Optional& bias, const Tensor& labels,
+                        bool wantsGradients) {
+    const int64_t M = x.size(0), V = weight.size(0);
+    const int64_t rowsAtMost = std::max<int64_t>(1, kDeviceChunkBytes / std::max<int64_t>(1, V * static_cast<int64_t>(sizeof(float))));
+    const Tensor input = x.to(weight.scalar_type()), counts = labels.ne(kIgnored), known = labels.clamp_min(0);
+    Tensor loss = at::zeros({}, x.options().dtype(at::kFloat));
+    Tensor gradX, gradWeight, gradBias;
+    if (wantsGradients) {
+      gradX = at::empty(x.sizes(), input.options());
+      gradWeight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
+      if (bias) gradBias = at::zeros({V}, loss.options());
+    }
+    for (int64_t start = 0; start < M; start += rowsAtMost) {
+      const int64_t rows = std::min(rowsAtMost, M - start);
+      const Tensor part = input.narrow(0, start, rows), labelsOfPart = known.narrow(0, start, rows).unsqueeze(1);
+      const Tensor countsOfPart = counts.narrow(0, start, rows).unsqueeze(1);
+      Tensor logits = at::mm(part, weight.t()).to(at::kFloat);  // [rows, V]
+      if (bias) logits.add_(*bias);
+      const Tensor logSums = logits.logsumexp(1, true);
+      loss.add_(logSums.sub(logits.gather(1, labelsOfPart)).mul_(countsOfPart).sum());
+      if (!wantsGradients) continue;
+      logits.sub_(logSums).exp_();
+      logits.scatter_add_(1, labelsOfPart, at::full({1, 1}, -1.0, logits.options()).expand({rows, 1}));
+      logits.mul_(countsOfPart);
+      if (bias) gradBias.add_(logits.sum(0));
+      const Tensor gradLogits = logits.to(weight.scalar_type());
+      gradX.narrow(0, start, rows).copy_(at::mm(gradLogits, weight));
+      gradWeight.add_(at::mm(gradLogits.t(), part));
+    }
+    if (wantsGradients) {
+      context->save_for_backward({gradX, gradWeight, gradBias});
+      context->saved_data["xType"] = static_cast<int64_t>(x.scalar_type());
+      context->saved_data["weightType"] = static_cast<int64_t>(weight.scalar_type());
+    }
+    return loss;
+  }
+
+  static Tensors backward(AutogradContext* context, Tensors grads) { return LinearCrossEntropy::backward(context, grads); }
+};
+
+static Tensor chunkedLinearCrossEntropy(const Tensor& x, const Tensor& weight, const Optional& bias, const Tensor& labels) {
+  TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1) && x.is_floating_point() && weight.is_floating_point(),
+              "expected x [M, C] and weight [V, C] of dtypes with a fraction, got ", x.scalar_type(), " ", x.sizes(), " and ",
+              weight.scalar_type(), " ", weight.sizes());
+  TORCH_CHECK(labels.dim() == 1 && labels.size(0) == x.size(0) && labels.scalar_type() == at::kLong, "expected int64 labels [",
+              x.size(0), "], got ", labels.scalar_type(), " ", labels.sizes());
+  TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == weight.size(0) && bias->is_floating_point()), "expected a bias [",
+              weight.size(0), "]");
+  for (const Tensor& other : {weight, labels, bias.value_or(x)})
+    TORCH_CHECK(other.device() == x.device(), "expected all on one device, got ", x.device(), " and ", other.device());
+  const bool wanted =
+      at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || (bias && bias->requires_grad()));
+  return ChunkedCrossEntropy::apply(x, weight, bias, labels, wanted);
+}
+
+void defineCrossEntropy(Napi::Object& exports) {
+  define(exports, "fusedLinearCrossEntropy", linearCrossEntropy);
+  define(exports, "chunkedLinearCrossEntropy", chunkedLinearCrossEntropy);
+}
 
 }  // namespace binding

@@ -25,11 +25,6 @@
 #include "addresses.h"
 #include "convert.h"
 
-#if defined(LIBTORCH_CUDA) && __has_include(<nccl.h>) && __has_include(<cuda_runtime_api.h>) && __has_include(<cusparse.h>)
-#define USE_C10D_NCCL
-#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
-#endif
-
 namespace binding {
 
 using Milliseconds = std::chrono::milliseconds;
@@ -234,18 +229,6 @@ static BackendPtr glooGroup(const StorePtr& store, int rank, int size, Milliseco
   return c10::make_intrusive<ProcessGroupGloo>(store, rank, size, options);
 }
 
-static BackendPtr ncclGroup([[maybe_unused]] const StorePtr& store, [[maybe_unused]] int rank, [[maybe_unused]] int size,
-                            [[maybe_unused]] Milliseconds timeout) {
-#ifdef USE_C10D_NCCL
-  auto options = c10d::ProcessGroupNCCL::Options::create();
-  options->timeout = timeout;
-  return c10::make_intrusive<c10d::ProcessGroupNCCL>(store, rank, size, options);
-#else
-  TORCH_CHECK(false, "expected backend gloo, got nccl: this addon was compiled without NCCL\n"
-              "It needs a libtorch with CUDA and the headers of NCCL and CUDA when it is compiled.");
-#endif
-}
-
 static Napi::Value processGroup(Napi::Value backend, Napi::Value from, int64_t rank, int64_t size, int64_t timeoutMs,
                                 Strings interfaces, std::string address) {
   const std::string name = textOf(backend);
@@ -259,7 +242,9 @@ static Napi::Value processGroup(Napi::Value backend, Napi::Value from, int64_t r
       [=] {
         const Milliseconds timeout(timeoutMs);
         const int own = static_cast<int>(rank), all = static_cast<int>(size);
-        *made = name == "gloo" ? glooGroup(store, own, all, timeout, interfaces, address) : ncclGroup(store, own, all, timeout);
+        TORCH_CHECK(name == "gloo", "expected backend gloo, got nccl: this addon is made without NCCL\n"
+                    "Of several processes each computes on a processor.");
+        *made = glooGroup(store, own, all, timeout, interfaces, address);
       },
       [made](Napi::Env env) { return give(env, {.group = std::move(*made)}); });
 }
@@ -297,15 +282,14 @@ static Shape countsOf(const Tensors& tensors) {
 }
 
 // What a collective takes and gives: of one dtype and device.
-static void check(const BackendPtr& group, const Tensors& tensors) {
+static void check(const Tensors& tensors) {
   for (const Tensor& x : tensors) {
     TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "expected tensors of float32 or bfloat16, got ",
                 dtypeName(x.scalar_type()));
     TORCH_CHECK(x.scalar_type() == tensors[0].scalar_type() && x.device() == tensors[0].device(),
                 "expected tensors of one dtype and device, got ", dtypeName(tensors[0].scalar_type()), " on ", tensors[0].device(),
                 " and ", dtypeName(x.scalar_type()), " on ", x.device());
-    const char* device = group->getBackendName() == "nccl" ? "cuda" : "cpu";
-    TORCH_CHECK(x.is_cuda() == (device[1] == 'u'), "expected tensors on ", device, " for ", group->getBackendName(), ", got ", x.device());
+    TORCH_CHECK(x.is_cpu(), "expected tensors on the CPU, got ", x.device());
   }
 }
 
@@ -333,7 +317,7 @@ static c10d::ReduceOp reduceOpFrom(const std::string& name) {
 static Napi::Value allReduce(Napi::Value on, Tensor x, std::string op) {
   const BackendPtr group = groupOf(on);
   const c10d::AllreduceOptions options{.reduceOp = reduceOpFrom(op)};
-  check(group, {x});
+  check({x});
   if (x.numel() == 0) return completedWork(on.Env());
   Tensors dense{flat(x)};
   auto work = group->allreduce(dense, options);
@@ -344,7 +328,7 @@ static Napi::Value allReduce(Napi::Value on, Tensor x, std::string op) {
 static Napi::Value broadcast(Napi::Value on, Tensor x, int64_t src) {
   const BackendPtr group = groupOf(on);
   TORCH_CHECK(src >= 0 && src < group->getSize(), "expected src of 0 to ", group->getSize() - 1, ", got ", src);
-  check(group, {x});
+  check({x});
   if (x.numel() == 0) return completedWork(on.Env());
   Tensors dense{flat(x)};
   auto work = group->broadcast(dense, {.rootRank = src});
@@ -360,7 +344,7 @@ static Napi::Value allGather(Napi::Value on, Tensors outputs, Tensor x) {
               outputs[group->getRank()].sizes());
   Tensors all = outputs;
   all.push_back(x);
-  check(group, all);
+  check(all);
   int64_t longest = 0;
   for (const Tensor& output : outputs) longest = std::max(longest, output.numel());
   if (longest == 0) return completedWork(on.Env());
@@ -385,7 +369,7 @@ static Napi::Value allToAll(Napi::Value on, Tensors outputs, Tensors inputs) {
   checkOneEach(group, inputs, "an input");
   Tensors all = outputs;
   all.insert(all.end(), inputs.begin(), inputs.end());
-  check(group, all);
+  check(all);
   Tensor sent = flatOf(inputs);
   Shape sentCounts = countsOf(inputs), counts = countsOf(outputs);
   Tensor received = at::empty({std::accumulate(counts.begin(), counts.end(), int64_t{0})}, sent.options());
@@ -399,8 +383,8 @@ static Napi::Value reduceScatter(Napi::Value on, Tensor output, Tensors inputs) 
   checkOneEach(group, inputs, "an input");
   TORCH_CHECK(inputs[group->getRank()].sizes() == output.sizes(), "expected an output of the shape of this rank's input ",
               inputs[group->getRank()].sizes(), ", got ", output.sizes());
-  check(group, inputs);
-  check(group, {output});
+  check(inputs);
+  check({output});
   TORCH_CHECK(output.scalar_type() == at::kFloat || output.scalar_type() == inputs[0].scalar_type(),
               "expected an output of float32 or the inputs' ", dtypeName(inputs[0].scalar_type()), ", got ", dtypeName(output.scalar_type()));
   Tensor sent = flatOf(inputs);

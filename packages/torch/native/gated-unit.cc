@@ -4,8 +4,12 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/silu_backward.h>
 
 #include "fused.h"
 
@@ -86,7 +90,45 @@ class GatedLinear : public torch::autograd::Function<GatedLinear> {
   }
 };
 
+// The same by libtorch's ops, on any device: computed in float32 and rounded once. Only x is kept; autograd would keep three
+// float32 [N, I] of it.
+class DeviceGatedUnit : public torch::autograd::Function<DeviceGatedUnit> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, bool first, bool gelu) {
+    context->save_for_backward({x});
+    Gate{.first = first, .gelu = gelu}.save(context);
+    const auto [gated, other] = halvesOf(x, first);
+    const Tensor wide = widened(gated);
+    return (gelu ? at::gelu(wide) : at::silu(wide)).mul_(other).to(x.scalar_type());
+  }
+
+  static Tensors backward(AutogradContext* context, Tensors grads) {
+    const Tensor x = context->get_saved_variables()[0];
+    const Gate gate = Gate::saved(context);
+    const auto [gated, other] = halvesOf(x, gate.first);
+    const Tensor wide = widened(gated), grad = widened(grads[0]), gradUnit = grad.mul(other);
+    Tensor gradX = at::empty_like(x, at::MemoryFormat::Contiguous);
+    const auto [gradGated, gradOther] = halvesOf(gradX, gate.first);
+    gradGated.copy_(gate.gelu ? at::gelu_backward(gradUnit, wide) : at::silu_backward(gradUnit, wide));
+    gradOther.copy_((gate.gelu ? at::gelu(wide) : at::silu(wide)).mul_(grad));
+    return {gradX, Tensor(), Tensor()};
+  }
+
+ private:
+  static Tensor widened(const Tensor& x) { return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x; }
+  static std::pair<Tensor, Tensor> halvesOf(const Tensor& x, bool first) {
+    const int64_t I = x.size(-1) / 2;
+    const Tensor a = x.narrow(-1, 0, I), b = x.narrow(-1, I, I);
+    return first ? std::pair(a, b) : std::pair(b, a);
+  }
+};
+
 void defineGatedUnit(Napi::Object& exports) {
+  define(exports, "deviceGatedUnit", [](Tensor x, bool first, bool gelu) {
+    TORCH_CHECK(x.dim() > 0 && x.size(-1) % 2 == 0 && x.is_floating_point(), "expected x [.., 2I] of a dtype with a fraction, got ",
+                x.scalar_type(), " ", x.sizes());
+    return DeviceGatedUnit::apply(x, first, gelu);
+  });
   define(exports, "fusedGatedUnit", [](Tensor x, bool first, bool gelu) {
     typeOf(x);
     TORCH_CHECK(x.dim() > 0 && x.size(-1) % 2 == 0, "expected x [.., 2I], got ", x.sizes());

@@ -26,9 +26,9 @@ at::ScalarType dtypeFromName(const std::string& name) {
 }
 
 at::Device deviceFromName(const std::string& name) {
-  at::Device device(name);
-  TORCH_CHECK(device.is_cpu() || (device.is_cuda() && at::hasCUDA()), "expected ",
-              at::hasCUDA() ? "device cpu or cuda" : "device cpu, as this libtorch finds no CUDA", ", got ", name);
+  const at::Device device(name);
+  if (device.is_cuda()) useCuda(device);
+  TORCH_CHECK(device.is_cpu() || device.is_cuda() || device.is_meta(), "expected device cpu, cuda or meta, got ", name);
   return device;
 }
 
@@ -96,6 +96,12 @@ static Tensor arange(at::Scalar start, at::Scalar end, at::Scalar step, at::Scal
   return at::arange(start, end, step, options(dtype, device));
 }
 
+// NOTE: a blocking copy waits until the GPU has done all that it was asked for before. From memory of the CPU, which CUDA has copied
+// aside before it returns, none is needed; to the CPU it is.
+Tensor onDevice(const Tensor& tensor, const at::Device& device) {
+  return tensor.to(tensor.options().device(device), tensor.is_cpu());
+}
+
 void defineMemory(Napi::Object& exports) {
   define(exports, "borrow", borrow);
   define(exports, "copyTo", [](Tensor tensor, Napi::TypedArray array) {
@@ -125,10 +131,14 @@ void defineMemory(Napi::Object& exports) {
   define(exports, "strides", [](Tensor tensor) { return tensor.strides().vec(); });
   define(exports, "dtype", [](Tensor tensor) { return dtypeName(tensor.scalar_type()); });
   define(exports, "device", [](Tensor tensor) { return tensor.device().str(); });
+  // In one call, without a string, as it is asked of every op's inputs: whether the kernels of our own take it.
+  define(exports, "takesFused", [](Tensor tensor) {
+    return tensor.is_cpu() && (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
+  });
   define(exports, "isContiguous", [](Tensor tensor) { return tensor.is_contiguous(); });
   define(exports, "sharesMemory", [](Tensor a, Tensor b) { return a.is_alias_of(b); });
   define(exports, "toDtype", [](Tensor tensor, at::ScalarType dtype) { return tensor.to(dtype); });
-  define(exports, "toDevice", [](Tensor tensor, at::Device device) { return tensor.to(device); });
+  define(exports, "toDevice", onDevice);
   define(exports, "contiguous", [](Tensor tensor) { return tensor.contiguous(); });
   define(exports, "clone", [](Tensor tensor) { return tensor.clone(); });
 
@@ -149,7 +159,6 @@ void defineMemory(Napi::Object& exports) {
     at::set_num_threads(static_cast<int>(threads));
   });
   define(exports, "getNumThreads", []() { return static_cast<int64_t>(at::get_num_threads()); });
-  define(exports, "cudaIsAvailable", []() { return at::hasCUDA(); });
   define(exports, "version", []() { return std::string(TORCH_VERSION); });
   define(exports, "cpuCapability", []() { return at::get_cpu_capability(); });
 }

@@ -1,9 +1,11 @@
 // Products and decompositions of matrices, and the layers and losses of torch.nn.functional.
 #include <ATen/ops/_scaled_dot_product_attention_math.h>
 #include <ATen/ops/binary_cross_entropy_with_logits.h>
+#include <ATen/ops/complex.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_qr.h>
@@ -12,6 +14,11 @@
 #include <ATen/ops/mse_loss.h>
 #include <ATen/ops/rms_norm.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/segment_reduce.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/view_as_complex.h>
+#include <ATen/ops/view_as_real.h>
+#include <ATen/ops/zeros.h>
 
 #include "convert.h"
 
@@ -41,7 +48,36 @@ static void matmulOut(const Tensor& a, const Tensor& b, Tensor out) {
   at::matmul_out(out, a, b);
 }
 
+// The mean of each sequence's rows, [N, C] -> [B, C], in one launch; that of none is NaN, as of any mean.
+static Tensor segmentMean(const Tensor& x, const Shape& cuSeqlens) {
+  TORCH_CHECK(x.dim() == 2 && x.is_floating_point() && !cuSeqlens.empty() && cuSeqlens.front() == 0 && cuSeqlens.back() == x.size(0),
+              "expected x [N, C] of a dtype with a fraction and cuSeqlens from 0 to N, got ", x.scalar_type(), " ", x.sizes(), " and ",
+              at::IntArrayRef(cuSeqlens));
+  Shape lengths;
+  for (size_t i = 0; i + 1 < cuSeqlens.size(); i++) {
+    lengths.push_back(cuSeqlens[i + 1] - cuSeqlens[i]);
+    TORCH_CHECK(lengths.back() >= 0, "expected cuSeqlens that do not fall, got ", at::IntArrayRef(cuSeqlens));
+  }
+  const int64_t B = static_cast<int64_t>(lengths.size());
+  if (B == 0 || x.numel() == 0) return at::full({B, x.size(1)}, NAN, x.options());
+  // No kernel of the meta device: another op of these shapes, and as many.
+  if (x.is_meta()) return at::zeros({B, x.size(1)}, x.options()).index_add(0, at::empty({x.size(0)}, x.options().dtype(at::kLong)), x);
+  return at::segment_reduce(x.contiguous(), "mean", onDevice(at::tensor(lengths, at::kLong), x.device()), {}, {}, 0, true);
+}
+
+// Values side by side as complex numbers, turned by angles that broadcast with them: one product forward and one back.
+static Tensor turnPairs(const Tensor& x, const Tensor& cos, const Tensor& sin) {
+  TORCH_CHECK(x.dim() > 0 && x.size(-1) % 2 == 0 && cos.sizes() == sin.sizes() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble) &&
+                  cos.scalar_type() == x.scalar_type() && sin.scalar_type() == x.scalar_type(),
+              "expected x [.., D] of float32 or float64 with D even, and cos and sin [.., D/2] of its dtype, got ", x.scalar_type(), " ", x.sizes(), ", ",
+              cos.scalar_type(), " ", cos.sizes(), " and ", sin.scalar_type(), " ", sin.sizes());
+  const Tensor pairs = x.unflatten(-1, {x.size(-1) / 2, 2}), dense = pairs.stride(-1) == 1 ? pairs : pairs.contiguous();
+  return at::view_as_real(at::view_as_complex(dense).mul(at::complex(cos, sin))).flatten(-2);
+}
+
 void defineNn(Napi::Object& exports) {
+  define(exports, "turnPairs", turnPairs);
+  define(exports, "segmentMean", segmentMean);
   using Optional = std::optional<Tensor>;
   define(exports, "matmul", &Tensor::matmul);
   define(exports, "matmulOut", matmulOut);

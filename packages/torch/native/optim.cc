@@ -5,21 +5,30 @@
 #include "kernels/adam.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_copy.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
+
+#include <map>
 
 #include "fused.h"
 
 namespace binding {
 
-// The 2-norm of all gradients laid end to end, in float32 at least.
+// The 2-norm of all gradients laid end to end, in float32 at least: a few launches on a GPU, for each dtype.
 static Tensor globalNorm(const Tensors& grads) {
   at::NoGradGuard guard;
+  std::map<at::ScalarType, Tensors> byType;
+  for (auto& grad : grads) byType[grad.scalar_type()].push_back(grad);
   Tensors norms;
-  for (auto& grad : grads)
-    norms.push_back(at::linalg_vector_norm(grad, 2, std::nullopt, false, grad.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+  for (auto& [dtype, some] : byType)
+    for (auto& norm : at::_foreach_norm(some, 2, dtype == at::kDouble ? at::kDouble : at::kFloat)) norms.push_back(norm);
   return at::linalg_vector_norm(at::stack(norms), 2);
 }
 
@@ -118,6 +127,9 @@ static double fusedNorm(const Tensors& tensors) {
   return std::sqrt(total);
 }
 
+using FusedStep = void(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList, double, double,
+                       double, double, double, bool, bool, const Optional&, const Optional&);
+
 struct AdamSettings {
   double lr, beta1, beta2, weightDecay, eps, gradScale;
   bool decoupled;
@@ -157,7 +169,43 @@ static void fusedAdam(const AdamTensors& of, const AdamSettings& settings) {
   forPieces(piecesOf(of.params), [&](const Piece& piece, int64_t) { adamKernels().step(work[piece.tensor], piece.begin, piece.end); });
 }
 
+// The same step by libtorch's fused kernel, which has one for GPUs too: a few launches for each stretch of parameters, whose
+// gradients are copied, scaled and in float32, a stretch at a time.
+static void foreachAdam(const AdamTensors& of, const AdamSettings& settings) {
+  constexpr int64_t longest = int64_t{1} << 26;  // elements
+  at::NoGradGuard guard;
+  checkAdam(of);
+  for (const Tensor& param : of.params)
+    TORCH_CHECK(param.scalar_type() == at::kFloat, "expected float32 parameters, got ", param.scalar_type());
+  const size_t count = of.params.size();
+  for (size_t begin = 0, end; begin < count; begin = end) {
+    int64_t elements = 0;
+    Tensors params, grads, scaled, averages, squares, steps, copied, copies;
+    for (end = begin; end < count && (end == begin || elements + of.params[end].numel() <= longest); end++) {
+      elements += of.params[end].numel();
+      params.push_back(of.params[end]), grads.push_back(of.grads[end]), averages.push_back(of.averages[end]);
+      squares.push_back(of.squares[end]), steps.push_back(of.steps[end]);
+      scaled.push_back(at::empty_like(of.params[end]));
+      if (of.copies[end]) copied.push_back(of.params[end]), copies.push_back(*of.copies[end]);
+    }
+    at::_foreach_copy_(scaled, grads);
+    if (settings.gradScale != 1) at::_foreach_mul_(scaled, settings.gradScale);
+    at::_foreach_add_(steps, 1);
+    auto step = settings.decoupled ? static_cast<FusedStep*>(at::_fused_adamw_) : static_cast<FusedStep*>(at::_fused_adam_);
+    step(params, scaled, averages, squares, {}, steps, settings.lr, settings.beta1, settings.beta2, settings.weightDecay, settings.eps,
+         false, false, {}, {});
+    if (!copies.empty()) at::_foreach_copy_(copies, copied);
+  }
+}
+
 void defineOptim(Napi::Object& exports) {
+  define(exports, "foreachAdam_", [](Tensors params, Tensors grads, Tensors averages, Tensors squares, Tensors steps,
+                                     std::vector<Optional> copies, double lr, double beta1, double beta2, double weightDecay,
+                                     double eps, double gradScale, bool decoupled) {
+    foreachAdam({.params = params, .grads = grads, .averages = averages, .squares = squares, .steps = steps, .copies = copies},
+                {.lr = lr, .beta1 = beta1, .beta2 = beta2, .weightDecay = weightDecay, .eps = eps, .gradScale = gradScale,
+                 .decoupled = decoupled});
+  });
   define(exports, "fusedNormOfAll", fusedNorm);
   define(exports, "fusedAdam_", [](Tensors params, Tensors grads, Tensors averages, Tensors squares, Tensors steps,
                                    std::vector<Optional> copies, double lr, double beta1, double beta2, double weightDecay,

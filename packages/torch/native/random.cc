@@ -10,8 +10,8 @@
 namespace binding {
 
 static at::Generator makeGenerator(int64_t seed, at::Device device) {
-  at::Generator generator = device.is_cpu() ? at::make_generator<at::CPUGeneratorImpl>()
-                                            : at::globalContext().defaultGenerator(device).clone();
+  at::Generator generator = !device.is_cuda() ? at::make_generator<at::CPUGeneratorImpl>()
+                                              : at::globalContext().defaultGenerator(device).clone();
   generator.set_current_seed(static_cast<uint64_t>(seed));
   return generator;
 }
@@ -52,7 +52,10 @@ void defineRandom(Napi::Object& exports) {
   define(exports, "randperm", [](int64_t n, std::optional<Generator> generator, at::Device device) {
     return at::randperm(n, generator, at::TensorOptions().dtype(at::kLong).device(device));
   });
-  define(exports, "manualSeed", [](int64_t seed) { at::manual_seed(static_cast<uint64_t>(seed)); });
+  define(exports, "manualSeed", [](int64_t seed) {
+    loadCudaWhereItIs();
+    at::manual_seed(static_cast<uint64_t>(seed));
+  });
 }
 
 }  // namespace binding

@@ -1,10 +1,10 @@
 // The encoders' larger ops composed of libtorch's own: the reference that the fused kernels are tested against, and what
 // computes where those do not reach (another device, another dtype, NEOBERT_FUSED=0). fused.ts documents each op.
 
-import { cat, crossEntropy, layerNorm, linear, rmsNorm, stack } from "./functional.js";
+import { cat, crossEntropy, layerNorm, linear, rmsNorm } from "./functional.js";
 import type { NormOptions, RotaryOptions, SplitQkvOptions } from "./fused-options.js";
-import type { DType } from "./native.js";
-import type { Tensor } from "./tensor.js";
+import { type DType, native } from "./native.js";
+import { Tensor } from "./tensor.js";
 
 export function norm(x: Tensor, { kind, weight, bias, eps }: NormOptions): Tensor {
   const wide = widened(x);
@@ -35,27 +35,35 @@ export function splitQkv(qkv: Tensor, options: SplitQkvOptions): [q: Tensor, k: 
     throw new Error(
       `splitQkv: expected as many kvHeads as heads in layout perHead, got ${K} and ${H}\nLayout blocks takes fewer.`,
     );
-  const parts =
-    layout === "perHead"
-      ? splitHeads(qkv, H).chunk(3, -1) // [N, 3C] -> [N, H, 3D] -> 3 of [N, H, D]
-      : qkv.split([H * D, K * D, K * D], -1).map((part, i) => splitHeads(part, i === 0 ? H : K)); // [N, H, D], 2 of [N, K, D]
-  const [q, k, v] = parts as [Tensor, Tensor, Tensor];
-  return angles ? [rotary(q, angles), rotary(k, angles), v] : [q, k, v];
+  // Query and key lie side by side in both layouts, and are turned together.
+  if (layout === "perHead") {
+    const [joint, v] = splitHeads(qkv, H).split([2 * D, D], -1) as [Tensor, Tensor]; // [N, 3C] -> [N, H, 2D], [N, H, D]
+    const pair = joint.reshape(...joint.shape.slice(0, -1), 2, D); // [N, H, 2, D]
+    const turned = angles ? turn(pair, angles, 2) : pair;
+    const [q, k] = turned.unbind(-2) as [Tensor, Tensor];
+    return [q, k, v];
+  }
+  const [joint, last] = qkv.split([(H + K) * D, K * D], -1) as [Tensor, Tensor];
+  const heads = splitHeads(joint, H + K); // [N, H + K, D]
+  const [q, k] = (angles ? turn(heads, angles, 1) : heads).split([H, K], -2) as [Tensor, Tensor];
+  return [q, k, splitHeads(last, K)];
 }
 
-export function rotary(x: Tensor, { cos, sin, pairing }: RotaryOptions): Tensor {
-  const wide = widened(x); // [N, H, D]
-  const [c, s] = [cos.unsqueeze(-2), sin.unsqueeze(-2)]; // [N, D/2] -> [N, 1, D/2]
-  const turn = (a: Tensor, b: Tensor) => [a.mul(c).sub(b.mul(s)), b.mul(c).add(a.mul(s))];
-  let rotated: Tensor;
-  if (pairing === "half") {
-    const [a, b] = wide.chunk(2, -1) as [Tensor, Tensor];
-    rotated = cat(turn(a, b), -1);
-  } else {
-    const [a, b] = wide.reshape(...x.shape.slice(0, -1), x.shape.at(-1)! / 2, 2).unbind(-1) as [Tensor, Tensor];
-    rotated = stack(turn(a, b), -1).flatten(-2); // 2 of [N, H, D/2] -> [N, H, D/2, 2] -> [N, H, D]
-  }
-  return cast(rotated, x.dtype);
+export function rotary(x: Tensor, angles: RotaryOptions): Tensor {
+  return turn(x, angles, 1);
+}
+
+/** x [N, .., D] with `between` dimensions that have the same angles [N, D/2]. */
+function turn(x: Tensor, { cos, sin, pairing }: RotaryOptions, between: number): Tensor {
+  const wide = widened(x);
+  const spread = (angles: Tensor) => {
+    const shape = angles.shape;
+    return angles.reshape(...shape.slice(0, -1), ...Array<number>(between).fill(1), shape.at(-1)!);
+  };
+  const [c, s] = [spread(cos), spread(sin)];
+  if (pairing === "adjacent") return cast(new Tensor(native.turnPairs(wide.handle, c.handle, s.handle)), x.dtype);
+  const [a, b] = wide.chunk(2, -1) as [Tensor, Tensor];
+  return cast(cat([a.mul(c).sub(b.mul(s)), b.mul(c).add(a.mul(s))], -1), x.dtype);
 }
 
 export function linearCrossEntropy(x: Tensor, weight: Tensor, bias: Tensor | undefined, labels: Tensor): Tensor {

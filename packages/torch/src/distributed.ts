@@ -9,7 +9,7 @@ import { native } from "./native.js";
 import { LostPeerError, type Peer, ProcessGroup } from "./process-group.js";
 
 export interface ProcessGroupOptions {
-  /** "gloo" for CPU tensors unless said otherwise; "nccl" for CUDA's, where the addon was compiled with it. */
+  /** "gloo", for CPU tensors; the addon is made without "nccl". */
   backend?: "gloo" | "nccl";
   /** Of this process, the environment's RANK unless given. */
   rank?: number;

@@ -217,6 +217,11 @@ export function dropout(x: Tensor, p: number, generator: Generator): Tensor {
   return x.mul(kept).div(1 - p);
 }
 
+/** Means of each sequence's rows, x [N, C] with borders `cuSeqlens` [B + 1] from 0 to N -> [B, C]; NaN for one of no rows. */
+export function segmentMean(x: Tensor, cuSeqlens: ArrayLike<number>): Tensor {
+  return new Tensor(native.segmentMean(x.handle, Array.from(cuSeqlens)));
+}
+
 /** d(outputs)/d(inputs), without touching any `grad`; undefined for an input the outputs do not depend on. */
 export function grad(
   outputs: readonly Tensor[],

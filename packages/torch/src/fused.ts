@@ -15,7 +15,7 @@ export function fusedKernels(): boolean {
   return enabled;
 }
 
-const fits = (x: Tensor) => enabled && (x.dtype === "float32" || x.dtype === "bfloat16") && x.device === "cpu";
+const fits = (x: Tensor) => enabled && native.takesFused(x.handle);
 
 /** The norm of x [.., C] over its last dimension, float32. */
 export function norm(x: Tensor, options: NormOptions): Tensor {
@@ -35,7 +35,10 @@ export function addNorm(x: Tensor, y: Tensor, options: NormOptions): [sum: Tenso
 
 /** x [.., 2I] -> [.., I]: silu or gelu of the half that `gate` names, times the other (SwiGLU, GeGLU, Shazeer 2020). */
 export function gatedUnit(x: Tensor, gate: "first" | "last", activation: "silu" | "gelu" = "silu"): Tensor {
-  if (!fits(x)) return composed.gatedUnit(x, gate, activation);
+  if (!fits(x)) {
+    if (x.device === "cpu") return composed.gatedUnit(x, gate, activation);
+    return new Tensor(native.deviceGatedUnit(x.handle, gate === "first", activation === "gelu"));
+  }
   return new Tensor(native.fusedGatedUnit(x.handle, gate === "first", activation === "gelu"));
 }
 
@@ -83,6 +86,9 @@ export function rotary(x: Tensor, options: RotaryOptions): Tensor {
  * float32 scalar; a label of -100 does not count. The logits exist for a chunk of rows at a time.
  */
 export function linearCrossEntropy(x: Tensor, weight: Tensor, bias: Tensor | undefined, labels: Tensor): Tensor {
-  if (!fits(x) || !fits(weight)) return composed.linearCrossEntropy(x, weight, bias, labels);
+  if (!fits(x) || !fits(weight)) {
+    if (x.device === "cpu") return composed.linearCrossEntropy(x, weight, bias, labels);
+    return new Tensor(native.chunkedLinearCrossEntropy(x.handle, weight.handle, bias?.handle, labels.handle));
+  }
   return new Tensor(native.fusedLinearCrossEntropy(x.handle, weight.handle, bias?.handle, labels.handle));
 }

@@ -33,6 +33,7 @@ export {
   packedAttention,
   rmsNorm,
   scaledDotProductAttention,
+  segmentMean,
   stack,
   where,
 } from "./functional.js";
@@ -78,7 +79,9 @@ export { LostPeerError, ProcessGroup, type ReduceOp, Work } from "./process-grou
 export { Generator, manualSeed } from "./random.js";
 export {
   buildId,
+  countOps,
   cpuCapability,
+  cudaDeviceCount,
   cudaIsAvailable,
   emptyCache,
   getNumThreads,
@@ -87,6 +90,8 @@ export {
   type MemoryStats,
   memoryStats,
   setNumThreads,
+  synchronize,
+  useCuda,
   version,
 } from "./runtime.js";
 export { enableGrad, keep, noGrad, TidyScope, tidy } from "./scope.js";

@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 
 export type Handle = number;
 export type DType = "float32" | "float64" | "bfloat16" | "int64" | "int32" | "uint8" | "bool";
-/** Where a tensor lives: "cpu", "cuda" or "cuda:1". */
-export type Device = "cpu" | "cuda" | `cuda:${number}`;
+/** Where a tensor lives: "cpu", "cuda" or "cuda:1"; on "meta" it has a shape and no values. */
+export type Device = "cpu" | "cuda" | `cuda:${number}` | "meta";
 export type TypedArray =
   | Float32Array
   | Float64Array
@@ -78,6 +78,8 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     strides(x: Handle): number[];
     dtype(x: Handle): DType;
     device(x: Handle): Device;
+    /** Whether it is float32 or bfloat16 on the CPU. */
+    takesFused(x: Handle): boolean;
     isContiguous(x: Handle): boolean;
     sharesMemory(a: Handle, b: Handle): boolean;
     toDtype(x: Handle, dtype: DType): Handle;
@@ -87,6 +89,17 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     setNumThreads(threads: number): void;
     getNumThreads(): number;
     cudaIsAvailable(): boolean;
+    /** Throws, saying what lacks, where a GPU cannot be used; `folder` is libtorch's, that of the one that runs unless given. */
+    useCuda(device: string, folder: Optional<string>): void;
+    /** 0 until CUDA is loaded. */
+    cudaDeviceCount(): number;
+    deviceMemoryStats(device: Device): number[];
+    emptyDeviceCache(device: Device): void;
+    synchronize(device: Device): void;
+    outOfMemoryText(message: string, memory: number[]): string;
+    startOpCounts(): void;
+    /** Lines of an op's name and how often it was called. */
+    stopOpCounts(): string[];
     version(): string;
     cpuCapability(): string;
     instructionSet(): string;
@@ -167,6 +180,18 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
       x: Handle,
       ...rest: [...PackedChain, weight: Handle, bias: Optional<Handle>, center: boolean, eps: number]
     ): [Handle, Handle];
+    chunkedLinearCrossEntropy(x: Handle, weight: Handle, bias: Optional<Handle>, labels: Handle): Handle;
+    deviceGatedUnit(x: Handle, first: boolean, gelu: boolean): Handle;
+    turnPairs(x: Handle, cos: Handle, sin: Handle): Handle;
+    segmentMean(x: Handle, cuSeqlens: number[]): Handle;
+    deviceAttention(
+      q: Handle,
+      k: Handle,
+      v: Handle,
+      cuSeqlens: number[],
+      scale: number,
+      window: Optional<number>,
+    ): Handle;
     packedAttention(
       q: Handle,
       k: Handle,
@@ -200,6 +225,7 @@ export type Native = Record<Unary, (x: Handle) => Handle> &
     normOfAll(tensors: Handle[]): number;
     fusedNormOfAll(tensors: Handle[]): number;
     fusedAdam_(...args: [...AdamTensors, ...AdamSettings, gradScale: number, decoupled: boolean]): void;
+    foreachAdam_(...args: [...AdamTensors, ...AdamSettings, gradScale: number, decoupled: boolean]): void;
 
     tcpStore(host: string, port: number, isServer: boolean, timeoutMs: number): Promise<External>;
     fileStore(path: string, worldSize: number): External;

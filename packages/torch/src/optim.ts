@@ -93,16 +93,18 @@ export class Adam implements Optimizer {
       const movedOf = new Map(this.groups.map((group) => [group, movedIn(group, copies)]));
       for (const moved of movedOf.values()) native.checkAdam(...this.#tensors(moved));
       for (const [group, moved] of movedOf) {
-        const fused = moved.filter(takesFusedStep);
-        const others = moved.filter((one) => !takesFusedStep(one));
-        if (fused.length > 0) this.#fusedStep(group, fused, gradScale);
+        const steps = new Map(moved.map((one) => [one, stepFor(one)]));
+        const taking = (step: string) => moved.filter((one) => steps.get(one) === step);
+        for (const step of ["fusedAdam_", "foreachAdam_"] as const) {
+          const { lr, betas, eps, weightDecay } = group;
+          const some = taking(step);
+          if (some.length === 0) continue;
+          native[step](...this.#tensors(some), lr, ...betas, weightDecay, eps, gradScale, this.#decoupled);
+        }
+        const others = taking("composed");
         if (others.length > 0) this.#composedStep(group, others, gradScale);
       }
     });
-  }
-
-  #fusedStep({ lr, betas, eps, weightDecay }: ParameterGroup, moved: Moved[], gradScale: number): void {
-    native.fusedAdam_(...this.#tensors(moved), lr, ...betas, weightDecay, eps, gradScale, this.#decoupled);
   }
 
   #composedStep({ lr, betas, eps, weightDecay }: ParameterGroup, moved: Moved[], gradScale: number): void {
@@ -159,7 +161,10 @@ export function gradNorm(params: readonly Tensor[], copies?: Copies): number {
 /** The joint 2-norm of all values of the given tensors; 0 where there are none. */
 export function totalNorm(tensors: readonly Tensor[]): number {
   if (tensors.length === 0) return 0;
-  const norm = fusedKernels() && tensors.every(isFloatOnCpu) ? native.fusedNormOfAll : native.normOfAll;
+  const norm =
+    fusedKernels() && tensors.every(({ handle }) => native.takesFused(handle))
+      ? native.fusedNormOfAll
+      : native.normOfAll;
   return norm(tensors.map(({ handle }) => handle));
 }
 
@@ -184,14 +189,13 @@ export function movedIn(group: { readonly params: readonly Tensor[] }, copies: C
   });
 }
 
-function takesFusedStep({ param, grad }: Moved): boolean {
-  return fusedKernels() && param.dtype === "float32" && isFloatOnCpu(param) && isFloatOnCpu(grad);
+/** Our kernel on the CPU, libtorch's over all parameters at once on a GPU, and one by one what neither takes. */
+function stepFor({ param, grad }: Moved): "fusedAdam_" | "foreachAdam_" | "composed" {
+  if (param.dtype !== "float32") return "composed";
+  if (param.device !== "cpu") return "foreachAdam_";
+  return fusedKernels() && native.takesFused(grad.handle) ? "fusedAdam_" : "composed";
 }
 
 function gradientOf(param: Tensor, copies: Copies | undefined): Tensor | undefined {
   return param.grad ?? copies?.get(param)?.grad;
-}
-
-function isFloatOnCpu({ dtype, device }: Tensor): boolean {
-  return device === "cpu" && (dtype === "float32" || dtype === "bfloat16");
 }

@@ -30,6 +30,7 @@ export const arrayTypes: Record<
 export class Tensor {
   #shape: readonly number[] | undefined;
   #dtype: DType | undefined;
+  #device: Device | undefined;
   #disposed = false;
   /** The native object's number. Private to this package. */
   readonly handle: Handle;
@@ -46,7 +47,7 @@ export class Tensor {
     return (this.#dtype ??= native.dtype(this.handle));
   }
   get device(): Device {
-    return native.device(this.handle);
+    return (this.#device ??= native.device(this.handle));
   }
   get ndim(): number {
     return this.shape.length;
@@ -113,7 +114,7 @@ export class Tensor {
 
   /** The same values in another dtype or on another device; this tensor itself when nothing changes is shared memory. */
   to(target: DType | Device): Tensor {
-    if (target === "cpu" || target.startsWith("cuda"))
+    if (target === "cpu" || target === "meta" || target.startsWith("cuda"))
       return new Tensor(native.toDevice(this.handle, target as Device));
     return new Tensor(native.toDtype(this.handle, target as DType));
   }

@@ -80,7 +80,7 @@ function faultOfError(name, error) {
   if (!(error instanceof Error)) return `threw ${String(error)}, no Error`;
   if (error.message === "thrown by the argument") return undefined;
   if (error instanceof TypeError && /Symbol|toString|primitive/.test(error.message)) return undefined;
-  const where = { checkAdam: "Adam", checkPackedAttention: "packedAttention" }[name] ?? name;
+  const where = { checkAdam: "Adam", checkPackedAttention: "packedAttention", useCuda: "device" }[name] ?? name;
   if (!error.message.startsWith(`${where}: `)) return `an error without its place: ${error.message}`;
   if (/Exception raised from|\(most recent call/.test(error.message))
     return `an error with libtorch's stack: ${error.message}`;

@@ -2,10 +2,10 @@
 // Runtime, GPUs, caches, disk. Nothing is fetched, and no request is made.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statfsSync } from "node:fs";
+import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, freemem, totalmem } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { Command } from "commander";
 import { availableCores, cgroupCores } from "../files/cores.js";
 import { packageVersion } from "../files/package.js";
@@ -29,7 +29,7 @@ export function doctorCommand(): Command {
     .option("--json", "print JSON")
     .action(async ({ json }: { json?: boolean }) => {
       const engines = [await libtorch(), await onnxRuntime()];
-      const findings = [...machine(), ...engines.flat(), ...gpus(), ...hub(), ...disks()];
+      const findings = [...machine(), ...engines.flat(), ...(await gpus()), ...hub(), ...disks()];
       console.log(json ? JSON.stringify(findings, null, 2) : findings.map(lineOf).join("\n"));
       if (engines.every(([first]) => first!.remedy !== undefined)) process.exitCode = 1;
     });
@@ -95,7 +95,7 @@ function loadedFile(name: string): string | undefined {
   return new RegExp(`/\\S*${name}\\S*$`, "m").exec(readFileSync(maps, "utf8"))?.[0];
 }
 
-function gpus(): Finding[] {
+async function gpus(): Promise<Finding[]> {
   const name = "GPUs";
   const driver = "/proc/driver/nvidia/version";
   if (!existsSync(driver)) return [{ name, found: "none: no NVIDIA driver is loaded (device: cuda cannot be used)" }];
@@ -107,27 +107,19 @@ function gpus(): Finding[] {
     const got = (error as Error).message.split("\n")[0];
     return [{ name, found: `a driver, but nvidia-smi failed: ${got}`, remedy: "Install the driver's tools." }];
   }
-  return [...devices.map((found, i) => ({ name: i === 0 ? name : "", found })), cudaLibraries()];
+  return [...devices.map((found, i) => ({ name: i === 0 ? name : "", found })), await cuda()];
 }
 
-/** Whether the loaded libtorch has CUDA's part beside it. */
-function cudaLibraries(): Finding {
-  const folder = loadedFile("libtorch_cpu");
-  const has = folder !== undefined && existsSync(join(dirname(folder), "libtorch_cuda.so"));
-  return has
-    ? { name: "CUDA", found: `libtorch_cuda.so beside libtorch; ${nvidiaLibraries(folder)}` }
-    : {
-        name: "CUDA",
-        found: "no libtorch_cuda.so beside libtorch",
-        remedy:
-          "Set LIBTORCH to a libtorch with CUDA, such as site-packages/torch, and run `npx neobert setup-torch` again.",
-      };
-}
-
-/** The packages of NVIDIA's libraries in the place where a wheel's libtorch looks for them. */
-function nvidiaLibraries(file: string): string {
-  const folder = resolve(dirname(file), "../../nvidia");
-  return existsSync(folder) ? `${readdirSync(folder).sort().join(", ")} in ${folder}` : `no folder ${folder}`;
+/** Whether libtorch computes on a GPU here, or what lacks. */
+async function cuda(): Promise<Finding> {
+  const name = "CUDA";
+  try {
+    const torch = await import("@neobert/torch");
+    return { name, found: `${torch.cudaDeviceCount()} usable as cuda:0 and on; ${loadedFile("libtorch_cuda") ?? ""}` };
+  } catch (error) {
+    const [found, remedy = "Run `npx neobert setup-torch --cuda`."] = (error as Error).message.split("\n");
+    return { name, found: found!, remedy };
+  }
 }
 
 function hub(): Finding[] {

@@ -13,7 +13,7 @@ import { barOf, ProgressLine } from "../terminal/progress-line.js";
 import type { BenchmarkProgress, BenchmarkResult } from "../train/classify/benchmark.js";
 import { type FinetuneBenchmarkOptions, finetuneGlue, finetuneSuperglue } from "../train/worker/train-runs.js";
 import { stoppingNote } from "./follow-run.js";
-import { choice, given, list, part, positive, wholeNumber } from "./option-values.js";
+import { choice, device, given, list, part, positive, wholeNumber } from "./option-values.js";
 
 type Options = Omit<FinetuneBenchmarkOptions, "model" | "grid" | "onStep" | "onNote" | "signal">;
 
@@ -57,7 +57,12 @@ function benchmarkCommand(benchmark: Benchmark, finetune: Finetune): Command {
     .option("--max-length <n>", "longest text in tokens", positive, 512)
     .addOption(choice("--dtype <type>", "compute type; auto measures", ["auto", "fp32", "bf16"], "auto"))
     .option("--threads <n>", "threads; default all cores", positive)
-    .addOption(choice("--device <device>", "where the model lives", ["cpu", "cuda"], "cpu"));
+    .option(
+      "--device <device>",
+      "where the model computes: cpu, cuda, cuda:1, or auto, a GPU where one can be used",
+      device,
+      "cpu" as const,
+    );
   if (tasks.some(({ startsFromMnli }) => startsFromMnli)) {
     command.option("--mnli <folder>", "model that has learnt MNLI, for the tasks that the paper starts from it");
   }

@@ -5,11 +5,11 @@ import type { LoadOptions } from "../encoder/loaded-model.js";
 import { readTextFile } from "../files/input-file.js";
 import type { DownloadProgress } from "../hub/resolve.js";
 import { ProgressLine } from "../terminal/progress-line.js";
-import { choice, given, positive } from "./option-values.js";
+import { choice, device, given, positive } from "./option-values.js";
 
 export type ModelFlags = Pick<
   LoadOptions,
-  "engine" | "dtype" | "onnxFile" | "revision" | "threads" | "offline" | "batchTokens"
+  "engine" | "dtype" | "device" | "onnxFile" | "revision" | "threads" | "offline" | "batchTokens"
 > & { maxTokens?: number; calibrate?: string };
 
 export function addModelOptions(command: Command): Command {
@@ -17,6 +17,11 @@ export function addModelOptions(command: Command): Command {
     .addOption(choice("--engine <name>", "ONNX Runtime or libtorch", ["onnx", "torch"], "onnx"))
     .addOption(choice("--dtype <type>", "bf16 and auto need torch (default: fp32)", ["fp32", "bf16", "int8", "auto"]))
     .option("--calibrate <file>", "texts, a line each, that int8 layers are chosen by (default: built-in ones)")
+    .option(
+      "--device <device>",
+      "cpu, or with torch cuda, cuda:1, or auto: a GPU where one can be used (default: cpu)",
+      device,
+    )
     .option("--onnx-file <path>", "run this .onnx file of the model's own folder or repository as it is")
     .option("--max-tokens <n>", "cut texts to this many tokens (default: the model's)", positive)
     .option("--batch-tokens <n>", "most tokens computed at once (default: 4096)", positive)
@@ -27,10 +32,10 @@ export function addModelOptions(command: Command): Command {
 
 /** The options of `load`, with downloads shown on standard error; `signal` ends them. */
 export function loadOptions(flags: ModelFlags, signal?: AbortSignal): LoadOptions {
-  const { engine, dtype, onnxFile, revision, threads, offline, batchTokens, calibrate } = flags;
+  const { engine, dtype, device, onnxFile, revision, threads, offline, batchTokens, calibrate } = flags;
   const line = new ProgressLine(downloadLine);
   return {
-    ...given({ engine, dtype, onnxFile, revision, threads, offline, batchTokens, signal }),
+    ...given({ engine, dtype, device, onnxFile, revision, threads, offline, batchTokens, signal }),
     ...(calibrate !== undefined && { calibrate: readTexts(calibrate) }),
     onNote: (note) => console.error(note),
     onProgress: (progress) => {

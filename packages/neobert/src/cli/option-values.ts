@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError, Option } from "commander";
 import type { Part } from "../files/part.js";
+import { type DeviceChoice, deviceWords, isDeviceChoice } from "../model/device-choice.js";
 import { readPart } from "../train/world/launchers.js";
 
 const wholeFrom = (least: number) => (value: string) => {
@@ -17,6 +18,11 @@ export function positiveNumber(value: string): number {
   const number = Number(value);
   if (value.trim() !== "" && number > 0 && number < Number.POSITIVE_INFINITY) return number;
   throw new InvalidArgumentError(`Expected a number above 0, got "${value}".`);
+}
+
+export function device(value: string): DeviceChoice {
+  if (isDeviceChoice(value)) return value;
+  throw new InvalidArgumentError(`Expected ${deviceWords}, got "${value}".`);
 }
 
 const powers: Record<string, number> = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 };

@@ -10,6 +10,7 @@ import { z } from "zod";
 import { checked } from "../files/checked.js";
 import { readTextFile } from "../files/input-file.js";
 import { parseYaml } from "../files/yaml.js";
+import { type DeviceChoice, deviceWords, isDeviceChoice } from "../model/device-choice.js";
 
 export const servedTasks = ["embed", "classify", "rerank", "fill-mask", "tag"] as const;
 export type ServedTask = (typeof servedTasks)[number];
@@ -30,6 +31,7 @@ const entry = z.strictObject(
       .optional(),
     engine: oneOf("onnx", "torch").optional(),
     dtype: oneOf("fp32", "bf16", "int8", "auto").optional(),
+    device: z.custom<DeviceChoice>(isDeviceChoice, `expected ${deviceWords}`).optional(),
     onnxFile: name.optional(),
     revision: name.optional(),
     threads: count.optional(),

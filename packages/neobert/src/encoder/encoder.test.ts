@@ -304,6 +304,12 @@ describe("loading refuses", () => {
       'expected engine "torch" for dtype "auto", got "onnx"',
     );
     await expect(Encoder.load(plain, { engine: "tpu" as "onnx" })).rejects.toThrow('engine "onnx" or "torch"');
+    await expect(Encoder.load(plain, { device: "cuda:1" })).rejects.toThrow(
+      'expected engine "torch" for device "cuda:1", got "onnx"',
+    );
+    await expect(Encoder.load(plain, { engine: "torch", device: "gpu" as "cpu" })).rejects.toThrow(
+      'Encoder.load: expected device cpu, cuda, cuda:0 and its like, or auto, got "gpu"',
+    );
     await expect(Encoder.load(plain, { dtype: "fp8" as "fp32" })).rejects.toThrow(
       'dtype "fp32", "bf16", "int8" or "auto"',
     );

@@ -10,6 +10,7 @@ import { walkFiles } from "../files/glob.js";
 import { type HubOptions, resolveModel } from "../hub/resolve.js";
 import type { Head } from "../model/architecture.js";
 import { architectureOf, type ModelArchitecture, type ModelConfig } from "../model/architectures.js";
+import type { DeviceChoice } from "../model/device-choice.js";
 import { LongTexts } from "../texts/long-texts.js";
 import { quoted, type TextInput, type TokenIds } from "../texts/text-input.js";
 import { TextTokenizer } from "../texts/tokenized.js";
@@ -29,6 +30,11 @@ export interface LoadOptions extends HubOptions {
   calibrate?: readonly string[];
   /** Is told what "int8" and "auto" of engine "torch" came to, once, in a line. */
   onNote?: (note: string) => void;
+  /**
+   * Where engine "torch" computes: "cpu" (default), "cuda", "cuda:1", or "auto", a GPU where one can be used. A GPU that is
+   * asked for and cannot be used is an error that says what lacks.
+   */
+  device?: DeviceChoice;
   /**
    * A graph of the repository or folder itself, as "onnx/model_quantized.onnx", which engine "onnx" then runs as it is in
    * place of model.safetensors: in padded batches, in its own type.
@@ -92,6 +98,7 @@ async function loadParts(
   const {
     engine = "onnx",
     dtype = "fp32",
+    device,
     threads,
     batchTokens,
     maxWaitingTokens,
@@ -102,7 +109,7 @@ async function loadParts(
     onNote,
     ...hub
   } = options;
-  checkEngine(where, { engine, dtype });
+  checkEngine(where, { engine, dtype, ...(device && { device }) });
   if (onnxFile !== undefined && (engine !== "onnx" || options.dtype !== undefined)) {
     const got = engine === "onnx" ? `dtype "${dtype}"` : `engine "${engine}"`;
     throw new Error(
@@ -119,6 +126,7 @@ async function loadParts(
       engine,
       dtype,
       head,
+      ...(device && { device }),
       ...(threads !== undefined && { threads }),
       ...(graph && { onnxFile: graph }),
       ...(calibrate && { calibrate }),

@@ -4,6 +4,7 @@
 
 import type { Head } from "../model/architecture.js";
 import type { ModelConfig } from "../model/architectures.js";
+import { type DeviceChoice, deviceWords, isDeviceChoice } from "../model/device-choice.js";
 import type { PackedBatch } from "../model/torch/torch-model.js";
 
 export type { PackedBatch };
@@ -45,6 +46,8 @@ export interface EngineOptions {
   calibrate?: readonly string[];
   /** The head to load; the one that config.json names where absent. */
   head?: Head;
+  /** Where engine "torch" computes; the CPU where absent. */
+  device?: DeviceChoice;
   /** Threads of one computation; default: as many as there are cores. */
   threads?: number;
   /** Path of a graph that engine "onnx" runs in place of the folder's weights. */
@@ -57,10 +60,18 @@ const dtypesOf: Record<EngineName, DtypeChoice[]> = {
 };
 
 /** Throws, in one sentence, where this engine does not compute in this type. */
-export function checkEngine(where: string, { engine, dtype }: Pick<EngineOptions, "engine" | "dtype">): void {
+export function checkEngine(
+  where: string,
+  { engine, dtype, device = "cpu" }: Pick<EngineOptions, "engine" | "dtype" | "device">,
+): void {
   const engines = Object.keys(dtypesOf) as EngineName[];
   if (!engines.includes(engine)) {
     throw new Error(`${where}: expected engine "onnx" or "torch", got ${JSON.stringify(engine)}`);
+  }
+  if (!isDeviceChoice(device))
+    throw new Error(`${where}: expected device ${deviceWords}, got ${JSON.stringify(device)}`);
+  if (engine !== "torch" && device.startsWith("cuda")) {
+    throw new Error(`${where}: expected engine "torch" for device "${device}", got "${engine}"`);
   }
   if (dtypesOf[engine].includes(dtype)) return;
   const able = engines.find((name) => dtypesOf[name].includes(dtype));

@@ -6,8 +6,10 @@ import { canPack, fusedKernels, noGrad, setNumThreads, type Tensor, tidy } from 
 import { availableCores } from "../files/cores.js";
 import { cacheFolder, withCached } from "../files/model-cache.js";
 import type { Head } from "../model/architecture.js";
+import type { DeviceChoice } from "../model/device-choice.js";
 import type { Weights } from "../model/ops.js";
 import type { PackedBatch } from "../model/packed-batch.js";
+import { chosenDevice } from "../model/torch/chosen-device.js";
 import { type ComputeType, ComputeWeights } from "../model/torch/torch-compute-weights.js";
 import { InferenceOps } from "../model/torch/torch-inference-ops.js";
 import { type ForwardOptions, TorchModel } from "../model/torch/torch-model.js";
@@ -23,9 +25,13 @@ const MOST_TOKENS = 4096;
 const AUTO_COSINE = 0.999;
 const AUTO_GAIN = 1.1;
 
+/** Operations that one thread does in a millisecond, a low estimate; a run of fewer is over before other threads are awake. */
+const SHORT_RUN: Record<EngineDtype, number> = { fp32: 1e8, bf16: 2e8, int8: 4e8 };
+
 export interface TorchEngineOptions {
   dtype: DtypeChoice;
   head?: Head;
+  device?: DeviceChoice;
   threads?: number;
   /** Texts to choose int8 layers by, in place of built-in ones. */
   calibrate?: readonly string[];
@@ -35,12 +41,16 @@ export interface TorchEngineOptions {
 export async function loadTorchEngine(folder: string, options: TorchEngineOptions): Promise<Engine> {
   const { dtype, threads = availableCores() } = options;
   setNumThreads(threads);
-  if (dtype === "int8") return loadInt8(folder, options);
-  const model = TorchModel.load(folder, headOption(options));
+  const device = chosenDevice(options.device ?? "cpu");
+  const onCpu = device === "cpu";
+  if (dtype === "int8") {
+    if (!onCpu) throw new Error(`${folder}: expected device cpu for dtype int8, got ${device}\nUse bf16 there.`);
+    return loadInt8(folder, options, threads);
+  }
+  const model = TorchModel.load(folder, { device, ...headOption(options) });
   const choice = dtype === "auto" ? chooseType(model, calibrationBatch(folder, model, options.calibrate)) : { dtype };
-  return fusedKernels() && canPack(packedTypes[choice.dtype])
-    ? packedEngine(model, choice)
-    : plainEngine(model, choice);
+  const isPacked = onCpu && fusedKernels() && canPack(packedTypes[choice.dtype]);
+  return isPacked ? packedEngine(model, choice, threads) : plainEngine(model, choice);
 }
 
 const packedTypes = { fp32: "float32", bf16: "bfloat16" } as const;
@@ -51,13 +61,20 @@ interface Choice<D extends EngineDtype = ComputeType> {
 }
 
 /** The matrices packed for our own kernels. */
-function packedEngine(model: TorchModel, choice: Choice): Engine {
-  return engineOnPacked(model, PackedWeights.pack(model, packedTypes[choice.dtype]), choice);
+function packedEngine(model: TorchModel, choice: Choice, threads: number): Engine {
+  return engineOnPacked(model, PackedWeights.pack(model, packedTypes[choice.dtype]), choice, threads);
 }
 
-function engineOnPacked(model: TorchModel, packed: PackedWeights, choice: Choice<EngineDtype>): Engine {
+function engineOnPacked(
+  model: TorchModel,
+  packed: PackedWeights,
+  choice: Choice<EngineDtype>,
+  threads: number,
+): Engine {
   const weights = packed.of(model);
-  const run = () => {
+  const { count } = packed;
+  const run = (tokens: number) => {
+    setNumThreads(2 * tokens * count < SHORT_RUN[choice.dtype] ? 1 : threads);
     const ops = new InferenceOps();
     return { ops, weights, tensor: ops.tensor.bind(ops) };
   };
@@ -99,7 +116,7 @@ function chooseType(model: TorchModel, batch: PackedBatch): Choice {
 /** The file of packed weights in its folder of the cache. */
 const INT8_FILE = "int8.safetensors";
 
-async function loadInt8(folder: string, options: TorchEngineOptions): Promise<Engine> {
+async function loadInt8(folder: string, options: TorchEngineOptions, threads: number): Promise<Engine> {
   const { head, calibrate } = options;
   const packed = await cacheFolder("int8", folder, { head, calibrate });
   const write = async (path: string) => {
@@ -116,22 +133,22 @@ async function loadInt8(folder: string, options: TorchEngineOptions): Promise<En
   const { kept, cosine } = int8;
   const float = kept.length > 0 ? `, ${kept.length} stay float: ${kept.join(", ")}` : "";
   const note = `int8: ${names.size} layers${float}; the cosine of its vectors with fp32's is ${cosine.toFixed(4)}`;
-  return engineOnPacked(model, int8, { dtype: "int8", note });
+  return engineOnPacked(model, int8, { dtype: "int8", note }, threads);
 }
 
 const headOption = ({ head }: TorchEngineOptions) => (head ? { head } : {});
 
-/** `run` gives the ops of one forward pass, what it computes with, and a result of it as a tensor. */
+/** `run` gives the ops of one forward pass of so many tokens, what it computes with, and a result of it as a tensor. */
 function engineOf<T>(
   model: TorchModel,
   { dtype, note }: Choice<EngineDtype>,
-  run: () => Required<ForwardOptions<T>> & { tensor: (value: T) => Tensor },
+  run: (tokens: number) => Required<ForwardOptions<T>> & { tensor: (value: T) => Tensor },
   dispose: () => void,
 ): Engine {
-  const values = async (compute: (run: ForwardOptions<T>) => T) =>
+  const values = async ({ ids }: PackedBatch, compute: (run: ForwardOptions<T>) => T) =>
     tidy(() =>
       noGrad(() => {
-        const { tensor, ...own } = run();
+        const { tensor, ...own } = run(ids.length);
         return tensor(compute(own)).to("float32").toTypedArray();
       }),
     ) as Float32Array;
@@ -142,10 +159,10 @@ function engineOf<T>(
     config: model.config,
     head: model.head,
     mostTokens: MOST_TOKENS,
-    hidden: (batch) => values((own) => model.hidden(batch, own)),
-    maskedLogits: (batch, rows) => values((own) => model.logits(batch, rows, own)),
-    sequenceLogits: (batch) => values((own) => model.sequenceLogits(batch, own)),
-    tokenLogits: (batch) => values((own) => model.tokenLogits(batch, own)),
+    hidden: (batch) => values(batch, (own) => model.hidden(batch, own)),
+    maskedLogits: (batch, rows) => values(batch, (own) => model.logits(batch, rows, own)),
+    sequenceLogits: (batch) => values(batch, (own) => model.sequenceLogits(batch, own)),
+    tokenLogits: (batch) => values(batch, (own) => model.tokenLogits(batch, own)),
     dispose: async () => {
       dispose();
       model.dispose();

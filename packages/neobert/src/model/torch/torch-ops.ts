@@ -18,6 +18,7 @@ import {
   norm,
   packedAttention,
   rotary,
+  segmentMean,
   splitQkv,
   stack,
   type Tensor,
@@ -213,6 +214,7 @@ export class TorchOps implements Ops<Tensor> {
 
   pool(x: Tensor, batch: TorchBatch, how: "cls" | "mean"): Tensor {
     if (how === "cls") return this.gatherRows(x, "first", batch);
+    if (x.device !== "cpu") return segmentMean(x, batch.cuSeqlens); // in one launch, however many texts
     const means = batch.cuSeqlens.slice(0, -1).map((start, i) => {
       return x.narrow(0, start, batch.cuSeqlens[i + 1]! - start).mean(0); // [T, C] -> [C]
     });

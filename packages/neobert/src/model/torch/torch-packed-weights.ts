@@ -201,6 +201,11 @@ export class PackedWeights {
     return new Set(this.#packed.keys());
   }
 
+  /** Values of the packed parameters. */
+  get count(): number {
+    return [...this.#packed.values()].reduce((sum, { parts: { packed } }) => sum + packed.numel, 0);
+  }
+
   /** Packs the layers that int8 left float too; the model gives them up. */
   packKept(model: TorchModel): void {
     this.#packFloat(model, this.kept, floatType());

@@ -5,6 +5,7 @@ import { type Benchmark, taskOf } from "../../evaluate/glue/glue-task.js";
 import { type Grid, type GridName, grids } from "../../evaluate/glue/grid.js";
 import { InputError } from "../../files/input-error.js";
 import type { Part } from "../../files/part.js";
+import type { DeviceChoice } from "../../model/device-choice.js";
 
 export interface BenchmarkOptions {
   /** Model folder, run folder, or name on the Hub. */
@@ -38,7 +39,8 @@ export interface BenchmarkOptions {
   microBatchTokens?: number;
   dtype?: "auto" | "fp32" | "bf16";
   threads?: number;
-  device?: "cpu" | "cuda";
+  /** `cpu` unless given. */
+  device?: DeviceChoice;
 }
 
 type Optional = "data" | "mnli" | "limit" | "part";

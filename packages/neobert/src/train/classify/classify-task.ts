@@ -2,6 +2,7 @@
 // scores, early stopping and the best model, which is the run's finished one.
 
 import { join } from "node:path";
+import type { Device } from "@neobert/torch";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { modelFolder } from "../../files/run-folder.js";
 import { pinnedFolder } from "../../hub/pinned.js";
@@ -56,7 +57,7 @@ function classification(
     name,
     config,
     loadTokenizer: (checkpoint) => loadTokenizer(checkpoint ?? from),
-    startModel: () => startModel(work, from),
+    startModel: (_tokenizer, device) => startModel(work, from, device),
     makeTrainer: (parts) =>
       new Trainer<LabelledBatch>({
         ...parts,
@@ -125,8 +126,8 @@ function earlyEnd({ config, describeScores }: FineTuning, { best, withoutGain }:
   );
 }
 
-function startModel({ config, problem }: FineTuning, from: string): TorchModel {
-  const { device, seed } = config;
+function startModel({ config, problem }: FineTuning, from: string, device: Device): TorchModel {
+  const { seed } = config;
   return TorchModel.load(from, {
     device,
     seed,

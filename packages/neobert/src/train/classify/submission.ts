@@ -7,6 +7,7 @@ import { setNumThreads } from "@neobert/torch";
 import type { Benchmark, BenchmarkTask, Example } from "../../evaluate/glue/glue-task.js";
 import { loadExamples } from "../../evaluate/glue/load-examples.js";
 import { writeFileAtomic } from "../../files/atomic.js";
+import { chosenDevice } from "../../model/torch/chosen-device.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import type { LoopOptions } from "../loop/loop.js";
@@ -58,7 +59,7 @@ async function outputsOf(
   { maxLength, microBatchTokens, threads, device }: BenchmarkConfig,
 ): Promise<Float32Array[]> {
   setNumThreads(threads);
-  const model = TorchModel.load(folder, { device });
+  const model = TorchModel.load(folder, { device: chosenDevice(device) });
   try {
     const maxTokens = Math.min(maxLength, model.architecture.maxPositions());
     const problem = problemOf(task);

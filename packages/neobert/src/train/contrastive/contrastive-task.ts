@@ -1,7 +1,7 @@
 // Contrastive fine-tuning as a task of the loop: batches of pairs from one data set at a time, InfoNCE over the whole step,
 // held-out loss and retrieval of the positive, and the sentence-transformers files of what is saved.
 
-import { cat, noGrad, tidy } from "@neobert/torch";
+import { cat, type Device, noGrad, tidy } from "@neobert/torch";
 import { prefetchSteps } from "../../data/index.js";
 import { writeSentenceFiles } from "../../export/modules.js";
 import { compiledFile } from "../../files/package.js";
@@ -77,7 +77,7 @@ export function contrastive(
       tokenizerFolder = checkpoint ?? encoder;
       return loadTokenizer(tokenizerFolder);
     },
-    startModel: () => startModel(config, encoder),
+    startModel: (_tokenizer, device) => startModel(config, encoder, device),
     makeTrainer: (parts) => new ContrastiveTrainer(parts, config),
     async trial() {
       const [set] = config.data.train;
@@ -134,8 +134,8 @@ function encoderOf({ model: { from } }: ContrastiveConfig): { encoder: string; l
   return { encoder, lowercase };
 }
 
-function startModel(config: ContrastiveConfig, encoder: string): TorchModel {
-  const { device, seed } = config;
+function startModel(config: ContrastiveConfig, encoder: string, device: Device): TorchModel {
+  const { seed } = config;
   const model = TorchModel.load(encoder, { device, seed, head: "none" });
   if (config.model.dropout !== undefined) setDropout(model.architecture, config.model.dropout);
   return model;

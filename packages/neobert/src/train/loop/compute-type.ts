@@ -1,6 +1,7 @@
 // `dtype: auto`: which compute type is faster here is measured, not looked up, since processors with bf16 instructions
 // differ by a factor of four in what they gain from them.
 
+import { synchronize } from "@neobert/torch";
 import { type ComputeType, ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
 import type { StepTrainer } from "./step.js";
@@ -32,6 +33,7 @@ export async function fasterType<B>(
       const start = performance.now();
       try {
         await trainer.tryOut(microBatch);
+        synchronize(model.device);
       } finally {
         compute.dispose();
       }

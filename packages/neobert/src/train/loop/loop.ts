@@ -3,6 +3,7 @@
 // takes the steps that an unbroken one would have taken, bit for bit.
 
 import { join } from "node:path";
+import { memoryStats } from "@neobert/torch";
 import { lockFolder } from "../../files/folder-lock.js";
 import type { ProgressState } from "../../terminal/run-progress.js";
 import { EventFile } from "../output/events.js";
@@ -209,7 +210,9 @@ function writeMetrics(run: Run, outputs: RunOutputs | undefined, { lr, gradNorm 
   const state = run.state!;
   const { lossSum, targets, tokens, seconds } = state.window;
   const values = { loss: lossSum / targets, lr, gradNorm, tokensPerSecond: tokens / total(seconds) };
-  outputs?.metrics.write({ step: state.step, ...values, tokens, tokensSeen: state.tokensSeen, seconds });
+  const { device } = run.model;
+  const memory = device === "cpu" ? {} : { deviceMemory: memoryStats(device) };
+  outputs?.metrics.write({ step: state.step, ...values, tokens, tokensSeen: state.tokensSeen, seconds, ...memory });
   outputs?.events.scalars(state.step, prefixed("train", values));
   state.window = emptyWindow();
 }

@@ -3,21 +3,14 @@
 
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import {
-  Adam,
-  AdamW,
-  cudaIsAvailable,
-  Generator,
-  SOAP,
-  setNumThreads,
-  soapStepFlops,
-  type Tensor,
-} from "@neobert/torch";
+import { Adam, AdamW, type Device, Generator, SOAP, setNumThreads, soapStepFlops, type Tensor } from "@neobert/torch";
 import { randomStreams, uniform } from "../../data/random.js";
 import { writeFileAtomic } from "../../files/atomic.js";
 import { shortened } from "../../files/checked.js";
 import { InputError } from "../../files/input-error.js";
 import { checkpointsOf, latestCheckpoint } from "../../files/run-folder.js";
+import type { DeviceChoice } from "../../model/device-choice.js";
+import { chosenDevice } from "../../model/torch/chosen-device.js";
 import { ComputeWeights } from "../../model/torch/torch-compute-weights.js";
 import { TorchModel } from "../../model/torch/torch-model.js";
 import { TorchOps } from "../../model/torch/torch-ops.js";
@@ -47,7 +40,8 @@ export async function startRun<B, Scores extends object>(
   { resume, world = alone, onNote, shouldStop }: StartOptions,
 ): Promise<RunOf<B>> {
   const { config } = task;
-  checkDevice(config.device, world);
+  const device = deviceOf(config.device as DeviceChoice, world);
+  if (config.device === "auto") onNote(`device auto: ${device}`);
   const isWriter = world.rank === 0;
   if (isWriter) clearHalfDone(config.out);
   await world.sum([]); // no rank looks before that
@@ -58,8 +52,7 @@ export async function startRun<B, Scores extends object>(
   setNumThreads(threads);
 
   const tokenizer = task.loadTokenizer(checkpoint);
-  const { device } = config;
-  const model = checkpoint === undefined ? task.startModel(tokenizer) : TorchModel.load(checkpoint, { device });
+  const model = checkpoint === undefined ? task.startModel(tokenizer, device) : TorchModel.load(checkpoint, { device });
   const owned: { dispose(): void }[] = [model]; // what is freed where the start fails
   try {
     const generator = new Generator(config.seed, device);
@@ -86,7 +79,7 @@ export async function startRun<B, Scores extends object>(
     owned.push(compute);
     const updater = updaterOf(config, model, compute, world);
     owned.push(updater);
-    const record = recordOf(config, dtype, threads, world.size);
+    const record = recordOf(dtype, threads, world.size, device);
     if (state) {
       for (const difference of recordChanged(state.record, record)) {
         onNote(`not the run's own machine, so it may not continue bit for bit: ${difference}`);
@@ -118,19 +111,18 @@ export async function startRun<B, Scores extends object>(
   }
 }
 
-/** NOTE: over GPUs gradients would travel by NCCL, of tensors on the device: that was never run. */
-function checkDevice(device: CommonRunConfig["device"], { size }: World): void {
-  if (device === "cpu") return;
-  if (size > 1) {
+/** NOTE: over GPUs gradients would travel by NCCL, which the addon does not bind: several processes compute on processors. */
+function deviceOf(choice: DeviceChoice, { size, localRank }: World): Device {
+  if (size > 1 && choice !== "cpu" && choice !== "auto") {
     throw new InputError(
-      `device: expected cpu where ${size} processes take the steps together, got ${device}\n` +
+      `device: expected cpu where ${size} processes take the steps together, got ${choice}\n` +
         "Train on one GPU by one process, or on the processors of all machines.",
     );
   }
-  if (!cudaIsAvailable()) {
-    throw new InputError(
-      `device: expected cpu, as libtorch finds no GPU, got ${device}\nRun \`npx neobert doctor\` to see what lacks.`,
-    );
+  try {
+    return size > 1 ? "cpu" : chosenDevice(choice, localRank);
+  } catch (error) {
+    throw new InputError((error as Error).message, { cause: error });
   }
 }
 

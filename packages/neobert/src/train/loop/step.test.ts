@@ -50,16 +50,23 @@ const objective: (model: TorchModel) => Objective<Micro> = (model) => (batch, ru
 
 async function withTrainer<T>(
   fn: (trainer: Trainer<Micro>, model: TorchModel) => Promise<T>,
-  options: { dtype?: ComputeType; shouldStop?: () => boolean; loss?: (model: TorchModel) => Objective<Micro> } = {},
+  options: {
+    dtype?: ComputeType;
+    shouldStop?: () => boolean;
+    loss?: (model: TorchModel) => Objective<Micro>;
+    /** Losses are read as of a GPU: when all of the step has been asked for. */
+    late?: boolean;
+  } = {},
 ): Promise<T> {
-  const { dtype = "fp32", shouldStop = () => false, loss = objective } = options;
+  const { dtype = "fp32", shouldStop = () => false, loss = objective, late = false } = options;
   const model = TorchModel.create(config, { seed: 3 });
   const optimizer = new AdamW([...model.weights.values()]);
   const compute = new ComputeWeights(model, dtype);
   const updater = new LocalUpdater({ model, compute, optimizer });
   const ops = new TorchOps();
   try {
-    const parts = { model, updater, compute, ops, clipNorm: 1, shouldStop };
+    const seen = late ? ({ device: "cuda:0" } as unknown as TorchModel) : model;
+    const parts = { model: seen, updater, compute, ops, clipNorm: 1, shouldStop };
     return await fn(new Trainer({ ...parts, objective: loss(model) }), model);
   } finally {
     compute.dispose();
@@ -152,24 +159,42 @@ test("a step told to stop between micro-batches changes nothing and leaves no gr
   );
 });
 
-test("a loss that is not finite names its micro-batch and changes nothing", async () => {
-  let calls = 0;
-  const loss =
-    (model: TorchModel): Objective<Micro> =>
-    (batch, run) => {
-      const sum: Tensor = objective(model)(batch, run);
-      return ++calls === 2 ? sum.mul(tensor(Number.NaN)) : sum;
-    };
-  await withTrainer(
-    async (trainer, model) => {
-      const before = weightsOf(model);
-      const share = shareOf([pack([0]), pack([1]), pack([2])]);
-      const failing = () => trainer.step(share, { step: 0, lr: 1e-2 });
-      await expect(failing()).rejects.toThrowError(NonFiniteError);
-      calls = 0;
-      await expect(failing()).rejects.toThrowError(expect.objectContaining({ microBatch: 1 }));
-      expect(weightsOf(model)).toEqual(before);
-    },
-    { loss },
-  );
+test("losses that are read late are those that are read at once, and so is the step", async () => {
+  const step = (late: boolean) =>
+    withTrainer(
+      async (trainer, model) => {
+        const { loss, gradNorm } = (await trainer.step(shareOf([pack([0]), pack([1, 2])]), { step: 0, lr: 1e-3 }))!;
+        return { loss, gradNorm, weights: weightsOf(model) };
+      },
+      { late },
+    );
+  expect(await step(true)).toEqual(await step(false));
+  let asked = 0;
+  const stopped = (trainer: Trainer<Micro>) => trainer.step(shareOf([pack([0]), pack([1])]), { step: 0, lr: 1e-2 });
+  expect(await withTrainer(stopped, { late: true, shouldStop: () => ++asked > 1 })).toBeUndefined();
 });
+
+test.each([false, true])(
+  "a loss that is not finite names its micro-batch and changes nothing, read late: %s",
+  async (late) => {
+    let calls = 0;
+    const loss =
+      (model: TorchModel): Objective<Micro> =>
+      (batch, run) => {
+        const sum: Tensor = objective(model)(batch, run);
+        return ++calls === 2 ? sum.mul(tensor(Number.NaN)) : sum;
+      };
+    await withTrainer(
+      async (trainer, model) => {
+        const before = weightsOf(model);
+        const share = shareOf([pack([0]), pack([1]), pack([2])]);
+        const failing = () => trainer.step(share, { step: 0, lr: 1e-2 });
+        await expect(failing()).rejects.toThrowError(NonFiniteError);
+        calls = 0;
+        await expect(failing()).rejects.toThrowError(expect.objectContaining({ microBatch: 1 }));
+        expect(weightsOf(model)).toEqual(before);
+      },
+      { loss, late },
+    );
+  },
+);

@@ -30,7 +30,7 @@ export interface StepResult {
   /** Of all ranks together. */
   targets: number;
   tokens: number;
-  /** `optimizer` counts the waiting for other ranks too. */
+  /** `optimizer` counts the waiting for other ranks too; on a GPU, which is asked for all and then waited for, most of a step. */
   seconds: { forward: number; backward: number; optimizer: number };
 }
 
@@ -154,24 +154,35 @@ export class Trainer<B> extends StepTrainer<B> {
     seconds: PassSeconds,
   ) {
     const { reseed, shouldStop } = this.parts;
+    const late: Tensor[] = [];
     let sum = 0;
-    for (const [index, microBatch] of microBatches.entries()) {
-      if (shouldStop?.()) return undefined;
-      if (index > 0) await this.collect();
-      reseed?.(step, index);
-      const loss = this.#gradientsOf(microBatch, index === rounds - 1, seconds);
+    const add = (loss: number, index: number) => {
       if (!Number.isFinite(loss)) throw new NonFiniteError(`expected a finite loss, got ${loss}`, index);
       sum += loss;
+    };
+    try {
+      for (const [index, microBatch] of microBatches.entries()) {
+        if (shouldStop?.()) return undefined;
+        if (index > 0) await this.collect();
+        reseed?.(step, index);
+        const loss = this.#gradientsOf(microBatch, index === rounds - 1, seconds);
+        if (typeof loss === "number") add(loss, index);
+        else late.push(loss);
+      }
+      for (const [index, loss] of late.entries()) add(loss.item(), index);
+      return sum;
+    } finally {
+      for (const loss of late) loss.dispose();
     }
-    return sum;
   }
 
-  #gradientsOf(microBatch: B, isLast: boolean, seconds: PassSeconds): number {
-    const { compute, ops, updater } = this.parts;
+  /** The loss; of a GPU as a tensor, which is read when all of the step has been asked for: reading one waits for the GPU. */
+  #gradientsOf(microBatch: B, isLast: boolean, seconds: PassSeconds): number | Tensor {
+    const { compute, model, ops, updater } = this.parts;
     return tidy(() => {
       const start = performance.now();
       const loss = this.#objective(microBatch, { ops, weights: compute.weights });
-      const sum = loss.item();
+      const sum = model.device === "cpu" ? loss.item() : loss.detach();
       const middle = performance.now();
       ops.backward(loss, (block) => updater.blockDone(block, isLast));
       seconds.forward += (middle - start) / 1000;

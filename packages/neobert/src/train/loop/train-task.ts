@@ -1,6 +1,7 @@
 // What a run trains, as the loop sees it: everything that it does not know itself. Pretraining, contrastive fine-tuning and
 // the classifiers are a `Task` each; run folder, steps, schedule, metrics, checkpoints and resume are the loop's.
 
+import type { Device } from "@neobert/torch";
 import type { z } from "zod";
 import type { Share } from "../../data/index.js";
 import type { TorchModel } from "../../model/torch/torch-model.js";
@@ -29,8 +30,8 @@ export interface TrainTask<B, Scores extends object = TaskScores> {
   config: CommonRunConfig;
   /** The tokenizer, from the checkpoint on resume. Throws where it is not the data's or settings do not fit. */
   loadTokenizer(checkpoint: string | undefined): Tokenizer;
-  /** The model that a run starts from; a resumed one loads its checkpoint. */
-  startModel(tokenizer: Tokenizer): TorchModel;
+  /** The model that a run starts from, on its device; a resumed one loads its checkpoint. */
+  startModel(tokenizer: Tokenizer, device: Device): TorchModel;
   makeTrainer(parts: TrainerParts): StepTrainer<B>;
   /** A small real batch, on which `dtype: auto` times both types. */
   trial(tokenizer: Tokenizer): Promise<{ microBatch: B; targets: number }>;

@@ -2,7 +2,7 @@
 // threads, kernels, versions), what its settings were, and where its data and counters stand.
 
 import { cpus } from "node:os";
-import { buildId, cpuCapability, fusedKernels, instructionSet, version } from "@neobert/torch";
+import { buildId, cpuCapability, type Device, fusedKernels, instructionSet, version } from "@neobert/torch";
 import { z } from "zod";
 import { packageVersion } from "../../files/package.js";
 import { pinnedName } from "../../hub/pinned.js";
@@ -16,7 +16,8 @@ const recordSchema = z.object({
   threads: z.int().positive(),
   /** Processes that take the steps together. */
   ranks: z.int().positive().default(1),
-  device: z.enum(["cpu", "cuda"]),
+  /** "cpu" or "cuda:0": which of a machine's GPUs may change. */
+  device: z.string(),
   /** The vector instructions of libtorch's kernels. */
   kernels: z.string(),
   /** Those of our own, and whether they are used (NEOBERT_FUSED). Absent in the first versions' records, as `processor`. */
@@ -63,12 +64,12 @@ export const stateSchema = z.object({
 
 export type RunState = z.infer<typeof stateSchema>;
 
-export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: number, ranks: number): RunRecord {
+export function recordOf(dtype: ComputeType, threads: number, ranks: number, device: Device): RunRecord {
   return {
     dtype,
     threads,
     ranks,
-    device: config.device,
+    device,
     kernels: cpuCapability(),
     instructionSet: instructionSet(),
     fusedKernels: fusedKernels(),
@@ -80,7 +81,7 @@ export function recordOf(config: CommonRunConfig, dtype: ComputeType, threads: n
 }
 
 // These do not change what is learned, so a resumed run may set them anew.
-const free = ["out", "log", "checkpoint", "evaluate", "threads", "dtype", "sharding", "timeoutMinutes"];
+const free = ["out", "log", "checkpoint", "evaluate", "threads", "dtype", "device", "sharding", "timeoutMinutes"];
 
 /**
  * The differences between the settings a run began with and those it is resumed with, as `key: was A, is B`.

@@ -1,6 +1,7 @@
 // Pretraining as a task of the loop: batches of masked pieces from prepared shards, the masked-language-model loss, the
 // scores on held-out text, and the model that a run starts from.
 
+import type { Device } from "@neobert/torch";
 import {
   type BatchCursor,
   type BatchOptions,
@@ -42,7 +43,7 @@ export function pretraining(config: RunConfig): TrainTask<MicroBatch, MaskedScor
       checkTokenizer(config, tokenizer);
       return tokenizer;
     },
-    startModel: (tokenizer) => startModel(config, tokenizer),
+    startModel: (tokenizer, device) => startModel(config, tokenizer, device),
     makeTrainer: (parts) =>
       new Trainer<MicroBatch>({ ...parts, objective: (batch, run) => parts.model.loss(batch, run).sum }),
     trial: async () => {
@@ -99,9 +100,9 @@ function checkTokenizer(config: RunConfig, tokenizer: Tokenizer): void {
   }
 }
 
-function startModel(config: RunConfig, tokenizer: Tokenizer): TorchModel {
+function startModel(config: RunConfig, tokenizer: Tokenizer, device: Device): TorchModel {
   const { from } = config.model;
-  const { device, seed } = config;
+  const { seed } = config;
   if (from === undefined) {
     const model = TorchModel.create(freshModelConfig(config, tokenizer), { device, seed });
     checkMaxLength(config.maxLength, model.architecture.maxPositions());

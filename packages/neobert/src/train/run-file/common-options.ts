@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { type PreconditionOptions, preconditionDefaults } from "@neobert/torch/soap-cost";
 import { z } from "zod";
 import { availableCores } from "../../files/cores.js";
+import { devicePattern, deviceWords } from "../../model/device-choice.js";
 import { worldOf } from "../world/launchers.js";
 import { type Complaint, complaining } from "./complaints.js";
 
@@ -93,7 +94,11 @@ export const common = {
     .positive()
     .default(5)
     .describe("Of several processes, one that does not answer the others for so long is lost"),
-  device: z.enum(["cpu", "cuda"]).default("cpu").describe("Where the model lives"),
+  device: z
+    .string()
+    .regex(devicePattern, `expected ${deviceWords}`)
+    .default("cpu")
+    .describe("Where the model computes: `cpu`, `cuda`, `cuda:1`, or `auto`, a GPU where one can be used"),
   checkpoint: z
     .strictObject({
       everySteps: count.default(1000).describe("Steps between checkpoints"),
