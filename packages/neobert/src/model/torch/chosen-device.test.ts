@@ -18,11 +18,11 @@ test("a device is cpu, auto, or a GPU with or without its number", () => {
 });
 
 describe.skipIf(existsSync("/proc/driver/nvidia/version"))("where no GPU can be used", () => {
-  test("auto is the CPU, and a GPU by name is refused with what lacks, by an engine too", () => {
+  test("auto is the CPU, and a GPU by name is refused with what lacks, by an engine too", async () => {
     expect([chosenDevice("cpu"), chosenDevice("auto")]).toEqual(["cpu", "cpu"]);
     const reason = /^device: expected an NVIDIA driver for cuda, got none.*\nInstall the driver/;
     for (const choice of ["cuda", "cuda:1"] as const) expect(() => chosenDevice(choice)).toThrow(reason);
     const folder = join(goldenRoot, "neobert/base");
-    expect(() => loadTorchEngine(folder, { dtype: "fp32", device: "cuda" })).toThrow(reason);
+    await expect(loadTorchEngine(folder, { dtype: "fp32", device: "cuda" })).rejects.toThrow(reason);
   });
 });
