@@ -295,6 +295,22 @@ describe("calls", () => {
   });
 });
 
+test.each(["onnx", "torch"] as const)(
+  "an encoder in the calling thread gives what one in a worker does: %s",
+  async (engine) => {
+    const texts = ["A cat sat.", "", "Birds sing in the trees at dawn, and nobody listens.", "b"];
+    await using inWorker = await Encoder.load(plain, { engine, threads: 1 });
+    const here = await Encoder.load(plain, { engine, threads: 1, worker: false });
+    const [expected, got] = [await inWorker.encode(texts), await Promise.all(texts.map((text) => here.encode(text)))];
+    for (const [i, vector] of got.entries()) {
+      for (const [j, value] of vector.entries()) expect(value).toBeCloseTo(expected.data[i * vector.length + j]!, 5);
+    }
+    await here.dispose();
+    await expect(here.encode("a")).rejects.toThrow("got one that has been disposed of");
+    await expect(Encoder.load(join(plain, "absent"), { engine, worker: false })).rejects.toThrow(/absent/);
+  },
+);
+
 describe("loading refuses", () => {
   test("pairs of engine and type that do not go together, in one sentence", async () => {
     await expect(Encoder.load(plain, { dtype: "bf16" })).rejects.toThrow(

@@ -1,5 +1,5 @@
 // The worker thread that owns an engine, as its callers see it: calls of texts go in and meet in one queue, results come
-// out. The thread keeps the process alive only while it has something to do, so a program need not dispose of a model to
+// out. On request the engine lives in the calling thread in its place. The worker keeps the process alive only while it has something to do, so a program need not dispose of a model to
 // end. A worker that dies fails what it was computing, with the reason; a new one takes the rest.
 
 import { SHARE_ENV, Worker } from "node:worker_threads";
@@ -8,9 +8,11 @@ import type { Head } from "../model/architecture.js";
 import type { ModelConfig } from "../model/architectures.js";
 import type { PackedBatch } from "../model/packed-batch.js";
 import type { VectorModule } from "../vectors/sentence-transformers.js";
+import { VectorHead } from "../vectors/vector-head.js";
 import type { Engine, EngineOptions } from "./engine.js";
-import type { EngineResult, EngineTask } from "./engine-tasks.js";
+import { type EngineResult, type EngineTask, runTask } from "./engine-tasks.js";
 import { makeGuard } from "./exit-guard.js";
+import { loadEngine } from "./load-engine.js";
 import { EngineQueue, type QueueCall, type QueueOptions } from "./queue.js";
 
 /** Workers that may die one after another, none of them having computed anything, before the thread gives up. */
@@ -25,7 +27,17 @@ export interface EngineWorkerInput {
   guard: SharedArrayBuffer;
 }
 
-export type StartInput = Omit<EngineWorkerInput, "guard"> & { queue?: QueueOptions };
+export type StartInput = Omit<EngineWorkerInput, "guard"> & {
+  queue?: QueueOptions;
+  /** False: the engine lives in the calling thread. */
+  worker?: boolean;
+};
+
+/** An engine in the calling thread. */
+interface Own {
+  engine: Engine;
+  head: VectorHead;
+}
 
 export interface WorkerRequest {
   id: number;
@@ -66,23 +78,29 @@ export class EngineThread {
   readonly #open = new Set<Promise<unknown>>();
   /** The worker, or the one that is being started; undefined where it died and nothing has been asked since. */
   #living: Promise<Living> | undefined;
+  readonly #own: Own | undefined;
   #deaths = 0;
   #nextId = 0;
   #disposal: Promise<void> | undefined;
 
-  private constructor(input: StartInput, living: Living) {
+  private constructor(input: StartInput, loaded: Living | Own) {
     this.#input = input;
-    this.config = living.ready.config;
-    this.head = living.ready.head;
-    this.dtype = living.ready.dtype;
-    this.note = living.ready.note;
-    this.#queue = new EngineQueue((batch, task) => this.#run(batch, task), living.ready.mostTokens, input.queue);
-    this.#adopt(living);
-    this.#living = Promise.resolve(living);
+    const { config, head, dtype, note, mostTokens } = "worker" in loaded ? loaded.ready : loaded.engine;
+    this.config = config;
+    this.head = head;
+    this.dtype = dtype;
+    this.note = note;
+    this.#queue = new EngineQueue((batch, task) => this.#run(batch, task), mostTokens, input.queue);
+    if ("worker" in loaded) this.#living = Promise.resolve(this.#adopt(loaded));
+    else this.#own = loaded;
   }
 
   /** Starts the thread and loads the model in it. Rejects with what the engine throws. */
   static async start(input: StartInput): Promise<EngineThread> {
+    if (input.worker === false) {
+      const engine = await loadEngine(input.folder, input.options);
+      return new EngineThread(input, { engine, head: new VectorHead(input.modules) });
+    }
     const living = await startWorker(input);
     try {
       return new EngineThread(input, living);
@@ -129,6 +147,7 @@ export class EngineThread {
 
   async #dispose(): Promise<void> {
     await Promise.allSettled(this.#open);
+    await this.#own?.engine.dispose();
     const living = await this.#living?.catch(() => undefined);
     if (!living) return;
     const { worker, release } = living;
@@ -144,6 +163,11 @@ export class EngineThread {
 
   /** Has a batch computed; the arrays of `batch` are given away. */
   async #run(batch: PackedBatch, task: EngineTask): Promise<{ result: EngineResult; ms: number }> {
+    if (this.#own) {
+      const start = performance.now();
+      const result = await runTask(this.#own.engine, this.#own.head, batch, task);
+      return { result, ms: performance.now() - start };
+    }
     const { worker } = await this.#worker();
     const id = this.#nextId++;
     const { ids, cuSeqlens, tokenTypes } = batch;

@@ -1,25 +1,15 @@
 // ONNX Runtime against what PyTorch computes (test/golden), on packed batches.
 
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Golden, goldenClassifiers, goldenModels, goldenRoot, goldenTaggers } from "../model/golden.js";
 import { openModel, saveModel } from "../model/model-folder.js";
 import type { PackedBatch } from "../model/packed-batch.js";
+import { useOwnCache } from "./fixture-cache.js";
 import { loadOnnxEngine, type OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
 
-let folder: string;
-const before = process.env.NEOBERT_CACHE;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "neobert-onnx-"));
-  process.env.NEOBERT_CACHE = join(folder, "cache");
-});
-afterAll(() => {
-  rmSync(folder, { recursive: true });
-  if (before === undefined) delete process.env.NEOBERT_CACHE;
-  else process.env.NEOBERT_CACHE = before;
-});
+const own = useOwnCache();
 
 async function withEngine<T>(
   path: string,
@@ -123,7 +113,7 @@ test.each(goldenClassifiers)("%s has the reference's class logits", (path) =>
 test("token logits are the classifier on every token's hidden state", async () => {
   const golden = new Golden("bert/expected.safetensors");
   const source = openModel(model("bert"), { head: "tokenClassification", freshHead: true, seed: 3 });
-  const tagger = join(folder, "tagger");
+  const tagger = join(own.folder, "tagger");
   saveModel(tagger, source);
   const [weight, bias] = [source.values("classifier.weight"), source.values("classifier.bias")];
   source.close();
@@ -167,15 +157,15 @@ test("ids of another vocabulary and texts that are too long are refused", () =>
 
 describe("the cache", () => {
   const batch = packed([[5, 6, 7]]);
-  const root = () => join(folder, "one-cache");
+  const root = () => join(own.folder, "one-cache");
   const graphs = () => readdirSync(join(root(), "onnx")).map((name) => join(root(), "onnx", name));
-  const hidden = () => withEngine(join(folder, "cached"), { head: "none" }, (engine) => engine.hidden(batch));
+  const hidden = () => withEngine(join(own.folder, "cached"), { head: "none" }, (engine) => engine.hidden(batch));
   beforeAll(() => {
     process.env.NEOBERT_CACHE = root();
-    saveModel(join(folder, "cached"), openModel(model("bert"), { head: "none" }));
+    saveModel(join(own.folder, "cached"), openModel(model("bert"), { head: "none" }));
   });
   afterAll(() => {
-    process.env.NEOBERT_CACHE = join(folder, "cache");
+    process.env.NEOBERT_CACHE = join(own.folder, "cache");
   });
 
   test("has the graph after the first load, and the second one makes nothing", async () => {
@@ -203,7 +193,7 @@ describe("the cache", () => {
     const first = await hidden();
     const other = openModel(model("bert"), { head: "none" });
     const values = (name: string) => other.values(name).map((value) => value * 1.5);
-    saveModel(join(folder, "cached"), { ...other, values });
+    saveModel(join(own.folder, "cached"), { ...other, values });
     expect(largestDifference(await hidden(), first)).toBeGreaterThan(1e-3);
     expect(graphs()).toHaveLength(2);
   });

@@ -1,29 +1,19 @@
 // The libtorch engine in int8 against what PyTorch computes in float32 (test/golden), on packed batches.
 
-import { existsSync, mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { liveTensors } from "@neobert/torch";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Golden, goldenClassifiers, goldenModels, goldenRoot, goldenTaggers } from "../model/golden.js";
 import type { PackedBatch } from "../model/packed-batch.js";
 import { TorchModel } from "../model/torch/torch-model.js";
 import { PackedWeights } from "../model/torch/torch-packed-weights.js";
 import { calibrationBatch } from "../texts/calibration-texts.js";
 import type { Engine } from "./engine.js";
+import { useOwnCache } from "./fixture-cache.js";
 import { loadTorchEngine, type TorchEngineOptions } from "./torch-engine.js";
 
-let folder: string;
-const before = process.env.NEOBERT_CACHE;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "neobert-int8-"));
-  process.env.NEOBERT_CACHE = join(folder, "cache");
-});
-afterAll(() => {
-  rmSync(folder, { recursive: true });
-  if (before === undefined) delete process.env.NEOBERT_CACHE;
-  else process.env.NEOBERT_CACHE = before;
-});
+const own = useOwnCache();
 
 async function withEngine<T>(
   path: string,
@@ -161,7 +151,7 @@ test("as many layers stay float as a cosine takes, those with the largest errors
   const all = PackedWeights.quantize(model, batch, 1.1);
   expect(all.names.size).toBe(0);
   expect(all.cosine).toBeCloseTo(1, 4);
-  const file = join(folder, "strict.safetensors");
+  const file = join(own.folder, "strict.safetensors");
   strict.save(file);
   const loaded = PackedWeights.load(file);
   expect({ kept: loaded.kept, cosine: loaded.cosine, names: loaded.names }).toEqual({
