@@ -2,8 +2,8 @@
 import { Encoder } from "neobert";
 import { answerEncodings } from "./measure.mjs";
 
-const { model, engine, dtype, threads, maxTokens } = JSON.parse(process.argv[2]);
-const encoder = await Encoder.load(model, { engine, dtype, threads });
+const { model, engine, dtype, threads, maxTokens, worker } = JSON.parse(process.argv[2]);
+const encoder = await Encoder.load(model, { engine, dtype, threads, worker });
 const how = maxTokens ? { maxTokens } : {};
 await encoder.encode(["a short text"], how);
 const all = (texts) => encoder.encode(texts, how);

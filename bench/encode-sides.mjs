@@ -34,7 +34,10 @@ export const tables = ["fp32 and bf16", "int8"];
 /** The sides of a table, each with the environment that its script runs in and what that is told. */
 function sidesOf(name, table, { model, exported, ...files }) {
   const isLong = name.startsWith("neobert");
-  const ours = (engine, dtype) => [`ours ${engine} ${dtype}`, "node", "encode-ours.mjs", { model, engine, dtype }];
+  const ours = (engine, dtype, worker = true) => {
+    const label = `ours ${engine} ${dtype}${worker ? "" : ", no worker"}`;
+    return [label, "node", "encode-ours.mjs", { model, engine, dtype, worker }];
+  };
   const transformersJs = (dtype) =>
     (isLong ? [1] : [1, 32]).map((batch) => {
       const options = { root: `${cache}/exported`, name: modelOf(name), dtype: dtype === "int8" ? "q8" : dtype, batch };
@@ -78,6 +81,7 @@ function sidesOf(name, table, { model, exported, ...files }) {
     return [
       ours("onnx", "int8"),
       ours("torch", "int8"),
+      ours("torch", "int8", false),
       ...openVino("int8"),
       ...transformersJs("int8"),
       ...(isLong ? [] : [sentenceTransformers("onnx", "int8")]),
@@ -88,6 +92,7 @@ function sidesOf(name, table, { model, exported, ...files }) {
   return [
     ours("onnx", "fp32"),
     ours("torch", "fp32"),
+    ours("onnx", "fp32", false),
     ours("torch", "bf16"),
     ...openVino("fp32"),
     ...openVino("bf16"),
