@@ -80,7 +80,8 @@ test("the memory of a run is within a tenth of what --dry-run says", { skip: !is
 test("an engine on the GPU gives the CPU's hidden states", async () => {
   const { batch } = new Golden("neobert/base/expected.safetensors");
   const folder = join(goldenRoot, "neobert/base");
-  const engines = [device, "cpu"].map((place) => loadTorchEngine(folder, { dtype: "fp32", device: place }));
+  const load = (place) => loadTorchEngine(folder, { dtype: "fp32", device: place });
+  const engines = await Promise.all([device, "cpu"].map(load));
   const [there, here] = await Promise.all(engines.map((engine) => engine.hidden(batch)));
   assertClose(there, here, 1e-4, "hidden");
   for (const engine of engines) await engine.dispose();

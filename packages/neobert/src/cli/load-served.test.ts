@@ -54,7 +54,7 @@ test.each([
   ["models: []", "models: expected one model or more, got []"],
   ["model: x", "models: expected a list of models, got nothing"],
   ["- x", 'expected a list named models, got ["x"]'],
-  ["models:\n  - { model: x, dtype: fp64 }", 'models.0.dtype: expected fp32, bf16, int8, got "fp64"'],
+  ["models:\n  - { model: x, dtype: fp64 }", 'models.0.dtype: expected fp32, bf16, int8, auto, got "fp64"'],
   ["models:\n  - { model: x, instances: 0 }", "models.0.instances: expected a whole number of 1 or more, got 0"],
   ["models:\n  - { model: x }\n  - { model: y, thread: 1 }", 'models.1: expected known keys alone, got ["thread"]'],
   ["models:\n  - { name: x }", "models.0.model: expected a text, got nothing"],

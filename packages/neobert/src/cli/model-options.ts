@@ -49,7 +49,11 @@ function readTexts(path: string): string[] {
   const texts = readTextFile(path)
     .split(/\r?\n/)
     .filter((text) => text.trim() !== "");
-  if (texts.length === 0) throw new Error(`--calibrate: expected ${path} to hold texts, a line each, got none`);
+  if (texts.length === 0) {
+    throw new Error(
+      `--calibrate: expected texts in ${path}, a line each, got none\nLeave it out for the built-in ones.`,
+    );
+  }
   return texts;
 }
 
