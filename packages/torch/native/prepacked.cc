@@ -217,12 +217,10 @@ static Tensors linears(const Tensor& x, const std::vector<PrepackedLayer>& layer
   Tensors results;
   std::vector<PrepackedWeight> weights;
   std::vector<int64_t> firstBlocks{0};
-  int64_t widest = 1;
   for (const PrepackedLayer& layer : layers) {
     TORCH_CHECK(layer.storage == storage, "expected weights of one type, got two");
     results.push_back(at::empty(shapeOf(x, layer.channels), dtype));
     weights.push_back(layer.weight(I));
-    widest = std::max(widest, layer.channels);
     firstBlocks.push_back(firstBlocks.back() + layer.blocks());
   }
   if (rows == 0) return results;

@@ -1,4 +1,4 @@
-// The int8 layers against exact float64 arithmetic on what they store, and against the float layers they stand for, with every
+// Packed layers against exact float64 arithmetic on what they store, and against the float layers they stand for, with every
 // instruction set that this processor has.
 
 import { afterAll, beforeAll, describe, expect } from "vitest";
@@ -39,7 +39,7 @@ function bytesOf({ parts: { packed, scales } }: PrepackedWeight, I: number): Int
   });
 }
 
-/** y of the formulas in kernels/int8.h, in float64 but for the row's own bytes, scale and minimum. */
+/** y of the formulas in kernels/prepacked.h, in float64 but for the row's own bytes, scale and minimum. */
 function expectedRow(x: Float32Array, weight: PrepackedWeight, bias: Float32Array): number[] {
   const [least, most] = [Math.min(...x), Math.max(...x)];
   const scale = (most - least) / 255;

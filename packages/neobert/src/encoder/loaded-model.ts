@@ -43,8 +43,8 @@ export interface LoadOptions extends HubOptions {
   /** Threads of one computation; default: as many as there are cores. */
   threads?: number;
   /**
-   * False: computes in the calling thread, whose event loop each run then holds up. A short text takes some 0.4 ms less, and its slowest
-   * hundredth half as long; for scripts and jobs, not for servers. Default true.
+   * False: computes in the calling thread, whose event loop each run then holds up; a short text is spared the way to the worker and
+   * back. For scripts and jobs, not for servers. Default true.
    */
   worker?: boolean;
   /** Most tokens computed at once; more needs more memory. Default: 4,096 (libtorch) or 2,048 (ONNX Runtime). */

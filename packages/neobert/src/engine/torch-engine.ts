@@ -1,5 +1,5 @@
-// The libtorch engine: a TorchModel without gradients. In bf16 the matrices are bfloat16 copies, in int8 packed ones out of the
-// user's cache; norms and softmax stay float32, as in training.
+// The libtorch engine: a TorchModel without gradients. On the CPU its matrices are packed, in int8 out of the user's cache; on a GPU, and
+// where the processor has no products in bf16, libtorch multiplies them. Norms and softmax stay float32, as in training.
 
 import { join } from "node:path";
 import { canPack, fusedKernels, noGrad, setNumThreads, type Tensor, tidy } from "@neobert/torch";
